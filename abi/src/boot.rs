@@ -1,0 +1,48 @@
+//! The kernel's command line: words of `key=value`, each at most once. An unknown key or a bad value
+//! stops the boot with a message on the console and [`crate::record::Panic::BadCommandLine`].
+
+/// Who runs next, and whether a timer may decide it: [`ROUND_ROBIN`], [`COOPERATIVE`] or [`DIRECT`].
+pub const POLICY: &str = "policy";
+/// A quantum each, by the timer.
+pub const ROUND_ROBIN: &str = "rr";
+/// No timer: the kernel waits for system calls and faults.
+pub const COOPERATIVE: &str = "cooperative";
+/// No limits: the program is called in ring 0.
+pub const DIRECT: &str = "direct";
+
+/// The quantum in microseconds, [`QUANTUM_US_MIN`]`..=`[`QUANTUM_US_MAX`].
+pub const QUANTUM_US: &str = "quantum_us";
+/// The shortest quantum: KVM's own shortest period of a LAPIC timer is 200 us.
+pub const QUANTUM_US_MIN: u64 = 200;
+/// The longest quantum, ten seconds.
+pub const QUANTUM_US_MAX: u64 = 10_000_000;
+/// The quantum where nobody says otherwise.
+pub const QUANTUM_US_DEFAULT: u64 = 10_000;
+
+/// How the timer is programmed: [`PERIODIC`], [`ONE_SHOT`] or [`DEADLINE`].
+pub const TIMER: &str = "timer";
+/// The LAPIC reloads its count by itself.
+pub const PERIODIC: &str = "periodic";
+/// The kernel writes a new count at every tick.
+pub const ONE_SHOT: &str = "oneshot";
+/// The kernel writes the TSC value at which to interrupt (IA32_TSC_DEADLINE).
+pub const DEADLINE: &str = "deadline";
+
+/// Ring the doorbell when this many records wait, `1..=`[`BATCH_MAX`].
+pub const BATCH: &str = "batch";
+/// Larger batches are no different: the buffer is full before.
+pub const BATCH_MAX: u64 = 65_536;
+/// The batch where nobody says otherwise.
+pub const BATCH_DEFAULT: u64 = 1024;
+
+/// The guest's TSC rate in kHz, as the host knows it. Without it the kernel takes CPUID's word.
+pub const TSC_KHZ: &str = "tsc_khz";
+/// The LAPIC timer's input rate in kHz (before its divider), as the host knows it.
+pub const APIC_KHZ: &str = "apic_khz";
+/// CLOCK_REALTIME at boot, in nanoseconds since 1970.
+pub const EPOCH_NS: &str = "epoch_ns";
+
+/// The most modules, and so processes, that one boot takes.
+pub const PROCESSES_MAX: usize = 64;
+/// The longest command line of a module: the program's name and arguments, in bytes.
+pub const MODULE_COMMAND_LINE_MAX: usize = 1024;

@@ -1,0 +1,27 @@
+//! The I/O ports, all written with `out`. None is read but [`ATTACH`], which says who is listening.
+//!
+//! ```text
+//! 0x00E9          console      1 byte      as in Bochs, QEMU and most others
+//! 0x0500  ATTACH  4 bytes      write: page frame number of the trace buffer; read: the host's `abi::VERSION`
+//! 0x0504  DOORBELL 4 bytes     the bytes of records that wait in the buffer
+//! 0x0508  EXIT    4 bytes      a status of `abi::exit`; the guest does not run on
+//! 0x050C  (free)
+//! ```
+//!
+//! A port exit is synchronous: the vCPU stands still until the host has read what it points at. So the
+//! buffer needs no ring arithmetic and no lock, and can lose nothing.
+
+/// Console: one byte a write.
+pub const CONSOLE: u16 = 0xE9;
+/// First port of Trapline's window of [`WINDOW_SIZE`] ports.
+pub const WINDOW: u16 = 0x0500;
+/// Size of the window, in ports.
+pub const WINDOW_SIZE: u16 = 16;
+/// Attach the trace buffer: the page frame number (physical address / 4096) of its head.
+pub const ATTACH: u16 = WINDOW;
+/// Records wait: their size in bytes.
+pub const DOORBELL: u16 = WINDOW + 4;
+/// The end: a status of [`crate::exit`].
+pub const EXIT: u16 = WINDOW + 8;
+/// What a read of a port that nobody owns gives: no host listens, so nothing is traced.
+pub const NOBODY: u32 = u32::MAX;
