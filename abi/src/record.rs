@@ -157,7 +157,8 @@ numbered! {
         ProcessKilled = 19, "process-killed";
         /// Its memory is free and it is off the list. words: frames freed.
         ProcessFreed = 20, "process-freed";
-        /// A program could not be loaded, no process came of it. detail: [`LoadError`]; words: its name, 2 words.
+        /// A program could not be loaded: its entry leaves the list again. detail: [`LoadError`].
+        /// words: its name, 2 words.
         LoadFailed = 21, "load-failed";
         /// Nobody can run: the kernel waits with interrupts on.
         Idle = 22, "idle";
@@ -271,6 +272,8 @@ numbered! {
         BadEntry = 7, "the entry point is in no executable segment";
         /// Two segments share a page.
         Overlap = 8, "segments overlap";
+        /// A segment is writable and executable.
+        WritableCode = 9, "a segment is both writable and executable";
     }
 }
 
@@ -283,7 +286,7 @@ numbered! {
         OutOfMemory = 257, "not enough memory to boot";
         /// The VMM gave no module.
         NoPrograms = 258, "no program was given";
-        /// A Rust panic: a fault of the kernel's own.
+        /// A Rust panic: a fault of the kernel's own. The error code is the source line.
         Bug = 259, "a bug in the kernel";
         /// The trap probe got an answer that it does not know.
         ProbeFailed = 260, "a system call does not arrive in any known way";
