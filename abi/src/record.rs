@@ -164,6 +164,10 @@ numbered! {
         Idle = 22, "idle";
         /// The kernel gives up. detail: [`Panic`]; words: RIP, error code, CR2, RSP, RFLAGS (0 where unknown).
         KernelPanic = 23, "kernel-panic";
+        /// Policy direct: the program is called, in ring 0. words: RIP, RSP, selectors and flags.
+        Called = 24, "called";
+        /// Policy direct: it returned from its main. words: status.
+        Returned = 25, "returned";
         /// Host: a pair of clocks. words: CLOCK_MONOTONIC and CLOCK_REALTIME in ns at this record's TSC.
         HostClock = 128, "host-clock";
         /// Host: VM exits so far of one reason. detail: KVM_EXIT_*; words: how many, ns in KVM_RUN before them,

@@ -27,7 +27,7 @@ mod trap;
 
 use abi::boot::PROCESSES_MAX;
 use abi::exit::{ALL_WELL, PROCESS_FAILED};
-use abi::record::{Kind, Panic, Step};
+use abi::record::{Kind, Panic, Policy, Step};
 
 use crate::arch::cpu::{self, read_cr};
 use crate::arch::{boot, gdt, idt};
@@ -43,9 +43,12 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     set_up_traps();
     let Some(boot) = pvh::Boot::read(start_info) else { panic(Panic::NoPrograms, start_info) };
     let Some(options) = Options::parse(boot.command_line()) else { panic(Panic::BadCommandLine, 0) };
+    protect(&options);
     set_up_memory(&boot);
     timer::initialize(&options);
-    probe::run();
+    if !options::direct() {
+        probe::run();
+    }
     let words = [options.policy as u64, options.quantum_us, options.batch];
     trace::record(Kind::Boot, Step::Policy as u32, words);
     trace::set_batch(options.batch);
@@ -74,7 +77,11 @@ fn set_up_traps() {
     let (table, gates) = idt::load();
     trace::record(Kind::Boot, Step::TrapTable as u32, [table, gates]);
     trace::record(Kind::Boot, Step::SyscallHandler as u32, idt::load_syscall_handler());
-    let cr4 = cpu::protect();
+}
+
+/// What the CPU has against mistakes of the kernel's own.
+fn protect(options: &Options) {
+    let cr4 = cpu::protect(options.policy == Policy::Direct);
     // SAFETY: every long mode CPU has EFER.
     let efer = unsafe { cpu::read_msr(cpu::IA32_EFER) };
     trace::record(Kind::Boot, Step::Protection as u32, [read_cr!("cr0"), cr4, efer]);

@@ -3,6 +3,8 @@
 use abi::boot;
 use abi::record::{Policy, Timer};
 
+use crate::cell::Local;
+
 /// What the command line says, or its defaults.
 #[derive(Clone, Copy)]
 pub struct Options {
@@ -15,6 +17,14 @@ pub struct Options {
     /// 0: not told.
     pub apic_khz: u64,
     pub epoch_ns: u64,
+}
+
+static DIRECT: Local<bool> = Local::new(false);
+
+/// The policy is direct: programs run in ring 0.
+#[inline(always)]
+pub fn direct() -> bool {
+    DIRECT.get()
 }
 
 impl Options {
@@ -50,6 +60,7 @@ impl Options {
                 return None;
             }
         }
+        DIRECT.set(options.policy == Policy::Direct);
         Some(options)
     }
 }

@@ -10,7 +10,7 @@ use crate::cell::Local;
 use crate::layout::{PAGE, STACK_FIRST_PROCESS, STACK_PAGES, STACKS, stack_top};
 use crate::memory::address_space::AddressSpace;
 use crate::pvh::Module;
-use crate::{loader, trace};
+use crate::{loader, options, trace};
 
 /// The process structure. Process 0 is the kernel itself: it boots, then waits while nobody can run.
 #[repr(C)]
@@ -95,12 +95,17 @@ pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
 fn fill(process: &mut Process, module: &Module, space: &mut AddressSpace) -> Result<(), LoadError> {
     let start = loader::load(process.id, module, space)?;
     map_kernel_stack(process.id, space)?;
-    let frame = TrapFrame::first(start.rip, start.rsp);
+    let mut frame = TrapFrame::first(start.rip, start.rsp);
+    let mut first = entry::first_return as *const () as u64;
+    if options::direct() {
+        frame.lift_limits();
+        first = entry::direct_call as *const () as u64;
+    }
     let at = process.kernel_stack - size_of::<TrapFrame>() as u64;
     let words = [at, frame.rip, frame.rsp, trace::selectors_and_flags(&frame)];
     // SAFETY: the kernel stack has just been mapped, and is larger than a frame.
     unsafe { (at as *mut TrapFrame).write(frame) };
-    process.context = Context { rsp: at, rip: entry::first_return as *const () as u64, ..Context::EMPTY };
+    process.context = Context { rsp: at, rip: first, ..Context::EMPTY };
     trace::record_of(process.id, Kind::KernelStackFilled, 0, words);
     Ok(())
 }

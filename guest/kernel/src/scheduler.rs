@@ -99,9 +99,9 @@ fn idle() {
     cpu::wait_for_interrupt();
 }
 
-/// The quantum of the process that runs is over: the next one's turn, if there is one.
-pub fn preempt() {
-    give_up(Reason::Preempted);
+/// The quantum of the process that runs is over: the next one's turn. False: there is none, it goes on.
+pub fn preempt() -> bool {
+    give_up(Reason::Preempted)
 }
 
 /// The process that runs lets the next one run, if there is one.
@@ -109,12 +109,12 @@ pub fn yield_now() {
     give_up(Reason::Yielded);
 }
 
-fn give_up(reason: Reason) {
+fn give_up(reason: Reason) -> bool {
     wake_sleepers();
-    if let Some(next) = dequeue() {
-        enqueue(CURRENT.get());
-        switch_to(next, reason);
-    }
+    let Some(next) = dequeue() else { return false };
+    enqueue(CURRENT.get());
+    switch_to(next, reason);
+    true
 }
 
 /// The process that runs waits until the TSC reaches `wake`.
@@ -211,6 +211,19 @@ fn arrived() {
 fn words(context: &Context) -> [u64; 8] {
     let Context { rbx, rbp, r12, r13, r14, r15, rsp, rip } = *context;
     [rbx, rbp, r12, r13, r14, r15, rsp, rip]
+}
+
+/// Policy direct: a program is about to be called.
+pub extern "C" fn called(frame: &TrapFrame) {
+    arrived();
+    trace::record(Kind::Called, 0, [frame.rip, frame.rsp, trace::selectors_and_flags(frame)]);
+    trace::ring();
+}
+
+/// Policy direct: a program returned.
+pub extern "C" fn returned(status: u64) -> ! {
+    trace::record(Kind::Returned, 0, [status]);
+    crate::syscall::exit(status)
 }
 
 /// A process is about to enter user mode for the first time.

@@ -105,8 +105,9 @@ pub fn tick() {
     if scheduler::current_id() == 0 {
         return; // the idle loop looks for sleepers itself
     }
-    new_turn();
-    scheduler::preempt();
+    if !scheduler::preempt() {
+        new_turn();
+    }
 }
 
 /// A process gets the CPU: its quantum starts, where the timer does not run by itself.

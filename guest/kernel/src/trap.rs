@@ -7,13 +7,16 @@ use crate::arch::cpu::read_cr;
 use crate::arch::trap_frame::TrapFrame;
 use crate::layout::vector;
 use crate::trace::Arrival;
-use crate::{panic, probe, scheduler, syscall, timer, trace};
+use crate::{options, panic, probe, scheduler, syscall, timer, trace};
 
 /// Handles a trap. Interrupts are off: every gate is an interrupt gate, and SFMASK has IF.
 pub extern "C" fn trap(frame: &mut TrapFrame) {
     let cr2 = if frame.vector as u8 == vector::PAGE_FAULT { read_cr!("cr2") } else { 0 };
     let arrival = Arrival { vector: frame.vector as u8, rip: frame.rip, cr2 };
-    if frame.is_from_user() {
+    if options::direct() && arrival.vector == SYSCALL_VECTOR {
+        // `syscall` does not tell where it came from, and the stub assumes ring 3.
+        frame.lift_limits();
+    } else if frame.is_from_user() {
         probe::translate(frame, arrival);
     }
     trace::trap_entry(frame, arrival);

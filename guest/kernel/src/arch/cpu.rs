@@ -115,17 +115,17 @@ pub unsafe fn load_root(root: u64) {
     unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) }
 }
 
-/// Turns on what CPUID offers of SMEP and UMIP; gives CR4.
-pub fn protect() -> u64 {
+/// Turns on what CPUID offers of SMEP and UMIP; gives CR4. `user_code`: ring 0 will execute user pages, so no SMEP.
+pub fn protect(user_code: bool) -> u64 {
     let features = core::arch::x86_64::__cpuid_count(7, 0);
     let mut cr4 = read_cr!("cr4");
-    if features.ebx & 1 << 7 != 0 {
+    if features.ebx & 1 << 7 != 0 && !user_code {
         cr4 |= u64::from(CR4_SMEP);
     }
     if features.ecx & 1 << 2 != 0 {
         cr4 |= u64::from(CR4_UMIP);
     }
-    // SAFETY: CPUID has the bits (SDM vol. 3, 2.5); the kernel executes no user page.
+    // SAFETY: CPUID has the bits (SDM vol. 3, 2.5); with SMEP the kernel executes no user page.
     unsafe { asm!("mov cr4, {}", in(reg) cr4, options(nostack, preserves_flags)) }
     cr4
 }

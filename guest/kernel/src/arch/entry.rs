@@ -9,6 +9,7 @@ use core::arch::{global_asm, naked_asm};
 use abi::record::SYSCALL_VECTOR;
 use abi::syscall::INT_VECTOR;
 
+use super::trap_frame::TrapFrame;
 use crate::layout::{selector, vector};
 
 /// Bytes between two stubs.
@@ -154,6 +155,40 @@ pub unsafe extern "C" fn first_return() {
         "jmp {trap_return}",
         started = sym crate::scheduler::started,
         trap_return = sym trap_return,
+    )
+}
+
+/// Where a new process starts under the policy direct: no trap to return from, and no way down to ring 3. The program is
+/// called on its own stack, registers clear, as the book's first figure has it. RDX is where to go when main is done:
+/// the System V ABI (AMD64, 3.4.1) has it for a function to call at exit.
+#[unsafe(naked)]
+pub unsafe extern "C" fn direct_call() {
+    naked_asm!(
+        "mov rdi, rsp",
+        "call {called}",
+        "mov rax, [rsp + {rip}]",
+        "mov rsp, [rsp + {rsp}]",
+        "lea rdx, [rip + {direct_return}]",
+        "xor edi, edi",
+        "xor esi, esi",
+        "xor ebp, ebp",
+        "jmp rax",
+        called = sym crate::scheduler::called,
+        direct_return = sym direct_return,
+        rip = const core::mem::offset_of!(TrapFrame, rip),
+        rsp = const core::mem::offset_of!(TrapFrame, rsp),
+    )
+}
+
+/// Where such a program returns to, its status in RDI.
+#[unsafe(naked)]
+unsafe extern "C" fn direct_return() {
+    naked_asm!(
+        "mov rsp, [rip + {tss} + {kernel_stack}]",
+        "call {returned}",
+        tss = sym super::gdt::TSS,
+        kernel_stack = const super::gdt::KERNEL_STACK,
+        returned = sym crate::scheduler::returned,
     )
 }
 

@@ -61,6 +61,13 @@ impl TrapFrame {
         self.cs & 3 == 3
     }
 
+    /// The frame takes the ring that the code runs in when there are no limits: the kernel's.
+    pub fn lift_limits(&mut self) {
+        self.cs = selector::KERNEL_CODE.into();
+        self.ss = selector::KERNEL_DATA.into();
+        self.rflags &= !super::cpu::rflags::IF;
+    }
+
     /// A frame that enters user mode for the first time, all registers 0.
     pub fn first(rip: u64, rsp: u64) -> Self {
         let registers = Registers {
