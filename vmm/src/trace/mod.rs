@@ -24,6 +24,8 @@ mod names;
 mod reader;
 #[cfg(test)]
 pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use clock::Clock;

@@ -167,7 +167,7 @@ impl Writer {
         self.guest.since.get_or_insert_with(Instant::now);
         // Records are multiples of 8. Whatever else a guest hands over must not spoil what it writes later.
         if self.guest.is_due() || bytes % 8 != 0 || self.guest.records > u64::from(u32::MAX / 2) {
-            self.write(Origin::Guest)?;
+            self.flush()?;
         }
         Ok(Ok(()))
     }
@@ -185,14 +185,15 @@ impl Writer {
         format::push_record(&mut self.host.bytes, tsc, kind as u8, process, detail, words);
         self.host.records += 1;
         self.host.since.get_or_insert_with(Instant::now);
-        if self.host.is_due() { self.write(Origin::Host) } else { Ok(()) }
+        if self.host.is_due() { self.flush() } else { Ok(()) }
     }
 
-    /// Writes all that waits.
+    /// Writes all that waits. The host's goes first: its first record is the start of time, and there is seldom
+    /// any, so that this is one write.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         self.check(0)?;
-        self.write(Origin::Guest)?;
-        self.write(Origin::Host)
+        self.write(Origin::Host)?;
+        self.write(Origin::Guest)
     }
 
     /// Writes all that waits, then the index and the end mark, and closes the file.
