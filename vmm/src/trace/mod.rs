@@ -5,20 +5,20 @@ use std::path::Path;
 
 use abi::record::{Head, Kind};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Image {
     pub name: String,
     pub sha256: String,
     pub size: u64,
 }
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Program {
     pub name: String,
     pub arguments: Vec<String>,
     pub sha256: String,
     pub size: u64,
 }
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     pub policy: String,
     pub quantum_us: u64,
@@ -28,7 +28,7 @@ pub struct Options {
     pub timeout_ms: Option<u64>,
     pub kernel_command_line: String,
 }
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Meta {
     pub abi_version: u16,
     pub trapline_version: String,
