@@ -1,0 +1,145 @@
+//! The console: bytes from the guest, passed on a line at a time.
+//!
+//! Output that fails (a pipe that nobody reads any more) silences the console and nothing else: the run and
+//! its trace go on.
+
+use std::io::{ErrorKind, Write};
+use std::ops::RangeInclusive;
+
+use abi::ports::CONSOLE;
+
+use crate::machine::bus::{Device, Flow};
+
+/// A line longer than this is passed on before its end, in bytes.
+const LINE_MAX: usize = 4096;
+
+/// The console, writing to `W`, which should not buffer.
+#[derive(Debug)]
+pub struct Console<W> {
+    output: W,
+    line: Vec<u8>,
+    bytes: u64,
+    closed: bool,
+}
+
+impl<W: Write> Console<W> {
+    /// Its port.
+    pub const PORTS: RangeInclusive<u16> = CONSOLE..=CONSOLE;
+
+    /// A console that writes to `output`.
+    pub fn new(output: W) -> Self {
+        Console { output, line: Vec::with_capacity(LINE_MAX), bytes: 0, closed: false }
+    }
+
+    /// Bytes that the guest wrote.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Passes on what waits. A signal ends the attempt, and what was not written still waits: a reader that
+    /// never reads must not keep a run from its time-out.
+    pub fn flush(&mut self) {
+        while !self.closed && !self.line.is_empty() {
+            match self.output.write(&self.line) {
+                Ok(written) if written > 0 => drop(self.line.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => return,
+                _ => self.closed = true,
+            }
+        }
+        if self.closed {
+            self.line.clear();
+        }
+    }
+}
+
+impl<W: Write> Device for Console<W> {
+    /// As in Bochs: a read of the port gives its own number, so that a guest can find the console.
+    fn read(&mut self, _port: u16, size: u8) -> Option<u32> {
+        (size == 1).then_some(CONSOLE.into())
+    }
+
+    fn write(&mut self, _port: u16, size: u8, value: u32) -> Flow {
+        if size != 1 {
+            return Flow::BadAccess;
+        }
+        self.bytes += 1;
+        self.line.push(value as u8);
+        if value as u8 == b'\n' || self.line.len() >= LINE_MAX {
+            self.flush();
+        }
+        Flow::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// Takes writes as its list of answers says; an answer of n takes n bytes.
+    #[derive(Default)]
+    struct Pipe {
+        answers: Vec<io::Result<usize>>,
+        taken: Vec<u8>,
+        calls: usize,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            let answer = if self.answers.is_empty() { Ok(bytes.len()) } else { self.answers.remove(0) };
+            let taken = answer?.min(bytes.len());
+            self.taken.extend(&bytes[..taken]);
+            Ok(taken)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn console(answers: Vec<io::Result<usize>>) -> Console<Pipe> {
+        Console::new(Pipe { answers, ..Default::default() })
+    }
+
+    fn say(console: &mut Console<Pipe>, text: &str) {
+        for byte in text.bytes() {
+            assert_eq!(console.write(CONSOLE, 1, byte.into()), Flow::Continue);
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_write_and_the_rest_waits_for_the_end() {
+        let mut console = console(vec![]);
+        say(&mut console, "hello\nworld");
+        assert_eq!((console.output.taken.as_slice(), console.output.calls), (b"hello\n".as_slice(), 1));
+        console.flush();
+        assert_eq!(console.output.taken, b"hello\nworld");
+        assert_eq!(console.bytes(), 11);
+    }
+
+    #[test]
+    fn a_short_write_goes_on_and_a_signal_leaves_the_rest_waiting() {
+        let mut console = console(vec![Ok(2), Err(ErrorKind::Interrupted.into())]);
+        say(&mut console, "hello\n");
+        assert_eq!(console.output.taken, b"he");
+        console.flush();
+        assert_eq!(console.output.taken, b"hello\n");
+    }
+
+    #[test]
+    fn a_closed_pipe_silences_the_console_and_bytes_are_still_counted() {
+        let mut console = console(vec![Err(ErrorKind::BrokenPipe.into())]);
+        say(&mut console, "a\nb\nc\n");
+        assert_eq!((console.output.calls, console.bytes()), (1, 6));
+    }
+
+    #[test]
+    fn other_sizes_are_refused() {
+        let mut console = console(vec![]);
+        for size in [0, 2, 4] {
+            assert_eq!(console.write(CONSOLE, size, 65), Flow::BadAccess);
+        }
+        assert_eq!(console.read(CONSOLE, 1), Some(0xE9));
+        assert_eq!(console.bytes(), 0);
+    }
+}

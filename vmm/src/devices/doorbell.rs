@@ -1,0 +1,470 @@
+//! The trace doorbell: takes the guest's records out of its buffer and into the trace.
+//!
+//! The guest attaches a buffer once and rings when records wait in it. The vCPU stands still meanwhile, so a
+//! bell is one look at the buffer's head and one copy. The head's running count says how many records there
+//! must be; the host counts them in the copy, so none is lost and none is invented unnoticed.
+//!
+//! Nothing in the guest's memory is believed: an attach is checked against memory, and each bell against the
+//! buffer as it was attached.
+
+use std::ops::RangeInclusive;
+
+use abi::ports::{ATTACH, DOORBELL};
+use abi::record::{BUFFER_MAGIC, BUFFER_MAX, BufferHead, Ending, HEAD_SIZE, HostCounter, WORDS_MAX};
+use thiserror::Error;
+use vm_memory::{ByteValued, Bytes, GuestAddress, GuestMemoryBackend};
+
+use crate::machine::bus::{Device, End, Flow};
+use crate::machine::layout::{Memory, PAGE};
+use crate::trace::{WriteError, Writer};
+
+/// Offset of a record's number of words.
+const WORDS_OFFSET: usize = 9;
+
+/// How a guest broke the contract.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Broken {
+    /// The head is not in memory.
+    #[error("the trace buffer at {address:#x} is outside guest memory")]
+    Outside {
+        /// Physical address of the head.
+        address: u64,
+    },
+    /// It is no head.
+    #[error("there is no trace buffer at {address:#x}: its magic number is {magic:#x}")]
+    NoBuffer {
+        /// Physical address of the head.
+        address: u64,
+        /// What is there instead.
+        magic: u32,
+    },
+    /// A guest of another age.
+    #[error("the guest speaks version {guest} of the contract and this host version {}", abi::VERSION)]
+    Version {
+        /// The guest's version.
+        guest: u16,
+    },
+    /// Sizes that the contract does not allow.
+    #[error(
+        "the trace buffer has a head of {head_size} bytes and room for {capacity}; the contract says {} and at \
+         most {}, in eights",
+        BufferHead::SIZE,
+        BUFFER_MAX - BufferHead::SIZE
+    )]
+    Size {
+        /// Size of the head.
+        head_size: u16,
+        /// Room for records.
+        capacity: u32,
+    },
+    /// A second attach.
+    #[error("the guest attached a second trace buffer")]
+    Twice,
+    /// A bell without a buffer.
+    #[error("the guest rang without a trace buffer")]
+    NotAttached,
+    /// Bell and head differ.
+    #[error("the guest rang for {bell} bytes and its buffer has {used}")]
+    BellDiffers {
+        /// What was written to the port.
+        bell: u32,
+        /// What the head says.
+        used: u32,
+    },
+    /// More than the buffer holds.
+    #[error("{used} bytes wait in a trace buffer of {capacity}")]
+    Overfull {
+        /// What the head says.
+        used: u32,
+        /// The room at attach.
+        capacity: u32,
+    },
+    /// The running count is not what is in the buffer.
+    #[error("the guest counts {counted} new records, and its buffer has {found}")]
+    Miscounted {
+        /// By the guest's running count.
+        counted: u64,
+        /// Whole records in the buffer.
+        found: u64,
+    },
+}
+
+/// A buffer as it was attached.
+#[derive(Clone, Copy, Debug)]
+struct Buffer {
+    head: GuestAddress,
+    capacity: u32,
+}
+
+/// The doorbell and the attach port.
+#[derive(Debug)]
+pub struct Doorbell<'a> {
+    memory: &'a Memory,
+    trace: Writer,
+    buffer: Option<Buffer>,
+    /// The guest's running count at the last drain.
+    records: u64,
+    bells: u64,
+    malformed: u64,
+}
+
+impl<'a> Doorbell<'a> {
+    /// Its ports.
+    pub const PORTS: RangeInclusive<u16> = ATTACH..=DOORBELL + 3;
+
+    /// A doorbell that copies from `memory` to `trace`.
+    pub fn new(memory: &'a Memory, trace: Writer) -> Self {
+        Doorbell { memory, trace, buffer: None, records: 0, bells: 0, malformed: 0 }
+    }
+
+    /// The trace, for the host's own records.
+    pub fn trace(&mut self) -> &mut Writer {
+        &mut self.trace
+    }
+
+    /// Hands the trace back.
+    pub fn into_trace(self) -> Writer {
+        self.trace
+    }
+
+    /// Takes what waits when the guest can ring no more, however its run ended. It may have stopped at any
+    /// instruction: after a bell and before it reset the head (then nothing is new), or between a record and
+    /// the count (then the record is kept).
+    pub fn drain(&mut self) -> Result<(), WriteError> {
+        let Some(buffer) = self.buffer else { return Ok(()) };
+        let Ok(head) = self.head(buffer.head) else { return Ok(()) };
+        if head.records == self.records || head.used > buffer.capacity {
+            return Ok(());
+        }
+        self.take(buffer, head).map(drop)
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> [(HostCounter, u64); 3] {
+        [
+            (HostCounter::Doorbells, self.bells),
+            (HostCounter::LostByGuest, self.lost()),
+            (HostCounter::Malformed, self.malformed),
+        ]
+    }
+
+    /// Records that are not in the trace, or bytes that were none: not 0 means that the trace has a gap.
+    pub fn missing(&self) -> u64 {
+        self.lost().saturating_add(self.malformed)
+    }
+
+    /// What the guest says that it could not write.
+    fn lost(&self) -> u64 {
+        self.buffer.and_then(|buffer| self.head(buffer.head).ok()).map_or(0, |head| head.lost)
+    }
+
+    fn attach(&mut self, page: u32) -> Result<(), Broken> {
+        if self.buffer.is_some() {
+            return Err(Broken::Twice);
+        }
+        let address = u64::from(page) * PAGE;
+        let head = self.head(GuestAddress(address))?;
+        let BufferHead { magic, version, head_size, capacity, .. } = head;
+        if magic != BUFFER_MAGIC {
+            return Err(Broken::NoBuffer { address, magic });
+        }
+        if version != abi::VERSION {
+            return Err(Broken::Version { guest: version });
+        }
+        let whole = BufferHead::SIZE + capacity as usize;
+        if usize::from(head_size) != BufferHead::SIZE || capacity % 8 != 0 || whole > BUFFER_MAX {
+            return Err(Broken::Size { head_size, capacity });
+        }
+        if !self.memory.check_range(GuestAddress(address), whole) {
+            return Err(Broken::Outside { address });
+        }
+        self.buffer = Some(Buffer { head: GuestAddress(address), capacity });
+        Ok(())
+    }
+
+    fn ring(&mut self, bell: u32) -> Result<Result<(), Broken>, WriteError> {
+        self.bells += 1;
+        let Some(buffer) = self.buffer else { return Ok(Err(Broken::NotAttached)) };
+        let head = match self.head(buffer.head) {
+            Ok(head) => head,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let used = head.used;
+        if used > buffer.capacity {
+            return Ok(Err(Broken::Overfull { used, capacity: buffer.capacity }));
+        }
+        if bell != used {
+            return Ok(Err(Broken::BellDiffers { bell, used }));
+        }
+        self.take(buffer, head)
+    }
+
+    /// Copies the records that wait. Where they are not what the head says, the whole ones are kept and the
+    /// rest is counted as malformed.
+    fn take(&mut self, buffer: Buffer, head: BufferHead) -> Result<Result<(), Broken>, WriteError> {
+        let from = GuestAddress(buffer.head.0 + BufferHead::SIZE as u64);
+        let (memory, used) = (self.memory, head.used as usize);
+        let counted = head.records.wrapping_sub(self.records);
+        let copied = self.trace.guest_records(used, counted, |bytes| {
+            let outside = Found { records: 0, bytes: 0 };
+            memory.read_slice(bytes, from).map_err(|_| outside)?;
+            let found = count(bytes);
+            if found == (Found { records: counted, bytes: used }) { Ok(()) } else { Err(found) }
+        })?;
+        self.records = head.records;
+        let Err(found) = copied else { return Ok(Ok(())) };
+        self.malformed += (used - found.bytes) as u64;
+        // The guest stands still, so this copy is the same as the first.
+        let copy = |bytes: &mut [u8]| memory.read_slice(bytes, from).map_err(drop);
+        let _ = self.trace.guest_records(found.bytes, found.records, copy)?;
+        Ok(Err(Broken::Miscounted { counted, found: found.records }))
+    }
+
+    fn head(&self, address: GuestAddress) -> Result<BufferHead, Broken> {
+        let outside = Broken::Outside { address: address.0 };
+        self.memory.read_obj::<HeadBytes>(address).map(HeadBytes::head).map_err(|_| outside)
+    }
+}
+
+impl Device for Doorbell<'_> {
+    fn read(&mut self, port: u16, size: u8) -> Option<u32> {
+        ((port, size) == (ATTACH, 4)).then_some(abi::VERSION.into())
+    }
+
+    fn write(&mut self, port: u16, size: u8, value: u32) -> Flow {
+        let result = match (port, size) {
+            (DOORBELL, 4) => self.ring(value),
+            (ATTACH, 4) => Ok(self.attach(value)),
+            _ => return Flow::BadAccess,
+        };
+        let (ending, message) = match result {
+            Ok(Ok(())) => return Flow::Continue,
+            Ok(Err(broken)) => (Ending::ContractBroken, broken.to_string()),
+            Err(error) => (Ending::TraceFailed, error.to_string()),
+        };
+        Flow::End(End { ending, status: 0, message: Some(message) })
+    }
+}
+
+/// Whole records at the start of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Found {
+    records: u64,
+    bytes: usize,
+}
+
+/// Counts the records in `bytes` by their heads.
+fn count(bytes: &[u8]) -> Found {
+    let mut found = Found { records: 0, bytes: 0 };
+    while let Some(&words) = bytes.get(found.bytes + WORDS_OFFSET) {
+        let end = found.bytes + HEAD_SIZE + 8 * usize::from(words);
+        if usize::from(words) > WORDS_MAX || end > bytes.len() {
+            break;
+        }
+        found = Found { records: found.records + 1, bytes: end };
+    }
+    found
+}
+
+/// The head of a buffer, as bytes of guest memory: two 64-bit words a line of [`BufferHead`].
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct HeadBytes([u64; BufferHead::SIZE / 8]);
+
+// SAFETY: an array of integers has no padding and every bit pattern is a value.
+unsafe impl ByteValued for HeadBytes {}
+
+impl HeadBytes {
+    fn head(self) -> BufferHead {
+        let HeadBytes([first, second, records, lost]) = self;
+        BufferHead {
+            magic: first as u32,
+            version: (first >> 32) as u16,
+            head_size: (first >> 48) as u16,
+            capacity: second as u32,
+            used: (second >> 32) as u32,
+            records,
+            lost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Meta;
+
+    const PAGE_NUMBER: u32 = 2;
+    const HEAD: u64 = PAGE_NUMBER as u64 * PAGE;
+    const MEMORY: usize = 16 * PAGE as usize;
+    const CAPACITY: u32 = 1024;
+    /// A record of 16 + 8 bytes.
+    const RECORD: [u64; 3] = [1, 0x0101, 2];
+    const RECORD_SIZE: u32 = 24;
+
+    /// A guest's memory and the host's writer, without a VM.
+    struct Fake {
+        memory: Memory,
+        directory: tempfile::TempDir,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            let memory = Memory::from_ranges(&[(GuestAddress(0), MEMORY)]).unwrap();
+            let fake = Fake { memory, directory: tempfile::tempdir().unwrap() };
+            fake.set(fake.valid());
+            fake
+        }
+
+        fn valid(&self) -> BufferHead {
+            BufferHead {
+                magic: BUFFER_MAGIC,
+                version: abi::VERSION,
+                head_size: BufferHead::SIZE as u16,
+                capacity: CAPACITY,
+                used: 0,
+                records: 0,
+                lost: 0,
+            }
+        }
+
+        fn set(&self, head: BufferHead) {
+            let words = HeadBytes([
+                u64::from(head.magic) | u64::from(head.version) << 32 | u64::from(head.head_size) << 48,
+                u64::from(head.capacity) | u64::from(head.used) << 32,
+                head.records,
+                head.lost,
+            ]);
+            self.memory.write_obj(words, GuestAddress(HEAD)).unwrap();
+        }
+
+        /// Lets `n` records wait, and the running count be `records`.
+        fn fill(&self, n: u32, records: u64) {
+            let at = |i: u32| GuestAddress(HEAD + BufferHead::SIZE as u64 + u64::from(i * RECORD_SIZE));
+            for i in 0..n {
+                for (word, value) in RECORD.iter().enumerate() {
+                    self.memory.write_obj(*value, GuestAddress(at(i).0 + 8 * word as u64)).unwrap();
+                }
+            }
+            self.set(BufferHead { used: n * RECORD_SIZE, records, ..self.valid() });
+        }
+
+        fn doorbell(&self) -> Doorbell<'_> {
+            let path = self.directory.path().join("t.trap");
+            Doorbell::new(&self.memory, Writer::create(&path, true, &Meta::default()).unwrap())
+        }
+
+        fn attached(&self) -> Doorbell<'_> {
+            let mut doorbell = self.doorbell();
+            assert_eq!(doorbell.write(ATTACH, 4, PAGE_NUMBER), Flow::Continue);
+            doorbell
+        }
+    }
+
+    /// The sentence with which a broken contract ended the run.
+    fn sentence(flow: Flow) -> String {
+        match flow {
+            Flow::End(End { ending: Ending::ContractBroken, message: Some(message), .. }) => message,
+            other => panic!("{other:?} is no broken contract"),
+        }
+    }
+
+    #[test]
+    fn a_buffer_is_attached_and_its_records_are_taken_once() {
+        let fake = Fake::new();
+        let mut doorbell = fake.attached();
+        assert_eq!(doorbell.read(ATTACH, 4), Some(abi::VERSION.into()));
+        fake.fill(3, 3);
+        assert_eq!(doorbell.write(DOORBELL, 4, 3 * RECORD_SIZE), Flow::Continue);
+        assert_eq!(doorbell.records, 3);
+        doorbell.drain().unwrap();
+        assert_eq!((doorbell.records, doorbell.missing()), (3, 0), "the guest has not reset the head yet");
+        fake.fill(2, 5);
+        doorbell.drain().unwrap();
+        assert_eq!((doorbell.records, doorbell.missing()), (5, 0), "what waits at the end is taken");
+    }
+
+    #[test]
+    fn a_lying_head_is_refused_at_attach() {
+        type Lie = fn(&mut BufferHead);
+        let lies: [(Lie, &str); 7] = [
+            (|h| h.magic = 7, "no trace buffer"),
+            (|h| h.version = abi::VERSION + 1, "speaks version"),
+            (|h| h.head_size = 0, "head of 0 bytes"),
+            (|h| h.head_size = 4096, "head of 4096 bytes"),
+            (|h| h.capacity = 1001, "room for 1001"),
+            (|h| h.capacity = u32::MAX - 7, "room for"),
+            (|h| h.capacity = MEMORY as u32, "outside guest memory"),
+        ];
+        for (lie, words) in lies {
+            let fake = Fake::new();
+            let mut head = fake.valid();
+            lie(&mut head);
+            fake.set(head);
+            let said = sentence(fake.doorbell().write(ATTACH, 4, PAGE_NUMBER));
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_outside_memory_and_a_second_attach_are_refused() {
+        let fake = Fake::new();
+        for page in [16, 0x10_0000, u32::MAX] {
+            let said = sentence(fake.doorbell().write(ATTACH, 4, page));
+            assert!(said.contains("outside guest memory"), "{said}");
+        }
+        let said = sentence(fake.attached().write(ATTACH, 4, PAGE_NUMBER));
+        assert!(said.contains("second"), "{said}");
+    }
+
+    #[test]
+    fn a_bell_that_differs_from_the_head_is_refused() {
+        let fake = Fake::new();
+        let mut doorbell = fake.attached();
+        fake.fill(2, 2);
+        assert!(sentence(doorbell.write(DOORBELL, 4, RECORD_SIZE)).contains("rang for 24 bytes"));
+        fake.set(BufferHead { used: CAPACITY + 8, records: 1, ..fake.valid() });
+        assert!(sentence(doorbell.write(DOORBELL, 4, CAPACITY + 8)).contains("wait in a trace buffer"));
+        doorbell.drain().unwrap();
+        assert_eq!(doorbell.records, 0, "an overfull buffer is not read at the end either");
+    }
+
+    #[test]
+    fn a_bell_without_a_buffer_is_refused() {
+        let fake = Fake::new();
+        assert!(sentence(fake.doorbell().write(DOORBELL, 4, 0)).contains("without"));
+    }
+
+    #[test]
+    fn a_wrong_count_ends_the_run_and_keeps_what_is_whole() {
+        let fake = Fake::new();
+        let mut doorbell = fake.attached();
+        fake.fill(2, 7);
+        assert!(sentence(doorbell.write(DOORBELL, 4, 2 * RECORD_SIZE)).contains("counts 7 new records"));
+        assert_eq!(doorbell.missing(), 0, "both records are whole");
+
+        fake.fill(2, 8);
+        let words = GuestAddress(HEAD + BufferHead::SIZE as u64 + u64::from(RECORD_SIZE) + WORDS_OFFSET as u64);
+        fake.memory.write_obj(0xFF_u8, words).unwrap();
+        doorbell.drain().unwrap();
+        assert_eq!(doorbell.missing(), u64::from(RECORD_SIZE), "the second is not");
+    }
+
+    #[test]
+    fn what_the_guest_lost_is_told() {
+        let fake = Fake::new();
+        let doorbell = fake.attached();
+        fake.set(BufferHead { lost: 9, ..fake.valid() });
+        assert_eq!(doorbell.missing(), 9);
+    }
+
+    #[test]
+    fn other_ports_and_sizes_are_no_access() {
+        let fake = Fake::new();
+        let mut doorbell = fake.doorbell();
+        for (port, size) in [(ATTACH, 1), (ATTACH, 0), (DOORBELL, 2), (ATTACH + 2, 4), (DOORBELL + 3, 1)] {
+            assert_eq!(doorbell.write(port, size, 0), Flow::BadAccess);
+        }
+        assert_eq!(doorbell.read(DOORBELL, 4), None);
+    }
+}

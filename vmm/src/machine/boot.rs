@@ -1,0 +1,279 @@
+//! Booting by PVH (the x86/HVM direct boot ABI): kernel, modules and start info into guest memory, and the
+//! state in which the vCPU starts.
+//!
+//! What the kernel finds: 32-bit protected mode, paging off, flat segments, interrupts off, and EBX at
+//! `hvm_start_info`, which leads to the memory map, the command line and a module a user program.
+
+use std::io::Cursor;
+
+use elf::ElfBytes;
+use elf::abi::{ET_EXEC, PT_LOAD};
+use elf::endian::LittleEndian;
+use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
+use linux_loader::configurator::pvh::PvhBootConfigurator;
+use linux_loader::configurator::{BootConfigurator, BootParams};
+use linux_loader::loader::elf::start_info::{
+    XEN_HVM_START_MAGIC_VALUE, hvm_modlist_entry, hvm_start_info,
+};
+use linux_loader::loader::elf::{Elf, PvhBootCapability};
+use linux_loader::loader::KernelLoader;
+use thiserror::Error;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
+
+use super::layout::{self, LayoutError, Memory};
+
+/// The version of `hvm_start_info` that has a memory map.
+const START_INFO_VERSION: u32 = 1;
+
+/// A module: a user program.
+#[derive(Clone, Copy, Debug)]
+pub struct Module<'a> {
+    /// Its ELF file.
+    pub elf: &'a [u8],
+    /// Its name and arguments, with blanks between.
+    pub command_line: &'a str,
+}
+
+/// What the kernel is told on its command line.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A policy of [`abi::boot`].
+    pub policy: String,
+    /// The quantum in microseconds.
+    pub quantum_us: u64,
+    /// A timer of [`abi::boot`].
+    pub timer: String,
+    /// Records a doorbell.
+    pub batch: u64,
+}
+
+/// What the host tells the kernel of its clocks, so that nobody has to calibrate inside a VM.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// The guest's TSC rate in kHz.
+    pub tsc_khz: u64,
+    /// The LAPIC timer's input rate in kHz.
+    pub apic_khz: u64,
+    /// CLOCK_REALTIME in nanoseconds since 1970.
+    pub epoch_ns: u64,
+}
+
+/// Where the vCPU starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Physical address of the kernel's PVH entry point.
+    pub address: u64,
+}
+
+/// Why a guest could not be loaded.
+#[derive(Debug, Error)]
+pub enum BootError {
+    /// No kernel that this host can load.
+    #[error("the kernel is no x86-64 ELF executable: {0}; give --kernel a static ELF file with a PVH note")]
+    NotElf(String),
+    /// It ends before its segments do.
+    #[error("the kernel's file is cut short: a segment ends at byte {end} and the file at {size}; build it anew")]
+    CutShort {
+        /// Where the segment ends.
+        end: u64,
+        /// Size of the file.
+        size: u64,
+    },
+    /// It wants to lie where the start info is.
+    #[error(
+        "the kernel wants to lie at {address:#x}, and the host's own tables are below {:#x}; link it higher",
+        layout::KERNEL_LOWEST
+    )]
+    TooLow {
+        /// Lowest address of its segments.
+        address: u64,
+    },
+    /// It cannot be booted by PVH.
+    #[error(
+        "the kernel has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so there is no entry point to start at; link \
+         it with one (Linux: CONFIG_PVH)"
+    )]
+    NoPvhNote,
+    /// linux-loader refused it.
+    #[error("the kernel cannot be loaded: {0}")]
+    Loader(#[from] linux_loader::loader::Error),
+    /// It does not fit.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// More programs than the contract has room for.
+    #[error("{count} programs are too many; the kernel takes {}", abi::boot::PROCESSES_MAX)]
+    TooManyModules {
+        /// How many there are.
+        count: usize,
+    },
+    /// A command line that does not fit its place.
+    #[error("the command line \"{0}\" is too long")]
+    CommandLineTooLong(String),
+    /// Guest memory refused a write.
+    #[error("cannot write the start info to guest memory: {0}")]
+    Memory(String),
+}
+
+/// The kernel's command line, with the keys of [`abi::boot`].
+pub fn command_line(settings: &Settings, clocks: &Clocks) -> String {
+    use abi::boot::{APIC_KHZ, BATCH, EPOCH_NS, POLICY, QUANTUM_US, TIMER, TSC_KHZ};
+    let Settings { policy, quantum_us, timer, batch } = settings;
+    let Clocks { tsc_khz, apic_khz, epoch_ns } = clocks;
+    format!(
+        "{POLICY}={policy} {QUANTUM_US}={quantum_us} {TIMER}={timer} {BATCH}={batch} {TSC_KHZ}={tsc_khz} \
+         {APIC_KHZ}={apic_khz} {EPOCH_NS}={epoch_ns}"
+    )
+}
+
+/// Loads the kernel and its modules into `memory` and writes the start info. This needs no KVM, so what is
+/// wrong with a file is found before a VM exists.
+pub fn load(memory: &Memory, kernel: &[u8], modules: &[Module]) -> Result<Entry, BootError> {
+    let size = memory.last_addr().0 + 1;
+    let kernel_end = kernel_end(kernel, size)?;
+    let loaded = Elf::load(memory, None, &mut Cursor::new(kernel), None)?;
+    let PvhBootCapability::PvhEntryPresent(entry) = loaded.pvh_boot_cap else {
+        return Err(BootError::NoPvhNote);
+    };
+    let list = load_modules(memory, kernel_end, modules, size)?;
+    write_start_info(memory, &list, size)?;
+    Ok(Entry { address: entry.0 })
+}
+
+/// Puts the kernel's command line where the start info says that it is.
+pub fn write_command_line(memory: &Memory, text: &str) -> Result<(), BootError> {
+    write_text(memory, layout::COMMAND_LINE, text, layout::PAGE as usize)
+}
+
+/// The end of the kernel in memory. linux-loader's own count leaves out segments without file content (BSS),
+/// and modules must not lie there.
+fn kernel_end(kernel: &[u8], memory: u64) -> Result<u64, BootError> {
+    let not_elf = |error: elf::ParseError| BootError::NotElf(error.to_string());
+    let file = ElfBytes::<LittleEndian>::minimal_parse(kernel).map_err(not_elf)?;
+    if file.ehdr.class != elf::file::Class::ELF64 || file.ehdr.e_machine != elf::abi::EM_X86_64 {
+        return Err(BootError::NotElf("it is for another machine".into()));
+    }
+    if file.ehdr.e_type != ET_EXEC {
+        return Err(BootError::NotElf("it is not linked to a fixed address".into()));
+    }
+    let mut end = layout::KERNEL_LOWEST;
+    for segment in file.segments().iter().flat_map(|table| table.iter()) {
+        if segment.p_type != PT_LOAD || segment.p_memsz == 0 {
+            continue;
+        }
+        let file_end = segment.p_offset.saturating_add(segment.p_filesz);
+        if file_end > kernel.len() as u64 || segment.p_filesz > segment.p_memsz {
+            return Err(BootError::CutShort { end: file_end, size: kernel.len() as u64 });
+        }
+        if segment.p_paddr < layout::KERNEL_LOWEST {
+            return Err(BootError::TooLow { address: segment.p_paddr });
+        }
+        end = end.max(segment.p_paddr.saturating_add(segment.p_memsz));
+    }
+    if end > memory {
+        let needed = end.div_ceil(layout::MIB);
+        return Err(LayoutError::TooSmall { needed, memory: memory / layout::MIB }.into());
+    }
+    Ok(end)
+}
+
+/// Copies the modules behind the kernel, with their command lines; the module list for the start info.
+fn load_modules(
+    memory: &Memory,
+    kernel_end: u64,
+    modules: &[Module],
+    size: u64,
+) -> Result<Vec<hvm_modlist_entry>, BootError> {
+    if modules.len() > abi::boot::PROCESSES_MAX {
+        return Err(BootError::TooManyModules { count: modules.len() });
+    }
+    let addresses = layout::place_modules(kernel_end, modules.iter().map(|m| m.elf.len() as u64), size)?;
+    let mut text = layout::MODULE_COMMAND_LINES;
+    let mut list = Vec::with_capacity(modules.len());
+    for (module, paddr) in modules.iter().zip(addresses) {
+        memory.write_slice(module.elf, GuestAddress(paddr)).map_err(memory_error)?;
+        write_text(memory, text, module.command_line, abi::boot::MODULE_COMMAND_LINE_MAX + 1)?;
+        list.push(hvm_modlist_entry {
+            paddr,
+            size: module.elf.len() as u64,
+            cmdline_paddr: text,
+            reserved: 0,
+        });
+        text += module.command_line.len() as u64 + 1;
+    }
+    Ok(list)
+}
+
+fn write_start_info(memory: &Memory, list: &[hvm_modlist_entry], size: u64) -> Result<(), BootError> {
+    let map = layout::memory_map(size);
+    let info = hvm_start_info {
+        magic: XEN_HVM_START_MAGIC_VALUE,
+        version: START_INFO_VERSION,
+        nr_modules: list.len() as u32,
+        modlist_paddr: layout::MODULE_LIST,
+        cmdline_paddr: layout::COMMAND_LINE,
+        memmap_paddr: layout::MEMORY_MAP,
+        memmap_entries: map.len() as u32,
+        ..Default::default()
+    };
+    let mut params = BootParams::new(&info, GuestAddress(layout::START_INFO));
+    params.set_sections(&map, GuestAddress(layout::MEMORY_MAP));
+    if !list.is_empty() {
+        params.set_modules(list, GuestAddress(layout::MODULE_LIST));
+    }
+    PvhBootConfigurator::write_bootparams(&params, memory)
+        .map_err(|error| BootError::Memory(error.to_string()))
+}
+
+/// Writes `text` and a zero at `address`, where `room` bytes are free.
+fn write_text(memory: &Memory, address: u64, text: &str, room: usize) -> Result<(), BootError> {
+    if text.len() >= room {
+        return Err(BootError::CommandLineTooLong(text.to_owned()));
+    }
+    memory.write_slice(text.as_bytes(), GuestAddress(address)).map_err(memory_error)?;
+    memory.write_slice(&[0], GuestAddress(address + text.len() as u64)).map_err(memory_error)
+}
+
+fn memory_error(error: vm_memory::GuestMemoryError) -> BootError {
+    BootError::Memory(error.to_string())
+}
+
+/// The general registers at entry: EBX at the start info, interrupts off.
+pub fn registers(entry: Entry) -> kvm_regs {
+    /// Bit 1 of RFLAGS is always 1 (SDM vol. 1, 3.4.3).
+    const RFLAGS_RESERVED: u64 = 1 << 1;
+    kvm_regs { rip: entry.address, rbx: layout::START_INFO, rflags: RFLAGS_RESERVED, ..Default::default() }
+}
+
+/// Changes `sregs`, as they are after reset, to what PVH promises: protected mode without paging, flat
+/// segments, and a task register, which VMX wants busy (SDM vol. 3, 27.3.1.2).
+pub fn system_registers(sregs: &mut kvm_sregs) {
+    const CODE: u8 = 0xB;
+    const DATA: u8 = 0x3;
+    const BUSY_TSS: u8 = 0xB;
+    const TSS_LIMIT: u32 = 0x67;
+    const CR0_PE: u64 = 1;
+    const CR0_ET: u64 = 1 << 4;
+    let flat = |selector, type_| kvm_segment {
+        limit: u32::MAX,
+        selector,
+        type_,
+        present: 1,
+        db: 1,
+        s: 1,
+        g: 1,
+        ..Default::default()
+    };
+    sregs.cs = flat(0x8, CODE);
+    let data = flat(0x10, DATA);
+    (sregs.ds, sregs.es, sregs.fs, sregs.gs, sregs.ss) = (data, data, data, data, data);
+    sregs.tr = kvm_segment {
+        limit: TSS_LIMIT,
+        selector: 0x18,
+        type_: BUSY_TSS,
+        present: 1,
+        ..Default::default()
+    };
+    sregs.cr0 = CR0_PE | CR0_ET;
+    sregs.cr4 = 0;
+    sregs.efer = 0;
+}

@@ -1,0 +1,217 @@
+//! Can this host run a VM, and if not, which way of missing KVM is it and what helps?
+//!
+//! Permission bits lie (a container may show a device that it may not open), so only opening tells.
+
+use std::io;
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::path::{Path, PathBuf};
+
+use kvm_ioctls::{Cap, Kvm};
+use thiserror::Error;
+
+/// KVM's device.
+pub const DEVICE: &str = "/dev/kvm";
+/// The API version that every KVM has had since 2007.
+const API_VERSION: i32 = kvm_bindings::KVM_API_VERSION as i32;
+
+/// What a run needs, with the name that the kernel's documentation gives it.
+pub const NEEDED: [(Cap, &str); 7] = [
+    (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
+    (Cap::SetTssAddr, "KVM_CAP_SET_TSS_ADDR"),
+    (Cap::ExtCpuid, "KVM_CAP_EXT_CPUID"),
+    (Cap::GetTscKhz, "KVM_CAP_GET_TSC_KHZ"),
+    (Cap::SplitIrqchip, "KVM_CAP_SPLIT_IRQCHIP"),
+    (Cap::ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT"),
+    (Cap::SyncRegs, "KVM_CAP_SYNC_REGS"),
+];
+
+/// The modules that can stand behind KVM on x86, each a back end.
+const BACK_ENDS: [&str; 3] = ["kvm_intel", "kvm_amd", "kvm_pvm"];
+
+/// A way in which a host has no usable KVM. The text says which, and what to do.
+#[derive(Debug, Error)]
+pub enum Missing {
+    /// No such device, or a node that no driver stands behind.
+    #[error("this host has no KVM: {device} {found}; {remedy}")]
+    NoDevice {
+        /// The device.
+        device: PathBuf,
+        /// What is there instead.
+        found: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// It is there and may not be opened.
+    #[error(
+        "no permission to open {device} ({error}); join the group that owns it (on most systems: sudo usermod \
+         -aG kvm $USER, then log in again), or in a container pass the device in (--device {device})"
+    )]
+    NoPermission {
+        /// The device.
+        device: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// Somebody else has the CPU's virtualisation.
+    #[error(
+        "KVM is busy ({error}): another hypervisor, such as VirtualBox or VMware, holds the CPU's \
+         virtualisation; stop its virtual machines and try again"
+    )]
+    Busy {
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// Something else has its name.
+    #[error("{device} is not a KVM device ({error}); remove it and load the module: sudo modprobe {}", modprobe())]
+    NotKvm {
+        /// The device.
+        device: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// A KVM of another age.
+    #[error("{device} speaks version {found} of the KVM API, Trapline version {API_VERSION}; use a kernel from 2.6.22 on")]
+    WrongVersion {
+        /// The device.
+        device: PathBuf,
+        /// Its version.
+        found: i32,
+    },
+    /// It lacks something that Trapline needs.
+    #[error("this host's KVM lacks {name}, which Trapline needs; Linux 4.16 or later has it")]
+    NoCapability {
+        /// The capability's name in the kernel's documentation.
+        name: &'static str,
+    },
+    /// Anything else.
+    #[error("cannot open {device}: {error}; `trapline doctor` looks closer")]
+    Other {
+        /// The device.
+        device: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+/// Opens KVM and makes sure that it has what a run needs.
+pub fn open() -> Result<Kvm, Missing> {
+    let kvm = open_device(Path::new(DEVICE))?;
+    match NEEDED.iter().find(|(capability, _)| !kvm.check_extension(*capability)) {
+        Some((_, name)) => Err(Missing::NoCapability { name }),
+        None => Ok(kvm),
+    }
+}
+
+/// Opens the device at `path` and makes sure that it is KVM.
+pub fn open_device(path: &Path) -> Result<Kvm, Missing> {
+    let device = path.to_path_buf();
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| diagnose(device.clone(), error))?;
+    // SAFETY: the descriptor is open, and `into_raw_fd` gave up its only owner.
+    let kvm = unsafe { Kvm::from_raw_fd(file.into_raw_fd()) };
+    match kvm.get_api_version() {
+        API_VERSION => Ok(kvm),
+        -1 => Err(Missing::NotKvm { device, error: io::Error::last_os_error() }),
+        found => Err(Missing::WrongVersion { device, found }),
+    }
+}
+
+/// The error of an open or of the creation of a VM, as a way of missing KVM.
+pub fn diagnose(device: PathBuf, error: io::Error) -> Missing {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => Missing::NoDevice { device, found: "does not exist", remedy: remedy() },
+        Some(libc::ENXIO | libc::ENODEV) => {
+            Missing::NoDevice { device, found: "has no driver behind it", remedy: remedy() }
+        }
+        Some(libc::EACCES | libc::EPERM) => Missing::NoPermission { device, error },
+        Some(libc::EBUSY) => Missing::Busy { error },
+        Some(libc::EISDIR | libc::ENOTTY) => Missing::NotKvm { device, error },
+        _ => Missing::Other { device, error },
+    }
+}
+
+/// The module that is KVM's back end here, such as `kvm_amd`, or `unknown`.
+pub fn back_end() -> &'static str {
+    BACK_ENDS
+        .into_iter()
+        .find(|module| Path::new("/sys/module").join(module).exists())
+        .unwrap_or("unknown")
+}
+
+/// What the CPU offers for virtualisation: `vmx`, `svm`, or nothing.
+pub fn cpu_extension() -> Option<&'static str> {
+    const VMX: u32 = 1 << 5;
+    const SVM: u32 = 1 << 2;
+    const EXTENDED: u32 = 0x8000_0001;
+    use std::arch::x86_64::{__cpuid, __get_cpuid_max};
+    if __cpuid(1).ecx & VMX != 0 {
+        return Some("vmx");
+    }
+    let extended = __get_cpuid_max(0x8000_0000).0 >= EXTENDED;
+    (extended && __cpuid(EXTENDED).ecx & SVM != 0).then_some("svm")
+}
+
+/// Whether this looks like the inside of a container.
+pub fn in_container() -> bool {
+    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
+        || std::env::var_os("container").is_some()
+}
+
+/// What to do where there is no device.
+fn remedy() -> &'static str {
+    if in_container() {
+        return "this is a container: start it with --device /dev/kvm, on a host that has KVM";
+    }
+    if Path::new("/sys/module/kvm").exists() && back_end() != "unknown" {
+        return "the module is loaded: the node is missing, create it with: sudo mknod /dev/kvm c 10 232";
+    }
+    match cpu_extension() {
+        Some("vmx") => "load the module: sudo modprobe kvm_intel",
+        Some(_) => "load the module: sudo modprobe kvm_amd",
+        None => {
+            "the CPU shows neither vmx nor svm: switch virtualisation on in the firmware set-up, or if this \
+             is a virtual machine, ask for nested virtualisation"
+        }
+    }
+}
+
+/// The module that fits this CPU.
+fn modprobe() -> &'static str {
+    if cpu_extension() == Some("vmx") { "kvm_intel" } else { "kvm_amd" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = open_device(&directory.path().join("kvm")).err().unwrap();
+        assert!(matches!(missing, Missing::NoDevice { .. }), "{missing}");
+        assert!(missing.to_string().contains("does not exist"), "{missing}");
+    }
+
+    #[test]
+    fn things_that_are_not_kvm() {
+        for path in ["/dev/null", "/"] {
+            let missing = open_device(Path::new(path)).err().unwrap();
+            assert!(matches!(missing, Missing::NotKvm { .. }), "{path}: {missing}");
+        }
+    }
+
+    #[test]
+    fn each_error_of_an_open_is_told_apart() {
+        let diagnose = |errno| diagnose(DEVICE.into(), io::Error::from_raw_os_error(errno));
+        assert!(matches!(diagnose(libc::ENOENT), Missing::NoDevice { .. }));
+        assert!(matches!(diagnose(libc::ENXIO), Missing::NoDevice { .. }));
+        assert!(matches!(diagnose(libc::EACCES), Missing::NoPermission { .. }));
+        assert!(matches!(diagnose(libc::EPERM), Missing::NoPermission { .. }));
+        assert!(matches!(diagnose(libc::EBUSY), Missing::Busy { .. }));
+        assert!(matches!(diagnose(libc::EIO), Missing::Other { .. }));
+        assert!(diagnose(libc::EACCES).to_string().contains("usermod"));
+    }
+}
