@@ -1,1 +1,5 @@
-//! (to be written)
+//! Events in other forms, a file each.
+
+pub mod text;
+
+mod words;

@@ -1,1 +1,37 @@
-//! (to be written)
+//! The trace file: its format, a writer, a reader, and the events that its records decode to.
+//!
+//! ```no_run
+//! use trapline::trace::{Trace, What};
+//!
+//! let trace = Trace::open("t.trap".as_ref())?;
+//! for damage in trace.damage() {
+//!     eprintln!("warning: {damage}");
+//! }
+//! let ticks = trace.events().filter(|event| matches!(event.what, What::Tick { .. })).count();
+//! println!("{ticks} ticks");
+//! # Ok::<(), trapline::trace::OpenError>(())
+//! ```
+//!
+//! The format stands in `docs/trace-format.md`, precise enough for another implementation. There is no KVM
+//! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business.
+
+mod clock;
+mod event;
+pub mod format;
+mod mapping;
+mod meta;
+mod names;
+mod reader;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use clock::Clock;
+pub use event::{Boot, CONTEXT_REGISTERS, Context, Event, Frame, What};
+pub use format::Origin;
+pub use meta::{Image, Meta, Options, Program};
+pub use names::{Names, text as name_text};
+pub use reader::{Damage, Events, OpenError, Record, Records, Trace};
+pub use writer::{WriteError, Writer};

@@ -1,0 +1,200 @@
+//! Events as text for people: a line each, with the time, who, what, and the details in words.
+//!
+//! A line wider than [`COLUMNS`] goes on under its details. Nothing is left out of a line but registers that
+//! did not change.
+
+use std::io::{self, Write};
+
+use super::words::Words;
+use crate::trace::{Event, Meta, Names, Options as RunOptions, Program, Trace, What};
+
+/// The width that lines keep to where they can.
+pub const COLUMNS: usize = 100;
+/// Width of the time, in microseconds with three decimals: up to 1,000 s stay aligned.
+const TIME_WIDTH: usize = 13;
+/// Width of the word for what happened.
+const VERB_WIDTH: usize = 7;
+/// The narrowest and the widest column for the process.
+const WHO_WIDTH: std::ops::RangeInclusive<usize> = 7..=19;
+
+/// How the text shall be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// With the colours of a terminal.
+    pub colour: bool,
+    /// Only the events of this process: its number, its name, both as `name/number`, `kernel` or `host`.
+    pub process: Option<String>,
+}
+
+/// Writes a whole trace; gives the number of events written.
+pub fn write(trace: &Trace, options: &Options, out: impl Write) -> io::Result<u64> {
+    let mut text = Text::new(trace.meta(), options.clone(), out);
+    text.header(trace.meta())?;
+    for event in trace.events() {
+        text.event(&event)?;
+    }
+    text.out.flush()?;
+    Ok(text.written)
+}
+
+/// Writes events as they come.
+#[derive(Debug)]
+pub struct Text<W> {
+    out: W,
+    options: Options,
+    names: Names,
+    words: Words,
+    who_width: usize,
+    /// The details of an event; kept to save an allocation an event.
+    details: String,
+    written: u64,
+}
+
+impl<W: Write> Text<W> {
+    /// Text of the events of one run.
+    pub fn new(meta: &Meta, options: Options, out: W) -> Text<W> {
+        // A name with its number, up to 99.
+        let widest = meta.programs.iter().map(|program| program.name.chars().count() + 3).max();
+        let who_width = widest.unwrap_or(0).clamp(*WHO_WIDTH.start(), *WHO_WIDTH.end());
+        let (names, words) = (Names::default(), Words::default());
+        Text { out, options, names, words, who_width, details: String::new(), written: 0 }
+    }
+
+    /// Says what ran, and heads the columns.
+    pub fn header(&mut self, meta: &Meta) -> io::Result<()> {
+        let (on, off) = self.style(DIM);
+        for line in header_lines(meta) {
+            writeln!(self.out, "{on}# {line}{off}")?;
+        }
+        let width = self.who_width;
+        writeln!(
+            self.out,
+            "{on}{:>TIME_WIDTH$}  {:width$}  {:VERB_WIDTH$}  details{off}",
+            "time us", "process", "what"
+        )
+    }
+
+    /// Writes an event, unless the options leave it out.
+    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.names.learn(event);
+        self.details.clear();
+        let verb = self.words.say(event, &self.names, &mut self.details);
+        let who = self.names.label(event.origin, event.process);
+        if self.options.process.as_ref().is_some_and(|wanted| !is_called(&who, wanted)) {
+            return Ok(());
+        }
+        self.written += 1;
+        let (micros, nanos) = (event.nanoseconds / 1000, event.nanoseconds % 1000);
+        let whole = TIME_WIDTH - 4;
+        let (dim, plain) = self.style(DIM);
+        let (on, off) = self.style(colour(&event.what));
+        let width = self.who_width;
+        write!(
+            self.out,
+            "{dim}{micros:>whole$}.{nanos:03}{plain}  {who:width$}  {on}{verb:VERB_WIDTH$}{off}  "
+        )?;
+        let margin = TIME_WIDTH + 2 + width.max(who.chars().count()) + 2 + VERB_WIDTH + 2;
+        write_wrapped(&mut self.out, &self.details, margin)
+    }
+
+    fn style(&self, code: &'static str) -> (&'static str, &'static str) {
+        if self.options.colour && !code.is_empty() { (code, RESET) } else { ("", "") }
+    }
+}
+
+/// Whether a label like `hello/1` is meant by `hello`, `1` or `hello/1`.
+fn is_called(label: &str, wanted: &str) -> bool {
+    label == wanted || label.split_once('/').is_some_and(|(name, number)| name == wanted || number == wanted)
+}
+
+fn header_lines(meta: &Meta) -> Vec<String> {
+    let RunOptions { policy, quantum_us, timer, batch, memory_mib, timeout_ms, .. } = &meta.options;
+    let timeout = timeout_ms.map_or_else(String::new, |ms| format!(", time-out {ms} ms"));
+    let programs: Vec<String> = meta.programs.iter().map(command_line).collect();
+    vec![
+        format!("trapline {} ran: {}", meta.trapline_version, programs.join(" | ")),
+        format!(
+            "policy {policy}, quantum {quantum_us} us, timer {timer}, batch {batch}, memory {memory_mib} MiB{timeout}"
+        ),
+        format!(
+            "on {} ({}), TSC {}.{:03} MHz",
+            meta.host_cpu,
+            meta.kvm_backend,
+            meta.tsc_khz / 1000,
+            meta.tsc_khz % 1000
+        ),
+    ]
+}
+
+fn command_line(program: &Program) -> String {
+    let words = std::iter::once(&program.name).chain(&program.arguments);
+    words.map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// Writes details that two spaces separate; those that do not fit go on below, behind the margin.
+fn write_wrapped(out: &mut impl Write, details: &str, margin: usize) -> io::Result<()> {
+    if margin + details.len() <= COLUMNS {
+        return writeln!(out, "{details}");
+    }
+    let mut column = margin;
+    for (index, detail) in details.split("  ").enumerate() {
+        let width = detail.chars().count();
+        if index > 0 && column + 2 + width > COLUMNS {
+            write!(out, "\n{:margin$}", "")?;
+            column = margin;
+        } else if index > 0 {
+            out.write_all(b"  ")?;
+            column += 2;
+        }
+        out.write_all(detail.as_bytes())?;
+        column += width;
+    }
+    writeln!(out)
+}
+
+const RESET: &str = "\x1b[0m";
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[1;31m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const BLUE: &str = "\x1b[34m";
+const MAGENTA: &str = "\x1b[35m";
+const CYAN: &str = "\x1b[36m";
+
+/// A colour for each layer: the hardware's traps, the kernel's calls, the scheduler, the ends.
+fn colour(what: &What) -> &'static str {
+    match what {
+        What::TrapEntry { .. } | What::TrapReturn { .. } => CYAN,
+        What::SystemCall { .. } | What::SystemCallResult { .. } => GREEN,
+        What::Tick { .. } | What::TimerArmed { .. } => YELLOW,
+        What::ContextSaved { .. } | What::ContextLoaded { .. } | What::Idle => MAGENTA,
+        What::ProcessCreated { .. } | What::ProcessExited { .. } | What::ProcessFreed { .. } => BLUE,
+        What::ProcessKilled { .. } | What::KernelPanic { .. } | What::LoadFailed { .. } => RED,
+        What::Unknown { .. } => RED,
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrapped(details: &str) -> String {
+        let mut out = Vec::new();
+        write_wrapped(&mut out, details, 90).expect("a Vec takes all");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn long_lines_go_on_behind_the_margin() {
+        assert_eq!(wrapped("a=1  b=2"), "a=1  b=2\n");
+        assert_eq!(wrapped("a=1  b=2  c=3"), format!("a=1  b=2\n{}c=3\n", " ".repeat(90)));
+        assert_eq!(wrapped("cannot-be-broken"), "cannot-be-broken\n");
+    }
+
+    #[test]
+    fn a_process_has_three_names() {
+        assert!(is_called("hello/1", "hello") && is_called("hello/1", "1") && is_called("hello/1", "hello/1"));
+        assert!(is_called("kernel", "kernel") && !is_called("hello/1", "2") && !is_called("hello/1", ""));
+    }
+}

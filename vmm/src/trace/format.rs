@@ -1,0 +1,273 @@
+//! The bytes of a trace file: head, chunks, index. `docs/trace-format.md` is this in prose.
+//!
+//! Everything is little-endian. Nothing here reads or writes a file.
+
+use super::Meta;
+
+/// The version of the format. A reader refuses later ones and reads all earlier ones.
+pub const VERSION: u16 = 1;
+
+/// The first bytes of a trace file.
+pub const HEAD_MAGIC: [u8; 8] = *b"TRAPLINE";
+/// Size of the head before its JSON, in bytes.
+pub const HEAD_SIZE: usize = 24;
+/// The longest JSON of a head, in bytes. A reader looks for the first chunk no further behind a damaged head.
+pub const JSON_MAX: usize = 1 << 20;
+
+/// The first bytes of a chunk. The line ends in it catch a transfer as text, 0xC5 one that drops bit 7.
+pub const CHUNK_MAGIC: [u8; 8] = *b"\xC5chunk\r\n";
+/// Size of a chunk before its payload, in bytes.
+pub const CHUNK_SIZE: usize = 64;
+/// The longest payload of a chunk, in bytes.
+pub const PAYLOAD_MAX: usize = 16 << 20;
+/// Where a chunk's CRC stands; it covers all behind it.
+const CRC_AT: usize = 8;
+const COVERED_AT: usize = CRC_AT + 4;
+
+/// The last bytes of a file that was closed, behind the offset of its index.
+pub const END_MAGIC: [u8; 8] = *b"\xC5close\r\n";
+/// Size of the end mark: the offset of the index and [`END_MAGIC`].
+pub const END_SIZE: usize = 16;
+/// Size of an entry of the index, in bytes.
+pub const INDEX_ENTRY_SIZE: usize = 24;
+
+/// The payload is the records as they are.
+pub const RAW: u8 = 0;
+
+/// Who wrote the records of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The guest kernel.
+    Guest,
+    /// Trapline itself.
+    Host,
+}
+
+/// What a chunk is, as its origin byte says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Records.
+    Records(Origin),
+    /// The index of chunks.
+    Index,
+    /// Something of a later version.
+    Other(u8),
+}
+
+impl Content {
+    fn to_byte(self) -> u8 {
+        match self {
+            Content::Records(Origin::Guest) => 0,
+            Content::Records(Origin::Host) => 1,
+            Content::Index => 2,
+            Content::Other(byte) => byte,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Content {
+        match byte {
+            0 => Content::Records(Origin::Guest),
+            1 => Content::Records(Origin::Host),
+            2 => Content::Index,
+            other => Content::Other(other),
+        }
+    }
+}
+
+/// The head of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkHead {
+    /// What it holds.
+    pub content: Content,
+    /// How the payload is stored: [`RAW`].
+    pub encoding: u8,
+    /// Bytes of payload in the file.
+    pub stored: u32,
+    /// Bytes of records, once decoded.
+    pub decoded: u32,
+    /// Records in it.
+    pub records: u32,
+    /// The number of its first record among those of its origin, from 0.
+    pub first: u64,
+    /// Guest records in the file up to the end of this chunk, the missing ones included.
+    pub guest_total: u64,
+    /// Host records likewise.
+    pub host_total: u64,
+}
+
+impl ChunkHead {
+    /// Writes the head, with its CRC, into the first [`CHUNK_SIZE`] bytes of `chunk`; the payload is behind them.
+    pub fn seal(&self, chunk: &mut [u8]) {
+        chunk[..8].copy_from_slice(&CHUNK_MAGIC);
+        chunk[12..16].copy_from_slice(&self.stored.to_le_bytes());
+        chunk[16] = self.content.to_byte();
+        chunk[17] = self.encoding;
+        chunk[18..20].fill(0);
+        chunk[20..24].copy_from_slice(&self.decoded.to_le_bytes());
+        chunk[24..32].copy_from_slice(&self.first.to_le_bytes());
+        chunk[32..36].copy_from_slice(&self.records.to_le_bytes());
+        chunk[36..40].fill(0);
+        chunk[40..48].copy_from_slice(&self.guest_total.to_le_bytes());
+        chunk[48..56].copy_from_slice(&self.host_total.to_le_bytes());
+        chunk[56..64].fill(0);
+        let crc = crc32c::crc32c(&chunk[COVERED_AT..]);
+        chunk[CRC_AT..COVERED_AT].copy_from_slice(&crc.to_le_bytes());
+    }
+
+    /// The head at the start of `bytes`, its CRC not looked at. None: no magic, or too short.
+    pub fn peek(bytes: &[u8]) -> Option<ChunkHead> {
+        if bytes.len() < CHUNK_SIZE || !bytes.starts_with(&CHUNK_MAGIC) {
+            return None;
+        }
+        Some(ChunkHead {
+            stored: u32_at(bytes, 12),
+            content: Content::from_byte(bytes[16]),
+            encoding: bytes[17],
+            decoded: u32_at(bytes, 20),
+            first: u64_at(bytes, 24),
+            records: u32_at(bytes, 32),
+            guest_total: u64_at(bytes, 40),
+            host_total: u64_at(bytes, 48),
+        })
+    }
+
+    /// The whole chunk at the start of `bytes`: its head and its payload. None: there is none, or its CRC is wrong.
+    pub fn open(bytes: &[u8]) -> Option<(ChunkHead, &[u8])> {
+        let head = ChunkHead::peek(bytes)?;
+        let end = CHUNK_SIZE + head.stored as usize;
+        if head.stored as usize > PAYLOAD_MAX || end > bytes.len() {
+            return None;
+        }
+        let sound = crc32c::crc32c(&bytes[COVERED_AT..end]) == u32_at(bytes, CRC_AT);
+        sound.then(|| (head, &bytes[CHUNK_SIZE..end]))
+    }
+}
+
+/// An entry of the index: where a chunk of records is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// Offset in the file.
+    pub offset: u64,
+    /// TSC of its first record.
+    pub tsc: u64,
+    /// Records in it.
+    pub records: u32,
+    /// Whose.
+    pub origin: Origin,
+}
+
+impl IndexEntry {
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; INDEX_ENTRY_SIZE] {
+        let mut bytes = [0; INDEX_ENTRY_SIZE];
+        bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.tsc.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.records.to_le_bytes());
+        bytes[20] = Content::Records(self.origin).to_byte();
+        bytes
+    }
+}
+
+/// The head of a file. Its JSON is padded with spaces, so that chunks start at a multiple of 8.
+pub fn head(meta: &Meta) -> Vec<u8> {
+    let mut json = serde_json::to_vec(meta).expect("a Meta has only strings, numbers and lists");
+    json.resize(json.len().next_multiple_of(8), b' ');
+    let mut head = Vec::with_capacity(HEAD_SIZE + json.len());
+    head.extend_from_slice(&HEAD_MAGIC);
+    head.extend_from_slice(&VERSION.to_le_bytes());
+    head.extend_from_slice(&meta.abi_version.to_le_bytes());
+    head.extend_from_slice(&u32::try_from(json.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&head), &json);
+    head.extend_from_slice(&crc.to_le_bytes());
+    head.extend_from_slice(&[0; 4]);
+    head.extend_from_slice(&json);
+    head
+}
+
+/// What the head of a file is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum HeadState {
+    /// Whole: what it says, and where the chunks start.
+    Whole(Box<Meta>, usize),
+    /// Of a later version of the format.
+    Later(u16),
+    /// There is one, but what it says is not what was written.
+    Damaged,
+    /// The file ends inside it.
+    Cut,
+    /// There is none.
+    Missing,
+}
+
+/// Looks at the head of a file.
+pub fn open_head(bytes: &[u8]) -> HeadState {
+    let shown = bytes.len().min(HEAD_MAGIC.len());
+    if bytes.is_empty() || bytes[..shown] != HEAD_MAGIC[..shown] {
+        return HeadState::Missing;
+    }
+    if bytes.len() < HEAD_SIZE {
+        return HeadState::Cut;
+    }
+    let end = HEAD_SIZE.saturating_add(u32_at(bytes, 12) as usize);
+    if end > HEAD_SIZE + JSON_MAX {
+        return HeadState::Damaged;
+    }
+    let Some(json) = bytes.get(HEAD_SIZE..end) else { return HeadState::Cut };
+    if crc32c::crc32c_append(crc32c::crc32c(&bytes[..16]), json) != u32_at(bytes, 16)
+        || u32_at(bytes, 20) != 0
+    {
+        return HeadState::Damaged;
+    }
+    match u16_at(bytes, 8) {
+        later if later > VERSION => HeadState::Later(later),
+        _ => serde_json::from_slice(json)
+            .map_or(HeadState::Damaged, |meta| HeadState::Whole(Box::new(meta), end)),
+    }
+}
+
+/// The end mark of a file whose index is at `index`.
+pub fn end_mark(index: u64) -> [u8; END_SIZE] {
+    let mut mark = [0; END_SIZE];
+    mark[..8].copy_from_slice(&index.to_le_bytes());
+    mark[8..].copy_from_slice(&END_MAGIC);
+    mark
+}
+
+/// Appends a record. `words` beyond [`abi::record::WORDS_MAX`] have no place in one and are left out.
+pub fn push_record(bytes: &mut Vec<u8>, tsc: u64, kind: u8, process: u16, detail: u32, words: &[u64]) {
+    debug_assert!(words.len() <= abi::record::WORDS_MAX);
+    let words = &words[..words.len().min(abi::record::WORDS_MAX)];
+    bytes.extend_from_slice(&tsc.to_le_bytes());
+    bytes.extend_from_slice(&[kind, words.len() as u8]);
+    bytes.extend_from_slice(&process.to_le_bytes());
+    bytes.extend_from_slice(&detail.to_le_bytes());
+    words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+}
+
+/// The size in bytes of the record at the start of `bytes`, if it is a whole one that `origin` may write.
+#[inline]
+pub fn record_size(bytes: &[u8], origin: Origin) -> Option<usize> {
+    let head = bytes.get(..abi::record::HEAD_SIZE)?;
+    let (kind, words) = (head[8], usize::from(head[9]));
+    let size = abi::record::HEAD_SIZE + 8 * words;
+    let its_own = (kind >= abi::record::FIRST_HOST_KIND) == (origin == Origin::Host);
+    (kind != 0 && its_own && words <= abi::record::WORDS_MAX && size <= bytes.len()).then_some(size)
+}
+
+/// Two bytes as a number. Panics beyond the end, as indexing does.
+#[inline]
+pub fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
+}
+
+/// Four bytes as a number. Panics beyond the end, as indexing does.
+#[inline]
+pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// Eight bytes as a number. Panics beyond the end, as indexing does.
+#[inline]
+pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}

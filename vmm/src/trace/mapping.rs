@@ -1,0 +1,84 @@
+//! A whole file in memory: mapped where it can be, read where it cannot (a pipe).
+//!
+//! A mapped file that somebody cuts while it is read ends this process with SIGBUS; the writer never cuts a
+//! file that it replaces, it makes a new one.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::path::Path;
+use std::ptr::NonNull;
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+/// The bytes of a file.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    /// Pages of the file itself.
+    Mapped(Mapping),
+    /// A copy.
+    Read(Vec<u8>),
+}
+
+impl Bytes {
+    /// All that the file holds now.
+    pub(super) fn of(path: &Path) -> io::Result<Bytes> {
+        let mut file = File::open(path)?;
+        let about = file.metadata()?;
+        let size = usize::try_from(about.len()).map_err(io::Error::other)?;
+        if let (true, Some(size)) = (about.is_file(), NonZeroUsize::new(size)) {
+            return Ok(Bytes::Mapped(Mapping::new(&file, size)?));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(Bytes::Read(bytes))
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(mapping) => mapping.bytes(),
+            Bytes::Read(bytes) => bytes,
+        }
+    }
+}
+
+/// A read-only mapping, undone on drop.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    start: NonNull<u8>,
+    size: NonZeroUsize,
+}
+
+// SAFETY: the mapping is read-only and owned by this value alone, so any thread may read or drop it.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; nothing is ever written through it.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(file: &File, size: NonZeroUsize) -> io::Result<Mapping> {
+        // SAFETY: no address is asked for, so no mapping that exists is touched.
+        let start = unsafe { mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, file, 0) }?;
+        Ok(Mapping { start: start.cast(), size })
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: `start` and `size` are a live mapping until drop. The writer only appends to a trace file, so
+        // bytes that were there when it was mapped do not change.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.size.get()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own and no reference into it outlives the value.
+        let undone = unsafe { munmap(self.start.cast(), self.size.get()) };
+        debug_assert!(undone.is_ok());
+    }
+}

@@ -1,0 +1,52 @@
+//! Which name a process has, learned from the events as they come.
+
+use std::collections::BTreeMap;
+
+use super::{Event, Origin, What};
+
+/// The names of the processes seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Names(BTreeMap<u16, String>);
+
+impl Names {
+    /// Takes note of a process, if the event creates one.
+    #[inline]
+    pub fn learn(&mut self, event: &Event) {
+        if let What::ProcessCreated { name, .. } = event.what {
+            self.0.insert(event.process, text(name));
+        }
+    }
+
+    /// The name of a process, if it is known.
+    pub fn get(&self, process: u16) -> Option<&str> {
+        self.0.get(&process).map(String::as_str)
+    }
+
+    /// Who an event is of: `hello/1`, `kernel` or `host`.
+    pub fn label(&self, origin: Origin, process: u16) -> String {
+        match (origin, process) {
+            (Origin::Host, _) => "host".into(),
+            (Origin::Guest, 0) => "kernel".into(),
+            (Origin::Guest, number) => format!("{}/{number}", self.get(number).unwrap_or("?")),
+        }
+    }
+}
+
+/// A name as the guest stores it, zero padded, as text that is safe on a terminal.
+pub fn text(name: [u8; 16]) -> String {
+    let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    let printable = |c: char| if c.is_control() || c == char::REPLACEMENT_CHARACTER { '?' } else { c };
+    String::from_utf8_lossy(&name[..length]).chars().map(printable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_safe_to_print() {
+        assert_eq!(text(*b"hello\0\0\0\0\0\0\0\0\0\0\0"), "hello");
+        assert_eq!(text(*b"sixteen-letters!"), "sixteen-letters!");
+        assert_eq!(text(*b"\x1b[2J\xff\0\0\0\0\0\0\0\0\0\0\0"), "?[2J?");
+    }
+}

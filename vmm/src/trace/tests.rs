@@ -1,0 +1,290 @@
+//! The file as a whole: written, read, cut, flipped.
+
+use std::fs;
+use std::path::PathBuf;
+
+use abi::record::Kind;
+use tempfile::TempDir;
+
+use super::samples::{self, Random, Sample};
+use super::{Damage, Event, OpenError, Origin, Record, Trace, What, WriteError, Writer, format};
+
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(tempfile::tempdir().expect("a directory for the test"))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("t.trap")
+    }
+
+    fn open(&self, bytes: &[u8]) -> Result<Trace, OpenError> {
+        fs::write(self.file(), bytes).expect("a file for the test");
+        Trace::open(&self.file())
+    }
+}
+
+/// The bytes of a file of samples, `each` to a chunk.
+fn file_of(samples: &[Sample], each: usize) -> Vec<u8> {
+    let place = Place::new();
+    samples::write_file(&place.file(), samples, each);
+    fs::read(place.file()).expect("the file that was written")
+}
+
+fn as_sample(record: &Record<'_>) -> Sample {
+    let Record { tsc, kind, process, detail, .. } = *record;
+    Sample { tsc, kind, process, detail, words: record.words().collect() }
+}
+
+fn ticks(count: u64) -> Vec<Sample> {
+    let tick = |n| Sample { tsc: 1000 + n, kind: Kind::Tick as u8, process: 1, detail: n as u32, words: vec![] };
+    (0..count).map(tick).collect()
+}
+
+#[test]
+fn every_kind_comes_back() {
+    let samples = samples::every_kind();
+    let kinds = |kind: &Kind| samples.iter().any(|sample| sample.kind == *kind as u8);
+    assert!(Kind::ALL.iter().all(kinds), "a kind has no sample");
+    for each in [1, 3, samples.len()] {
+        let trace = Place::new().open(&file_of(&samples, each)).expect("a whole file");
+        assert_eq!(trace.damage(), []);
+        assert_eq!(trace.meta(), &samples::meta());
+        assert_eq!(trace.records().map(|record| as_sample(&record)).collect::<Vec<_>>(), samples);
+        for (event, sample) in trace.events().zip(&samples) {
+            assert_eq!(event.what.kind(), sample.kind);
+            assert!(!matches!(event.what, What::Unknown { .. }), "{sample:?}");
+            assert_eq!(event.nanoseconds, (sample.tsc - 1_000_000) / 2);
+        }
+    }
+}
+
+#[test]
+fn sequence_numbers_count_an_origin() {
+    let trace = Place::new().open(&file_of(&samples::every_kind(), 4)).expect("a whole file");
+    for origin in [Origin::Guest, Origin::Host] {
+        let numbers = trace.events().filter(|event| event.origin == origin).map(|event| event.sequence);
+        assert!(numbers.eq(0..trace.events().filter(|event| event.origin == origin).count() as u64));
+    }
+}
+
+#[test]
+fn any_record_survives_and_decodes() {
+    let mut random = Random::new(42);
+    let samples: Vec<_> = (0..5000).map(|tsc| random.sample(tsc)).collect();
+    let trace = Place::new().open(&file_of(&samples, 1000)).expect("a whole file");
+    assert_eq!(trace.damage(), []);
+    assert!(trace.records().map(|record| as_sample(&record)).eq(samples.iter().cloned()));
+    assert!(trace.events().zip(&samples).all(|(event, sample)| event.what.kind() == sample.kind));
+}
+
+#[test]
+fn a_record_that_lacks_words_is_unknown_and_one_with_more_is_not() {
+    let mut samples = samples::every_kind();
+    samples.retain(|sample| !sample.words.is_empty());
+    samples.iter_mut().for_each(|sample| drop(sample.words.pop()));
+    let trace = Place::new().open(&file_of(&samples, 1)).expect("a whole file");
+    assert!(trace.events().all(|event| matches!(event.what, What::Unknown { .. })));
+
+    let mut samples = samples::every_kind();
+    samples.iter_mut().for_each(|sample| sample.words.push(1));
+    let trace = Place::new().open(&file_of(&samples, 1)).expect("a whole file");
+    assert!(trace.events().all(|event| !matches!(event.what, What::Unknown { .. })));
+}
+
+/// The file, the events that it holds, and where each chunk of it ends.
+fn small_file() -> (Vec<u8>, Vec<Event>, Vec<usize>) {
+    let bytes = file_of(&samples::every_kind(), 7);
+    let trace = Place::new().open(&bytes).expect("a whole file");
+    let at_magic = |at: &usize| bytes[*at..].starts_with(&format::CHUNK_MAGIC);
+    let starts: Vec<usize> = (0..bytes.len()).filter(at_magic).collect();
+    (bytes, trace.events().collect(), starts)
+}
+
+#[test]
+fn a_file_cut_at_any_byte_opens_up_to_its_last_whole_chunk() {
+    let (bytes, events, starts) = small_file();
+    let place = Place::new();
+    for cut in 0..bytes.len() {
+        let opened = place.open(&bytes[..cut]);
+        if cut < starts[0] {
+            assert!(matches!(opened, Err(OpenError::Cut { .. } | OpenError::NotATrace { .. })), "cut at {cut}");
+            continue;
+        }
+        let trace = opened.unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+        let found: Vec<_> = trace.events().collect();
+        assert!(found.iter().all(|event| events.contains(event)), "cut at {cut}: a wrong event");
+        let end_of_last = starts.iter().copied().filter(|&start| start <= cut).max().expect("a chunk");
+        let whole = if cut < bytes.len() - format::END_SIZE { end_of_last } else { bytes.len() - format::END_SIZE };
+        match trace.damage() {
+            [Damage::NotClosed] => assert!(starts.contains(&cut) || cut == whole),
+            [Damage::Tail { offset, bytes, .. }] => assert_eq!((*offset, *bytes), (whole, cut - whole)),
+            other => panic!("cut at {cut}: {other:?}"),
+        }
+        let whole_chunks = Place::new().open(&bytes[..whole]).expect("whole chunks");
+        assert_eq!(whole_chunks.events().count(), found.len(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_flip_of_any_byte_is_seen_and_costs_a_chunk_at_most() {
+    let (bytes, events, starts) = small_file();
+    let place = Place::new();
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        let trace = place.open(&flipped).unwrap_or_else(|error| panic!("flip at {at}: {error}"));
+        assert!(!trace.damage().is_empty(), "flip at {at}");
+        let untimed = |event: Event| Event { nanoseconds: 0, ..event };
+        let known: Vec<_> = events.iter().copied().map(untimed).collect();
+        let found: Vec<_> = trace.events().map(untimed).collect();
+        assert!(found.iter().all(|event| known.contains(event)), "flip at {at}: a wrong event");
+        let index = *starts.last().expect("the index");
+        let most = if at < starts[0] || at >= index { 0 } else { 7 };
+        assert!(events.len() - found.len() <= most, "flip at {at}");
+    }
+}
+
+#[test]
+fn noise_never_panics() {
+    let (bytes, ..) = small_file();
+    let (place, mut random) = (Place::new(), Random::new(7));
+    for _ in 0..500 {
+        let mut noisy = bytes.clone();
+        for _ in 0..1 + random.next() % 20 {
+            let at = random.next() as usize % noisy.len();
+            noisy[at] = random.next() as u8;
+        }
+        noisy.truncate(random.next() as usize % (noisy.len() + 1));
+        if let Ok(trace) = place.open(&noisy) {
+            trace.events().for_each(drop);
+        }
+    }
+}
+
+#[test]
+fn a_missing_chunk_is_a_gap() {
+    let bytes = file_of(&ticks(30), 10);
+    let at_magic = |at: &usize| bytes[*at..].starts_with(&format::CHUNK_MAGIC);
+    let starts: Vec<usize> = (0..bytes.len()).filter(at_magic).collect();
+    for (missing, first) in [(0, 0), (1, 10), (2, 20)] {
+        let without = [&bytes[..starts[missing]], &bytes[starts[missing + 1]..]].concat();
+        let trace = Place::new().open(&without).expect("whole chunks");
+        let gap = Damage::Gap { origin: Origin::Guest, first, records: 10 };
+        assert!(trace.damage().contains(&gap), "{:?}", trace.damage());
+    }
+    let twice = [&bytes[..starts[1]], &bytes[starts[0]..]].concat();
+    let trace = Place::new().open(&twice).expect("whole chunks");
+    assert!(matches!(trace.damage()[0], Damage::OutOfOrder { first: 0, expected: 10, .. }));
+}
+
+#[test]
+fn a_guest_that_lies_is_told_of() {
+    let place = Place::new();
+    let mut writer = Writer::create(&place.file(), false, &samples::meta()).expect("a new file");
+    let tick = ticks(1)[0].to_bytes();
+    samples::write_guest(&mut writer, &[&tick[..], &[0xff; 13]].concat(), 1);
+    samples::write_guest(&mut writer, &tick, 5);
+    writer.flush().expect("room");
+    let mut forged = tick.clone();
+    forged[8] = Kind::HostEnd as u8;
+    samples::write_guest(&mut writer, &forged, 1);
+    writer.host_record(9, Kind::HostCount, 0, 10, &[4]).expect("room");
+    writer.finish().expect("room");
+    let trace = Trace::open(&place.file()).expect("whole chunks");
+    let has = |like: fn(&Damage) -> bool| trace.damage().iter().any(like);
+    assert!(has(|damage| matches!(damage, Damage::Malformed { bytes: 13, .. })));
+    assert!(has(|damage| matches!(damage, Damage::Miscounted { said: 5, found: 1, .. })));
+    assert!(has(|damage| matches!(damage, Damage::Malformed { bytes: 16, .. })));
+    assert!(has(|damage| matches!(damage, Damage::LostByGuest { records: 4 })));
+    assert_eq!(trace.events().filter(|event| event.origin == Origin::Guest).count(), 2);
+}
+
+#[test]
+fn later_versions_are_refused_or_skipped() {
+    let mut bytes = file_of(&ticks(1), 1);
+    let start = match format::open_head(&bytes) {
+        format::HeadState::Whole(_, start) => start,
+        other => panic!("{other:?}"),
+    };
+    let unknown = format::ChunkHead {
+        content: format::Content::Other(9),
+        ..format::ChunkHead::peek(&bytes[start..]).expect("a chunk")
+    };
+    let end = start + format::CHUNK_SIZE + unknown.stored as usize;
+    unknown.seal(&mut bytes[start..end]);
+    let trace = Place::new().open(&bytes).expect("a chunk of a later version is no error");
+    assert!(trace.damage().contains(&Damage::UnknownChunk { offset: start, records: 1 }));
+
+    bytes[8] = 2;
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..16]), &bytes[format::HEAD_SIZE..start]);
+    bytes[16..20].copy_from_slice(&crc.to_le_bytes());
+    assert!(matches!(Place::new().open(&bytes), Err(OpenError::Later { version: 2, .. })));
+}
+
+#[test]
+fn an_existing_file_is_replaced_only_if_asked() {
+    let place = Place::new();
+    fs::write(place.file(), "precious").expect("a file");
+    let refused = Writer::create(&place.file(), false, &samples::meta()).expect_err("it exists");
+    assert!(refused.to_string().contains("t.trap") && refused.to_string().contains("--force"), "{refused}");
+    assert_eq!(fs::read(place.file()).expect("it is still there"), b"precious");
+    Writer::create(&place.file(), true, &samples::meta()).expect("replaced").finish().expect("room");
+    assert_eq!(Trace::open(&place.file()).expect("a trace").damage(), []);
+}
+
+#[test]
+fn a_full_device_says_how_much_is_missing() {
+    let full = std::path::Path::new("/dev/full");
+    let error = Writer::create(full, false, &samples::meta()).expect_err("no room for the head");
+    assert!(matches!(error, WriteError::Create { .. }), "{error}");
+    assert!(error.to_string().contains("/dev/full"));
+}
+
+#[test]
+fn a_fifo_without_a_reader_is_refused_at_once() {
+    let place = Place::new();
+    nix::unistd::mkfifo(&place.file(), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let error = Writer::create(&place.file(), false, &samples::meta()).expect_err("nobody reads");
+    assert!(matches!(error, WriteError::NoReader { .. }), "{error}");
+}
+
+#[test]
+fn a_copy_that_fails_takes_nothing() {
+    let place = Place::new();
+    let mut writer = Writer::create(&place.file(), false, &samples::meta()).expect("a new file");
+    let refused = writer.guest_records(16, 1, |_| Err("not mapped"));
+    assert!(matches!(refused, Ok(Err("not mapped"))));
+    samples::write(&mut writer, &ticks(1)[0]);
+    writer.finish().expect("room");
+    let trace = Trace::open(&place.file()).expect("a trace");
+    assert_eq!((trace.damage(), trace.records().count()), (&[][..], 1));
+}
+
+/// The format is a promise: these bytes must stay readable, and be what is written, for ever.
+#[test]
+fn the_bytes_of_a_tiny_chunk() {
+    let bytes = file_of(&ticks(1), 1);
+    let start = bytes.windows(8).position(|at| at == format::CHUNK_MAGIC).expect("a chunk");
+    let chunk = &bytes[start..start + format::CHUNK_SIZE + 16];
+    let hex: Vec<String> =
+        chunk.chunks(8).map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    assert_eq!(hex, GOLDEN_CHUNK);
+    assert_eq!(&bytes[..12], b"TRAPLINE\x01\0\x01\0");
+    assert_eq!(bytes[bytes.len() - 16..], format::end_mark((start + chunk.len()) as u64));
+}
+
+const GOLDEN_CHUNK: [&str; 10] = [
+    "c56368756e6b0d0a",
+    "1508790d10000000",
+    "0000000010000000",
+    "0000000000000000",
+    "0100000000000000",
+    "0100000000000000",
+    "0000000000000000",
+    "0000000000000000",
+    "e803000000000000",
+    "0b00010000000000",
+];
