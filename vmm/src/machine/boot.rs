@@ -38,11 +38,11 @@ pub struct Module<'a> {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// A policy of [`abi::boot`].
-    pub policy: &'static str,
+    pub policy: String,
     /// The quantum in microseconds.
     pub quantum_us: u64,
     /// A timer of [`abi::boot`].
-    pub timer: &'static str,
+    pub timer: String,
     /// Records a doorbell.
     pub batch: u64,
 }
@@ -125,13 +125,9 @@ pub fn command_line(settings: &Settings, clocks: &Clocks) -> String {
     )
 }
 
-/// Loads the kernel and its modules into `memory` and writes the start info.
-pub fn load(
-    memory: &Memory,
-    kernel: &[u8],
-    command_line: &str,
-    modules: &[Module],
-) -> Result<Entry, BootError> {
+/// Loads the kernel and its modules into `memory` and writes the start info. This needs no KVM, so what is
+/// wrong with a file is found before a VM exists.
+pub fn load(memory: &Memory, kernel: &[u8], modules: &[Module]) -> Result<Entry, BootError> {
     let size = memory.last_addr().0 + 1;
     let kernel_end = kernel_end(kernel, size)?;
     let loaded = Elf::load(memory, None, &mut Cursor::new(kernel), None)?;
@@ -139,9 +135,13 @@ pub fn load(
         return Err(BootError::NoPvhNote);
     };
     let list = load_modules(memory, kernel_end, modules, size)?;
-    write_text(memory, layout::COMMAND_LINE, command_line, layout::PAGE as usize)?;
     write_start_info(memory, &list, size)?;
     Ok(Entry { address: entry.0 })
+}
+
+/// Puts the kernel's command line where the start info says that it is.
+pub fn write_command_line(memory: &Memory, text: &str) -> Result<(), BootError> {
+    write_text(memory, layout::COMMAND_LINE, text, layout::PAGE as usize)
 }
 
 /// The end of the kernel in memory. linux-loader's own count leaves out segments without file content (BSS),

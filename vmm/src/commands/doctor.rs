@@ -1,0 +1,120 @@
+//! `trapline doctor`: can this host run Trapline, and if not, what helps?
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use kvm_ioctls::{Cap, Kvm};
+use serde::Serialize;
+
+use crate::machine::layout::{self, MEMORY_MIN_MIB};
+use crate::machine::vcpu::Vm;
+use crate::machine::host;
+
+/// Check whether this computer can run Trapline, and say what to do if not.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Exit codes: 0 it can; 77 it cannot, and a line says what to do.")]
+pub struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    /// What was found, or what is wrong and helps.
+    detail: String,
+}
+
+/// All that was found out.
+#[derive(Debug, Serialize)]
+struct Diagnosis {
+    usable: bool,
+    back_end: &'static str,
+    cpu: Option<String>,
+    tsc_khz: Option<u64>,
+    checks: Vec<Check>,
+}
+
+/// Capabilities that a run can do without, and what they are for.
+const OPTIONAL: [(Cap, &str); 2] = [
+    (Cap::TscDeadlineTimer, "KVM_CAP_TSC_DEADLINE_TIMER (--timer deadline)"),
+    (Cap::SetGuestDebug, "KVM_CAP_SET_GUEST_DEBUG (debuggers)"),
+];
+
+/// Runs the command; the value is the exit code.
+pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    let diagnosis = diagnose();
+    let mut output = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut output, &diagnosis).map_err(io::Error::from)?;
+        writeln!(output)?;
+    } else {
+        print(&mut output, &diagnosis)?;
+    }
+    Ok(if diagnosis.usable { super::OK } else { super::NO_KVM })
+}
+
+fn diagnose() -> Diagnosis {
+    let mut diagnosis = Diagnosis {
+        usable: false,
+        back_end: host::back_end(),
+        cpu: None,
+        tsc_khz: None,
+        checks: vec![],
+    };
+    match host::open_device(Path::new(host::DEVICE)) {
+        Err(missing) => diagnosis.add("KVM", Err(missing.to_string())),
+        Ok(kvm) => {
+            diagnosis.add("KVM", Ok(format!("{} opens, back end {}", host::DEVICE, diagnosis.back_end)));
+            diagnosis.look_closer(&kvm);
+        }
+    }
+    diagnosis.usable = diagnosis.checks.iter().all(|check| check.ok);
+    diagnosis
+}
+
+impl Diagnosis {
+    fn add(&mut self, name: &'static str, found: Result<String, String>) {
+        let ok = found.is_ok();
+        self.checks.push(Check { name, ok, detail: found.unwrap_or_else(|fault| fault) });
+    }
+
+    fn look_closer(&mut self, kvm: &Kvm) {
+        for (capability, name) in host::NEEDED {
+            let missing = host::Missing::NoCapability { name };
+            let there = kvm.check_extension(capability);
+            self.add("capability", if there { Ok(name.into()) } else { Err(missing.to_string()) });
+        }
+        for (capability, name) in OPTIONAL.iter().filter(|(capability, _)| kvm.check_extension(*capability)) {
+            let _ = capability;
+            self.add("optional", Ok((*name).into()));
+        }
+        let found = self.make_vm(kvm).map_err(|error| format!("{error:#}"));
+        self.add("virtual machine", found);
+    }
+
+    /// The test that counts: a VM with memory and a vCPU.
+    fn make_vm(&mut self, kvm: &Kvm) -> anyhow::Result<String> {
+        let vm = Vm::new(kvm, layout::reserve(MEMORY_MIN_MIB)?)?;
+        let khz = vm.vcpu.tsc_khz()?;
+        let detail = format!("made, with a vCPU like {}, TSC at {khz} kHz", vm.cpu());
+        self.cpu = Some(vm.cpu().to_owned());
+        self.tsc_khz = Some(khz);
+        Ok(detail)
+    }
+}
+
+fn print(output: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
+    for Check { name, ok, detail } in &diagnosis.checks {
+        writeln!(output, "{:4}  {name}: {detail}", if *ok { "ok" } else { "FAIL" })?;
+    }
+    let verdict = if diagnosis.usable {
+        "This computer can run Trapline: try `trapline run`."
+    } else {
+        "This computer cannot run Trapline yet: the lines with FAIL say what to do."
+    };
+    writeln!(output, "{verdict}")
+}

@@ -1,0 +1,22 @@
+//! `trapline list`: the programs that are built in.
+
+use std::io::{self, Write};
+
+use crate::images;
+
+/// List the built-in programs and the idea that each is there to show.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Run one, or several at once:\n  trapline run hello counter\n  \
+    trapline run \"counter 1000\" hog --timeout 3s\n\
+    A program of your own is a path:\n  trapline run ./mine")]
+pub struct Args {}
+
+/// Runs the command; the value is the exit code.
+pub fn execute(_args: &Args) -> anyhow::Result<u8> {
+    let mut output = io::stdout().lock();
+    let width = images::PROGRAMS.iter().map(|program| program.name.len()).max().unwrap_or(0);
+    for program in images::PROGRAMS {
+        writeln!(output, "{:width$}  {}", program.name, program.idea)?;
+    }
+    Ok(super::OK)
+}

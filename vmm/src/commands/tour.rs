@@ -1,0 +1,70 @@
+//! The tour: what `trapline run` shows when nobody names a program, and how each of its processes must end.
+
+use std::time::Duration;
+
+use crate::analysis::{End, Summary};
+use crate::trace::Trace;
+
+/// The quantum of the tour: some hundred switches in its time.
+pub const QUANTUM: Duration = Duration::from_millis(2);
+/// It takes a second or so; a host on which it does not end is told so.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a process of the tour must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// By itself, with status 0.
+    Exits,
+    /// Killed for the exception of this vector.
+    Killed(u8),
+}
+
+/// Vectors of exceptions (SDM vol. 3, table 6-1).
+const DIVIDE_ERROR: u8 = 0;
+const GENERAL_PROTECTION: u8 = 13;
+const PAGE_FAULT: u8 = 14;
+
+const TOUR: [(&str, Expected); 7] = [
+    ("hello", Expected::Exits),
+    ("counter", Expected::Exits),
+    ("hog 100", Expected::Exits),
+    ("polite", Expected::Exits),
+    ("divider", Expected::Killed(DIVIDE_ERROR)),
+    ("wild", Expected::Killed(PAGE_FAULT)),
+    ("rogue", Expected::Killed(GENERAL_PROTECTION)),
+];
+
+/// The programs of the tour, with their arguments.
+pub fn programs() -> impl Iterator<Item = &'static str> {
+    TOUR.iter().map(|(program, _)| *program)
+}
+
+/// The processes that did not end as they must, each a sentence.
+pub fn surprises(trace: &Trace) -> Vec<String> {
+    let summary = Summary::of(trace);
+    let process = |index: usize| summary.processes.get(&(index as u16 + 1));
+    let surprise = |(index, (program, expected)): (usize, &(&str, Expected))| {
+        let end = process(index).map_or(End::Running, |process| process.end);
+        (!expected.is(&end)).then(|| format!("{program} must {expected} and is: {end}"))
+    };
+    TOUR.iter().enumerate().filter_map(surprise).collect()
+}
+
+impl Expected {
+    fn is(self, end: &End) -> bool {
+        match (self, end) {
+            (Expected::Exits, End::Exited(status)) => *status == 0,
+            (Expected::Killed(vector), End::Killed(fault, _)) => fault.vector == vector,
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Expected::Exits => f.write_str("exit with 0"),
+            Expected::Killed(vector) => write!(f, "be killed by exception {vector}"),
+        }
+    }
+}
