@@ -40,7 +40,7 @@ fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         let ours = text.starts_with("CARGO_") && text != "CARGO_HOME";
-        if ours || text.starts_with("RUSTC") || text == "RUSTFLAGS" {
+        if ours || text.starts_with("RUSTC_") || text == "RUSTFLAGS" {
             cargo.env_remove(&name);
         }
     }

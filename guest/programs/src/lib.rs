@@ -1,7 +1,7 @@
 //! What a program needs below its `main`: the entry, its arguments, system calls and lines of text.
 //!
-//! There is no heap and no thread. `core::fmt` is not used: the prebuilt `core` formats with SSE, and a program may
-//! be run in ring 0 (the policy `direct`) on a host that emulates ring 0 without it.
+//! There is no heap, no thread and no SSE but in [`registers`]: a program may be run in ring 0 (the policy `direct`),
+//! on a host that emulates ring 0 without it.
 
 #![no_std]
 

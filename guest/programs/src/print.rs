@@ -36,7 +36,7 @@ impl Line {
     }
 
     /// Writes it, with a newline.
-    pub fn end(mut self) {
+    pub fn end(&mut self) {
         self.length = self.length.min(Line::SIZE - 1);
         self.push(b'\n');
         // A program cannot help it when its console is gone.
