@@ -124,7 +124,9 @@ impl Summary {
     fn add_host(&mut self, event: &Event) {
         match event.what {
             What::HostStop(stop) => self.stopped = Some(stop),
-            What::HostEnd { exit_code, ending, status, .. } => self.ending = Some((ending, status, exit_code)),
+            What::HostEnd { exit_code, ending, status, .. } => {
+                self.ending = Some((ending, status, exit_code))
+            }
             _ => {}
         }
     }
@@ -198,7 +200,8 @@ impl Summary {
             return Ok(());
         }
         let name = |number: u16, name: &str| format!("{}/{number}", if name.is_empty() { "?" } else { name });
-        let widest = self.processes.iter().map(|(&number, process)| name(number, &process.name).chars().count());
+        let widest =
+            self.processes.iter().map(|(&number, process)| name(number, &process.name).chars().count());
         let width = widest.max().unwrap_or(0).max("process".len());
         writeln!(f, "\n  {:width$} {:>8} {:>8} {:>8}  end", "process", "ticks", "calls", "turns")?;
         for (&number, process) in &self.processes {
@@ -232,4 +235,62 @@ fn write_counts(
         line = format!("{line}{comma}{item}");
     }
     if line.is_empty() { Ok(()) } else { writeln!(f, "{label}{line}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::samples;
+
+    fn summary() -> Summary {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        samples::write_file(&path, &samples::every_kind(), 10);
+        Summary::of(&Trace::open(&path).expect("a whole file"))
+    }
+
+    #[test]
+    fn a_run_is_counted() {
+        let summary = summary();
+        assert_eq!(summary.events, samples::every_kind().len() as u64);
+        assert_eq!(summary.kinds.values().sum::<u64>(), summary.events);
+        assert_eq!((summary.ticks, summary.switches), (1, 3));
+        assert_eq!(summary.calls, BTreeMap::from([("write", 1), ("unknown", 1)]));
+        let hello = &summary.processes[&1];
+        assert_eq!((hello.name.as_str(), hello.ticks, hello.calls, hello.switches_in), ("hello", 1, 2, 3));
+        assert_eq!(hello.end, End::Exited(3));
+        assert_eq!(
+            summary.processes[&2].end.to_string(),
+            "killed at 0x401020 by #PF page fault: write to 0xdead0000 (not present, user)"
+        );
+        assert_eq!(summary.not_loaded, [("hello".to_owned(), "cut short")]);
+        assert_eq!(summary.ending, Some((Ending::Stopped, 0, 36)));
+    }
+
+    #[test]
+    fn a_run_reads_like_this() {
+        let text = summary().to_string();
+        let (counts, processes) = text.split_once("\n\n").expect("two parts");
+        assert!(
+            counts.starts_with("51 events in 0.050 ms: 3 switches, 1 ticks, 2 system calls\n"),
+            "{counts}"
+        );
+        assert!(counts.lines().all(|line| line.chars().count() <= 100), "{counts}");
+        assert_eq!(
+            processes,
+            "  process    ticks    calls    turns  end\n  \
+               hello/1        1        2        3  exited with 3\n  \
+               ?/2            0        0        0  killed at 0x401020 by #PF page fault: write to \
+             0xdead0000 (not present, user)\n\n  \
+               hello was not loaded: cut short\n  \
+               kernel panic: a bug in the kernel\n\
+             The end: stopped by the time-out."
+        );
+    }
+
+    #[test]
+    fn no_events_are_no_trouble() {
+        let text = Summary::default().to_string();
+        assert!(text.ends_with("The end: the trace does not say how the run ended."), "{text}");
+    }
 }

@@ -10,8 +10,8 @@ use crate::trace::{Event, Meta, Names, Options as RunOptions, Program, Trace, Wh
 
 /// The width that lines keep to where they can.
 pub const COLUMNS: usize = 100;
-/// Width of the time, in microseconds with three decimals: up to 1,000 s stay aligned.
-const TIME_WIDTH: usize = 13;
+/// Width of the time, in microseconds with three decimals: up to 100 s stay aligned.
+const TIME_WIDTH: usize = 12;
 /// Width of the word for what happened.
 const VERB_WIDTH: usize = 7;
 /// The narrowest and the widest column for the process.
@@ -131,23 +131,26 @@ fn command_line(program: &Program) -> String {
     words.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// Writes details that two spaces separate; those that do not fit go on below, behind the margin.
+/// Writes details, broken between words where they do not fit, and going on behind the margin.
 fn write_wrapped(out: &mut impl Write, details: &str, margin: usize) -> io::Result<()> {
     if margin + details.len() <= COLUMNS {
         return writeln!(out, "{details}");
     }
-    let mut column = margin;
-    for (index, detail) in details.split("  ").enumerate() {
-        let width = detail.chars().count();
-        if index > 0 && column + 2 + width > COLUMNS {
-            write!(out, "\n{:margin$}", "")?;
-            column = margin;
-        } else if index > 0 {
-            out.write_all(b"  ")?;
-            column += 2;
+    let (mut column, mut spaces) = (margin, 0);
+    for word in details.split(' ') {
+        if word.is_empty() {
+            spaces += 1;
+            continue;
         }
-        out.write_all(detail.as_bytes())?;
-        column += width;
+        let width = word.chars().count();
+        if column > margin && column + spaces + width > COLUMNS {
+            write!(out, "\n{:margin$}{word}", "")?;
+            column = margin + width;
+        } else {
+            write!(out, "{:spaces$}{word}", "")?;
+            column += spaces + width;
+        }
+        spaces = 1;
     }
     writeln!(out)
 }
@@ -178,6 +181,40 @@ fn colour(what: &What) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::samples;
+
+    fn text_of(options: &Options) -> String {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        samples::write_file(&path, &samples::every_kind(), 1000);
+        let mut out = Vec::new();
+        write(&Trace::open(&path).expect("a whole file"), options, &mut out).expect("a Vec takes all");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn every_kind_reads_like_this() {
+        let text = text_of(&Options::default());
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && line.trim_end() == line));
+        assert_eq!(text, include_str!("text_of_every_kind.txt"));
+    }
+
+    #[test]
+    fn colour_changes_no_word() {
+        let mut plain = text_of(&Options { colour: true, process: None });
+        assert!(plain.contains(RED));
+        for code in [RESET, DIM, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN] {
+            plain = plain.replace(code, "");
+        }
+        assert_eq!(plain, text_of(&Options::default()));
+    }
+
+    #[test]
+    fn a_process_alone() {
+        let text = text_of(&Options { colour: false, process: Some("hello".into()) });
+        let events = text.lines().filter(|line| line.contains('.') && !line.starts_with('#'));
+        assert!(events.clone().count() > 20 && events.clone().all(|line| line.contains(" hello/1 ")));
+    }
 
     fn wrapped(details: &str) -> String {
         let mut out = Vec::new();
@@ -188,13 +225,16 @@ mod tests {
     #[test]
     fn long_lines_go_on_behind_the_margin() {
         assert_eq!(wrapped("a=1  b=2"), "a=1  b=2\n");
-        assert_eq!(wrapped("a=1  b=2  c=3"), format!("a=1  b=2\n{}c=3\n", " ".repeat(90)));
+        assert_eq!(wrapped("a=1  b=2 c=3"), format!("a=1  b=2\n{}c=3\n", " ".repeat(90)));
+        assert_eq!(wrapped("a=1 b=23  c=3"), format!("a=1 b=23\n{}c=3\n", " ".repeat(90)));
         assert_eq!(wrapped("cannot-be-broken"), "cannot-be-broken\n");
     }
 
     #[test]
     fn a_process_has_three_names() {
-        assert!(is_called("hello/1", "hello") && is_called("hello/1", "1") && is_called("hello/1", "hello/1"));
+        assert!(
+            is_called("hello/1", "hello") && is_called("hello/1", "1") && is_called("hello/1", "hello/1")
+        );
         assert!(is_called("kernel", "kernel") && !is_called("hello/1", "2") && !is_called("hello/1", ""));
     }
 }

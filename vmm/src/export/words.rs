@@ -15,18 +15,24 @@ use crate::trace::{Boot, CONTEXT_REGISTERS, Context, Event, Frame, Names, Origin
 /// Arguments below this are more likely counts than addresses, and above its negative more likely errors.
 const SMALL: u64 = 4096;
 
-/// What is remembered of a process.
+/// What is remembered of a process, so that only what changed need be said.
 #[derive(Debug, Default)]
 struct Process {
     call: Option<(u64, [u64; 6])>,
     registers: Option<[u64; REGISTERS.len()]>,
     context: Option<Context>,
+    frame: Option<Frame>,
+    structure: u64,
+    cr3: u64,
+    kernel_stack_top: u64,
 }
 
 /// Says events, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     processes: BTreeMap<u16, Process>,
+    /// By vector, how a trap last arrived that did not arrive as itself: error code, RIP, CR2.
+    arrived: BTreeMap<u8, (u16, u64, u64)>,
 }
 
 /// `write!` to a String, which cannot fail.
@@ -39,26 +45,69 @@ macro_rules! put {
 impl Words {
     /// Appends the details of an event to `out`; gives the word for what happened.
     pub(super) fn say(&mut self, event: &Event, names: &Names, out: &mut String) -> &'static str {
-        match event.origin {
-            Origin::Host => say_host(&event.what, out),
-            Origin::Guest => match self.say_with_memory(event, names, out) {
-                Some(verb) => verb,
-                None => say_guest(&event.what, out),
-            },
+        if event.origin == Origin::Host {
+            return say_host(&event.what, out);
+        }
+        let process = self.processes.entry(event.process).or_default();
+        let said = process.say_call(&event.what, out).or_else(|| process.say_switch(&event.what, names, out));
+        match said.or_else(|| self.say_trap(event, out)) {
+            Some(verb) => verb,
+            None => say_guest(&event.what, out),
         }
     }
 
-    /// Events that are told by what came before them.
-    fn say_with_memory(&mut self, event: &Event, names: &Names, out: &mut String) -> Option<&'static str> {
+    fn say_trap(&mut self, event: &Event, out: &mut String) -> Option<&'static str> {
         let process = self.processes.entry(event.process).or_default();
         Some(match event.what {
+            What::TrapEntry { vector, arrived, error_code, frame, cr2, as_arrived } => {
+                out.push_str(&vector_name(vector));
+                if let Some((rip, cr2)) = as_arrived {
+                    put!(out, " (as {})", vector_name(arrived).split(' ').next().unwrap_or_default());
+                    let now = (error_code, rip, cr2);
+                    if self.arrived.insert(vector, now) != Some(now) {
+                        put!(out, "  rip={rip:#x} cr2={cr2:#x} error={error_code:#x}, stands for");
+                    }
+                } else if let Some(cr2) = cr2 {
+                    put!(out, "  cr2={cr2:#x} error={error_code:#x} ({})", PageFault(error_code));
+                } else if error_code != 0 {
+                    put!(out, "  error={error_code:#x}");
+                }
+                put_frame(out, &frame, None);
+                let before = process.frame.replace(frame);
+                put_if_new(out, "frame", frame.address, before.map_or(0, |before| before.address));
+                "trap"
+            }
+            What::TrapReturn { vector, frame, rax } => {
+                match vector {
+                    Some(vector) => put!(out, "from {}", vector_name(vector)),
+                    None => out.push_str("for the first time"),
+                }
+                put_frame(out, &frame, process.frame.as_ref());
+                put!(out, " rax={rax:#x}");
+                "return"
+            }
+            What::KernelStackFilled(frame) => {
+                out.push_str("for the first return");
+                put_frame(out, &frame, None);
+                put!(out, " frame={:#x}", frame.address);
+                process.frame = Some(frame);
+                "kstack"
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Process {
+    fn say_call(&mut self, what: &What, out: &mut String) -> Option<&'static str> {
+        Some(match *what {
             What::SystemCall { number, arguments } => {
                 put_call(out, number, &arguments);
-                process.call = Some((number, arguments));
+                self.call = Some((number, arguments));
                 "call"
             }
             What::SystemCallResult { number, result } => {
-                match process.call.take().filter(|(called, _)| *called as u32 == number) {
+                match self.call.take().filter(|(called, _)| *called as u32 == number) {
                     Some((called, arguments)) => put_call(out, called, &arguments),
                     None => put!(out, "{}", call_name(number.into())),
                 }
@@ -67,29 +116,49 @@ impl Words {
                 "result"
             }
             What::Registers { at_return, values } => {
-                let before = process.registers.replace(values);
-                out.push_str(if at_return { "to restore:" } else { "as trapped:" });
+                let before = self.registers.replace(values);
+                out.push_str(if at_return { "to restore " } else { "as trapped " });
                 put_changes(out, &REGISTERS, &values, before.as_ref().map(|before| &before[..]), "unchanged");
                 "regs"
             }
+            _ => return None,
+        })
+    }
+
+    fn say_switch(&mut self, what: &What, names: &Names, out: &mut String) -> Option<&'static str> {
+        Some(match *what {
+            What::ProcessCreated { structure, cr3, kernel_stack_top, name } => {
+                *self = Process { structure, cr3, kernel_stack_top, ..Process::default() };
+                put!(out, "{}  structure={structure:#x} cr3={cr3:#x}", name_text(name));
+                put!(out, " kernel-stack={kernel_stack_top:#x}");
+                "create"
+            }
             What::ContextSaved { reason, context } => {
-                let before = process.context.replace(context);
-                put!(out, "{}  in={:#x}", reason.name(), context.structure);
-                let before = before.as_ref().map(|before| &before.registers[..]);
-                put_changes(out, &CONTEXT_REGISTERS, &context.registers, before, "as loaded");
+                put!(out, "{} ", reason.name());
+                self.put_context(out, context, "as loaded");
                 "save"
             }
             What::ContextLoaded { from, context, cr3, kernel_stack_top } => {
-                let before = process.context.replace(context);
-                let from = u16::try_from(from).map_or_else(|_| "?".into(), |from| names.label(Origin::Guest, from));
-                put!(out, "from {from}  in={:#x}", context.structure);
-                let before = before.as_ref().map(|before| &before.registers[..]);
-                put_changes(out, &CONTEXT_REGISTERS, &context.registers, before, "as saved");
-                put!(out, "  cr3={cr3:#x}  kernel-stack={kernel_stack_top:#x}");
+                match u16::try_from(from) {
+                    Ok(from) => put!(out, "from {} ", names.label(Origin::Guest, from)),
+                    Err(_) => put!(out, "from {from:#x} "),
+                }
+                self.put_context(out, context, "as saved");
+                put_if_new(out, "cr3", cr3, self.cr3);
+                put_if_new(out, "kernel-stack", kernel_stack_top, self.kernel_stack_top);
+                (self.cr3, self.kernel_stack_top) = (cr3, kernel_stack_top);
                 "load"
             }
             _ => return None,
         })
+    }
+
+    fn put_context(&mut self, out: &mut String, context: Context, same: &str) {
+        let before = self.context.replace(context);
+        let before = before.as_ref().map(|before| &before.registers[..]);
+        put_changes(out, &CONTEXT_REGISTERS, &context.registers, before, same);
+        put_if_new(out, "structure", context.structure, self.structure);
+        self.structure = context.structure;
     }
 }
 
@@ -98,35 +167,18 @@ fn say_guest(what: &What, out: &mut String) -> &'static str {
     match *what {
         What::Boot(ref step) => say_boot(step, out),
         What::Gate { vector, kind, ist, handler } => {
-            put!(out, "{vector:#04x} {}  handler={handler:#x}  dpl={}", vector_name(vector), kind >> 5 & 3);
+            put!(out, "{vector:#04x} {}  handler={handler:#x} dpl={}", vector_name(vector), kind >> 5 & 3);
             if ist != 0 {
-                put!(out, "  ist={ist}");
+                put!(out, " ist={ist}");
             }
             "gate"
-        }
-        What::TrapEntry { vector, arrived, error_code, ref frame, cr2, as_arrived } => {
-            put_trap(out, vector, error_code, cr2);
-            put_frame(out, frame);
-            if let Some((rip, cr2)) = as_arrived {
-                put!(out, "  arrived as {}  rip={rip:#x}  cr2={cr2:#x}", vector_name(arrived));
-            }
-            "trap"
-        }
-        What::TrapReturn { vector, ref frame, rax } => {
-            match vector {
-                Some(vector) => put!(out, "from {}", vector_name(vector)),
-                None => out.push_str("for the first time"),
-            }
-            put_frame(out, frame);
-            put!(out, "  rax={rax:#x}");
-            "return"
         }
         What::Tick { ticks } => {
             put!(out, "number {ticks}");
             "tick"
         }
         What::TimerArmed { timer, value, cycles } => {
-            put!(out, "{}  value={value}  in {cycles} cycles", timer.name());
+            put!(out, "{}, value {value}, in {cycles} cycles", timer.name());
             "timer"
         }
         What::Sleep { until_tsc } => {
@@ -142,8 +194,8 @@ fn say_guest(what: &What, out: &mut String) -> &'static str {
             "idle"
         }
         What::KernelPanic { reason, rip, error_code, cr2, rsp, rflags } => {
-            put!(out, "{}  rip={rip:#x}  rsp={rsp:#x}  error={error_code:#x}", panic_words(reason, rip));
-            put!(out, "  cr2={cr2:#x}  flags={}", flags(rflags));
+            put!(out, "{}  rip={rip:#x} rsp={rsp:#x} error={error_code:#x}", panic_words(reason, rip));
+            put!(out, " cr2={cr2:#x} [{}]", flags(rflags));
             "PANIC"
         }
         ref other => say_process(other, out),
@@ -153,27 +205,27 @@ fn say_guest(what: &What, out: &mut String) -> &'static str {
 fn say_boot(step: &Boot, out: &mut String) -> &'static str {
     match *step {
         Boot::Started { start, end, usable } => {
-            put!(out, "kernel at {start:#x} to {end:#x}  {} KiB of memory usable", usable >> 10);
+            put!(out, "kernel at {start:#x} to {end:#x}, {} KiB of memory usable", usable >> 10);
         }
-        Boot::Segments { gdt, tss } => put!(out, "segments  gdt={gdt:#x}  tss={tss:#x}"),
+        Boot::Segments { gdt, tss } => put!(out, "segments  gdt={gdt:#x} tss={tss:#x}"),
         Boot::TrapTable { address, gates } => put!(out, "trap table with {gates} gates  idt={address:#x}"),
         Boot::SyscallHandler { lstar, star, sfmask } => {
-            put!(out, "system call handler  lstar={lstar:#x}  star={star:#x}  sfmask={sfmask:#x}");
+            put!(out, "system call handler  lstar={lstar:#x} star={star:#x} sfmask={sfmask:#x}");
         }
         Boot::Protection { cr0, cr4, efer } => {
-            put!(out, "protection  cr0={cr0:#x}  cr4={cr4:#x}  efer={efer:#x}");
+            put!(out, "protection  cr0={cr0:#x} cr4={cr4:#x} efer={efer:#x}");
         }
         Boot::Timer { tsc_khz, apic_khz, apic_khz_measured, x2apic } => {
             let mode = if x2apic { "x2APIC" } else { "xAPIC" };
-            put!(out, "timer in {mode}  tsc={tsc_khz} kHz");
-            put!(out, "  apic={apic_khz} kHz  measured={apic_khz_measured} kHz");
+            put!(out, "timer in {mode}, TSC {tsc_khz} kHz,");
+            put!(out, " APIC {apic_khz} kHz, measured {apic_khz_measured}");
         }
         Boot::Probed { syscall, int80 } => {
             let name = |vector| u8::try_from(vector).map_or_else(|_| format!("{vector:#x}"), vector_name);
-            put!(out, "probed  syscall arrives as {}  int 0x80 as {}", name(syscall), name(int80));
+            put!(out, "syscall arrives as {}, int 0x80 as {}", name(syscall), name(int80));
         }
         Boot::Policy { policy, quantum_us, batch } => {
-            put!(out, "policy {}  quantum={quantum_us} us  batch={batch}", policy.name());
+            put!(out, "policy {}, quantum {quantum_us} us, batch {batch}", policy.name());
         }
         Boot::Ready { processes: 1 } => out.push_str("ready, 1 process"),
         Boot::Ready { processes } => put!(out, "ready, {processes} processes"),
@@ -183,11 +235,6 @@ fn say_boot(step: &Boot, out: &mut String) -> &'static str {
 
 fn say_process(what: &What, out: &mut String) -> &'static str {
     match *what {
-        What::ProcessCreated { structure, cr3, kernel_stack_top, name } => {
-            put!(out, "{}  in={structure:#x}", name_text(name));
-            put!(out, "  cr3={cr3:#x}  kernel-stack={kernel_stack_top:#x}");
-            "create"
-        }
         What::SegmentLoaded { address, memory, file, flags, copied } => {
             let letter = |bit, letter| if flags & bit != 0 { letter } else { '-' };
             put!(out, "{}{}{} at {address:#x}", letter(4, 'r'), letter(2, 'w'), letter(1, 'x'));
@@ -195,13 +242,8 @@ fn say_process(what: &What, out: &mut String) -> &'static str {
             "segment"
         }
         What::StackBuilt { argc, lowest, rsp, argv } => {
-            put!(out, "argc={argc}  argv={argv:#x}  rsp={rsp:#x}  lowest={lowest:#x}");
+            put!(out, "argc={argc} argv={argv:#x} rsp={rsp:#x} lowest={lowest:#x}");
             "stack"
-        }
-        What::KernelStackFilled(ref frame) => {
-            out.push_str("for the first return");
-            put_frame(out, frame);
-            "kstack"
         }
         What::ProcessExited { status } => {
             put!(out, "with {status}");
@@ -226,7 +268,7 @@ fn say_process(what: &What, out: &mut String) -> &'static str {
 fn say_host(what: &What, out: &mut String) -> &'static str {
     match *what {
         What::HostClock { monotonic_ns, realtime_ns } => {
-            put!(out, "monotonic={monotonic_ns} ns  realtime={realtime_ns} ns");
+            put!(out, "monotonic={monotonic_ns} ns, realtime={realtime_ns} ns");
             "clock"
         }
         What::HostExits { reason, count, guest_ns, host_ns } => {
@@ -234,7 +276,7 @@ fn say_host(what: &What, out: &mut String) -> &'static str {
                 Some(name) => put!(out, "{name}: {count}"),
                 None => put!(out, "KVM_EXIT {reason}: {count}"),
             }
-            put!(out, "  {guest_ns} ns in the guest  {host_ns} ns in the host");
+            put!(out, "  {guest_ns} ns in the guest, {host_ns} ns in the host");
             "exits"
         }
         What::HostCount { counter, value } => {
@@ -246,9 +288,9 @@ fn say_host(what: &What, out: &mut String) -> &'static str {
             "stop"
         }
         What::HostEnd { exit_code, ending, status, rip } => {
-            put!(out, "{}  status={status}  exit code {exit_code}", ending.name());
+            put!(out, "{}, status {status}, exit code {exit_code}", ending.name());
             if rip != 0 {
-                put!(out, "  rip={rip:#x}");
+                put!(out, ", rip={rip:#x}");
             }
             "end"
         }
@@ -259,23 +301,29 @@ fn say_host(what: &What, out: &mut String) -> &'static str {
 fn say_unknown(what: &What, out: &mut String) -> &'static str {
     if let What::Unknown { kind, detail, count, words } = what {
         put!(out, "kind {kind}  detail={detail:#x}");
-        words.iter().take(usize::from(*count)).for_each(|word| put!(out, "  {word:#x}"));
+        words.iter().take(usize::from(*count)).for_each(|word| put!(out, " {word:#x}"));
     }
     "?"
 }
 
-fn put_trap(out: &mut String, vector: u8, error_code: u16, cr2: Option<u64>) {
-    out.push_str(&vector_name(vector));
-    match cr2 {
-        Some(cr2) => put!(out, "  cr2={cr2:#x}  error={error_code:#x} ({})", PageFault(error_code)),
-        None if error_code != 0 => put!(out, "  error={error_code:#x}"),
-        None => {}
+/// A frame; where it was seen before, only what changed beside the address to go on at.
+fn put_frame(out: &mut String, frame: &Frame, before: Option<&Frame>) {
+    put!(out, "  cpl={} rip={:#x}", frame.cpl(), frame.rip);
+    if before.is_none_or(|before| before.rsp != frame.rsp) {
+        put!(out, " rsp={:#x}", frame.rsp);
+    }
+    if before.is_none_or(|before| before.rflags != frame.rflags) {
+        put!(out, " [{}]", flags(frame.rflags.into()));
+    }
+    if let Some(before) = before {
+        put_if_new(out, "frame", frame.address, before.address);
     }
 }
 
-fn put_frame(out: &mut String, frame: &Frame) {
-    put!(out, "  cpl={}  rip={:#x}  rsp={:#x}", frame.cpl(), frame.rip, frame.rsp);
-    put!(out, "  flags={}  frame={:#x}", flags(frame.rflags.into()), frame.address);
+fn put_if_new(out: &mut String, name: &str, now: u64, before: u64) {
+    if now != before {
+        put!(out, " {name}={now:#x}");
+    }
 }
 
 fn put_call(out: &mut String, number: u64, arguments: &[u64; 6]) {
@@ -318,12 +366,12 @@ fn put_changes(out: &mut String, names: &[&str], now: &[u64], before: Option<&[u
     for (index, (name, &value)) in names.iter().zip(now).enumerate() {
         if value != before.map_or(0, |before| before[index]) {
             any = true;
-            put!(out, "  {name}={value:#x}");
+            put!(out, " {name}={value:#x}");
         }
     }
     match (any, before) {
-        (false, Some(_)) => put!(out, "  {same}"),
-        (_, None) => out.push_str("  others=0"),
+        (false, Some(_)) => put!(out, " {same}"),
+        (_, None) => out.push_str(" others=0"),
         (true, Some(_)) => {}
     }
 }

@@ -176,7 +176,10 @@ impl What {
     /// Decodes a record.
     #[inline]
     pub fn decode(record: &Record<'_>) -> What {
-        Kind::try_from(record.kind).ok().and_then(|kind| known(kind, record)).unwrap_or_else(|| unknown(record))
+        Kind::try_from(record.kind)
+            .ok()
+            .and_then(|kind| known(kind, record))
+            .unwrap_or_else(|| unknown(record))
     }
 
     /// The number of its kind: a [`Kind`], but for [`What::Unknown`].

@@ -74,7 +74,9 @@ pub enum Damage {
     #[error("the chunk at offset {offset} starts with {} record {first}, expected {expected}", origin_name(*origin))]
     OutOfOrder { offset: usize, origin: Origin, first: u64, expected: u64 },
     /// A chunk of a later version.
-    #[error("the chunk at offset {offset} is of a kind that this version does not know: {records} records skipped")]
+    #[error(
+        "the chunk at offset {offset} is of a kind that this version does not know: {records} records skipped"
+    )]
     UnknownChunk { offset: usize, records: u32 },
     /// The guest handed over bytes that are no records.
     #[error("{bytes} bytes at offset {offset} are no records: the {} wrote them so", origin_name(*origin))]
@@ -122,8 +124,7 @@ pub struct Trace {
 impl Trace {
     /// Opens a trace file. Damage is no error: see [`Trace::damage`].
     pub fn open(path: &Path) -> Result<Trace, OpenError> {
-        let bytes =
-            Bytes::of(path).map_err(|source| OpenError::Read { path: path.into(), source })?;
+        let bytes = Bytes::of(path).map_err(|source| OpenError::Read { path: path.into(), source })?;
         let mut scan = Scan::new(&bytes);
         let (meta, start) = match format::open_head(&bytes) {
             HeadState::Whole(meta, start) => (*meta, start),
@@ -174,8 +175,14 @@ impl Trace {
     }
 
     fn stream(&self, origin: Origin) -> Stream<'_> {
-        let mut stream =
-            Stream { bytes: &self.bytes, chunks: self.chunks.iter(), origin, rest: &[], sequence: 0, next: None };
+        let mut stream = Stream {
+            bytes: &self.bytes,
+            chunks: self.chunks.iter(),
+            origin,
+            rest: &[],
+            sequence: 0,
+            next: None,
+        };
         stream.advance();
         stream
     }
@@ -233,7 +240,9 @@ impl<'a> Scan<'a> {
                 }
             };
             match head.content {
-                Content::Records(origin) if head.encoding == RAW => self.take_records(at, &head, payload, origin),
+                Content::Records(origin) if head.encoding == RAW => {
+                    self.take_records(at, &head, payload, origin)
+                }
                 Content::Index => {
                     self.expect(at, Origin::Guest, head.guest_total);
                     self.expect(at, Origin::Host, head.host_total);

@@ -51,7 +51,12 @@ pub(crate) fn every_kind() -> Vec<Sample> {
     boot(&mut add);
     add(Kind::Gate, 0, 0x80 | 0xEE << 8, &[0xffff_ffff_8010_1000]);
     add(Kind::Gate, 0, 8 | 0x8E << 8 | 1 << 16, &[0xffff_ffff_8010_0080]);
-    add(Kind::ProcessCreated, 1, 0, &[0xffff_ffff_8012_0000, 0x20_0000, 0xffff_ffff_8013_2000, HELLO[0], HELLO[1]]);
+    add(
+        Kind::ProcessCreated,
+        1,
+        0,
+        &[0xffff_ffff_8012_0000, 0x20_0000, 0xffff_ffff_8013_2000, HELLO[0], HELLO[1]],
+    );
     add(Kind::SegmentLoaded, 1, 5, &[0x40_1000, 0x2000, 0x1234]);
     add(Kind::SegmentLoaded, 1, 6 | 0x100, &[0x40_3000, 0x1000, 16]);
     add(Kind::StackBuilt, 1, 2, &[0x7fff_0000, 0x7fff_efe0, 0x7fff_efe8]);

@@ -166,7 +166,7 @@ impl Writer {
         self.guest.records += records;
         self.guest.since.get_or_insert_with(Instant::now);
         // Records are multiples of 8. Whatever else a guest hands over must not spoil what it writes later.
-        if self.guest.is_due() || bytes % 8 != 0 || self.guest.records > u64::from(u32::MAX / 2) {
+        if self.guest.is_due() || !bytes.is_multiple_of(8) || self.guest.records > u64::from(u32::MAX / 2) {
             self.flush()?;
         }
         Ok(Ok(()))
@@ -327,4 +327,59 @@ fn open_special(path: &Path) -> Result<File, WriteError> {
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
         .map_err(|source| WriteError::Create { path: path.into(), source: source.into() })?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Trace, samples};
+
+    fn write(writer: &mut Writer, count: u64) -> Result<(), WriteError> {
+        (0..count).try_for_each(|tsc| {
+            writer.host_record(tsc, abi::record::Kind::HostClock, 0, 0, &[1, 2])?;
+            writer.guest_records(16, 1, |room| {
+                room[8] = abi::record::Kind::Tick as u8;
+                Ok::<(), std::convert::Infallible>(())
+            })?;
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_failed_write_is_told_at_every_call_and_counts_what_is_missing() {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        let mut writer = Writer::create(&path, false, &Meta::default()).expect("a new file");
+        write(&mut writer, 2).expect("room");
+        writer.flush().expect("room");
+        write(&mut writer, 3).expect("room to wait");
+        writer.file = File::options().write(true).open("/dev/full").expect("a device that is always full");
+        let missing = |result: Result<(), WriteError>| match result {
+            Err(WriteError::Write { missing, source, .. }) => {
+                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+                missing
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(missing(writer.flush()), 6);
+        assert_eq!(missing(write(&mut writer, 1)), 7);
+        assert_eq!(missing(writer.finish()), 7);
+        let trace = Trace::open(&path).expect("what was written before");
+        assert_eq!(trace.records().count(), 4);
+    }
+
+    #[test]
+    fn a_full_chunk_is_written_and_a_young_one_waits() {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let mut writer =
+            Writer::create(&place.path().join("t.trap"), false, &Meta::default()).expect("a new file");
+        let head = writer.length;
+        let full = writer.guest_records(CHUNK_FULL, 4096, |_| Ok::<(), std::convert::Infallible>(()));
+        assert!(matches!(full, Ok(Ok(()))));
+        assert_eq!(writer.length, head + (CHUNK_SIZE + CHUNK_FULL) as u64);
+        assert!(matches!(
+            writer.guest_records(PAYLOAD_MAX, 1, |_| Ok::<(), std::convert::Infallible>(())),
+            Err(WriteError::TooLarge { .. })
+        ));
+    }
 }
