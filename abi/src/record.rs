@@ -168,6 +168,10 @@ numbered! {
         Called = 24, "called";
         /// Policy direct: it returned from its main. words: status.
         Returned = 25, "returned";
+        /// A fault goes to the handler that the process asked for ([`crate::syscall::Call::OnFault`]); its frame is
+        /// rewritten. detail: vector | error code << 16; words: RIP of the fault, CR2 (0 unless a page fault), RIP of the
+        /// handler, RSP it starts with.
+        FaultRedirected = 26, "fault-redirected";
         /// Host: a pair of clocks. words: CLOCK_MONOTONIC and CLOCK_REALTIME in ns at this record's TSC.
         HostClock = 128, "host-clock";
         /// Host: VM exits so far of one reason. detail: KVM_EXIT_*; words: how many, ns in KVM_RUN before them,

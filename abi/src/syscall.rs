@@ -53,6 +53,9 @@ calls! {
     ClockGettime = 228, "clock_gettime", 2;
     /// `exit_group(status)`: a process is one thread, so the same as exit.
     ExitGroup = 231, "exit_group", 1;
+    /// `trapline_on_fault(handler)`: not Linux's. The next fault of this process goes to `handler(vector, error code,
+    /// RIP of the fault, CR2)` instead of ending it; once, so that a fault in the handler still ends it. 0: none.
+    OnFault = 1024, "trapline_on_fault", 1;
 }
 
 /// Linux's error values, as the positive numbers of errno.h.

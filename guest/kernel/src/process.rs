@@ -25,6 +25,8 @@ pub struct Process {
     pub kernel_stack: u64,
     /// TSC at which a sleeper wants to wake.
     pub wake: u64,
+    /// Where its next fault goes; 0: it ends.
+    pub fault_handler: u64,
 }
 
 /// What a process is doing.
@@ -48,6 +50,7 @@ impl Process {
         space: AddressSpace::KERNEL,
         kernel_stack: 0,
         wake: 0,
+        fault_handler: 0,
     };
 }
 

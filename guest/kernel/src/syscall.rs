@@ -9,6 +9,7 @@ use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
 
 use crate::arch::trap_frame::TrapFrame;
 use crate::cell::Local;
+use crate::layout::USER_END;
 use crate::memory::user;
 use crate::{console, scheduler, timer, trace};
 
@@ -58,6 +59,7 @@ fn call(number: u64, [first, second, third]: [u64; 3]) -> Outcome {
         Some(Call::Nanosleep) => nanosleep(first),
         Some(Call::ClockGettime) => clock_gettime(first, second),
         Some(Call::Exit | Call::ExitGroup) => exit(first),
+        Some(Call::OnFault) => on_fault(first),
         None => Err(ENOSYS),
     }
 }
@@ -105,6 +107,15 @@ fn clock_gettime(clock: u64, to: u64) -> Outcome {
         _ => return Err(EINVAL),
     };
     user::write(to, [ns / NS_PER_SECOND, ns % NS_PER_SECOND]).ok_or(EFAULT)?;
+    Ok(0)
+}
+
+/// A handler that is no code is the process's own fault, and its next one.
+fn on_fault(handler: u64) -> Outcome {
+    if handler >= USER_END {
+        return Err(EFAULT);
+    }
+    scheduler::current().fault_handler = handler;
     Ok(0)
 }
 

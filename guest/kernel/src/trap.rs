@@ -26,16 +26,32 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
         vector::TIMER => timer::tick(),
         vector::SPURIOUS => {}
         // An NMI is nobody's fault, but nobody here knows what to do about one.
-        _ if frame.is_from_user() && vector != vector::NMI => kill(frame, cr2),
+        _ if frame.is_from_user() && vector != vector::NMI => fault(frame, cr2),
         _ => panic::exception(frame),
     }
     trace::trap_return(frame, vector.into());
 }
 
-/// The process that runs did what it may not: it ends, the machine goes on.
-fn kill(frame: &TrapFrame, cr2: u64) -> ! {
-    syscall::note_failure();
+/// The process that runs did what it may not: it ends, the machine goes on; unless it asked for the fault itself.
+fn fault(frame: &mut TrapFrame, cr2: u64) {
+    let process = scheduler::current();
     let detail = frame.vector as u32 | (frame.error as u32) << 16;
-    trace::record(Kind::ProcessKilled, detail, [frame.rip, cr2]);
-    scheduler::end()
+    if process.fault_handler == 0 {
+        syscall::note_failure();
+        trace::record(Kind::ProcessKilled, detail, [frame.rip, cr2]);
+        scheduler::end()
+    }
+    let fault = frame.rip;
+    let registers = &mut frame.registers;
+    (registers.rdi, registers.rsi, registers.rdx, registers.rcx) = (frame.vector, frame.error, fault, cr2);
+    frame.rip = process.fault_handler;
+    frame.rsp = handler_stack(frame.rsp);
+    process.fault_handler = 0;
+    trace::record(Kind::FaultRedirected, detail, [fault, cr2, frame.rip, frame.rsp]);
+}
+
+/// Below the red zone, and as the C ABI has it where a function starts: 8 below a multiple of 16.
+fn handler_stack(rsp: u64) -> u64 {
+    const RED_ZONE: u64 = 128;
+    (rsp.wrapping_sub(RED_ZONE) & !15).wrapping_sub(8)
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;
 
+use crate::machine::host;
 use crate::machine::layout::{self, MEMORY_MIN_MIB};
 use crate::machine::vcpu::Vm;
-use crate::machine::host;
 
 /// Check whether this computer can run Trapline, and say what to do if not.
 #[derive(clap::Args, Debug)]
@@ -58,13 +58,8 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
 }
 
 fn diagnose() -> Diagnosis {
-    let mut diagnosis = Diagnosis {
-        usable: false,
-        back_end: host::back_end(),
-        cpu: None,
-        tsc_khz: None,
-        checks: vec![],
-    };
+    let mut diagnosis =
+        Diagnosis { usable: false, back_end: host::back_end(), cpu: None, tsc_khz: None, checks: vec![] };
     match host::open_device(Path::new(host::DEVICE)) {
         Err(missing) => diagnosis.add("KVM", Err(missing.to_string())),
         Ok(kvm) => {

@@ -62,7 +62,10 @@ pub enum Missing {
         error: io::Error,
     },
     /// Something else has its name.
-    #[error("{device} is not a KVM device ({error}); remove it and load the module: sudo modprobe {}", modprobe())]
+    #[error(
+        "{device} is not a KVM device ({error}); remove it and load the module: sudo modprobe {}",
+        modprobe()
+    )]
     NotKvm {
         /// The device.
         device: PathBuf,
@@ -70,7 +73,9 @@ pub enum Missing {
         error: io::Error,
     },
     /// A KVM of another age.
-    #[error("{device} speaks version {found} of the KVM API, Trapline version {API_VERSION}; use a kernel from 2.6.22 on")]
+    #[error(
+        "{device} speaks version {found} of the KVM API, Trapline version {API_VERSION}; use a kernel from 2.6.22 on"
+    )]
     WrongVersion {
         /// The device.
         device: PathBuf,
@@ -135,10 +140,7 @@ pub fn diagnose(device: PathBuf, error: io::Error) -> Missing {
 
 /// The module that is KVM's back end here, such as `kvm_amd`, or `unknown`.
 pub fn back_end() -> &'static str {
-    BACK_ENDS
-        .into_iter()
-        .find(|module| Path::new("/sys/module").join(module).exists())
-        .unwrap_or("unknown")
+    BACK_ENDS.into_iter().find(|module| Path::new("/sys/module").join(module).exists()).unwrap_or("unknown")
 }
 
 /// What the CPU offers for virtualisation: `vmx`, `svm`, or nothing.

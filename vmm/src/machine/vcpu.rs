@@ -9,8 +9,8 @@ use std::io;
 use std::ptr::NonNull;
 
 use kvm_bindings::{
-    CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_EXIT_INTR, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, Msrs,
-    kvm_enable_cap, kvm_msr_entry, kvm_regs, kvm_userspace_memory_region,
+    CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_EXIT_INTR, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_REGS,
+    KVM_SYNC_X86_SREGS, Msrs, kvm_enable_cap, kvm_msr_entry, kvm_regs, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuExit, VcpuFd, VmFd};
 use thiserror::Error;
@@ -110,9 +110,9 @@ pub struct Vm {
 impl Vm {
     /// Makes a VM over `memory`.
     pub fn new(kvm: &Kvm, memory: Memory) -> Result<Vm, VmError> {
-        let fd = kvm.create_vm().map_err(|error| {
-            VmError::Missing(host::diagnose(host::DEVICE.into(), io::Error::from(error)))
-        })?;
+        let fd = kvm
+            .create_vm()
+            .map_err(|error| VmError::Missing(host::diagnose(host::DEVICE.into(), io::Error::from(error))))?;
         fd.set_tss_address(layout::KVM_TSS as usize).map_err(failed("KVM_SET_TSS_ADDR"))?;
         let mut split = kvm_enable_cap { cap: KVM_CAP_SPLIT_IRQCHIP, ..Default::default() };
         split.args[0] = IO_APIC_PINS;

@@ -14,6 +14,9 @@ const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 /// Entries of the root table that are the kernel's: DIRECT_MAP and the top.
 const KERNEL_ENTRIES: [usize; 2] = [256, 511];
 
+/// No region has this number.
+const NO_TABLE: (u64, u64) = (u64::MAX, 0);
+
 /// What user mode may do with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -45,11 +48,13 @@ pub struct AddressSpace {
     /// Physical address of the root table: CR3.
     pub root: u64,
     frames: FrameList,
+    /// The region (address >> 21) and page table of the last page mapped: neighbours come in a row.
+    last: (u64, u64),
 }
 
 impl AddressSpace {
     /// None at all: for the kernel, which has no lower half.
-    pub const KERNEL: Self = Self { root: 0, frames: FrameList::EMPTY };
+    pub const KERNEL: Self = Self { root: 0, frames: FrameList::EMPTY, last: NO_TABLE };
 
     /// A new one, its lower half empty.
     pub fn new() -> Option<Self> {
@@ -59,7 +64,7 @@ impl AddressSpace {
             // SAFETY: the root is a fresh frame; the kernel's table is a static. Both have 512 entries.
             unsafe { physical::<u64>(root).add(index).write(boot::root_table().add(index).read()) }
         }
-        Some(Self { root, frames })
+        Some(Self { root, frames, last: NO_TABLE })
     }
 
     /// A zeroed frame that belongs to this address space.
@@ -69,10 +74,26 @@ impl AddressSpace {
 
     /// Lets `page` show `frame`.
     pub fn map(&mut self, page: u64, frame: u64, access: Access) -> Result<(), MapError> {
+        if self.last.0 != page >> 21 {
+            self.last = (page >> 21, self.leaf_table(page)?);
+        }
+        let entry = entry(self.last.1, page, 12);
+        // SAFETY: an entry of a table of this address space.
+        unsafe {
+            if *entry & PRESENT != 0 {
+                return Err(MapError::Taken);
+            }
+            *entry = frame | access.bits();
+        }
+        Ok(())
+    }
+
+    /// The page table for `page`, made where there is none yet.
+    fn leaf_table(&mut self, page: u64) -> Result<u64, MapError> {
         let mut table = self.root;
         for shift in [39, 30, 21] {
             let entry = entry(table, page, shift);
-            // SAFETY: `table` is a table of this address space.
+            // SAFETY: an entry of a table of this address space.
             unsafe {
                 if *entry & PRESENT == 0 {
                     let below = self.frames.allocate().ok_or(MapError::OutOfMemory)?;
@@ -81,15 +102,7 @@ impl AddressSpace {
                 table = *entry & ADDRESS;
             }
         }
-        let entry = entry(table, page, 12);
-        // SAFETY: as above.
-        unsafe {
-            if *entry & PRESENT != 0 {
-                return Err(MapError::Taken);
-            }
-            *entry = frame | access.bits();
-        }
-        Ok(())
+        Ok(table)
     }
 
     /// Gives every frame back; says how many.
