@@ -1,0 +1,15 @@
+//! Hosts: does KVM itself work here, and what does Trapline say where it does not?
+//!
+//! A host without KVM is made by a mount namespace in which `/dev/kvm` is something else. That takes root;
+//! without it those tests are skipped.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod missing;
+mod raw;
+
+fn main() {
+    let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
+    missing::add(suite).run()
+}

@@ -1,0 +1,84 @@
+//! Hosts on which KVM is missing in one way or another: exit code 77, and the sentence that fits.
+
+use std::process::Command;
+
+use crate::support::{self, Suite, TestResult, ensure, folder};
+
+/// Exit code for a host without KVM: the one that test harnesses read as "skipped".
+const NO_KVM: i32 = 77;
+
+/// Adds the tests of this file.
+pub fn add(suite: Suite) -> Suite {
+    suite
+        .tools(&["unshare"], "no_device", no_device)
+        .tools(&["unshare"], "not_a_kvm_device", not_a_kvm_device)
+        .tools(&["unshare", "setpriv"], "no_permission", no_permission)
+        .tools(&["unshare"], "skipped_tests_are_named", skipped_tests_are_named)
+        .tools(&["unshare"], "required_tests_fail", required_tests_fail)
+}
+
+/// Hides `/dev/kvm` behind an empty folder of devices.
+const HIDE: &str = "mount -t tmpfs none /dev && ";
+/// Puts another device in its place.
+const REPLACE: &str = "mount -t tmpfs none /dev && mknod /dev/kvm c 1 3 && ";
+/// Leaves a node of the right kind that only root may open.
+const FORBID: &str = "mount -t tmpfs none /dev && mknod -m 600 /dev/kvm c 10 232 && ";
+
+/// Runs a shell line in a mount namespace of its own.
+fn elsewhere(line: &str) -> Result<support::Output, libtest_mimic::Failed> {
+    let folder = folder();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", line]).current_dir(folder.path());
+    support::command(&mut command, folder.path())
+}
+
+fn run_says(line: &str, words: &[&str]) -> TestResult {
+    for arguments in ["run hello", "doctor"] {
+        let line = line
+            .replace("TRAPLINE", &support::binary().display().to_string())
+            .replace("ARGUMENTS", arguments);
+        let output = elsewhere(&line)?.expect(NO_KVM)?;
+        let said = format!("{}{}", output.stdout, output.stderr);
+        for word in words {
+            ensure(said.contains(word), || format!("`{arguments}` does not say {word:?}: {said}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn no_device() -> TestResult {
+    run_says(&format!("{HIDE} TRAPLINE ARGUMENTS"), &["/dev/kvm", "module"])
+}
+
+fn not_a_kvm_device() -> TestResult {
+    run_says(&format!("{REPLACE} TRAPLINE ARGUMENTS"), &["/dev/kvm", "not"])
+}
+
+fn no_permission() -> TestResult {
+    // The binary may lie where another user cannot look.
+    run_says(
+        &format!(
+            "mount -t tmpfs none /mnt && cp TRAPLINE /mnt/trapline && mkdir -m 777 /mnt/work && cd /mnt/work && {FORBID} \
+             setpriv --reuid 65534 --regid 65534 --clear-groups /mnt/trapline ARGUMENTS"
+        ),
+        &["/dev/kvm", "permission", "group"],
+    )
+}
+
+/// This very test program, where it finds no KVM.
+fn itself(environment: &str) -> Result<support::Output, libtest_mimic::Failed> {
+    let me = std::env::current_exe()?;
+    elsewhere(&format!("{HIDE} {environment} {} kvm::", me.display()))
+}
+
+fn skipped_tests_are_named() -> TestResult {
+    let output = itself("TRAPLINE_REQUIRE_KVM=0")?.expect(0)?;
+    let line = "skipped: kvm::runs_eleven_bytes_of_machine_code: /dev/kvm: No such file or directory";
+    ensure(output.stdout.contains(line), || format!("{output:#?}"))?;
+    ensure(output.stdout.contains("1 ignored"), || format!("{output:#?}"))
+}
+
+fn required_tests_fail() -> TestResult {
+    let output = itself("TRAPLINE_REQUIRE_KVM=1")?.expect(101)?;
+    ensure(output.stdout.contains("TRAPLINE_REQUIRE_KVM=1"), || format!("{output:#?}"))
+}
