@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Divide error and page fault are the exceptions that need more than their name.
+/// The exception whose error code and CR2 say more than its name.
 const PAGE_FAULT: u8 = 14;
 
 /// Mnemonic and name of an exception (table 7-1). None: a vector without one.
@@ -102,7 +102,8 @@ impl fmt::Display for Fault {
                 "write" => "write to",
                 _ => "execute at",
             };
-            return write!(f, ": {verb} {:#x} ({}, {})", self.cr2, code.why(), code.mode());
+            let whose = if code.mode() == "user" { "" } else { ", by the kernel" };
+            return write!(f, ": {verb} {:#x} ({}{whose})", self.cr2, code.why());
         }
         if self.error_code != 0 && matches!(self.vector, 8 | 10..=13 | 17 | 21) {
             return write!(f, ": {}", SelectorError(self.error_code));
@@ -184,10 +185,10 @@ mod tests {
     fn faults_in_words() {
         let fault = |vector, error_code, cr2| Fault { vector, error_code, cr2 }.to_string();
         assert_eq!(fault(0, 0, 0), "#DE divide error");
-        assert_eq!(fault(14, 6, 0xdead000), "#PF page fault: write to 0xdead000 (not present, user)");
-        assert_eq!(fault(14, 5, 0x10), "#PF page fault: read from 0x10 (not allowed, user)");
-        assert_eq!(fault(14, 0x15, 0x10), "#PF page fault: execute at 0x10 (not allowed, user)");
-        assert_eq!(fault(14, 9, 0x10), "#PF page fault: read from 0x10 (reserved bit set, kernel)");
+        assert_eq!(fault(14, 6, 0xdead000), "#PF page fault: write to 0xdead000 (not present)");
+        assert_eq!(fault(14, 5, 0x10), "#PF page fault: read from 0x10 (not allowed)");
+        assert_eq!(fault(14, 0x15, 0x10), "#PF page fault: execute at 0x10 (not allowed)");
+        assert_eq!(fault(14, 9, 0x10), "#PF page fault: read from 0x10 (reserved bit set, by the kernel)");
         assert_eq!(fault(13, 0, 0), "#GP general protection");
         assert_eq!(fault(13, 0x402, 0), "#GP general protection: gate 0x80 of the trap table");
         assert_eq!(fault(13, 0x28, 0), "#GP general protection: selector 0x28 of the GDT");

@@ -68,7 +68,7 @@ impl fmt::Display for End {
         match self {
             End::Running => f.write_str("still running"),
             End::Exited(status) => write!(f, "exited with {status}"),
-            End::Killed(fault, rip) => write!(f, "killed at {rip:#x} by {fault}"),
+            End::Killed(fault, _) => write!(f, "killed by {fault}"),
         }
     }
 }
@@ -174,7 +174,7 @@ impl fmt::Display for Summary {
         let milliseconds = self.nanoseconds as f64 / 1e6;
         writeln!(
             f,
-            "{} events in {milliseconds:.3} ms: {} switches, {} ticks, {} system calls",
+            "{} events in {milliseconds:.3} ms (switches {}, ticks {}, system calls {})",
             self.events,
             self.switches,
             self.ticks,
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(hello.end, End::Exited(3));
         assert_eq!(
             summary.processes[&2].end.to_string(),
-            "killed at 0x401020 by #PF page fault: write to 0xdead0000 (not present, user)"
+            "killed by #PF page fault: write to 0xdead0000 (not present)"
         );
         assert_eq!(summary.not_loaded, [("hello".to_owned(), "cut short")]);
         assert_eq!(summary.ending, Some((Ending::Stopped, 0, 36)));
@@ -272,7 +272,7 @@ mod tests {
         let text = summary().to_string();
         let (counts, processes) = text.split_once("\n\n").expect("two parts");
         assert!(
-            counts.starts_with("51 events in 0.050 ms: 3 switches, 1 ticks, 2 system calls\n"),
+            counts.starts_with("51 events in 0.050 ms (switches 3, ticks 1, system calls 2)\n"),
             "{counts}"
         );
         assert!(counts.lines().all(|line| line.chars().count() <= 100), "{counts}");
@@ -280,8 +280,8 @@ mod tests {
             processes,
             "  process    ticks    calls    turns  end\n  \
                hello/1        1        2        3  exited with 3\n  \
-               ?/2            0        0        0  killed at 0x401020 by #PF page fault: write to \
-             0xdead0000 (not present, user)\n\n  \
+               ?/2            0        0        0  killed by #PF page fault: write to \
+             0xdead0000 (not present)\n\n  \
                hello was not loaded: cut short\n  \
                kernel panic: a bug in the kernel\n\
              The end: stopped by the time-out."

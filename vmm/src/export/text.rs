@@ -63,8 +63,11 @@ impl<W: Write> Text<W> {
     /// Says what ran, and heads the columns.
     pub fn header(&mut self, meta: &Meta) -> io::Result<()> {
         let (on, off) = self.style(DIM);
-        for line in header_lines(meta) {
-            writeln!(self.out, "{on}# {line}{off}")?;
+        // Nothing is known of a run whose head is damaged.
+        if *meta != Meta::default() {
+            for line in header_lines(meta) {
+                writeln!(self.out, "{on}# {line}{off}")?;
+            }
         }
         let width = self.who_width;
         writeln!(

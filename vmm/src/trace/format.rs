@@ -11,6 +11,8 @@ pub const VERSION: u16 = 1;
 pub const HEAD_MAGIC: [u8; 8] = *b"TRAPLINE";
 /// Size of the head before its JSON, in bytes.
 pub const HEAD_SIZE: usize = 24;
+/// Where the head's CRC stands; it covers all before it, and the JSON.
+const HEAD_CRC_AT: usize = 20;
 /// The longest JSON of a head, in bytes. A reader looks for the first chunk no further behind a damaged head.
 pub const JSON_MAX: usize = 1 << 20;
 
@@ -177,9 +179,9 @@ pub fn head(meta: &Meta) -> Vec<u8> {
     head.extend_from_slice(&VERSION.to_le_bytes());
     head.extend_from_slice(&meta.abi_version.to_le_bytes());
     head.extend_from_slice(&u32::try_from(json.len()).unwrap_or(u32::MAX).to_le_bytes());
+    head.extend_from_slice(&[0; 4]);
     let crc = crc32c::crc32c_append(crc32c::crc32c(&head), &json);
     head.extend_from_slice(&crc.to_le_bytes());
-    head.extend_from_slice(&[0; 4]);
     head.extend_from_slice(&json);
     head
 }
@@ -213,9 +215,8 @@ pub fn open_head(bytes: &[u8]) -> HeadState {
         return HeadState::Damaged;
     }
     let Some(json) = bytes.get(HEAD_SIZE..end) else { return HeadState::Cut };
-    if crc32c::crc32c_append(crc32c::crc32c(&bytes[..16]), json) != u32_at(bytes, 16)
-        || u32_at(bytes, 20) != 0
-    {
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..HEAD_CRC_AT]), json);
+    if crc != u32_at(bytes, HEAD_CRC_AT) {
         return HeadState::Damaged;
     }
     match u16_at(bytes, 8) {

@@ -12,16 +12,20 @@ use super::format::{self, CHUNK_MAGIC, ChunkHead, Content, HeadState, Origin, RA
 use super::mapping::Bytes;
 use super::{Clock, Event, Meta, What};
 
+/// How far into a file the end of its first chunk can be.
+const FIRST_CHUNK_WITHIN: usize =
+    format::HEAD_SIZE + format::JSON_MAX + format::CHUNK_SIZE + format::PAYLOAD_MAX;
+
 /// Why a file could not be opened as a trace.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file could not be read.
-    #[error("cannot read the trace file {}: {source}", path.display())]
+    #[error("cannot read the trace file {}: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is something else.
     #[error("{} is not a trace file of Trapline: name one that `trapline run --trace` wrote", path.display())]
@@ -124,16 +128,16 @@ pub struct Trace {
 impl Trace {
     /// Opens a trace file. Damage is no error: see [`Trace::damage`].
     pub fn open(path: &Path) -> Result<Trace, OpenError> {
-        let bytes = Bytes::of(path).map_err(|source| OpenError::Read { path: path.into(), source })?;
+        let bytes = Bytes::of(path).map_err(|cause| OpenError::Read { path: path.into(), cause })?;
         let mut scan = Scan::new(&bytes);
         let (meta, start) = match format::open_head(&bytes) {
             HeadState::Whole(meta, start) => (*meta, start),
             HeadState::Later(version) => return Err(OpenError::Later { path: path.into(), version }),
-            HeadState::Cut if scan.find_chunk(0).is_none() => {
+            HeadState::Cut if scan.find_first_chunk().is_none() => {
                 return Err(OpenError::Cut { path: path.into(), bytes: bytes.len() });
             }
             state => {
-                let first = scan.find_chunk(0);
+                let first = scan.find_first_chunk();
                 if first.is_none() && state == HeadState::Missing {
                     return Err(OpenError::NotATrace { path: path.into() });
                 }
@@ -226,7 +230,7 @@ impl<'a> Scan<'a> {
                 return;
             }
             let Some((head, payload)) = ChunkHead::open(rest) else {
-                match self.find_chunk(at) {
+                match find_chunk(self.bytes, at) {
                     Some(next) => {
                         self.damage.push(Damage::Unreadable { offset: at, bytes: next - at });
                         at = next;
@@ -255,12 +259,10 @@ impl<'a> Scan<'a> {
         self.damage.push(Damage::NotClosed);
     }
 
-    /// The offset of the first whole chunk at or behind `at`. Behind a head that cannot be read it must be near.
-    fn find_chunk(&self, at: usize) -> Option<usize> {
-        let near = if self.chunks.is_empty() { format::HEAD_SIZE + 2 * format::JSON_MAX } else { usize::MAX };
-        let area = &self.bytes[at..self.bytes.len().min(at.saturating_add(near))];
-        let starts = area.windows(CHUNK_MAGIC.len()).enumerate().filter(|(_, bytes)| **bytes == CHUNK_MAGIC);
-        starts.map(|(offset, _)| at + offset).find(|&start| ChunkHead::open(&self.bytes[start..]).is_some())
+    /// The offset of the first whole chunk, for a file whose head does not tell it.
+    fn find_first_chunk(&self) -> Option<usize> {
+        // A large file of another kind should not be searched to its end.
+        find_chunk(&self.bytes[..self.bytes.len().min(FIRST_CHUNK_WITHIN)], 0)
     }
 
     /// Compares the number of the next record with the one expected.
@@ -290,6 +292,13 @@ impl<'a> Scan<'a> {
             self.damage.push(Damage::Miscounted { offset: at, said: head.records, found });
         }
     }
+}
+
+/// The offset of the first whole chunk at or behind `at`.
+fn find_chunk(bytes: &[u8], at: usize) -> Option<usize> {
+    let windows = bytes[at..].windows(CHUNK_MAGIC.len()).enumerate();
+    let mut starts = windows.filter(|(_, start)| **start == CHUNK_MAGIC).map(|(offset, _)| at + offset);
+    starts.find(|&start| ChunkHead::open(&bytes[start..]).is_some())
 }
 
 /// A record, as it lies in the file.

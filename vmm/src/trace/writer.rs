@@ -36,12 +36,12 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// The file could not be made.
-    #[error("cannot create the trace file {}: {source}; choose another with --trace", path.display())]
+    #[error("cannot create the trace file {}: {cause}; choose another with --trace", path.display())]
     Create {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// More at once than a chunk holds.
     #[error("{bytes} bytes of records at once are more than a trace file takes ({PAYLOAD_MAX})")]
@@ -51,14 +51,14 @@ pub enum WriteError {
     },
     /// The file could not be written on.
     #[error(
-        "cannot write the trace file {}: {source}; {missing} records are not in it, all before them are readable",
+        "cannot write the trace file {}: {cause}; {missing} records are not in it, all before them are readable",
         path.display()
     )]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
         /// Records that were given to the writer and are not in the file.
         missing: u64,
     },
@@ -85,7 +85,7 @@ impl Pending {
 
     /// Records so far, those that wait included.
     fn total(&self) -> u64 {
-        self.first + self.records
+        self.first.saturating_add(self.records)
     }
 
     fn is_due(&self) -> bool {
@@ -95,7 +95,7 @@ impl Pending {
 
     fn clear(&mut self) {
         self.bytes.truncate(CHUNK_SIZE);
-        self.first += self.records;
+        self.first = self.total();
         self.records = 0;
         self.since = None;
     }
@@ -125,12 +125,12 @@ impl Writer {
     pub fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Writer, WriteError> {
         let (mut file, regular) = open(path, replace)?;
         let head = format::head(meta);
-        if let Err(source) = file.write_all(&head) {
+        if let Err(cause) = file.write_all(&head) {
             if regular {
                 // Best effort: the error that matters is the one of the write.
                 let _ = fs::remove_file(path);
             }
-            return Err(WriteError::Create { path: path.into(), source });
+            return Err(WriteError::Create { path: path.into(), cause });
         }
         Ok(Writer {
             file,
@@ -163,10 +163,11 @@ impl Writer {
             self.guest.bytes.truncate(start);
             return Ok(Err(error));
         }
-        self.guest.records += records;
+        // A guest may claim any number; what it claims wrongly, the reader sees.
+        self.guest.records = self.guest.records.saturating_add(records);
         self.guest.since.get_or_insert_with(Instant::now);
         // Records are multiples of 8. Whatever else a guest hands over must not spoil what it writes later.
-        if self.guest.is_due() || !bytes.is_multiple_of(8) || self.guest.records > u64::from(u32::MAX / 2) {
+        if self.guest.is_due() || !bytes.is_multiple_of(8) {
             self.flush()?;
         }
         Ok(Ok(()))
@@ -264,7 +265,7 @@ impl Writer {
 
     /// Writes bytes that are whole chunks. If that fails, nothing of them stays where the file allows it.
     fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        let Err(source) = self.file.write_all(bytes) else {
+        let Err(cause) = self.file.write_all(bytes) else {
             self.length += bytes.len() as u64;
             return Ok(());
         };
@@ -272,13 +273,13 @@ impl Writer {
             // Best effort: a reader sees an incomplete chunk for what it is.
             let _ = self.file.set_len(self.length);
         }
-        self.failed = Some(source.raw_os_error().unwrap_or(nix::libc::EIO));
-        self.missing = self.guest.records + self.host.records;
-        Err(self.error(source))
+        self.failed = Some(cause.raw_os_error().unwrap_or(nix::libc::EIO));
+        self.missing = self.guest.records.saturating_add(self.host.records);
+        Err(self.error(cause))
     }
 
-    fn error(&self, source: io::Error) -> WriteError {
-        WriteError::Write { path: self.path.clone(), source, missing: self.missing }
+    fn error(&self, cause: io::Error) -> WriteError {
+        WriteError::Write { path: self.path.clone(), cause, missing: self.missing }
     }
 }
 
@@ -292,7 +293,7 @@ impl Drop for Writer {
 
 /// Opens the file for writing, and says whether it is a regular one.
 fn open(path: &Path, replace: bool) -> Result<(File, bool), WriteError> {
-    let failed = |source| WriteError::Create { path: path.into(), source };
+    let failed = |cause| WriteError::Create { path: path.into(), cause };
     match fs::metadata(path) {
         Ok(about) if about.is_file() && !replace => return Err(WriteError::Exists { path: path.into() }),
         Ok(about) if about.is_file() => {
@@ -320,19 +321,19 @@ fn create_new(path: &Path) -> io::Result<File> {
 /// Opens a device or FIFO without waiting for a reader; writes to it then wait as usual.
 fn open_special(path: &Path) -> Result<File, WriteError> {
     let opened = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
-    let file = opened.map_err(|source| match source.raw_os_error() {
+    let file = opened.map_err(|cause| match cause.raw_os_error() {
         Some(nix::libc::ENXIO) => WriteError::NoReader { path: path.into() },
-        _ => WriteError::Create { path: path.into(), source },
+        _ => WriteError::Create { path: path.into(), cause },
     })?;
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
-        .map_err(|source| WriteError::Create { path: path.into(), source: source.into() })?;
+        .map_err(|cause| WriteError::Create { path: path.into(), cause: cause.into() })?;
     Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Trace, samples};
+    use crate::trace::Trace;
 
     fn write(writer: &mut Writer, count: u64) -> Result<(), WriteError> {
         (0..count).try_for_each(|tsc| {
@@ -355,8 +356,8 @@ mod tests {
         write(&mut writer, 3).expect("room to wait");
         writer.file = File::options().write(true).open("/dev/full").expect("a device that is always full");
         let missing = |result: Result<(), WriteError>| match result {
-            Err(WriteError::Write { missing, source, .. }) => {
-                assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+            Err(WriteError::Write { missing, cause, .. }) => {
+                assert_eq!(cause.kind(), io::ErrorKind::StorageFull);
                 missing
             }
             other => panic!("{other:?}"),
