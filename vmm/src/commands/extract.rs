@@ -17,9 +17,11 @@ const KERNEL_NAME: &str = "kernel.elf";
 /// The kernel boots by PVH, so other virtual machine monitors can run it; debuggers and disassemblers can
 /// look into all of them.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n  trapline extract guest\n  qemu-system-x86_64 -M microvm -accel tcg -m 64 \
+#[command(
+    after_help = "Example:\n  trapline extract guest\n  qemu-system-x86_64 -M microvm -accel tcg -m 64 \
     -nographic -nodefaults -serial stdio -no-reboot -device isa-debug-exit,iobase=0x508,iosize=4 \
-    -kernel guest/kernel.elf -initrd guest/hello")]
+    -kernel guest/kernel.elf -initrd guest/hello"
+)]
 pub struct Args {
     /// Where to; made if it does not exist
     #[arg(value_name = "DIR")]
@@ -39,7 +41,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         .collect();
     if let Some((taken, _)) = files.iter().find(|(path, _)| !args.force && path.exists()) {
         let taken = taken.display();
-        return Err(Usage(format!("{taken} exists already: choose another DIR, or overwrite with --force")).into());
+        return Err(
+            Usage(format!("{taken} exists already: choose another DIR, or overwrite with --force")).into()
+        );
     }
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let mut output = io::stdout().lock();

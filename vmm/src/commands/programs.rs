@@ -67,7 +67,8 @@ fn read(path: &str) -> Result<Vec<u8>, Usage> {
              its path, such as ./{path}"
         )));
     }
-    let bytes = std::fs::read(path).map_err(|error| Usage(format!("cannot read the program {path}: {error}")))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| Usage(format!("cannot read the program {path}: {error}")))?;
     check(&bytes).map_err(|fault| Usage(format!("{path} cannot run here: {fault}")))?;
     Ok(bytes)
 }

@@ -10,7 +10,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use abi::boot::{BATCH_DEFAULT, BATCH_MAX, PROCESSES_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN};
+use abi::boot::{
+    BATCH_DEFAULT, BATCH_MAX, PROCESSES_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN,
+};
 use abi::record::{Ending, HostCounter, Stop};
 use anyhow::Context;
 use nix::time::ClockId;
@@ -111,7 +113,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     boot::write_command_line(&memory, &command_line)?;
     let clock = vm.vcpu.clock(tsc_khz)?;
 
-    let trace = Writer::create(&plan.trace, plan.force, &plan.meta(vm.cpu(), tsc_khz, command_line))?;
+    let trace = Writer::create(&plan.trace, plan.force, &plan.meta(tsc_khz, command_line))?;
     let _watch = kick::Watch::start(plan.timeout).context("cannot watch for signals")?;
     let code = plan.run(&mut vm, &memory, &clock, trace)?;
     plan.summarise();
@@ -121,8 +123,11 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
 impl Plan {
     fn new(args: &Args) -> Result<Plan, Usage> {
         let is_tour = args.programs.is_empty();
-        let words: Vec<&str> =
-            if is_tour { tour::programs().collect() } else { args.programs.iter().map(String::as_str).collect() };
+        let words: Vec<&str> = if is_tour {
+            tour::programs().collect()
+        } else {
+            args.programs.iter().map(String::as_str).collect()
+        };
         if words.len() > PROCESSES_MAX {
             return Err(Usage(format!("{} programs are too many; a run takes {PROCESSES_MAX}", words.len())));
         }
@@ -134,7 +139,9 @@ impl Plan {
             batch: args.batch,
         };
         if args.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(Usage("--timeout is zero, and the run would end before it starts; give it a time".into()));
+            return Err(Usage(
+                "--timeout is zero, and the run would end before it starts; give it a time".into(),
+            ));
         }
         let (kernel_name, kernel) = kernel(args.kernel.as_deref())?;
         Ok(Plan {
@@ -164,7 +171,7 @@ impl Plan {
         Ok((memory, entry))
     }
 
-    fn meta(&self, host_cpu: &str, tsc_khz: u64, kernel_command_line: String) -> Meta {
+    fn meta(&self, tsc_khz: u64, kernel_command_line: String) -> Meta {
         let Settings { policy, quantum_us, timer, batch } = self.settings.clone();
         let program = |chosen: &Chosen| Program {
             name: chosen.name.clone(),
@@ -175,7 +182,7 @@ impl Plan {
         Meta {
             abi_version: abi::VERSION,
             trapline_version: env!("CARGO_PKG_VERSION").into(),
-            host_cpu: host_cpu.into(),
+            host_cpu: host::cpu_name(),
             kvm_backend: host::back_end().into(),
             tsc_khz,
             kernel: Image {
@@ -218,7 +225,8 @@ impl Plan {
         let code = self.judge(&outcome, &mut doorbell)?;
         let console_bytes = (HostCounter::ConsoleBytes, console.bytes());
         let counts = doorbell.counts().into_iter().chain([console_bytes]);
-        let counts: Vec<_> = counts.map(|(counter, value)| run::count_record(clock, counter, value)).collect();
+        let counts: Vec<_> =
+            counts.map(|(counter, value)| run::count_record(clock, counter, value)).collect();
         let last = [run::clock_record(clock), run::end_record(clock, &outcome, code)];
         let mut trace = doorbell.into_trace();
         write(&mut trace, outcome.records.into_iter().chain(counts).chain(last))?;
@@ -280,10 +288,9 @@ fn exit_code(outcome: &Outcome) -> u8 {
         (Ending::Stopped, Some(Stop::TimeOut)) => super::TIME_OUT,
         (Ending::Stopped, _) => super::INTERRUPTED,
         (Ending::TraceFailed, _) => super::FAILED,
-        (
-            Ending::TripleFault | Ending::KvmError | Ending::Unexpected | Ending::ContractBroken,
-            _,
-        ) => super::CRASHED,
+        (Ending::TripleFault | Ending::KvmError | Ending::Unexpected | Ending::ContractBroken, _) => {
+            super::CRASHED
+        }
     }
 }
 
@@ -371,7 +378,10 @@ mod tests {
         let args = parse(&["hello", "counter 10", "--quantum", "1ms", "hog", "--memory", "1G"]).unwrap();
         assert_eq!(args.programs, ["hello", "counter 10", "hog"]);
         assert_eq!((args.quantum, args.memory), (Some(Duration::from_millis(1)), 1024));
-        assert_eq!((args.policy.as_str(), args.timer.as_str(), args.batch), ("rr", "periodic", BATCH_DEFAULT));
+        assert_eq!(
+            (args.policy.as_str(), args.timer.as_str(), args.batch),
+            ("rr", "periodic", BATCH_DEFAULT)
+        );
     }
 
     #[test]

@@ -444,7 +444,8 @@ mod tests {
         assert_eq!(doorbell.missing(), 0, "both records are whole");
 
         fake.fill(2, 8);
-        let words = GuestAddress(HEAD + BufferHead::SIZE as u64 + u64::from(RECORD_SIZE) + WORDS_OFFSET as u64);
+        let words =
+            GuestAddress(HEAD + BufferHead::SIZE as u64 + u64::from(RECORD_SIZE) + WORDS_OFFSET as u64);
         fake.memory.write_obj(0xFF_u8, words).unwrap();
         doorbell.drain().unwrap();
         assert_eq!(doorbell.missing(), u64::from(RECORD_SIZE), "the second is not");

@@ -12,11 +12,9 @@ use elf::endian::LittleEndian;
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
 use linux_loader::configurator::pvh::PvhBootConfigurator;
 use linux_loader::configurator::{BootConfigurator, BootParams};
-use linux_loader::loader::elf::start_info::{
-    XEN_HVM_START_MAGIC_VALUE, hvm_modlist_entry, hvm_start_info,
-};
-use linux_loader::loader::elf::{Elf, PvhBootCapability};
 use linux_loader::loader::KernelLoader;
+use linux_loader::loader::elf::start_info::{XEN_HVM_START_MAGIC_VALUE, hvm_modlist_entry, hvm_start_info};
+use linux_loader::loader::elf::{Elf, PvhBootCapability};
 use thiserror::Error;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
@@ -72,7 +70,9 @@ pub enum BootError {
     #[error("the kernel is no x86-64 ELF executable: {0}; give --kernel a static ELF file with a PVH note")]
     NotElf(String),
     /// It ends before its segments do.
-    #[error("the kernel's file is cut short: a segment ends at byte {end} and the file at {size}; build it anew")]
+    #[error(
+        "the kernel's file is cut short: a segment ends at byte {end} and the file at {size}; build it anew"
+    )]
     CutShort {
         /// Where the segment ends.
         end: u64,
@@ -266,13 +266,8 @@ pub fn system_registers(sregs: &mut kvm_sregs) {
     sregs.cs = flat(0x8, CODE);
     let data = flat(0x10, DATA);
     (sregs.ds, sregs.es, sregs.fs, sregs.gs, sregs.ss) = (data, data, data, data, data);
-    sregs.tr = kvm_segment {
-        limit: TSS_LIMIT,
-        selector: 0x18,
-        type_: BUSY_TSS,
-        present: 1,
-        ..Default::default()
-    };
+    sregs.tr =
+        kvm_segment { limit: TSS_LIMIT, selector: 0x18, type_: BUSY_TSS, present: 1, ..Default::default() };
     sregs.cr0 = CR0_PE | CR0_ET;
     sregs.cr4 = 0;
     sregs.efer = 0;

@@ -55,8 +55,7 @@ pub const MEMORY_MAX_MIB: u64 = 3072;
 pub const MEMORY_DEFAULT_MIB: u64 = 64;
 
 const _: () = assert!(
-    MODULE_COMMAND_LINES
-        + (abi::boot::PROCESSES_MAX * (abi::boot::MODULE_COMMAND_LINE_MAX + 1)) as u64
+    MODULE_COMMAND_LINES + (abi::boot::PROCESSES_MAX * (abi::boot::MODULE_COMMAND_LINE_MAX + 1)) as u64
         <= LEGACY_HOLE
 );
 
@@ -72,7 +71,9 @@ pub enum LayoutError {
         reason: String,
     },
     /// Kernel and modules are larger than memory.
-    #[error("kernel and programs need {needed} MiB and the guest has {memory} MiB; give it more with --memory")]
+    #[error(
+        "kernel and programs need {needed} MiB and the guest has {memory} MiB; give it more with --memory"
+    )]
     TooSmall {
         /// MiB that they take.
         needed: u64,
