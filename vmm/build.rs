@@ -1,5 +1,105 @@
-//! (to be written: builds the guest)
-fn main() {
-    let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").unwrap());
-    std::fs::write(out.join("images.rs"), "/// The kernel.\npub static KERNEL: &[u8] = &[];\n/// The programs.\npub static PROGRAMS: &[Program] = &[];\n").unwrap();
+//! Builds the guest (kernel and user programs) and embeds it, so that the one binary runs its main job with no
+//! other file. Nothing is fetched: the guest depends on nothing outside this tree.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+/// The guest is compiled for the host's own target, made freestanding by the flags of `guest/rustflags`. Naming it
+/// keeps those flags from the guest's own build scripts.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What the guest is made of, under the repository's root. Its build directory, when somebody builds it by hand, is not.
+const SOURCES: [&str; 6] =
+    ["abi", "guest/kernel", "guest/programs", "guest/Cargo.toml", "guest/Cargo.lock", "guest/rustflags"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
+    }
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let built = build_guest(&root.join("guest"), &out.join("guest"))?;
+    fs::write(out.join("images.rs"), images(&built, &root.join("guest/programs/src/bin"))?)?;
+    Ok(())
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    env::var(name).map_err(|error| format!("{name}, which cargo sets for build scripts: {error}"))
+}
+
+/// Builds the guest's workspace and gives the directory of its executables.
+fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let mut cargo = Command::new(variable("CARGO")?);
+    cargo
+        .current_dir(guest)
+        .args(["build", "--release", "--frozen", "--target", TARGET, "--target-dir"])
+        .arg(target_dir);
+    // What the outer build was told (flags, clippy as the compiler, another target directory) is not for the guest.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let ours = text.starts_with("CARGO_") && text != "CARGO_HOME";
+        if ours || text.starts_with("RUSTC_") || text == "RUSTFLAGS" {
+            cargo.env_remove(&name);
+        }
+    }
+    let output = cargo.env("RUSTFLAGS", flags(&guest.join("rustflags"))?).output()?;
+    if !output.status.success() {
+        eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        println!(
+            "cargo::error=The guest kernel and programs in {} do not build; the compiler's messages stand above.",
+            guest.display()
+        );
+        return Err(format!("cargo build in {}: {}", guest.display(), output.status).into());
+    }
+    Ok(target_dir.join(TARGET).join("release"))
+}
+
+/// The flags of a file with one a line, and comments.
+fn flags(file: &Path) -> Result<String, Box<dyn Error>> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join(" "))
+}
+
+/// The source text of the embedded images: the kernel, and the programs by name.
+fn images(built: &Path, sources: &Path) -> Result<String, Box<dyn Error>> {
+    let mut programs = Vec::new();
+    for entry in fs::read_dir(sources)? {
+        let source = entry?.path();
+        if source.extension().is_some_and(|extension| extension == "rs") {
+            let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            programs.push((name, idea(&source)?));
+        }
+    }
+    programs.sort();
+
+    let mut text = String::new();
+    writeln!(
+        text,
+        "/// The kernel's ELF file.\npub static KERNEL: &[u8] = {};",
+        embedded(&built.join("kernel"))
+    )?;
+    writeln!(text, "/// The programs, by name.\npub static PROGRAMS: &[Program] = &[")?;
+    for (name, idea) in programs {
+        writeln!(
+            text,
+            "    Program {{ name: {name:?}, idea: {idea:?}, elf: {} }},",
+            embedded(&built.join(&name))
+        )?;
+    }
+    writeln!(text, "];")?;
+    Ok(text)
+}
+
+/// An expression for the bytes of a file, aligned so that its headers can be read in place.
+fn embedded(file: &Path) -> String {
+    format!("&Aligned(*include_bytes!({:?})).0", file.display().to_string())
+}
+
+/// What a program is there to show: the first line of its documentation.
+fn idea(source: &Path) -> Result<String, Box<dyn Error>> {
+    let text = fs::read_to_string(source)?;
+    let first = text.lines().next().and_then(|line| line.strip_prefix("//! "));
+    Ok(first.ok_or_else(|| format!("{} does not start with a line `//! IDEA`", source.display()))?.to_owned())
 }

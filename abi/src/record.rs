@@ -157,12 +157,17 @@ numbered! {
         ProcessKilled = 19, "process-killed";
         /// Its memory is free and it is off the list. words: frames freed.
         ProcessFreed = 20, "process-freed";
-        /// A program could not be loaded, no process came of it. detail: [`LoadError`]; words: its name, 2 words.
+        /// A program could not be loaded: its entry leaves the list again. detail: [`LoadError`].
+        /// words: its name, 2 words.
         LoadFailed = 21, "load-failed";
         /// Nobody can run: the kernel waits with interrupts on.
         Idle = 22, "idle";
         /// The kernel gives up. detail: [`Panic`]; words: RIP, error code, CR2, RSP, RFLAGS (0 where unknown).
         KernelPanic = 23, "kernel-panic";
+        /// Policy direct: the program is called, in ring 0. words: RIP, RSP, selectors and flags.
+        Called = 24, "called";
+        /// Policy direct: it returned from its main. words: status.
+        Returned = 25, "returned";
         /// Host: a pair of clocks. words: CLOCK_MONOTONIC and CLOCK_REALTIME in ns at this record's TSC.
         HostClock = 128, "host-clock";
         /// Host: VM exits so far of one reason. detail: KVM_EXIT_*; words: how many, ns in KVM_RUN before them,
@@ -271,6 +276,8 @@ numbered! {
         BadEntry = 7, "the entry point is in no executable segment";
         /// Two segments share a page.
         Overlap = 8, "segments overlap";
+        /// A segment is writable and executable.
+        WritableCode = 9, "a segment is both writable and executable";
     }
 }
 
@@ -283,7 +290,7 @@ numbered! {
         OutOfMemory = 257, "not enough memory to boot";
         /// The VMM gave no module.
         NoPrograms = 258, "no program was given";
-        /// A Rust panic: a fault of the kernel's own.
+        /// A Rust panic: a fault of the kernel's own. The error code is the source line.
         Bug = 259, "a bug in the kernel";
         /// The trap probe got an answer that it does not know.
         ProbeFailed = 260, "a system call does not arrive in any known way";

@@ -1,0 +1,146 @@
+//! Instructions that Rust has no words for, and the bits of the control registers that we use
+//! (Intel SDM vol. 3, 2.5 and vol. 4; AMD APM vol. 2, 3.1).
+
+use core::arch::asm;
+
+pub const CR0_PE: u32 = 1 << 0;
+pub const CR0_MP: u32 = 1 << 1;
+pub const CR0_ET: u32 = 1 << 4;
+pub const CR0_NE: u32 = 1 << 5;
+/// Ring 0 cannot write read-only pages either.
+pub const CR0_WP: u32 = 1 << 16;
+pub const CR0_PG: u32 = 1 << 31;
+
+pub const CR4_PAE: u32 = 1 << 5;
+pub const CR4_OSFXSR: u32 = 1 << 9;
+pub const CR4_OSXMMEXCPT: u32 = 1 << 10;
+/// User mode cannot read GDTR, IDTR, LDTR, TR and CR0.
+pub const CR4_UMIP: u32 = 1 << 11;
+/// Ring 0 cannot execute user pages.
+pub const CR4_SMEP: u32 = 1 << 20;
+
+pub const IA32_EFER: u32 = 0xC000_0080;
+pub const EFER_SCE: u32 = 1 << 0;
+pub const EFER_LME: u32 = 1 << 8;
+pub const EFER_NXE: u32 = 1 << 11;
+
+pub const IA32_STAR: u32 = 0xC000_0081;
+pub const IA32_LSTAR: u32 = 0xC000_0082;
+pub const IA32_FMASK: u32 = 0xC000_0084;
+
+/// RFLAGS.
+pub mod rflags {
+    /// Always 1.
+    pub const FIXED: u64 = 1 << 1;
+    pub const TF: u64 = 1 << 8;
+    pub const IF: u64 = 1 << 9;
+    pub const DF: u64 = 1 << 10;
+    pub const NT: u64 = 1 << 14;
+    pub const AC: u64 = 1 << 18;
+    /// What user mode may choose: CF PF AF ZF SF TF DF OF AC ID. Not IOPL, NT or IF.
+    pub const USER: u64 = 0x0024_0DD5;
+}
+
+/// Reads the time stamp counter.
+#[inline(always)]
+pub fn tsc() -> u64 {
+    // SAFETY: RDTSC touches nothing but EDX:EAX; ring 0 may always execute it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Writes a model-specific register.
+///
+/// # Safety
+/// The register exists and the value upholds what the kernel relies on.
+pub unsafe fn write_msr(register: u32, value: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// Reads a model-specific register.
+///
+/// # Safety
+/// The register exists.
+pub unsafe fn read_msr(register: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Writes 4 bytes to a port. What the host reads in memory meanwhile is written before it.
+#[inline(always)]
+pub fn out32(port: u16, value: u32) {
+    // SAFETY: only the ports of `abi::ports` are written; a write has no effect on our memory but through the contract.
+    unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) }
+}
+
+/// Writes a byte to a port.
+pub fn out8(port: u16, value: u8) {
+    // SAFETY: as for `out32`.
+    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) }
+}
+
+/// Reads 4 bytes from a port.
+pub fn in32(port: u16) -> u32 {
+    let value;
+    // SAFETY: a read of `abi::ports::ATTACH` has no side effect.
+    unsafe { asm!("in eax, dx", in("dx") port, out("eax") value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
+/// Reads CR0, CR2, CR3 or CR4.
+macro_rules! read_cr {
+    ($register:literal) => {{
+        let value: u64;
+        // SAFETY: reading a control register in ring 0 has no side effect.
+        unsafe { core::arch::asm!(concat!("mov {}, ", $register), out(reg) value, options(nomem, nostack, preserves_flags)) }
+        value
+    }};
+}
+pub(crate) use read_cr;
+
+/// Loads CR3: another address space, and no translation of the old one is left.
+///
+/// # Safety
+/// `root` is the physical address of a root page table that has the kernel's half.
+#[inline(always)]
+pub unsafe fn load_root(root: u64) {
+    // SAFETY: the caller's promise: the code that runs on and its stack stay mapped.
+    unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) }
+}
+
+/// Turns on what CPUID offers of SMEP and UMIP; gives CR4. `user_code`: ring 0 will execute user pages, so no SMEP.
+pub fn protect(user_code: bool) -> u64 {
+    let features = core::arch::x86_64::__cpuid_count(7, 0);
+    let mut cr4 = read_cr!("cr4");
+    if features.ebx & 1 << 7 != 0 && !user_code {
+        cr4 |= u64::from(CR4_SMEP);
+    }
+    if features.ecx & 1 << 2 != 0 {
+        cr4 |= u64::from(CR4_UMIP);
+    }
+    // SAFETY: CPUID has the bits (SDM vol. 3, 2.5); with SMEP the kernel executes no user page.
+    unsafe { asm!("mov cr4, {}", in(reg) cr4, options(nostack, preserves_flags)) }
+    cr4
+}
+
+/// Forgets the translation of one page.
+pub fn invalidate(page: u64) {
+    // SAFETY: INVLPG only drops a cached translation.
+    unsafe { asm!("invlpg [{}]", in(reg) page, options(nostack, preserves_flags)) }
+}
+
+/// Waits for an interrupt with interrupts on, and turns them off again.
+///
+/// STI takes effect after the instruction behind it (SDM vol. 2, STI), so none is lost between the two.
+pub fn wait_for_interrupt() {
+    // SAFETY: handlers return with all registers as they were; called only by the idle loop, where the kernel
+    // holds nothing half done.
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) }
+}

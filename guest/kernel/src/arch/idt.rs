@@ -1,0 +1,76 @@
+//! The trap table: a gate for each exception, the timer and the system call (SDM vol. 3, 6.14.1).
+
+use core::arch::asm;
+
+use abi::record::Kind;
+use abi::syscall::INT_VECTOR;
+
+use super::gdt::{IST_DOUBLE_FAULT, IST_NMI, TablePointer};
+use super::{cpu, entry};
+use crate::cell::Local;
+use crate::layout::{selector, vector};
+use crate::trace;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Gate {
+    /// Offset 0..16, selector, IST, type and DPL, offset 16..32.
+    low: u64,
+    /// Offset 32..64.
+    high: u64,
+}
+
+/// Present, 64-bit interrupt gate: IF is cleared on the way in.
+const INTERRUPT: u8 = 0x8E;
+/// The same, open to `int n` of user mode.
+const INTERRUPT_USER: u8 = 0xEE;
+
+static IDT: Local<[Gate; 256]> = Local::new([Gate { low: 0, high: 0 }; 256]);
+
+/// Fills the table and tells the CPU of it; gives its address and the number of gates.
+pub fn load() -> (u64, u64) {
+    for number in 0..32 {
+        let (kind, ist) = match number {
+            vector::DOUBLE_FAULT => (INTERRUPT, IST_DOUBLE_FAULT),
+            vector::NMI => (INTERRUPT, IST_NMI),
+            // A debugger's breakpoint is for everybody.
+            vector::BREAKPOINT => (INTERRUPT_USER, 0),
+            _ => (INTERRUPT, 0),
+        };
+        set(number, entry::stub(number), kind, ist);
+    }
+    set(vector::TIMER, entry::stub(vector::TIMER), INTERRUPT, 0);
+    set(INT_VECTOR, entry::int(), INTERRUPT_USER, 0);
+    set(vector::SPURIOUS, entry::spurious(), INTERRUPT, 0);
+    let base = IDT.pointer() as u64;
+    let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base };
+    // SAFETY: the table is a static, each present gate leads to a stub.
+    unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) }
+    (base, 35)
+}
+
+fn set(number: u8, handler: u64, kind: u8, ist: u8) {
+    let low = handler & 0xFFFF
+        | u64::from(selector::KERNEL_CODE) << 16
+        | u64::from(ist) << 32
+        | u64::from(kind) << 40
+        | (handler >> 16 & 0xFFFF) << 48;
+    // SAFETY: one CPU, which has not been told of the table yet; a u8 is always within it.
+    unsafe { IDT.pointer().cast::<Gate>().add(number.into()).write(Gate { low, high: handler >> 32 }) }
+    trace::record(Kind::Gate, u32::from(number) | u32::from(kind) << 8 | u32::from(ist) << 16, [handler]);
+}
+
+/// Tells the CPU of the handler of `syscall`; gives LSTAR, STAR and SFMASK.
+pub fn load_syscall_handler() -> [u64; 3] {
+    let handler = entry::syscall();
+    // SYSCALL takes CS from bits 32..48, and SS as CS + 8. SYSRET's bits stay 0: it is never used.
+    let star = u64::from(selector::KERNEL_CODE) << 32;
+    let mask = cpu::rflags::IF | cpu::rflags::TF | cpu::rflags::DF | cpu::rflags::NT | cpu::rflags::AC;
+    // SAFETY: the boot code found SYSCALL in CPUID and set EFER.SCE; the handler is a stub.
+    unsafe {
+        cpu::write_msr(cpu::IA32_STAR, star);
+        cpu::write_msr(cpu::IA32_LSTAR, handler);
+        cpu::write_msr(cpu::IA32_FMASK, mask);
+    }
+    [handler, star, mask]
+}

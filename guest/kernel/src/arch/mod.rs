@@ -1,0 +1,11 @@
+//! The CPU: the only room with assembly.
+
+pub mod apic;
+pub mod boot;
+pub mod context;
+pub mod cpu;
+pub mod entry;
+pub mod gdt;
+pub mod idt;
+pub mod mem;
+pub mod trap_frame;

@@ -1,0 +1,101 @@
+//! The trap frame: what lies on the kernel stack while a trap is handled.
+
+use crate::layout::selector;
+
+/// In the order of addresses: the stub pushes the upper block, the CPU the lower.
+///
+/// ```text
+///   top of the kernel stack
+///   ss      |
+///   rsp     | pushed by the CPU
+///   rflags  | (by the stub for `syscall`, which pushes nothing)
+///   cs      |
+///   rip     |
+///   error     by the CPU for some exceptions, else a 0 by the stub
+///   vector  |
+///   rax     | pushed by the stub
+///   ...     |
+///   r15     |  <- RSP when `trap` is called
+/// ```
+#[repr(C)]
+pub struct TrapFrame {
+    /// In the order of `abi::record::REGISTERS`.
+    pub registers: Registers,
+    pub vector: u64,
+    pub error: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+}
+
+/// The general registers but RSP.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Registers {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rbp: u64,
+    pub rdi: u64,
+    pub rsi: u64,
+    pub rdx: u64,
+    pub rcx: u64,
+    pub rbx: u64,
+    pub rax: u64,
+}
+
+const _: () = assert!(size_of::<TrapFrame>() == 22 * 8 && size_of::<TrapFrame>().is_multiple_of(16));
+const _: () = assert!(size_of::<Registers>() == abi::record::REGISTERS.len() * 8);
+
+impl TrapFrame {
+    /// The trap came from user mode: the RPL of CS is the CPL it came from.
+    #[inline(always)]
+    pub fn is_from_user(&self) -> bool {
+        self.cs & 3 == 3
+    }
+
+    /// The frame takes the ring that the code runs in when there are no limits: the kernel's.
+    pub fn lift_limits(&mut self) {
+        self.cs = selector::KERNEL_CODE.into();
+        self.ss = selector::KERNEL_DATA.into();
+        self.rflags &= !super::cpu::rflags::IF;
+    }
+
+    /// A frame that enters user mode for the first time, all registers 0.
+    pub fn first(rip: u64, rsp: u64) -> Self {
+        let registers = Registers {
+            r15: 0,
+            r14: 0,
+            r13: 0,
+            r12: 0,
+            r11: 0,
+            r10: 0,
+            r9: 0,
+            r8: 0,
+            rbp: 0,
+            rdi: 0,
+            rsi: 0,
+            rdx: 0,
+            rcx: 0,
+            rbx: 0,
+            rax: 0,
+        };
+        Self {
+            registers,
+            vector: 0,
+            error: 0,
+            rip,
+            cs: selector::USER_CODE.into(),
+            rflags: super::cpu::rflags::FIXED | super::cpu::rflags::IF,
+            rsp,
+            ss: selector::USER_DATA.into(),
+        }
+    }
+}

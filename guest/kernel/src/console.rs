@@ -1,0 +1,12 @@
+//! Console: a byte a write, as everywhere.
+
+use abi::ports::CONSOLE;
+
+use crate::arch::cpu::out8;
+
+/// Prints bytes.
+pub fn print(bytes: &[u8]) {
+    for &byte in bytes {
+        out8(CONSOLE, byte);
+    }
+}

@@ -1,0 +1,130 @@
+//! Trapline's guest kernel: it sets up the CPU, makes a process of every module, runs them in user mode by limited
+//! direct execution, and surfaces every trap, tick and switch to the host (the crate `abi` is the contract).
+//!
+//! Where to start reading: [`kernel_main`] is the boot, [`arch::entry`] the way in and out of the kernel,
+//! [`trap`] what happens there, [`scheduler`] the switch. There is one CPU, no SSE, no `core::fmt`, and no
+//! interrupt in the kernel but in the idle wait.
+
+#![no_std]
+#![no_main]
+
+mod arch;
+mod cell;
+mod console;
+mod layout;
+mod loader;
+mod memory;
+mod options;
+mod panic;
+mod probe;
+mod process;
+mod pvh;
+mod scheduler;
+mod syscall;
+mod timer;
+mod trace;
+mod trap;
+
+use abi::boot::PROCESSES_MAX;
+use abi::exit::{ALL_WELL, PROCESS_FAILED};
+use abi::record::{Kind, Panic, Policy, Step};
+
+use crate::arch::cpu::{self, read_cr};
+use crate::arch::{boot, gdt, idt};
+use crate::memory::frames;
+use crate::options::Options;
+use crate::panic::panic;
+
+/// From `arch::boot`: long mode, the upper half, the boot stack; `start_info` is a physical address.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_main(start_info: u64) -> ! {
+    forget_identity_map();
+    trace::attach();
+    set_up_traps();
+    let Some(boot) = pvh::Boot::read(start_info) else { panic(Panic::NoPrograms, start_info) };
+    let Some(options) = Options::parse(boot.command_line()) else { panic(Panic::BadCommandLine, 0) };
+    protect(&options);
+    set_up_memory(&boot);
+    timer::initialize(&options);
+    if !options::direct() {
+        probe::run();
+    }
+    let words = [options.policy as u64, options.quantum_us, options.batch];
+    trace::record(Kind::Boot, Step::Policy as u32, words);
+    trace::set_batch(options.batch);
+    let processes = create_processes(&boot);
+    trace::record(Kind::Boot, Step::Ready as u32, [processes]);
+    timer::start(&options);
+    scheduler::run();
+    trace::ring();
+    panic::power_off(if syscall::any_failed() { PROCESS_FAILED } else { ALL_WELL })
+}
+
+/// The lower half was needed to get here; from now on it is for processes.
+fn forget_identity_map() {
+    let root = boot::root_table();
+    // SAFETY: the root table is ours; code, data and stack are in the upper half.
+    unsafe {
+        root.write(0);
+        cpu::load_root(root as u64 - layout::KERNEL_BASE);
+    }
+}
+
+/// The book's "initialise the trap table", and what x86 wants beside it.
+fn set_up_traps() {
+    let (gdt, tss) = gdt::load();
+    trace::record(Kind::Boot, Step::Segments as u32, [gdt, tss]);
+    let (table, gates) = idt::load();
+    trace::record(Kind::Boot, Step::TrapTable as u32, [table, gates]);
+    trace::record(Kind::Boot, Step::SyscallHandler as u32, idt::load_syscall_handler());
+}
+
+/// What the CPU has against mistakes of the kernel's own.
+fn protect(options: &Options) {
+    let cr4 = cpu::protect(options.policy == Policy::Direct);
+    // SAFETY: every long mode CPU has EFER.
+    let efer = unsafe { cpu::read_msr(cpu::IA32_EFER) };
+    trace::record(Kind::Boot, Step::Protection as u32, [read_cr!("cr0"), cr4, efer]);
+}
+
+/// What the kernel may hand out: from behind itself and the modules to the end of its stretch of RAM, or, where
+/// the VMM put the modules at that end, up to them.
+fn set_up_memory(boot: &pvh::Boot) {
+    let image = boot::image_end();
+    let Some(end) = boot.ram_end(image) else { panic(Panic::OutOfMemory, image) };
+    let (first, last) = boot.modules().fold((end, image), |(first, last), module| {
+        (first.min(module.address), last.max(module.address + module.size))
+    });
+    let (start, end) =
+        if end.saturating_sub(last) > first.saturating_sub(image) { (last, end) } else { (image, first) };
+    frames::initialize(start, end);
+    trace::record(Kind::Boot, Step::Started as u32, [layout::IMAGE, image, end - start]);
+}
+
+/// A process for every module; gives how many there are.
+fn create_processes(boot: &pvh::Boot) -> u64 {
+    let mut processes = 0;
+    let mut id = 0;
+    for module in boot.modules().take(PROCESSES_MAX) {
+        id += 1;
+        match process::create(id, &module) {
+            Ok(()) => {
+                scheduler::add(id);
+                processes += 1;
+            }
+            Err(error) => {
+                syscall::note_failure();
+                console::print(b"trapline kernel: ");
+                console::print(module.command_line);
+                console::print(b": ");
+                console::print(error.name().as_bytes());
+                console::print(b"\n");
+            }
+        }
+    }
+    match (id, processes) {
+        (0, _) => panic(Panic::NoPrograms, 0),
+        (_, 0) => panic(Panic::NothingLoaded, id.into()),
+        _ => processes,
+    }
+}

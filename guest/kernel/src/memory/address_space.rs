@@ -1,0 +1,125 @@
+//! Page tables of a process: its own lower half, the kernel's upper half (SDM vol. 3, 4.5).
+
+use super::frames::FrameList;
+use super::physical;
+use crate::arch::boot;
+use crate::layout::{PAGE, USER_END};
+
+const PRESENT: u64 = 1 << 0;
+const WRITABLE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+
+/// Entries of the root table that are the kernel's: DIRECT_MAP and the top.
+const KERNEL_ENTRIES: [usize; 2] = [256, 511];
+
+/// What user mode may do with a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    ReadWrite,
+    ReadExecute,
+}
+
+impl Access {
+    fn bits(self) -> u64 {
+        match self {
+            Access::Read => PRESENT | USER | NO_EXECUTE,
+            Access::ReadWrite => PRESENT | USER | WRITABLE | NO_EXECUTE,
+            Access::ReadExecute => PRESENT | USER,
+        }
+    }
+}
+
+/// Why a page could not be mapped.
+#[derive(Clone, Copy)]
+pub enum MapError {
+    OutOfMemory,
+    /// There is one already.
+    Taken,
+}
+
+/// An address space and every frame that went into it.
+pub struct AddressSpace {
+    /// Physical address of the root table: CR3.
+    pub root: u64,
+    frames: FrameList,
+}
+
+impl AddressSpace {
+    /// None at all: for the kernel, which has no lower half.
+    pub const KERNEL: Self = Self { root: 0, frames: FrameList::EMPTY };
+
+    /// A new one, its lower half empty.
+    pub fn new() -> Option<Self> {
+        let mut frames = FrameList::EMPTY;
+        let root = frames.allocate()?;
+        for index in KERNEL_ENTRIES {
+            // SAFETY: the root is a fresh frame; the kernel's table is a static. Both have 512 entries.
+            unsafe { physical::<u64>(root).add(index).write(boot::root_table().add(index).read()) }
+        }
+        Some(Self { root, frames })
+    }
+
+    /// A zeroed frame that belongs to this address space.
+    pub fn allocate(&mut self) -> Option<u64> {
+        self.frames.allocate()
+    }
+
+    /// Lets `page` show `frame`.
+    pub fn map(&mut self, page: u64, frame: u64, access: Access) -> Result<(), MapError> {
+        let mut table = self.root;
+        for shift in [39, 30, 21] {
+            let entry = entry(table, page, shift);
+            // SAFETY: `table` is a table of this address space.
+            unsafe {
+                if *entry & PRESENT == 0 {
+                    let below = self.frames.allocate().ok_or(MapError::OutOfMemory)?;
+                    *entry = below | PRESENT | WRITABLE | USER;
+                }
+                table = *entry & ADDRESS;
+            }
+        }
+        let entry = entry(table, page, 12);
+        // SAFETY: as above.
+        unsafe {
+            if *entry & PRESENT != 0 {
+                return Err(MapError::Taken);
+            }
+            *entry = frame | access.bits();
+        }
+        Ok(())
+    }
+
+    /// Gives every frame back; says how many.
+    pub fn free(&mut self) -> u32 {
+        let frames = self.frames;
+        self.frames = FrameList::EMPTY;
+        frames.free();
+        frames.count
+    }
+}
+
+fn entry(table: u64, page: u64, shift: u32) -> *mut u64 {
+    // SAFETY: an index of nine bits lies within a table; the direct map shows every frame.
+    unsafe { physical::<u64>(table).add((page >> shift & 511) as usize) }
+}
+
+/// Where user mode would find `address` in physical memory, if it may read it (or write it too).
+pub fn translate(root: u64, address: u64, write: bool) -> Option<u64> {
+    if address >= USER_END {
+        return None;
+    }
+    let needed = PRESENT | USER | if write { WRITABLE } else { 0 };
+    let mut table = root;
+    for shift in [39, 30, 21, 12] {
+        // SAFETY: `root` is a root table, and every present entry of the lower half leads to a table or frame.
+        let entry = unsafe { entry(table, address, shift).read() };
+        if entry & needed != needed {
+            return None;
+        }
+        table = entry & ADDRESS;
+    }
+    Some(table | address & (PAGE - 1))
+}

@@ -1,0 +1,85 @@
+//! The kernel's command line: see `abi::boot`.
+
+use abi::boot;
+use abi::record::{Policy, Timer};
+
+use crate::cell::Local;
+
+/// What the command line says, or its defaults.
+#[derive(Clone, Copy)]
+pub struct Options {
+    pub policy: Policy,
+    pub quantum_us: u64,
+    pub timer: Timer,
+    pub batch: u64,
+    /// 0: not told.
+    pub tsc_khz: u64,
+    /// 0: not told.
+    pub apic_khz: u64,
+    pub epoch_ns: u64,
+}
+
+static DIRECT: Local<bool> = Local::new(false);
+
+/// The policy is direct: programs run in ring 0.
+#[inline(always)]
+pub fn direct() -> bool {
+    DIRECT.get()
+}
+
+impl Options {
+    /// Reads the command line. None: an unknown key or a bad value.
+    pub fn parse(line: &[u8]) -> Option<Self> {
+        let mut options = Self {
+            policy: Policy::RoundRobin,
+            quantum_us: boot::QUANTUM_US_DEFAULT,
+            timer: Timer::Periodic,
+            batch: boot::BATCH_DEFAULT,
+            tsc_khz: 0,
+            apic_khz: 0,
+            epoch_ns: 0,
+        };
+        for word in line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()) {
+            let mut parts = word.splitn(2, |&byte| byte == b'=');
+            let (key, value) = (parts.next()?, parts.next()?);
+            if key == boot::POLICY.as_bytes() {
+                options.policy = policy(value)?;
+            } else if key == boot::QUANTUM_US.as_bytes() {
+                options.quantum_us = within(value, boot::QUANTUM_US_MIN, boot::QUANTUM_US_MAX)?;
+            } else if key == boot::TIMER.as_bytes() {
+                options.timer = timer(value)?;
+            } else if key == boot::BATCH.as_bytes() {
+                options.batch = within(value, 1, boot::BATCH_MAX)?;
+            } else if key == boot::TSC_KHZ.as_bytes() {
+                options.tsc_khz = within(value, 1, u32::MAX.into())?;
+            } else if key == boot::APIC_KHZ.as_bytes() {
+                options.apic_khz = within(value, 1, u32::MAX.into())?;
+            } else if key == boot::EPOCH_NS.as_bytes() {
+                options.epoch_ns = within(value, 0, u64::MAX)?;
+            } else {
+                return None;
+            }
+        }
+        DIRECT.set(options.policy == Policy::Direct);
+        Some(options)
+    }
+}
+
+fn policy(value: &[u8]) -> Option<Policy> {
+    Policy::ALL.iter().copied().find(|policy| policy.name().as_bytes() == value)
+}
+
+fn timer(value: &[u8]) -> Option<Timer> {
+    Timer::ALL.iter().copied().find(|timer| timer.name().as_bytes() == value)
+}
+
+fn within(value: &[u8], least: u64, most: u64) -> Option<u64> {
+    let mut number = 0_u64;
+    for &byte in value {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+    }
+    (!value.is_empty() && (least..=most).contains(&number)).then_some(number)
+}

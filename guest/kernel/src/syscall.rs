@@ -1,0 +1,119 @@
+//! System calls: one dispatch by number for both doors, `syscall` and `int 0x80`.
+//!
+//! The number picks the code, never an address: that is how the kernel keeps a say in what runs in ring 0.
+//! Results are Linux's: 0 or more, or minus an error.
+
+use abi::record::Kind;
+use abi::syscall::Call;
+use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
+
+use crate::arch::trap_frame::TrapFrame;
+use crate::cell::Local;
+use crate::memory::user;
+use crate::{console, scheduler, timer, trace};
+
+/// What a call gives: a value, or an error to be negated.
+type Outcome = Result<u64, i64>;
+
+/// A process ended with another status than 0, or was killed.
+static FAILED: Local<bool> = Local::new(false);
+
+/// True if any process failed.
+pub fn any_failed() -> bool {
+    FAILED.get()
+}
+
+/// Notes that a process failed.
+pub fn note_failure() {
+    FAILED.set(true);
+}
+
+/// Does what the process asks for, and leaves the result in its RAX.
+pub fn dispatch(frame: &mut TrapFrame) {
+    let registers = &frame.registers;
+    let number = registers.rax;
+    let arguments = [registers.rdi, registers.rsi, registers.rdx];
+    trace::record(
+        Kind::SystemCall,
+        number as u32,
+        [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9, number],
+    );
+    let result = match call(number, arguments) {
+        Ok(value) => value,
+        Err(error) => error.wrapping_neg() as u64,
+    };
+    frame.registers.rax = result;
+    trace::record(Kind::SystemCallResult, number as u32, [result]);
+}
+
+fn call(number: u64, [first, second, third]: [u64; 3]) -> Outcome {
+    match Call::from_number(number) {
+        Some(Call::Read) => read(first, second, third),
+        Some(Call::Write) => write(first, second, third),
+        Some(Call::SchedYield) => {
+            scheduler::yield_now();
+            Ok(0)
+        }
+        Some(Call::Getpid) => Ok(scheduler::current_id().into()),
+        Some(Call::Nanosleep) => nanosleep(first),
+        Some(Call::ClockGettime) => clock_gettime(first, second),
+        Some(Call::Exit | Call::ExitGroup) => exit(first),
+        None => Err(ENOSYS),
+    }
+}
+
+/// Standard input is at its end from the start.
+fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
+    if fd != 0 {
+        return Err(EBADF);
+    }
+    if count > 0 && !user::writable(buffer, count) {
+        return Err(EFAULT);
+    }
+    Ok(0)
+}
+
+fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
+    if fd != 1 && fd != 2 {
+        return Err(EBADF);
+    }
+    if count > 0 {
+        console::print(user::readable(buffer, count).ok_or(EFAULT)?);
+    }
+    Ok(count)
+}
+
+const NS_PER_SECOND: u64 = 1_000_000_000;
+/// The longest sleep that we count, a hundred years: what is longer is no shorter.
+const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
+
+fn nanosleep(request: u64) -> Outcome {
+    let [seconds, ns]: [u64; 2] = user::read(request).ok_or(EFAULT)?;
+    if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
+        return Err(EINVAL);
+    }
+    scheduler::sleep(timer::after_ns(seconds.min(SECONDS_MAX) * NS_PER_SECOND + ns));
+    Ok(0)
+}
+
+fn clock_gettime(clock: u64, to: u64) -> Outcome {
+    const REALTIME: u64 = 0;
+    const MONOTONIC: u64 = 1;
+    let ns = match clock {
+        REALTIME => timer::realtime_ns(),
+        MONOTONIC => timer::monotonic_ns(),
+        _ => return Err(EINVAL),
+    };
+    user::write(to, [ns / NS_PER_SECOND, ns % NS_PER_SECOND]).ok_or(EFAULT)?;
+    Ok(0)
+}
+
+/// The process that runs ends by itself.
+pub fn exit(status: u64) -> ! {
+    let status = status & 0xFF;
+    if status != 0 {
+        note_failure();
+    }
+    trace::record(Kind::ProcessExited, 0, [status]);
+    scheduler::end()
+}

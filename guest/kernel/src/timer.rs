@@ -1,0 +1,164 @@
+//! The timer: how the kernel gets the CPU back, and how it tells time.
+
+use abi::record::{Kind, Panic, Policy, Step, Timer};
+
+use crate::arch::{apic, cpu};
+use crate::cell::Local;
+use crate::options::Options;
+use crate::panic::panic;
+use crate::{scheduler, trace};
+
+/// The rates of the clocks, and what follows from them.
+#[derive(Clone, Copy)]
+struct Clock {
+    tsc_khz: u64,
+    apic_khz: u64,
+    /// TSC at boot, and CLOCK_REALTIME there.
+    start: u64,
+    epoch_ns: u64,
+}
+
+/// How turns end.
+#[derive(Clone, Copy)]
+struct Turns {
+    /// Nobody's turn ends by the timer.
+    cooperative: bool,
+    mode: Timer,
+    quantum_us: u64,
+}
+
+static CLOCK: Local<Clock> = Local::new(Clock { tsc_khz: 1, apic_khz: 1, start: 0, epoch_ns: 0 });
+static TURNS: Local<Turns> = Local::new(Turns { cooperative: true, mode: Timer::Periodic, quantum_us: 0 });
+static TICKS: Local<u32> = Local::new(0);
+
+/// LAPIC counts for a measurement against a known TSC: about 50 us.
+const MEASURE_PER_SECOND: u64 = 20_000;
+/// The LAPIC's rate where nobody tells it: QEMU's and KVM's.
+const APIC_KHZ_UNKNOWN: u64 = 1_000_000;
+
+/// Turns the LAPIC on and finds the rates: as told on the command line, else by CPUID, else by measuring the TSC
+/// against the LAPIC (10 ms).
+pub fn initialize(options: &Options) {
+    let x2apic = apic::enable();
+    let (tsc_told, apic_told) = told_by_hypervisor();
+    let apic_khz = first_known([options.apic_khz, apic_told, APIC_KHZ_UNKNOWN]);
+    let known = first_known([options.tsc_khz, tsc_told, 0]);
+    let enough_cycles = known * 1000 / MEASURE_PER_SECOND;
+    let enough_counts = (apic_khz * 10) as u32;
+    let (counts, cycles) =
+        apic::measure(
+            |counts, cycles| if known > 0 { cycles >= enough_cycles } else { counts >= enough_counts },
+        );
+    let tsc_khz = if known > 0 { known } else { (cycles * apic_khz).checked_div(counts).unwrap_or(0) };
+    if tsc_khz == 0 {
+        panic(Panic::NoTimer, counts);
+    }
+    let measured = (counts * tsc_khz).checked_div(cycles).unwrap_or(0);
+    CLOCK.set(Clock { tsc_khz, apic_khz, start: cpu::tsc(), epoch_ns: options.epoch_ns });
+    trace::record(Kind::Boot, Step::Timer as u32, [tsc_khz, apic_khz, measured, x2apic.into()]);
+}
+
+fn first_known(rates: [u64; 3]) -> u64 {
+    rates.into_iter().find(|&rate| rate > 0).unwrap_or(0)
+}
+
+/// TSC and LAPIC rates in kHz by the hypervisor's leaf 0x4000_0010, which VMware began and KVM's VMMs follow.
+fn told_by_hypervisor() -> (u64, u64) {
+    use core::arch::x86_64::__cpuid;
+    const HYPERVISOR: u32 = 1 << 31;
+    const LEAF: u32 = 0x4000_0010;
+    if __cpuid(1).ecx & HYPERVISOR == 0 || __cpuid(0x4000_0000).eax < LEAF {
+        return (0, 0);
+    }
+    let rates = __cpuid(LEAF);
+    (rates.eax.into(), rates.ebx.into())
+}
+
+/// Sets how turns end. The first turn starts with [`new_turn`].
+pub fn start(options: &Options) {
+    let cooperative = options.policy != Policy::RoundRobin;
+    let mode = if options.timer == Timer::Deadline && !apic::has_deadline() {
+        Timer::OneShot
+    } else {
+        options.timer
+    };
+    TURNS.set(Turns { cooperative, mode, quantum_us: options.quantum_us });
+    if cooperative {
+        // Only to wake sleepers when nobody else runs.
+        apic::set_mode(Timer::OneShot);
+    } else {
+        apic::set_mode(mode);
+        if mode == Timer::Periodic {
+            arm(options.quantum_us * CLOCK.get().tsc_khz / 1000);
+        }
+    }
+}
+
+/// The timer interrupted: the process that runs loses the CPU if another waits for it.
+pub fn tick() {
+    let ticks = TICKS.get() + 1;
+    TICKS.set(ticks);
+    trace::record(Kind::Tick, ticks, []);
+    trace::ring();
+    // Before any switch: the LAPIC stays silent until it is told.
+    apic::end_of_interrupt();
+    if scheduler::current_id() == 0 {
+        return; // the idle loop looks for sleepers itself
+    }
+    if !scheduler::preempt() {
+        new_turn();
+    }
+}
+
+/// A process gets the CPU: its quantum starts, where the timer does not run by itself.
+pub fn new_turn() {
+    let turns = TURNS.get();
+    if !turns.cooperative && turns.mode != Timer::Periodic && scheduler::current_id() != 0 {
+        arm(turns.quantum_us * CLOCK.get().tsc_khz / 1000);
+    }
+}
+
+/// Nobody runs until `wake` (TSC): see that there is an interrupt then.
+pub fn arm_for_idle(wake: u64) {
+    let turns = TURNS.get();
+    if turns.cooperative || turns.mode != Timer::Periodic {
+        arm(wake.saturating_sub(cpu::tsc()).max(1));
+    }
+}
+
+/// Lets the timer interrupt in `cycles` of the TSC.
+fn arm(cycles: u64) {
+    let (clock, turns) = (CLOCK.get(), TURNS.get());
+    let mode = if turns.cooperative { Timer::OneShot } else { turns.mode };
+    let value = if mode == Timer::Deadline {
+        let deadline = cpu::tsc() + cycles;
+        apic::set_deadline(deadline);
+        deadline
+    } else {
+        let count = scale(cycles, clock.apic_khz, clock.tsc_khz).clamp(1, u32::MAX.into());
+        apic::set_count(count as u32);
+        count
+    };
+    trace::record(Kind::TimerArmed, mode as u32, [value, cycles]);
+}
+
+/// `value * by / over`, without overflow for what clocks give in years.
+fn scale(value: u64, by: u64, over: u64) -> u64 {
+    (value / over) * by + (value % over) * by / over
+}
+
+/// Nanoseconds since boot.
+pub fn monotonic_ns() -> u64 {
+    let clock = CLOCK.get();
+    scale(cpu::tsc() - clock.start, 1_000_000, clock.tsc_khz)
+}
+
+/// Nanoseconds since 1970; since boot, where the VMM does not say when that was.
+pub fn realtime_ns() -> u64 {
+    CLOCK.get().epoch_ns + monotonic_ns()
+}
+
+/// The TSC when `ns` nanoseconds will have passed.
+pub fn after_ns(ns: u64) -> u64 {
+    cpu::tsc().saturating_add(scale(ns, CLOCK.get().tsc_khz, 1_000_000))
+}

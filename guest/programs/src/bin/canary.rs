@@ -1,0 +1,67 @@
+//! Fills every register with a pattern of its own and sings if one is ever wrong after an interrupt or a call.
+//!
+//! `canary [SEED] [ROUNDS]`: a round is a spin that only an interrupt can disturb, then a system call.
+
+#![no_std]
+#![no_main]
+
+use abi::syscall::Call;
+use user::print::{Line, Part};
+use user::registers::{Across, Difference, R11, RAX, RCX, Registers, hold};
+use user::{Args, Hex, program, say};
+
+program!(main);
+
+const SEED: u64 = 1;
+const ROUNDS: u64 = 100;
+
+fn main(args: Args) -> i32 {
+    let seed = args.number(1, SEED);
+    let rounds = args.number(2, ROUNDS);
+    for round in 0..rounds {
+        if let Some(difference) = across_spin(seed ^ round << 32).or_else(|| across_call(!seed ^ round << 32))
+        {
+            sing(&difference);
+            return 1;
+        }
+    }
+    say!("canary: no register wrong in ", rounds, " rounds");
+    0
+}
+
+fn across_spin(seed: u64) -> Option<Difference> {
+    let mut wanted = Registers::pattern(seed);
+    // SAFETY: a spin makes no system call.
+    let found = unsafe { hold(&mut wanted, Across::Spin) };
+    wanted.difference(&found)
+}
+
+fn across_call(seed: u64) -> Option<Difference> {
+    let mut wanted = Registers::pattern(seed);
+    wanted.general[RAX] = Call::Getpid as u64;
+    // SAFETY: getpid writes no memory.
+    let found = unsafe { hold(&mut wanted, Across::Syscall) };
+    // The result, and the two that the instruction itself overwrites.
+    for free in [RAX, RCX, R11] {
+        wanted.general[free] = found.general[free];
+    }
+    wanted.difference(&found)
+}
+
+fn sing(difference: &Difference) {
+    let mut line = Line::new();
+    "canary: register ".append(&mut line);
+    difference.name.append(&mut line);
+    if let Some(number) = difference.number {
+        number.append(&mut line);
+    }
+    for (what, [low, high]) in [(" wrong: expected ", difference.expected), (" found ", difference.found)] {
+        what.append(&mut line);
+        if difference.number.is_some() {
+            Hex(high).append(&mut line);
+            ":".append(&mut line);
+        }
+        Hex(low).append(&mut line);
+    }
+    line.end();
+}

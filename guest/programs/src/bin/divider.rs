@@ -1,0 +1,21 @@
+//! Divides by zero: the CPU cannot go on, traps, and the kernel ends the program.
+
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+
+use user::{Args, program, say};
+
+program!(main);
+
+fn main(_: Args) -> i32 {
+    say!("divider: 1 / 0 is ...");
+    let quotient: u64;
+    // SAFETY: changes no memory. In assembly, for Rust checks the divisor first and never gets as far as the trap.
+    unsafe {
+        asm!("div {0}", in(reg) 0u64, inout("rax") 1u64 => quotient, inout("rdx") 0u64 => _, options(nostack))
+    };
+    say!("divider: ... ", quotient, "?");
+    1
+}

@@ -1,0 +1,21 @@
+//! Never makes a system call: only the timer gets the CPU back from it.
+//!
+//! `hog [MILLIONS]`: ends after so many million turns of its loop; without a number it never does.
+
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use user::{Args, program};
+
+program!(main);
+
+fn main(args: Args) -> i32 {
+    let mut turns = args.number(1, u64::MAX).saturating_mul(1_000_000);
+    while turns != 0 {
+        // Not to be computed in advance: turning is the point.
+        turns = black_box(turns - 1);
+    }
+    0
+}

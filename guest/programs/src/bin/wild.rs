@@ -1,0 +1,25 @@
+//! Follows a wild pointer: the page is not its own, the CPU traps, and the kernel ends the program.
+//!
+//! `wild [ADDRESS]`: writes a byte there.
+
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+
+use user::{Args, Hex, program, say};
+
+program!(main);
+
+/// In nobody's memory.
+const NOWHERE: u64 = 0xDEAD_0000;
+
+fn main(args: Args) -> i32 {
+    let address = args.number(1, NOWHERE);
+    say!("wild: writing to ", Hex(address));
+    // SAFETY: none, on purpose: it is the page tables that keep others safe. If nothing stops the write, this
+    // program only says so and ends.
+    unsafe { asm!("mov byte ptr [{0}], 1", in(reg) address, options(nostack, preserves_flags)) };
+    say!("wild: nobody stopped it");
+    1
+}

@@ -1,0 +1,292 @@
+//! All registers that a program can set, held at once across a piece of code, and what became of them.
+//!
+//! Segment registers and their bases are not among them, nor what `fxsave` does not save (AVX).
+
+use core::arch::{asm, naked_asm};
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+
+/// The index of RAX in [`Registers::general`].
+pub const RAX: usize = 14;
+/// The index of RCX.
+pub const RCX: usize = 12;
+/// The index of RDX.
+pub const RDX: usize = 11;
+/// The index of RSI.
+pub const RSI: usize = 10;
+/// The index of RDI.
+pub const RDI: usize = 9;
+/// The index of R11.
+pub const R11: usize = 4;
+
+/// The bits of RFLAGS that are the program's own: CF, PF, AF, ZF, SF, DF and OF.
+pub const PROGRAM_FLAGS: u64 = 0xCD5;
+/// What of an x87 register's second word is the register's: it has 80 bits.
+const ST_HIGH: u64 = 0xFFFF;
+
+/// The state that `fxsave` and `fxrstor` know (SDM volume 1, 10.5.1).
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Floating {
+    /// The x87 control word.
+    pub control: u16,
+    /// The x87 status word.
+    pub status: u16,
+    /// A bit for each x87 register in use.
+    pub tags: u8,
+    /// The last x87 instruction and its operand: AMD's processors do not keep them, so they are not compared.
+    last: [u8; 19],
+    /// The SSE control and status register.
+    pub mxcsr: u32,
+    mxcsr_mask: u32,
+    /// ST0 to ST7, low word first; of the second word only 16 bits are there.
+    pub st: [[u64; 2]; 8],
+    /// XMM0 to XMM15, low word first.
+    pub xmm: [[u64; 2]; 16],
+    reserved: [u64; 12],
+}
+
+/// A set of registers.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+pub struct Registers {
+    /// The x87 and SSE state. First, for it must be aligned to 16 bytes.
+    pub floating: Floating,
+    /// The general registers in the order of [`abi::record::REGISTERS`].
+    pub general: [u64; 15],
+    /// The stack pointer.
+    pub rsp: u64,
+    /// The flags.
+    pub rflags: u64,
+}
+
+const _: () = assert!(size_of::<Floating>() == 512);
+
+/// A register that is not as it was.
+pub struct Difference {
+    /// Its name.
+    pub name: &'static str,
+    /// The number behind the name, of registers that have one.
+    pub number: Option<u64>,
+    /// What was put in, low word first.
+    pub expected: [u64; 2],
+    /// What came out.
+    pub found: [u64; 2],
+}
+
+impl Registers {
+    const ZERO: Registers = Registers {
+        floating: Floating {
+            control: 0,
+            status: 0,
+            tags: 0,
+            last: [0; 19],
+            mxcsr: 0,
+            mxcsr_mask: 0,
+            st: [[0; 2]; 8],
+            xmm: [[0; 2]; 16],
+            reserved: [0; 12],
+        },
+        general: [0; 15],
+        rsp: 0,
+        rflags: 0,
+    };
+
+    /// A pattern in every register: a different value each, and others for another `seed`. It leaves the stack
+    /// pointer alone, and what of the flags is the system's.
+    pub fn pattern(seed: u64) -> Registers {
+        let mut state = seed;
+        let mut next = || splitmix(&mut state);
+        let mut pattern = Registers::ZERO;
+        pattern.general.iter_mut().for_each(|register| *register = next());
+        pattern.rflags = system_flags() | next() & PROGRAM_FLAGS;
+        let floating = &mut pattern.floating;
+        floating.st.iter_mut().for_each(|register| *register = [next(), next() & ST_HIGH]);
+        floating.xmm.iter_mut().for_each(|register| *register = [next(), next()]);
+        floating.tags = 0xFF;
+        // All exceptions stay masked, none is pending: precision and rounding, condition codes and top of stack,
+        // and for SSE rounding, flush to zero and the sticky flags are free.
+        floating.control = 0x037F | next() as u16 & 0x0C00;
+        floating.status = next() as u16 & 0x7F00;
+        floating.mxcsr = 0x1F80 | next() as u32 & 0xE03F;
+        pattern
+    }
+
+    /// The first register of `found` that is not as it is here.
+    pub fn difference(&self, found: &Registers) -> Option<Difference> {
+        let (ours, theirs) = (&self.floating, &found.floating);
+        let single = |name, expected: u64, found: u64| {
+            (expected != found).then_some(Difference {
+                name,
+                number: None,
+                expected: [expected, 0],
+                found: [found, 0],
+            })
+        };
+        let general = || {
+            let pairs = self.general.iter().zip(&found.general);
+            abi::record::REGISTERS
+                .iter()
+                .zip(pairs)
+                .find_map(|(&name, (&ours, &theirs))| single(name, ours, theirs))
+        };
+        general()
+            .or_else(|| single("rsp", self.rsp, found.rsp))
+            .or_else(|| single("rflags", self.rflags, found.rflags))
+            .or_else(|| wide("xmm", &ours.xmm, &theirs.xmm, u64::MAX))
+            .or_else(|| single("mxcsr", ours.mxcsr.into(), theirs.mxcsr.into()))
+            .or_else(|| wide("st", &ours.st, &theirs.st, ST_HIGH))
+            .or_else(|| single("fcw", ours.control.into(), theirs.control.into()))
+            .or_else(|| single("fsw", ours.status.into(), theirs.status.into()))
+            .or_else(|| single("ftw", ours.tags.into(), theirs.tags.into()))
+    }
+}
+
+fn wide(name: &'static str, ours: &[[u64; 2]], theirs: &[[u64; 2]], high: u64) -> Option<Difference> {
+    let pairs = ours.iter().zip(theirs).map(|(&ours, theirs)| (ours, [theirs[0], theirs[1] & high]));
+    (0..)
+        .zip(pairs)
+        .find(|(_, (ours, theirs))| ours != theirs)
+        .map(|(number, (expected, found))| Difference { name, number: Some(number), expected, found })
+}
+
+/// The next of a sequence of numbers that look random and are the same each time (Steele, Lea and Flood, 2014).
+fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mixed = (*state ^ *state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ mixed >> 31
+}
+
+/// The flags that are not the program's to choose, as they are now.
+fn system_flags() -> u64 {
+    let flags: u64;
+    // SAFETY: pushes and pops one word.
+    unsafe { asm!("pushfq", "pop {}", out(reg) flags) };
+    flags & !PROGRAM_FLAGS
+}
+
+/// What the registers are held across.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Across {
+    /// A while of user code that makes no call and changes no register: only an interrupt can.
+    Spin,
+    /// The instruction `syscall`.
+    Syscall,
+    /// The instruction `int 0x80`.
+    Interrupt,
+}
+
+/// Memory for a whole set of registers. No register is left to point to it, so it has a fixed address.
+struct Block(UnsafeCell<Registers>);
+
+// SAFETY: a process is one thread.
+unsafe impl Sync for Block {}
+
+impl Block {
+    const fn new() -> Block {
+        Block(UnsafeCell::new(Registers::ZERO))
+    }
+}
+
+static WANTED: Block = Block::new();
+static FOUND: Block = Block::new();
+/// What Rust's code had in the x87 and SSE registers, the control words among them.
+static HOME: Block = Block::new();
+
+/// Loads `wanted` in all registers, does what `across` says, and gives what the registers are then. It keeps
+/// the stack pointer, and tells in `wanted` where that was.
+///
+/// # Safety
+/// A system call that `wanted` makes must not write memory that somebody else relies on.
+pub unsafe fn hold(wanted: &mut Registers, across: Across) -> Registers {
+    // SAFETY: one thread, so nobody else is in the three blocks; the functions keep to the C ABI.
+    unsafe {
+        *WANTED.0.get() = *wanted;
+        match across {
+            Across::Spin => hold_across_spin(),
+            Across::Syscall => hold_across_syscall(),
+            Across::Interrupt => hold_across_interrupt(),
+        }
+        wanted.rsp = (*WANTED.0.get()).rsp;
+        *FOUND.0.get()
+    }
+}
+
+/// A function that holds the registers across `$code`. Between the two halves only `mov` is used: it keeps flags.
+macro_rules! hold_across {
+    ($name:ident, $($code:literal),+) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name() {
+            naked_asm!(
+                "push rbx",
+                "push rbp",
+                "push r12",
+                "push r13",
+                "push r14",
+                "push r15",
+                "fxsave [rip + {home}]",
+                "fxrstor [rip + {wanted}]",
+                "push qword ptr [rip + {wanted} + {rflags}]",
+                "popfq",
+                "mov [rip + {wanted} + {rsp}], rsp",
+                "mov r15, [rip + {wanted} + {general} + 0x00]",
+                "mov r14, [rip + {wanted} + {general} + 0x08]",
+                "mov r13, [rip + {wanted} + {general} + 0x10]",
+                "mov r12, [rip + {wanted} + {general} + 0x18]",
+                "mov r11, [rip + {wanted} + {general} + 0x20]",
+                "mov r10, [rip + {wanted} + {general} + 0x28]",
+                "mov  r9, [rip + {wanted} + {general} + 0x30]",
+                "mov  r8, [rip + {wanted} + {general} + 0x38]",
+                "mov rbp, [rip + {wanted} + {general} + 0x40]",
+                "mov rdi, [rip + {wanted} + {general} + 0x48]",
+                "mov rsi, [rip + {wanted} + {general} + 0x50]",
+                "mov rdx, [rip + {wanted} + {general} + 0x58]",
+                "mov rcx, [rip + {wanted} + {general} + 0x60]",
+                "mov rbx, [rip + {wanted} + {general} + 0x68]",
+                "mov rax, [rip + {wanted} + {general} + 0x70]",
+                $($code,)+
+                "mov [rip + {found} + {general} + 0x00], r15",
+                "mov [rip + {found} + {general} + 0x08], r14",
+                "mov [rip + {found} + {general} + 0x10], r13",
+                "mov [rip + {found} + {general} + 0x18], r12",
+                "mov [rip + {found} + {general} + 0x20], r11",
+                "mov [rip + {found} + {general} + 0x28], r10",
+                "mov [rip + {found} + {general} + 0x30], r9",
+                "mov [rip + {found} + {general} + 0x38], r8",
+                "mov [rip + {found} + {general} + 0x40], rbp",
+                "mov [rip + {found} + {general} + 0x48], rdi",
+                "mov [rip + {found} + {general} + 0x50], rsi",
+                "mov [rip + {found} + {general} + 0x58], rdx",
+                "mov [rip + {found} + {general} + 0x60], rcx",
+                "mov [rip + {found} + {general} + 0x68], rbx",
+                "mov [rip + {found} + {general} + 0x70], rax",
+                "mov [rip + {found} + {rsp}], rsp",
+                "mov rsp, [rip + {wanted} + {rsp}]",
+                "pushfq",
+                "pop qword ptr [rip + {found} + {rflags}]",
+                "cld",
+                "fxsave [rip + {found}]",
+                "fxrstor [rip + {home}]",
+                "pop r15",
+                "pop r14",
+                "pop r13",
+                "pop r12",
+                "pop rbp",
+                "pop rbx",
+                "ret",
+                home = sym HOME,
+                wanted = sym WANTED,
+                found = sym FOUND,
+                general = const offset_of!(Registers, general),
+                rsp = const offset_of!(Registers, rsp),
+                rflags = const offset_of!(Registers, rflags),
+            )
+        }
+    };
+}
+
+// Straight on, for a loop would need a counter and flags. `pause` takes the longest of what changes nothing.
+hold_across!(hold_across_spin, ".rept 4096", "pause", ".endr");
+hold_across!(hold_across_syscall, "syscall");
+hold_across!(hold_across_interrupt, "int 0x80");

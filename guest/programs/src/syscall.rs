@@ -1,0 +1,105 @@
+//! System calls, seen from below.
+//!
+//! [`write`] looks like any procedure, and for its caller it is one: it takes arguments and gives a result. Inside
+//! is what no procedure can do. It puts the arguments where both sides agreed that they are, puts a *number* in
+//! RAX, and traps. The program cannot say where in the kernel to go on, only what it asks for: the address
+//! is the kernel's, told to the hardware at boot. That is why a C library is in part assembly, and why a program
+//! need not know whether what it calls is a procedure or a trap.
+
+use core::arch::asm;
+
+use abi::syscall::Call;
+
+/// Standard input.
+pub const STDIN: u64 = 0;
+/// Standard output, the console.
+pub const STDOUT: u64 = 1;
+/// The clock that never jumps, for [`clock_gettime`].
+pub const CLOCK_MONOTONIC: u64 = 1;
+
+/// An error as the kernel gave it: one of [`abi::syscall::errno`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i64);
+
+/// A time, as the kernel reads and writes it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timespec {
+    /// Whole seconds.
+    pub seconds: i64,
+    /// Nanoseconds in the second.
+    pub nanoseconds: i64,
+}
+
+impl Timespec {
+    /// The whole of it in nanoseconds.
+    pub fn as_nanoseconds(self) -> i64 {
+        self.seconds * 1_000_000_000 + self.nanoseconds
+    }
+}
+
+/// Traps by `syscall`, the instruction made for it: the CPU keeps the return address in RCX and the flags in
+/// R11, so these two are lost to the caller (SDM volume 2, SYSCALL).
+///
+/// # Safety
+/// The call must not write memory that somebody else relies on.
+unsafe fn call(call: Call, arguments: [u64; 3]) -> Result<u64, Errno> {
+    let [first, second, third] = arguments;
+    let result: i64;
+    // SAFETY: the kernel changes no register but these three; the caller answers for the memory.
+    unsafe {
+        asm!("syscall", inlateout("rax") call as u64 => result, in("rdi") first, in("rsi") second, in("rdx") third,
+             lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    if result < 0 { Err(Errno(result)) } else { Ok(result as u64) }
+}
+
+/// Writes `bytes` to `file` and gives how many were written.
+pub fn write(file: u64, bytes: &[u8]) -> Result<u64, Errno> {
+    // SAFETY: the kernel only reads the bytes.
+    unsafe { call(Call::Write, [file, bytes.as_ptr() as u64, bytes.len() as u64]) }
+}
+
+/// Lets the others run.
+pub fn sched_yield() {
+    // SAFETY: it touches no memory. It cannot fail.
+    let _ = unsafe { call(Call::SchedYield, [0; 3]) };
+}
+
+/// The number of this process.
+pub fn getpid() -> u64 {
+    // SAFETY: it touches no memory. It cannot fail.
+    unsafe { call(Call::Getpid, [0; 3]) }.unwrap_or_default()
+}
+
+/// The same by the other door, the software interrupt: an exception like any other, so every register but the
+/// result comes back. Linux has it too, but with other numbers (those of its 32-bit programs).
+pub fn getpid_by_interrupt() -> u64 {
+    let result;
+    // SAFETY: it touches no memory, and RAX is all that the kernel changes.
+    unsafe {
+        asm!("int {vector}", vector = const abi::syscall::INT_VECTOR, inout("rax") Call::Getpid as u64 => result)
+    };
+    result
+}
+
+/// Sleeps at least as long as `time`.
+pub fn nanosleep(time: Timespec) -> Result<(), Errno> {
+    // SAFETY: the kernel only reads the time; nothing is asked to be written.
+    unsafe { call(Call::Nanosleep, [&raw const time as u64, 0, 0]) }.map(|_| ())
+}
+
+/// Reads a clock.
+pub fn clock_gettime(clock: u64) -> Result<Timespec, Errno> {
+    let mut time = Timespec { seconds: 0, nanoseconds: 0 };
+    // SAFETY: the kernel writes the time, which is ours alone.
+    unsafe { call(Call::ClockGettime, [clock, &raw mut time as u64, 0]) }.map(|_| time)
+}
+
+/// Ends the process.
+pub fn exit_group(status: i32) -> ! {
+    loop {
+        // SAFETY: it does not return; a kernel that does return is asked again.
+        let _ = unsafe { call(Call::ExitGroup, [status as u64, 0, 0]) };
+    }
+}
