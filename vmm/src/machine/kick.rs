@@ -15,7 +15,9 @@
 //! `immediate_exit` stays set, so no order of these loses a kick. The timer fires again every
 //! [`REPEAT`], for the one system call in which a first signal had no effect.
 //!
-//! Limit: one vCPU a process, as signals and these statics belong to the process.
+//! Limits: one vCPU a process, as these statics belong to the process, and it runs in the thread that started
+//! the [`Watch`]. The time-out's signal goes to that thread; the others go to a process, and find that thread
+//! as long as it is the only one.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
@@ -26,6 +28,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, sigaction};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
+use nix::unistd::gettid;
 
 /// How long after the time-out the timer fires again, and again.
 const REPEAT: Duration = Duration::from_millis(100);
@@ -98,7 +101,11 @@ fn catch(signal: Signal) -> Result<(), Errno> {
 
 fn start_timer(timeout: Duration) -> Result<Timer, Errno> {
     catch(Signal::SIGALRM)?;
-    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
+    let event = SigEvent::new(SigevNotify::SigevThreadId {
+        signal: Signal::SIGALRM,
+        thread_id: gettid().as_raw(),
+        si_value: 0,
+    });
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
     timer.set(Expiration::IntervalDelayed(timeout.into(), REPEAT.into()), TimerSetTimeFlags::empty())?;
     Ok(timer)
@@ -119,13 +126,17 @@ fn kick() {
     }
 }
 
+/// Tests that kick take turns, as the statics belong to the process.
+#[cfg(test)]
+pub(super) static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    // One test, as the statics belong to the process.
     #[test]
     fn a_kick_is_kept_whenever_it_comes_and_the_first_reason_stays() {
+        let _turn = TURN.lock();
         let mut immediate_exit = 0_u8;
         let pointer = NonNull::from(&mut immediate_exit);
         // SAFETY: a local byte stands for the run page, and outlives both targets.
