@@ -116,7 +116,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = Writer::create(&plan.trace, plan.force, &plan.meta(tsc_khz, command_line))?;
     let _watch = kick::Watch::start(plan.timeout).context("cannot watch for signals")?;
     let code = plan.run(&mut vm, &memory, &clock, trace)?;
-    plan.summarise();
+    plan.summarise(code);
     Ok(code)
 }
 
@@ -205,9 +205,8 @@ impl Plan {
 
     /// Runs the guest, and closes the trace with what the host has to say.
     fn run(&self, vm: &mut Vm, memory: &Memory, clock: &Clock, trace: Writer) -> anyhow::Result<u8> {
-        // Unbuffered: the console has its own lines, and a signal must be able to end a write.
-        let stdout = io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
-        let (mut doorbell, mut console) = (Doorbell::new(memory, trace), Console::new(File::from(stdout)));
+        let mut doorbell = Doorbell::new(memory, trace);
+        let mut console = Console::new(stdout().context("cannot write to standard output")?);
         let mut exit = ExitPort;
         write(doorbell.trace(), [run::clock_record(clock)])?;
 
@@ -254,21 +253,38 @@ impl Plan {
         Ok(code)
     }
 
-    /// The summary on stdout. Whoever closed stdout does not want it.
-    fn summarise(&self) {
+    /// The summary on stdout.
+    fn summarise(&self, code: u8) {
         if !self.trace.is_file() {
             return;
         }
+        let as_it_must = self.is_tour && code == super::OK;
+        let tour =
+            if as_it_must { "Each process of the tour ended as it must, the killed ones too.\n" } else { "" };
         let path = self.trace.display();
-        let _ = match Trace::open(&self.trace) {
-            Ok(trace) => writeln!(
-                io::stdout(),
-                "\n{}\nThe trace is in {path}: read it with `trapline view {path}`.",
+        match Trace::open(&self.trace) {
+            Ok(trace) => say(&format!(
+                "\n{}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n",
                 Summary::of(&trace)
-            ),
-            Err(error) => writeln!(io::stderr(), "trapline: cannot read the trace back: {error}"),
-        };
+            )),
+            Err(error) => complain(&format!("cannot read the trace back: {error}")),
+        }
     }
+}
+
+/// Text on stdout. Whoever closed stdout does not want it, and a signal ends the wait for a reader that does
+/// not read.
+fn say(text: &str) {
+    let Ok(stdout) = stdout() else { return };
+    let mut rest = text.as_bytes();
+    while let Ok(written @ 1..) = (&stdout).write(rest) {
+        rest = &rest[written..];
+    }
+}
+
+/// Standard output without the library's buffer, which would start a write again after a signal.
+fn stdout() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
 fn write(trace: &mut Writer, records: impl IntoIterator<Item = HostRecord>) -> Result<(), WriteError> {
