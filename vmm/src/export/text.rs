@@ -199,8 +199,6 @@ mod tests {
     fn every_kind_reads_like_this() {
         let text = text_of(&Options::default());
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && line.trim_end() == line));
-            std::fs::write(path, &text).unwrap();
-        }
         assert_eq!(text, include_str!("text_of_every_kind.txt"));
     }
 
