@@ -23,7 +23,7 @@ fn main(args: Args) -> i32 {
         ("argv ends with NULL", word(argc + 1) == 0),
         ("there is no environment", word(argc + 2) == 0),
         ("the auxiliary vector ends at once", word(argc + 3) == 0 && word(argc + 4) == 0),
-        ("the strings follow, in order", strings_follow(args, word(1), &word)),
+        ("the strings follow, in order", strings_follow(args, &word)),
     ];
     for (rule, _) in checks.into_iter().filter(|(_, holds)| !holds) {
         say!("arguments: not so: ", rule);
@@ -31,14 +31,14 @@ fn main(args: Args) -> i32 {
     i32::from(checks.iter().any(|(_, holds)| !holds))
 }
 
-/// Each string lies behind the one before it, the first above the vectors, the last below the stack's end.
-fn strings_follow(args: Args, first: u64, word: &dyn Fn(usize) -> u64) -> bool {
-    let vectors_end = args.stack().wrapping_add(args.len() + 5) as u64;
-    let mut end = first.max(vectors_end);
+/// The first string lies above the vectors, each other one behind the one before it, the last below the stack's end.
+fn strings_follow(args: Args, word: &dyn Fn(usize) -> u64) -> bool {
+    const NULLS_AND_ARGC: usize = 5;
+    let mut end = args.stack().wrapping_add(args.len() + NULLS_AND_ARGC) as u64;
     (0..args.len()).all(|index| {
         let at = word(index + 1);
         let behind = at >= end;
         end = at + args.get(index).map_or(0, |text| text.len() as u64 + 1);
         behind && end <= kernel::USER_END
-    }) && first >= vectors_end
+    })
 }
