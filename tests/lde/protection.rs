@@ -83,7 +83,7 @@ const MISBEHAVERS: [(&str, u32); 17] = [
 pub fn nobody_harms_another() -> TestResult {
     for (program, code) in MISBEHAVERS {
         for policy in ["rr", "cooperative"] {
-            let programs = ["canary 1 5", program, "counter 10", "--quantum", "500us", "--policy", policy];
+            let programs = ["canary 1 5", program, "counter 10", "--quantum", "1ms", "--policy", policy];
             let run = run(&programs, code as i32)?;
             run.exits(1, 0)?;
             run.exits(3, 0)?;

@@ -14,7 +14,7 @@ use crate::support::{self, TestResult, ensure};
 
 /// Rounds of a canary: about two seconds for two of them and a hog, which is far less where all is emulated.
 fn rounds() -> u64 {
-    if support::is_emulated_host() { 60 } else { 4000 }
+    if support::is_emulated_host() { 60 } else { 1200 }
 }
 
 pub fn none_is_wrong() -> TestResult {
@@ -38,7 +38,7 @@ fn run_spoiled(kernel: &Code) -> Result<Run, Failed> {
     let file = folder.path().join("kernel.elf");
     std::fs::write(&file, kernel.file())?;
     let kernel = file.display().to_string();
-    run(&["canary 1 400", "canary 2 400", "--quantum", "300us", "--timeout", "60s", "--kernel", &kernel], 32)
+    run(&["canary 1 400", "canary 2 400", "--quantum", "1ms", "--timeout", "60s", "--kernel", &kernel], 32)
 }
 
 /// The way out pops the registers and then skips two words, vector and error code. Here it pops these two into a register.
