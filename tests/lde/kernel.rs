@@ -77,7 +77,7 @@ impl Code {
         Ok(self.instructions().filter(|instruction| (start..end).contains(&instruction.ip())).collect())
     }
 
-    /// Writes `code` over the instruction, the rest of which become NOPs.
+    /// Writes `code` over the instruction, the rest of which becomes NOPs; what is longer goes on over the next.
     pub fn replace(&mut self, instruction: &Instruction, code: &[u8]) {
         let at = self.at(instruction.ip());
         self.bytes[at..at + instruction.len()].fill(NOP);

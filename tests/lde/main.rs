@@ -23,6 +23,7 @@ fn main() {
         .kvm("stacks_and_arguments_are_as_the_abi_says", processes::stacks_and_arguments)
         .kvm("no_register_is_ever_wrong", registers::none_is_wrong)
         .kvm("a_spoiled_general_register_is_seen", registers::spoiled_general_register)
+        .kvm("a_spoiled_flag_is_seen", registers::spoiled_flags)
         .kvm("a_spoiled_xmm_register_is_seen", registers::spoiled_xmm_register)
         .kvm("forged_calls_are_refused", protection::forgeries)
         .kvm("thieves_get_nothing", protection::thieves)

@@ -41,20 +41,38 @@ fn run_spoiled(kernel: &Code) -> Result<Run, Failed> {
     run(&["canary 1 400", "canary 2 400", "--quantum", "1ms", "--timeout", "60s", "--kernel", &kernel], 32)
 }
 
-/// The way out pops the registers and then skips two words, vector and error code. Here it pops these two into a register.
-pub fn spoiled_general_register() -> TestResult {
-    let kernel = Code::built_in()?;
-    let way_out = kernel.function("trap_return")?;
-    let skips = |instruction: &&Instruction| {
+/// The way out pops the registers and then skips two words, vector and error code: the instruction that does.
+fn skip(kernel: &Code) -> Result<Instruction, Failed> {
+    let skips = |instruction: &Instruction| {
         instruction.mnemonic() == Mnemonic::Add && instruction.op0_register() == Register::RSP
     };
-    let skip = way_out.iter().find(skips).ok_or("trap_return does not skip vector and error code")?;
+    let way_out = kernel.function("trap_return")?;
+    way_out.into_iter().find(skips).ok_or("trap_return does not skip vector and error code".into())
+}
+
+/// Kernels that pop these two words into a register instead.
+pub fn spoiled_general_register() -> TestResult {
     for (name, pop) in REGISTERS.into_iter().zip(POPS) {
         let mut spoiled = Code::built_in()?;
-        spoiled.replace(skip, &[pop, pop].concat());
+        let skip = skip(&spoiled)?;
+        spoiled.replace(&skip, &[pop, pop].concat());
         run_spoiled(&spoiled)?.says(&format!("canary: register {name} wrong"))?;
     }
     Ok(())
+}
+
+/// A kernel that turns the carry flag over on the way out, by a detour through a stub that no trap uses.
+pub fn spoiled_flags() -> TestResult {
+    // add rsp, 16; xor qword ptr [rsp + 16], 1; iretq
+    const DETOUR: [u8; 12] = [0x48, 0x83, 0xC4, 0x10, 0x48, 0x83, 0x74, 0x24, 0x10, 0x01, 0x48, 0xCF];
+    const JUMP: u8 = 0xE9;
+    let mut spoiled = Code::built_in()?;
+    let unused = spoiled.function("spurious_stub")?[0];
+    let skip = skip(&spoiled)?;
+    let distance = unused.ip().wrapping_sub(skip.ip() + 5) as u32;
+    spoiled.replace(&unused, &DETOUR);
+    spoiled.replace(&skip, &[&[JUMP][..], &distance.to_le_bytes()].concat());
+    run_spoiled(&spoiled)?.says("canary: register rflags wrong")
 }
 
 /// `pop` of each register, in the order of [`REGISTERS`].
