@@ -4,7 +4,8 @@
 //! [`What::Unknown`]; words beyond those known are a later version's and are ignored.
 
 use abi::record::{
-    Ending, HostCounter, Kind, LoadError, Panic, Policy, REGISTERS, Reason, Step, Stop, Timer, WORDS_MAX,
+    DATA_MAX, Ending, HostCounter, Kind, LoadError, Panic, Policy, REGISTERS, Reason, Step, Stop, Timer,
+    WORDS_MAX,
 };
 
 use super::{Origin, Record};
@@ -158,6 +159,14 @@ pub enum What {
     Idle,
     /// [`Kind::KernelPanic`]; `reason` is an exception's vector where it is no [`Panic`].
     KernelPanic { reason: u32, rip: u64, error_code: u64, cr2: u64, rsp: u64, rflags: u64 },
+    /// [`Kind::Called`]; a call has no frame on the kernel stack, so its address is 0.
+    Called(Frame),
+    /// [`Kind::Returned`]
+    Returned { status: i64 },
+    /// [`Kind::FaultRedirected`]
+    FaultRedirected { vector: u8, error_code: u16, rip: u64, cr2: u64, handler: u64, rsp: u64 },
+    /// [`Kind::Data`]; `shown` bytes are in `bytes`, of `size` that the call was given.
+    Data { argument: u8, size: u32, shown: u8, bytes: [u8; DATA_MAX] },
     /// [`Kind::HostClock`]
     HostClock { monotonic_ns: u64, realtime_ns: u64 },
     /// [`Kind::HostExits`]
@@ -208,6 +217,10 @@ impl What {
             What::LoadFailed { .. } => Kind::LoadFailed,
             What::Idle => Kind::Idle,
             What::KernelPanic { .. } => Kind::KernelPanic,
+            What::Called(_) => Kind::Called,
+            What::Returned { .. } => Kind::Returned,
+            What::FaultRedirected { .. } => Kind::FaultRedirected,
+            What::Data { .. } => Kind::Data,
             What::HostClock { .. } => Kind::HostClock,
             What::HostExits { .. } => Kind::HostExits,
             What::HostCount { .. } => Kind::HostCount,
@@ -275,6 +288,20 @@ fn of_cpu(kind: Kind, record: &Record<'_>) -> Option<What> {
             let vector = (detail != abi::record::FIRST_RETURN).then_some(detail as u8);
             What::TrapReturn { vector, frame: Frame::from_words(frame), rax }
         }
+        Kind::Called => {
+            let [rip, rsp, selectors_and_flags] = record.first_words()?;
+            What::Called(Frame::from_words([0, rip, rsp, selectors_and_flags]))
+        }
+        Kind::Data => data(record)?,
+        Kind::Returned => {
+            let [status] = record.first_words()?;
+            What::Returned { status: status as i64 }
+        }
+        Kind::FaultRedirected => {
+            let [rip, cr2, handler, rsp] = record.first_words()?;
+            let (vector, error_code) = (detail as u8, (detail >> 16) as u16);
+            What::FaultRedirected { vector, error_code, rip, cr2, handler, rsp }
+        }
         Kind::Idle => What::Idle,
         Kind::KernelPanic => {
             let [rip, error_code, cr2, rsp, rflags] = record.first_words()?;
@@ -292,6 +319,19 @@ fn trap_entry(record: &Record<'_>) -> Option<What> {
     let cr2 = if vector == PAGE_FAULT { Some(more.next()?) } else { None };
     let as_arrived = if vector == arrived { None } else { Some((more.next()?, more.next()?)) };
     Some(What::TrapEntry { vector, arrived, error_code, frame, cr2, as_arrived })
+}
+
+fn data(record: &Record<'_>) -> Option<What> {
+    let size = record.detail >> 8;
+    let shown = (size as usize).min(DATA_MAX);
+    if 8 * record.word_count() < shown {
+        return None;
+    }
+    let mut bytes = [0; DATA_MAX];
+    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(record.words()) {
+        *to = word.to_le_bytes();
+    }
+    Some(What::Data { argument: record.detail as u8, size, shown: shown as u8, bytes })
 }
 
 fn boot(record: &Record<'_>) -> Option<Boot> {
