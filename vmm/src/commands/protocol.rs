@@ -1,0 +1,77 @@
+//! `trapline protocol`: the book's tables from a trace.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::Usage;
+use crate::analysis::protocol::{self, Excerpt};
+use crate::trace::Trace;
+
+const EXAMPLES: &str = "\
+Examples:
+  trapline protocol t.trap                   the first process, its first system call, the first switch, an end
+  trapline protocol t.trap --first-trap      boot to the return from the first trap
+  trapline protocol t.trap --process hello   the life of a process
+  trapline protocol t.trap --switch 3        the third switch between two processes";
+
+/// Print the book's tables: what the OS, the hardware and the program did, step by step.
+///
+/// A row stands for a record of the trace; a step that no record proves is not printed. The three things that
+/// are called \"the registers were saved\" are told apart: the hardware's frame, the stub's trap frame, and
+/// the context of the switch.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The trace file, as `trapline run --trace` wrote it
+    #[arg(value_name = "TRACE")]
+    trace: PathBuf,
+    /// Only this switch between two processes, counted from 1
+    #[arg(long, value_name = "N", group = "excerpt")]
+    switch: Option<usize>,
+    /// Only the life of this process: its number, its name or NAME/NUMBER
+    #[arg(long, value_name = "PROCESS", group = "excerpt")]
+    process: Option<String>,
+    /// Only from boot to the return from the first trap
+    #[arg(long, group = "excerpt")]
+    first_trap: bool,
+    /// Text for people, Markdown, or JSON for scripts
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// How many columns the text may take, at least 92
+    #[arg(long, value_name = "COLUMNS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(92..=400))]
+    width: u16,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Markdown,
+    Json,
+}
+
+/// Runs the command; the value is the exit code.
+pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    let trace = Trace::open(&args.trace)?;
+    for damage in trace.damage() {
+        eprintln!("warning: {}: {damage}", args.trace.display());
+    }
+    let tables = protocol::tables(&trace, &args.excerpt()).map_err(|error| Usage(error.to_string()))?;
+    let text = match args.format {
+        Format::Text => protocol::text(&tables, args.width),
+        Format::Markdown => protocol::markdown(&tables),
+        Format::Json => protocol::json(&trace, &tables)? + "\n",
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(super::OK)
+}
+
+impl Args {
+    fn excerpt(&self) -> Excerpt {
+        match (&self.process, self.switch) {
+            (Some(process), _) => Excerpt::Process(process.clone()),
+            (None, Some(number)) => Excerpt::Switch(number),
+            (None, None) if self.first_trap => Excerpt::FirstTrap,
+            (None, None) => Excerpt::Whole,
+        }
+    }
+}
