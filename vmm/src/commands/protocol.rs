@@ -17,7 +17,7 @@ Examples:
 /// Print the book's tables: what the OS, the hardware and the program did, step by step.
 ///
 /// A row stands for a record of the trace; a step that no record proves is not printed. The three things that
-/// are called \"the registers were saved\" are told apart: the hardware's frame, the stub's trap frame, and
+/// are called "the registers were saved" are told apart: the hardware's frame, the stub's trap frame, and
 /// the context of the switch.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -37,8 +37,8 @@ pub struct Args {
     /// Text for people, Markdown, or JSON for scripts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// How many columns the text may take, at least 92
-    #[arg(long, value_name = "COLUMNS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(92..=400))]
+    /// How many columns the text may take, at least 100
+    #[arg(long, value_name = "COLUMNS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(100..=400))]
     width: u16,
 }
 

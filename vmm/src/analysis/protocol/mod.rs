@@ -24,7 +24,7 @@ use steps::{Known, Steps};
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Missing {
     /// No process has this number or name.
-    #[error("the trace has no process \"{0}\"; `trapline stat` or the summary of the run names them")]
+    #[error("the trace has no process \"{0}\"; `trapline view` names them all")]
     Process(String),
     /// There are fewer switches, or none.
     #[error("there is no switch {wanted} between two processes: the trace has {present}")]
@@ -70,9 +70,9 @@ impl Layer {
     /// What it is and where its values were read, in words.
     fn label(self) -> &'static str {
         match self {
-            Layer::HardwareFrame => "hardware's frame, read in memory",
-            Layer::TrapFrame => "stub's trap frame, read in memory",
-            Layer::Context => "switch's context, recorded by the switch",
+            Layer::HardwareFrame => "hardware's frame, in memory",
+            Layer::TrapFrame => "stub's trap frame, in memory",
+            Layer::Context => "switch's context, its record",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The tables as text for a terminal, as Markdown and as JSON.
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table as Grid, Width, presets};
+use comfy_table::{ColumnConstraint, Table as Grid, Width, presets};
 use serde::Serialize;
 
 use super::steps::flags_of;
@@ -10,36 +10,62 @@ use crate::trace::{Meta, Trace};
 /// The version of the JSON form: fields may be added, none changes its meaning within a version.
 const JSON_VERSION: u32 = 1;
 const HEADINGS: [&str; 4] = ["µs", "OS (kernel mode)", "Hardware", "Program (user mode)"];
-/// Room for the time, borders and padding of a line.
-const NARROW: u16 = 11;
-const BORDERS: u16 = 5 + 2 * 4;
-/// Below this no address fits in a column.
-const WIDTH_MIN: u16 = 92;
-/// Between a name and its value: no place to break a line.
-const NO_BREAK: char = '\u{a0}';
+/// Room for the time, and what borders and padding take of a line.
+const TIME: usize = 9;
+const BORDERS: usize = 5 + 2 * 4;
+const PADDING: u16 = 2;
+/// Lines that belong to the one above.
+const INDENT: &str = "  ";
 
 /// The tables as text of at most `width` columns.
 pub fn text(tables: &[Table], width: u16) -> String {
-    let third = (width.max(WIDTH_MIN) - NARROW - BORDERS) / 3;
+    let widths = widths(width);
     let mut out = String::new();
     for table in tables {
         let mut grid = Grid::new();
-        grid.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-        grid.set_header(HEADINGS);
+        grid.load_style(presets::UTF8_FULL_CONDENSED).set_header(HEADINGS);
         for (index, row) in table.rows.iter().enumerate() {
             if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
-                grid.add_row(["…".to_owned(), String::new(), String::new(), gap.to_string()]);
+                grid.add_row(["…", "", "", &wrap(&gap.to_string(), widths[3])]);
             }
-            grid.add_row(cells(row, "\n"));
+            grid.add_row(cells(row, |column, line| wrap(line, widths[column]), "\n"));
         }
-        let widths = [NARROW, third, third, third];
-        grid.set_constraints(widths.map(|width| ColumnConstraint::Absolute(Width::Fixed(width))));
-        let drawn = grid.trim_fmt().replace(NO_BREAK, " ");
-        out.push_str(&format!("{}\n({})\n{drawn}\n", table.title, table.figure));
+        let fixed = |width| ColumnConstraint::Absolute(Width::Fixed(width as u16 + PADDING));
+        grid.set_constraints(widths.map(fixed));
+        out.push_str(&format!("{}\n({})\n{grid}\n", table.title, table.figure));
         for note in &table.notes {
-            out.push_str(&format!("* {note}\n"));
+            out.push_str(&wrap(&format!("* {note}"), width.into()));
+            out.push('\n');
         }
         out.push('\n');
+    }
+    out
+}
+
+/// The program has the least to say.
+fn widths(width: u16) -> [usize; 4] {
+    let rest = usize::from(width).saturating_sub(TIME + BORDERS);
+    let wide = rest * 3 / 8;
+    [TIME, wide, wide, rest - 2 * wide]
+}
+
+/// Breaks a line at spaces; what follows is indented as it was, and once more.
+fn wrap(line: &str, width: usize) -> String {
+    let indent = line.len() - line.trim_start().len();
+    let mut out = line[..indent].to_owned();
+    let mut column = indent;
+    for word in line.split_whitespace() {
+        let length = word.chars().count();
+        let is_first = column <= indent;
+        if !is_first && column + 1 + length > width {
+            out.push_str(&format!("\n{:indent$}{INDENT}", ""));
+            column = indent + INDENT.len();
+        } else if !is_first {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
     }
     out
 }
@@ -54,7 +80,8 @@ pub fn markdown(tables: &[Table]) -> String {
             if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
                 out.push_str(&format!("| … | | | {gap} |\n"));
             }
-            let cells = cells(row, "<br>").map(|cell| cell.replace('|', "\\|").replace(NO_BREAK, " "));
+            let cells =
+                cells(row, |_, line| line.trim().to_owned(), "<br>").map(|cell| cell.replace('|', "\\|"));
             out.push_str(&format!("| {} |\n", cells.join(" | ")));
         }
         out.push('\n');
@@ -79,21 +106,23 @@ pub fn json(trace: &Trace, tables: &[Table]) -> serde_json::Result<String> {
 }
 
 /// A row's four cells: time, and what was done in the column of who did it.
-fn cells(row: &Row, line_end: &str) -> [String; 4] {
-    let mut lines = vec![row.text.clone()];
-    lines.extend(row.values.iter().map(|value| {
-        let flags = flags_of(value).map(|flags| format!("{NO_BREAK}[{flags}]")).unwrap_or_default();
-        format!("{NO_BREAK}{NO_BREAK}{}{NO_BREAK}{:#x}{flags}", value.name, value.value)
-    }));
-    lines.extend(row.details.iter().map(|detail| format!("{NO_BREAK}{NO_BREAK}{detail}")));
-    lines.extend(row.layer.map(|layer| format!("[{}]", layer.label())));
-    let mut cells =
-        [format!("{:.3}", row.nanoseconds as f64 / 1000.0), String::new(), String::new(), String::new()];
+fn cells(row: &Row, lay_out: impl Fn(usize, &str) -> String, line_end: &str) -> [String; 4] {
     let column = match row.actor {
         Actor::Os => 1,
         Actor::Hardware => 2,
         Actor::Program => 3,
     };
+    let names = row.values.iter().map(|value| value.name.len()).max().unwrap_or(0);
+    let mut lines = vec![row.text.clone()];
+    lines.extend(row.values.iter().map(|value| {
+        let flags = flags_of(value).map(|flags| format!(" [{flags}]")).unwrap_or_default();
+        format!("{INDENT}{:names$} {:#x}{flags}", value.name, value.value)
+    }));
+    lines.extend(row.details.iter().map(|detail| format!("{INDENT}{detail}")));
+    lines.extend(row.layer.map(|layer| format!("{INDENT}[{}]", layer.label())));
+    let lines: Vec<_> = lines.iter().map(|line| lay_out(column, line)).collect();
+    let mut cells =
+        [format!("{:.1}", row.nanoseconds as f64 / 1000.0), String::new(), String::new(), String::new()];
     cells[column] = lines.join(line_end);
     cells
 }

@@ -565,6 +565,7 @@ fn not_zero(all: impl Iterator<Item = (&'static str, u64)>) -> (Vec<Value>, Vec<
     let rest = match (set.len(), zero.len()) {
         (_, 0) => vec![],
         (0, _) => vec!["all 0".to_owned()],
+        (_, 1) => vec!["the other is 0".to_owned()],
         (_, zero) => vec![format!("the other {zero} are 0")],
     };
     (values(&set), rest)
