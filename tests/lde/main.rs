@@ -11,6 +11,7 @@ mod kernel;
 mod no_sse;
 mod processes;
 mod protection;
+mod protocol;
 mod qemu;
 mod registers;
 mod run;
@@ -37,6 +38,8 @@ fn main() {
         .kvm("the_same_programs_give_the_same_events", sequence::is_golden_in_both_batch_modes)
         .kvm("without_limits_a_program_is_called_and_returns", direct::called_and_returned)
         .kvm("without_limits_the_machine_is_lost", direct::machine_is_lost)
+        .kvm("the_tables_of_the_tour_have_every_step_in_order", protocol::tables_of_the_tour)
+        .kvm("the_table_without_limits_has_every_step_in_order", protocol::table_without_limits)
         .kvm("a_crashed_guest_boots_again", direct::boots_again)
         .kvm("a_time_out_ends_a_kernel_that_spins", stuck::hand_made_kernel)
         .kvm("ctrl_c_ends_a_program_that_spins_in_ring_0", stuck::interrupted)

@@ -54,12 +54,14 @@ pub enum Actor {
     Program,
 }
 
-/// Which of the three things that are called "the registers were saved".
+/// Which of the three things that are called "the registers were saved": the hardware's, the stub's, the switch's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
-    /// SS, RSP, RFLAGS, CS, RIP and the error code on the kernel stack; for `syscall` RCX and R11.
+    /// SS, RSP, RFLAGS, CS, RIP and the error code on the kernel stack.
     HardwareFrame,
+    /// What `syscall` saves instead: RIP in RCX, RFLAGS in R11.
+    HardwareRegisters,
     /// The general registers, which the kernel's stub pushed beside it.
     TrapFrame,
     /// What a switch keeps in the process structure.
@@ -71,6 +73,7 @@ impl Layer {
     fn label(self) -> &'static str {
         match self {
             Layer::HardwareFrame => "hardware's frame, in memory",
+            Layer::HardwareRegisters => "hardware's, in RCX and R11",
             Layer::TrapFrame => "stub's trap frame, in memory",
             Layer::Context => "switch's context, its record",
         }

@@ -1,9 +1,10 @@
 //! Which part of a trace an excerpt is: found in one pass, as positions.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-use abi::record::{Policy, Reason};
+use abi::record::{Policy, Reason, SYSCALL_VECTOR};
+use abi::syscall::INT_VECTOR;
 
 use super::steps::Known;
 use super::{Elided, Missing, Section};
@@ -35,7 +36,11 @@ struct Outline {
     ready: Option<usize>,
     first_armed: Option<usize>,
     policy: Option<Policy>,
+    /// The first return from a trap, and the first from a process's first trap that is a system call.
     first_return: Option<(u16, usize)>,
+    first_call: Option<(u16, usize)>,
+    /// Which processes have trapped, and how often.
+    trapped: BTreeMap<u16, u64>,
     switches: Vec<Switch>,
     life: Life,
     length: usize,
@@ -74,16 +79,17 @@ pub(super) fn sections(trace: &Trace, known: &Known, excerpt: &Excerpt) -> Resul
     let outline = Outline::of(trace, process);
     let boot = outline.boot();
     match *excerpt {
-        _ if outline.policy == Some(Policy::Direct) => Ok(vec![outline.life(known, process)]),
+        Excerpt::Whole if outline.policy == Some(Policy::Direct) => Ok(vec![outline.life(known, process)]),
         Excerpt::Whole => {
             let first = outline.first_switch_by_timer();
             let switch = first.map(|switch| switch.section(known));
-            let parts = [boot, outline.first_trap(known), switch, outline.end(known, process)];
+            let call = outline.first_call.or(outline.first_return).map(|end| outline.until(end, known));
+            let parts = [boot, call, switch, outline.end(known, process)];
             Ok(parts.into_iter().flatten().collect())
         }
         Excerpt::FirstTrap => {
-            let first = outline.first_trap(known).ok_or(Missing::Trap)?;
-            Ok(boot.into_iter().chain([first]).collect())
+            let end = outline.first_return.ok_or(Missing::Trap)?;
+            Ok(boot.into_iter().chain([outline.until(end, known)]).collect())
         }
         Excerpt::Process(_) => Ok(vec![outline.life(known, process)]),
         Excerpt::Switch(wanted) => {
@@ -117,8 +123,14 @@ impl Outline {
             What::TimerArmed { .. } if event.process == 0 && self.first_armed.is_none() => {
                 self.first_armed = Some(position);
             }
-            What::TrapReturn { vector: Some(_), .. } if event.process != 0 && self.first_return.is_none() => {
-                self.first_return = Some((event.process, position));
+            What::TrapEntry { .. } => *self.trapped.entry(event.process).or_default() += 1,
+            What::TrapReturn { vector: Some(vector), .. } if event.process != 0 => {
+                let here = (event.process, position);
+                self.first_return.get_or_insert(here);
+                let is_call = matches!(vector, SYSCALL_VECTOR | INT_VECTOR);
+                if is_call && self.trapped.get(&event.process) == Some(&1) {
+                    self.first_call.get_or_insert(here);
+                }
             }
             _ => {}
         }
@@ -135,15 +147,14 @@ impl Outline {
         })
     }
 
-    fn first_trap(&self, known: &Known) -> Option<Section> {
-        let (process, position) = self.first_return?;
-        Some(Section {
+    fn until(&self, (process, position): (u16, usize), known: &Known) -> Section {
+        Section {
             title: format!("{}: from its creation to the return from its first trap", known.label(process)),
             figure: FIGURE_LDE,
             ranges: vec![Range { start: 0, end: position + 1 }],
             processes: vec![process],
             elided: None,
-        })
+        }
     }
 
     fn first_switch_by_timer(&self) -> Option<Switch> {

@@ -51,6 +51,9 @@ fn widths(width: u16) -> [usize; 4] {
 
 /// Breaks a line at spaces; what follows is indented as it was, and once more.
 fn wrap(line: &str, width: usize) -> String {
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
     let indent = line.len() - line.trim_start().len();
     let mut out = line[..indent].to_owned();
     let mut column = indent;

@@ -228,19 +228,23 @@ impl<'a> Steps<'a> {
             (_, Some((mnemonic, _))) => format!("{mnemonic}: save regs({who}) to k-stack({who})"),
             _ => format!("timer interrupt: save regs({who}) to k-stack({who})"),
         };
-        let mut details = vec![format!("move to kernel mode: CPL {} → 0", frame.cpl())];
+        let mut details = vec![match frame.cpl() {
+            0 => "already in kernel mode: CPL 0".to_owned(),
+            cpl => format!("move to kernel mode: CPL {cpl} → 0"),
+        }];
         details.extend(self.known.handler(arrived));
         let row = self.row(event, Actor::Hardware, "trap", text);
         row.layer = Some(Layer::HardwareFrame);
         row.details = details;
         match as_arrived {
             _ if vector == SYSCALL_VECTOR && arrived == vector => {
-                row.details.insert(0, "no frame, no stack switch".into())
+                row.layer = Some(Layer::HardwareRegisters);
+                row.details.insert(0, "no frame, no stack switch".into());
             }
             // RFLAGS is the one word that the kernel rewrites without a copy on record.
             Some((rip, _)) => {
                 row.values = values(&[
-                    ("at", frame.address),
+                    ("frame", frame.address),
                     ("RIP", rip),
                     ("CS", frame.cs.into()),
                     ("RSP", frame.rsp),
@@ -541,7 +545,7 @@ fn values(pairs: &[(&'static str, u64)]) -> Vec<Value> {
 /// In the order of addresses, as it lies in memory.
 fn frame_values(frame: &Frame, error_code: Option<u16>) -> Vec<Value> {
     let mut all = values(&[
-        ("at", frame.address),
+        ("frame", frame.address),
         ("RIP", frame.rip),
         ("CS", frame.cs.into()),
         ("RFLAGS", frame.rflags.into()),

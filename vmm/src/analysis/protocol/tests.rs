@@ -120,7 +120,8 @@ fn the_three_layers_are_told_apart() {
     let layer = |step| {
         tables.iter().flat_map(|table| &table.rows).find(|row| row.step == step).and_then(|row| row.layer)
     };
-    assert_eq!(layer("trap"), Some(Layer::HardwareFrame));
+    assert_eq!(layer("restore"), Some(Layer::HardwareFrame));
+    assert_eq!(layer("trap"), Some(Layer::HardwareRegisters));
     assert_eq!(layer("build-frame"), Some(Layer::TrapFrame), "`syscall` builds no frame, the stub does");
     assert_eq!(layer("switch-load"), Some(Layer::Context));
 }
