@@ -36,30 +36,24 @@ impl Suite {
 
     /// A test that needs `/dev/kvm`.
     pub fn kvm(self, name: &str, test: fn() -> TestResult) -> Self {
-        let missing = kvm_missing();
-        self.gated(format!("kvm::{name}"), missing, "TRAPLINE_REQUIRE_KVM", test)
+        self.needs(&[Need::Kvm], name, test)
     }
 
     /// A test that needs other programs.
-    pub fn tools(self, tools: &[&str], name: &str, test: fn() -> TestResult) -> Self {
-        let missing =
-            tools.iter().find(|tool| !installed(tool)).map(|tool| format!("{tool} is not installed"));
-        self.gated(name.into(), missing, "TRAPLINE_REQUIRE_TOOLS", test)
+    pub fn tools(self, tools: &[&'static str], name: &str, test: fn() -> TestResult) -> Self {
+        let needs: Vec<Need> = tools.iter().copied().map(Need::Tool).collect();
+        self.needs(&needs, name, test)
     }
 
-    fn gated(
-        mut self,
-        name: String,
-        missing: Option<String>,
-        require: &'static str,
-        test: fn() -> TestResult,
-    ) -> Self {
-        self.trials.push(match missing {
+    /// A test that needs all of these.
+    pub fn needs(mut self, needs: &[Need], name: &str, test: fn() -> TestResult) -> Self {
+        let name = if needs.contains(&Need::Kvm) { format!("kvm::{name}") } else { name.into() };
+        self.trials.push(match needs.iter().find_map(|need| Some((*need, need.missing()?))) {
             None => Trial::test(name, test),
-            Some(reason) if std::env::var_os(require).is_some_and(|value| value == "1") => {
-                Trial::test(name, move || Err(format!("{reason}, and {require}=1").into()))
+            Some((need, reason)) if need.is_required() => {
+                Trial::test(name, move || Err(format!("{reason}, and the environment requires it").into()))
             }
-            Some(reason) => {
+            Some((_, reason)) => {
                 self.skipped.push((name.clone(), reason));
                 Trial::test(name, test).with_ignored_flag(true)
             }
@@ -83,11 +77,38 @@ impl Suite {
     }
 }
 
-/// Why there is no KVM here; None: there is. Only opening tells: permission bits lie.
-pub fn kvm_missing() -> Option<String> {
-    match OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        Ok(_) => None,
-        Err(error) => Some(format!("/dev/kvm: {error}")),
+/// What a test needs of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// `/dev/kvm`, and `TRAPLINE_REQUIRE_KVM=1` says that it must be there.
+    Kvm,
+    /// A program, and `TRAPLINE_REQUIRE_TOOLS=1` says that it must be there.
+    Tool(&'static str),
+    /// To be root, for a mount namespace.
+    Root,
+}
+
+impl Need {
+    /// Why the host does not have it; None: it does.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            // Only opening tells: permission bits lie.
+            Need::Kvm => {
+                let open = OpenOptions::new().read(true).write(true).open("/dev/kvm");
+                open.err().map(|error| format!("/dev/kvm: {error}"))
+            }
+            Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
+            Need::Root => (!nix::unistd::geteuid().is_root()).then(|| "only root may do that".into()),
+        }
+    }
+
+    fn is_required(self) -> bool {
+        let is_one = |name| std::env::var_os(name).is_some_and(|value| value == "1");
+        match self {
+            Need::Kvm => is_one("TRAPLINE_REQUIRE_KVM"),
+            Need::Tool(_) => is_one("TRAPLINE_REQUIRE_TOOLS"),
+            Need::Root => false,
+        }
     }
 }
 
