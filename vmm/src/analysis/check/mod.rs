@@ -10,8 +10,6 @@ mod machine;
 mod steps;
 mod switches;
 mod symptoms;
-#[cfg(test)]
-mod tests;
 mod time;
 mod totals;
 mod traps;
