@@ -10,8 +10,16 @@ const RUNS: u64 = 40;
 const RUNS_EMULATED: u64 = 6;
 
 /// All but the last end by themselves.
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 20] = [
     "hello",
+    "arguments a b",
+    "deep",
+    "jumper",
+    "overflow",
+    "pages",
+    "privileged",
+    "thief",
+    "vandal",
     "counter 5",
     "counter 100",
     "hog 3",

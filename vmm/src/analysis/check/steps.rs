@@ -288,12 +288,13 @@ impl Rule for Switch {
 fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kind, &'static str)> {
     let process = machine.process(event.process)?;
     let ticked = process.trap().is_some_and(|trap| trap.tick.is_some());
+    let slept = process.sleeping || process.trap().is_some_and(|trap| trap.slept);
     let call = process.trap().and_then(|trap| trap.call).map(|call| call.what);
     let yields = matches!(call, Some(What::SystemCall { number, .. }) if number == Call::SchedYield as u64);
     match reason {
         Reason::Preempted if !ticked => Some((Kind::Tick, "preempted without a tick")),
         Reason::Yielded if !yields => Some((Kind::SystemCall, "yielded without a call to yield")),
-        Reason::Slept if !process.sleeping => Some((Kind::Sleep, "it sleeps, and did not ask to")),
+        Reason::Slept if !slept => Some((Kind::Sleep, "it sleeps, and did not ask to")),
         Reason::Ended if process.ended.is_none() => {
             Some((Kind::ProcessExited, "it ended, and no end is recorded"))
         }
