@@ -265,6 +265,24 @@ const MUTATIONS: &[Mutation] = &[
         &[],
     ),
     (
+        "frame-kept",
+        "a rewrite that nobody declared",
+        |records| {
+            let index = find(records, 0, |raw| raw.kind == Kind::FaultRedirected);
+            records.remove(index);
+        },
+        &[],
+    ),
+    (
+        "frame-kept",
+        "another handler than declared",
+        |records| {
+            let index = find(records, 0, |raw| raw.kind == Kind::FaultRedirected);
+            records[index].words[2] += 1;
+        },
+        &[],
+    ),
+    (
         "kernel-stack",
         "a frame elsewhere",
         |records| {
@@ -673,9 +691,9 @@ const MUTATIONS: &[Mutation] = &[
         "timer-silent",
         "seconds without a tick",
         |records| {
-            let alone = last(records, Kind::TrapReturn, COUNTER)
-                .max(last(records, Kind::TrapReturn, POLITE))
-                .max(last(records, Kind::TrapReturn, LAST));
+            // Whoever returns last is alone.
+            let returns = (1..=LAST).map(|process| last(records, Kind::TrapReturn, process));
+            let alone = returns.max().unwrap_or_default();
             shift(records, alone, 10_000_000_000);
         },
         &[],
@@ -802,7 +820,10 @@ pub fn a_foreign_trace_passes() -> TestResult {
     let (mut records, meta) = fixture()?;
     let kept = |raw: &Raw| {
         matches!(raw.kind, Kind::ProcessCreated | Kind::ContextSaved | Kind::ContextLoaded | Kind::TrapEntry)
-            || matches!(raw.kind, Kind::TrapReturn | Kind::ProcessExited | Kind::ProcessKilled)
+            || matches!(
+                raw.kind,
+                Kind::TrapReturn | Kind::FaultRedirected | Kind::ProcessExited | Kind::ProcessKilled
+            )
     };
     records.retain(kept);
     let report = checked(&records, &meta, None)?;
