@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/handmade.rs"]
+mod handmade;
+
 mod direct;
 mod kernel;
 mod no_sse;
