@@ -16,11 +16,13 @@
 //! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business.
 
 mod clock;
+mod compact;
 mod event;
 pub mod format;
 mod mapping;
 mod meta;
 mod names;
+mod output;
 mod reader;
 #[cfg(test)]
 pub(crate) mod samples;

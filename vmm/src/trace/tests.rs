@@ -33,7 +33,7 @@ fn file_of(samples: &[Sample], each: usize) -> Vec<u8> {
     fs::read(place.file()).expect("the file that was written")
 }
 
-fn as_sample(record: &Record<'_>) -> Sample {
+fn as_sample(record: &Record) -> Sample {
     let Record { tsc, kind, process, detail, .. } = *record;
     Sample { tsc, kind, process, detail, words: record.words().collect() }
 }
