@@ -30,6 +30,8 @@ struct Turns {
 static CLOCK: Local<Clock> = Local::new(Clock { tsc_khz: 1, apic_khz: 1, start: 0, epoch_ns: 0 });
 static TURNS: Local<Turns> = Local::new(Turns { cooperative: true, mode: Timer::Periodic, quantum_us: 0 });
 static TICKS: Local<u32> = Local::new(0);
+/// TSC of the last tick.
+static TICK: Local<u64> = Local::new(0);
 
 /// LAPIC counts for a measurement against a known TSC: about 50 us.
 const MEASURE_PER_SECOND: u64 = 20_000;
@@ -98,6 +100,11 @@ pub fn start(options: &Options) {
 pub fn tick() {
     let ticks = TICKS.get() + 1;
     TICKS.set(ticks);
+    TICK.set(cpu::tsc());
+    if runs_by_itself() {
+        // A period that ends while we are here must not wait to end the next turn before it began.
+        apic::mask_periodic();
+    }
     trace::record(Kind::Tick, ticks, []);
     trace::ring();
     // Before any switch: the LAPIC stays silent until it is told.
@@ -110,18 +117,35 @@ pub fn tick() {
     }
 }
 
-/// A process gets the CPU: its quantum starts, where the timer does not run by itself.
-pub fn new_turn() {
+/// Ticks come whether the kernel asks for the next or not.
+fn runs_by_itself() -> bool {
     let turns = TURNS.get();
-    if !turns.cooperative && turns.mode != Timer::Periodic && scheduler::current_id() != 0 {
-        arm(turns.quantum_us * CLOCK.get().tsc_khz / 1000);
+    !turns.cooperative && turns.mode == Timer::Periodic
+}
+
+/// A process gets the CPU, and a quantum begins. A periodic timer needs no help, unless the next tick would come before
+/// the process runs at all: where the kernel is slow and the quantum short. Coming in and going out take about as long
+/// as what lies between, so twice that must be left.
+pub fn new_turn() {
+    let (clock, turns) = (CLOCK.get(), TURNS.get());
+    if turns.cooperative || scheduler::current_id() == 0 {
+        return;
+    }
+    let periodic = turns.mode == Timer::Periodic;
+    let spent = cpu::tsc() - TICK.get();
+    if !periodic || scale(apic::remaining_count().into(), clock.tsc_khz, clock.apic_khz) < 2 * spent {
+        arm(turns.quantum_us * clock.tsc_khz / 1000);
+    }
+    if periodic {
+        apic::set_mode(Timer::Periodic);
     }
 }
 
 /// Nobody runs until `wake` (TSC): see that there is an interrupt then.
 pub fn arm_for_idle(wake: u64) {
-    let turns = TURNS.get();
-    if turns.cooperative || turns.mode != Timer::Periodic {
+    if runs_by_itself() {
+        apic::set_mode(Timer::Periodic);
+    } else {
         arm(wake.saturating_sub(cpu::tsc()).max(1));
     }
 }

@@ -33,15 +33,15 @@ struct Check {
 struct Diagnosis {
     usable: bool,
     back_end: &'static str,
-    cpu: Option<String>,
+    cpu: String,
     tsc_khz: Option<u64>,
     checks: Vec<Check>,
 }
 
 /// Capabilities that a run can do without, and what they are for.
 const OPTIONAL: [(Cap, &str); 2] = [
-    (Cap::TscDeadlineTimer, "KVM_CAP_TSC_DEADLINE_TIMER (--timer deadline)"),
-    (Cap::SetGuestDebug, "KVM_CAP_SET_GUEST_DEBUG (debuggers)"),
+    (Cap::TscDeadlineTimer, "KVM_CAP_TSC_DEADLINE_TIMER, for --timer deadline"),
+    (Cap::SetGuestDebug, "KVM_CAP_SET_GUEST_DEBUG, for debuggers"),
 ];
 
 /// Runs the command; the value is the exit code.
@@ -58,8 +58,13 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
 }
 
 fn diagnose() -> Diagnosis {
-    let mut diagnosis =
-        Diagnosis { usable: false, back_end: host::back_end(), cpu: None, tsc_khz: None, checks: vec![] };
+    let mut diagnosis = Diagnosis {
+        usable: false,
+        back_end: host::back_end(),
+        cpu: host::cpu_name(),
+        tsc_khz: None,
+        checks: vec![],
+    };
     match host::open_device(Path::new(host::DEVICE)) {
         Err(missing) => diagnosis.add("KVM", Err(missing.to_string())),
         Ok(kvm) => {
@@ -83,9 +88,9 @@ impl Diagnosis {
             let there = kvm.check_extension(capability);
             self.add("capability", if there { Ok(name.into()) } else { Err(missing.to_string()) });
         }
-        for (capability, name) in OPTIONAL.iter().filter(|(capability, _)| kvm.check_extension(*capability)) {
-            let _ = capability;
-            self.add("optional", Ok((*name).into()));
+        for (capability, purpose) in OPTIONAL {
+            let there = if kvm.check_extension(capability) { "is there" } else { "is not there" };
+            self.add("optional", Ok(format!("{purpose}: {there}")));
         }
         let found = self.make_vm(kvm).map_err(|error| format!("{error:#}"));
         self.add("virtual machine", found);
@@ -95,10 +100,8 @@ impl Diagnosis {
     fn make_vm(&mut self, kvm: &Kvm) -> anyhow::Result<String> {
         let vm = Vm::new(kvm, layout::reserve(MEMORY_MIN_MIB)?)?;
         let khz = vm.vcpu.tsc_khz()?;
-        let detail = format!("made, with a vCPU like {}, TSC at {khz} kHz", vm.cpu());
-        self.cpu = Some(vm.cpu().to_owned());
         self.tsc_khz = Some(khz);
-        Ok(detail)
+        Ok(format!("made, with a vCPU; its TSC counts at {khz} kHz"))
     }
 }
 
@@ -106,6 +109,7 @@ fn print(output: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
     for Check { name, ok, detail } in &diagnosis.checks {
         writeln!(output, "{:4}  {name}: {detail}", if *ok { "ok" } else { "FAIL" })?;
     }
+    writeln!(output, "\nCPU: {}", diagnosis.cpu)?;
     let verdict = if diagnosis.usable {
         "This computer can run Trapline: try `trapline run`."
     } else {

@@ -12,16 +12,19 @@ use crate::images;
 /// The kernel's file.
 const KERNEL_NAME: &str = "kernel.elf";
 
+const EXAMPLE: &str = "\
+Example, with QEMU (which ends with 1 where Trapline ends with 0):
+  trapline extract guest
+  qemu-system-x86_64 -M microvm -accel tcg -m 64 -nographic -nodefaults -no-reboot \\
+    -device isa-debugcon,iobase=0xe9,chardev=console -chardev stdio,id=console \\
+    -device isa-debug-exit,iobase=0x508,iosize=4 -kernel guest/kernel.elf -initrd guest/hello";
+
 /// Write the built-in kernel and programs to a directory.
 ///
 /// The kernel boots by PVH, so other virtual machine monitors can run it; debuggers and disassemblers can
 /// look into all of them.
 #[derive(clap::Args, Debug)]
-#[command(
-    after_help = "Example:\n  trapline extract guest\n  qemu-system-x86_64 -M microvm -accel tcg -m 64 \
-    -nographic -nodefaults -serial stdio -no-reboot -device isa-debug-exit,iobase=0x508,iosize=4 \
-    -kernel guest/kernel.elf -initrd guest/hello"
-)]
+#[command(after_help = EXAMPLE)]
 pub struct Args {
     /// Where to; made if it does not exist
     #[arg(value_name = "DIR")]

@@ -92,7 +92,7 @@ pub fn report(error: &anyhow::Error) -> u8 {
     if io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return OK;
     }
-    complain(&format!("{error:#}"));
+    complain(&chain(error));
     let no_kvm = error.is::<Missing>() || matches!(error.downcast_ref(), Some(VmError::Missing(_)));
     let usage = error.is::<Usage>() || matches!(error.downcast_ref(), Some(WriteError::Exists { .. }));
     match (no_kvm, usage) {
@@ -100,6 +100,15 @@ pub fn report(error: &anyhow::Error) -> u8 {
         (_, true) => USAGE,
         _ => FAILED,
     }
+}
+
+/// An error and its causes, leaving out those whose words stand in the text already.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        text if text.contains(&cause) => text.to_owned(),
+        text => format!("{text}: {cause}"),
+    })
 }
 
 /// A diagnostic on stderr. Nobody can be told that stderr is closed.
@@ -139,6 +148,13 @@ mod tests {
         for wrong in ["", "1", "s", "-1s", "1h", "nans", "infs", "1e400s", "+1s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = || anyhow::anyhow!("no room");
+        assert_eq!(chain(&error().context("cannot write")), "cannot write: no room");
+        assert_eq!(chain(&error().context("cannot write: no room")), "cannot write: no room");
     }
 
     #[test]

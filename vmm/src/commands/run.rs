@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, default_value = abi::boot::ROUND_ROBIN,
         value_parser = [abi::boot::ROUND_ROBIN, abi::boot::COOPERATIVE, abi::boot::DIRECT])]
     policy: String,
-    /// How long a turn is, 200us to 10s [default: 10ms; the tour: 2ms]
+    /// How long a turn is, at least 200us [default: 10ms; the tour: 2ms]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     quantum: Option<Duration>,
     /// How the timer is programmed
@@ -113,10 +113,10 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     boot::write_command_line(&memory, &command_line)?;
     let clock = vm.vcpu.clock(tsc_khz)?;
 
-    let trace = Writer::create(&plan.trace, plan.force, &plan.meta(vm.cpu(), tsc_khz, command_line))?;
+    let trace = Writer::create(&plan.trace, plan.force, &plan.meta(tsc_khz, command_line))?;
     let _watch = kick::Watch::start(plan.timeout).context("cannot watch for signals")?;
     let code = plan.run(&mut vm, &memory, &clock, trace)?;
-    plan.summarise();
+    plan.summarise(code);
     Ok(code)
 }
 
@@ -171,7 +171,7 @@ impl Plan {
         Ok((memory, entry))
     }
 
-    fn meta(&self, host_cpu: &str, tsc_khz: u64, kernel_command_line: String) -> Meta {
+    fn meta(&self, tsc_khz: u64, kernel_command_line: String) -> Meta {
         let Settings { policy, quantum_us, timer, batch } = self.settings.clone();
         let program = |chosen: &Chosen| Program {
             name: chosen.name.clone(),
@@ -182,7 +182,7 @@ impl Plan {
         Meta {
             abi_version: abi::VERSION,
             trapline_version: env!("CARGO_PKG_VERSION").into(),
-            host_cpu: host_cpu.into(),
+            host_cpu: host::cpu_name(),
             kvm_backend: host::back_end().into(),
             tsc_khz,
             kernel: Image {
@@ -206,9 +206,8 @@ impl Plan {
 
     /// Runs the guest, and closes the trace with what the host has to say.
     fn run(&self, vm: &mut Vm, memory: &Memory, clock: &Clock, trace: Writer) -> anyhow::Result<u8> {
-        // Unbuffered: the console has its own lines, and a signal must be able to end a write.
-        let stdout = io::stdout().as_fd().try_clone_to_owned().context("cannot write to standard output")?;
-        let (mut doorbell, mut console) = (Doorbell::new(memory, trace), Console::new(File::from(stdout)));
+        let mut doorbell = Doorbell::new(memory, trace);
+        let mut console = Console::new(stdout().context("cannot write to standard output")?);
         let mut exit = ExitPort;
         write(doorbell.trace(), [run::clock_record(clock)])?;
 
@@ -255,21 +254,38 @@ impl Plan {
         Ok(code)
     }
 
-    /// The summary on stdout. Whoever closed stdout does not want it.
-    fn summarise(&self) {
+    /// The summary on stdout.
+    fn summarise(&self, code: u8) {
         if !self.trace.is_file() {
             return;
         }
+        let as_it_must = self.is_tour && code == super::OK;
+        let tour =
+            if as_it_must { "Each process of the tour ended as it must, the killed ones too.\n" } else { "" };
         let path = self.trace.display();
-        let _ = match Trace::open(&self.trace) {
-            Ok(trace) => writeln!(
-                io::stdout(),
-                "\n{}\nThe trace is in {path}: read it with `trapline view {path}`.",
+        match Trace::open(&self.trace) {
+            Ok(trace) => say(&format!(
+                "\n{}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n",
                 Summary::of(&trace)
-            ),
-            Err(error) => writeln!(io::stderr(), "trapline: cannot read the trace back: {error}"),
-        };
+            )),
+            Err(error) => complain(&format!("cannot read the trace back: {error}")),
+        }
     }
+}
+
+/// Text on stdout. Whoever closed stdout does not want it, and a signal ends the wait for a reader that does
+/// not read.
+fn say(text: &str) {
+    let Ok(stdout) = stdout() else { return };
+    let mut rest = text.as_bytes();
+    while let Ok(written @ 1..) = (&stdout).write(rest) {
+        rest = &rest[written..];
+    }
+}
+
+/// Standard output without the library's buffer, which would start a write again after a signal.
+fn stdout() -> io::Result<File> {
+    io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
 fn write(trace: &mut Writer, records: impl IntoIterator<Item = HostRecord>) -> Result<(), WriteError> {
@@ -407,8 +423,9 @@ mod tests {
     #[test]
     fn the_quantum_has_bounds() {
         assert_eq!(quantum_us(Duration::from_millis(1)).unwrap(), 1000);
-        assert_eq!(quantum_us(Duration::from_secs(10)).unwrap(), 10_000_000);
-        for wrong in [Duration::ZERO, Duration::from_micros(199), Duration::from_secs(11), Duration::MAX] {
+        assert_eq!(quantum_us(Duration::from_micros(QUANTUM_US_MAX)).unwrap(), QUANTUM_US_MAX);
+        let over = Duration::from_micros(QUANTUM_US_MAX + 1);
+        for wrong in [Duration::ZERO, Duration::from_micros(199), over, Duration::MAX] {
             assert!(quantum_us(wrong).unwrap_err().to_string().contains("--quantum"));
         }
     }

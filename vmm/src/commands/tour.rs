@@ -27,7 +27,7 @@ const PAGE_FAULT: u8 = 14;
 const TOUR: [(&str, Expected); 7] = [
     ("hello", Expected::Exits),
     ("counter", Expected::Exits),
-    ("hog 100", Expected::Exits),
+    ("hog 300", Expected::Exits),
     ("polite", Expected::Exits),
     ("divider", Expected::Killed(DIVIDE_ERROR)),
     ("wild", Expected::Killed(PAGE_FAULT)),

@@ -2,7 +2,9 @@
 //!
 //! Permission bits lie (a container may show a device that it may not open), so only opening tells.
 
+use std::arch::x86_64::__cpuid;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::path::{Path, PathBuf};
 
@@ -143,17 +145,30 @@ pub fn back_end() -> &'static str {
     BACK_ENDS.into_iter().find(|module| Path::new("/sys/module").join(module).exists()).unwrap_or("unknown")
 }
 
+/// The leaf of CPUID whose EAX is the highest extended leaf (SDM vol. 2, CPUID).
+const EXTENDED: u32 = 0x8000_0000;
+
 /// What the CPU offers for virtualisation: `vmx`, `svm`, or nothing.
 pub fn cpu_extension() -> Option<&'static str> {
     const VMX: u32 = 1 << 5;
     const SVM: u32 = 1 << 2;
-    const EXTENDED: u32 = 0x8000_0001;
-    use std::arch::x86_64::{__cpuid, __get_cpuid_max};
     if __cpuid(1).ecx & VMX != 0 {
         return Some("vmx");
     }
-    let extended = __get_cpuid_max(0x8000_0000).0 >= EXTENDED;
-    (extended && __cpuid(EXTENDED).ecx & SVM != 0).then_some("svm")
+    let extended = __cpuid(EXTENDED).eax > EXTENDED;
+    (extended && __cpuid(EXTENDED + 1).ecx & SVM != 0).then_some("svm")
+}
+
+/// The CPU's own name: the brand string of three extended leaves, or nothing.
+pub fn cpu_name() -> String {
+    const BRAND: RangeInclusive<u32> = EXTENDED + 2..=EXTENDED + 4;
+    if __cpuid(EXTENDED).eax < *BRAND.end() {
+        return String::new();
+    }
+    let registers = BRAND.map(__cpuid).flat_map(|leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx]);
+    let bytes: Vec<u8> = registers.flat_map(u32::to_le_bytes).collect();
+    let text = String::from_utf8_lossy(&bytes);
+    text.trim_matches(|c: char| c == '\0' || c.is_whitespace()).to_owned()
 }
 
 /// Whether this looks like the inside of a container.

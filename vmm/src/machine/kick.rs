@@ -12,10 +12,12 @@
 //! 5. While the host waits for a slow reader of its output: the write returns with EINTR, and 2 follows.
 //! 6. After the [`Target`] is gone: the reason is kept and nobody is kicked.
 //!
-//! `immediate_exit` stays set, so no order of these loses a kick. The timer fires again every
-//! [`REPEAT`], for the one system call in which a first signal had no effect.
+//! `immediate_exit` stays set, so no order of these loses a kick. From the first signal on another one follows
+//! every [`REPEAT_SECONDS`], so that 5 holds for each later write too.
 //!
-//! Limit: one vCPU a process, as signals and these statics belong to the process.
+//! Limits: one vCPU a process, as these statics belong to the process, and it runs in the thread that started
+//! the [`Watch`]. The time-out's signal goes to that thread; the others go to a process, and find that thread
+//! as long as it is the only one.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
@@ -26,9 +28,10 @@ use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, sigaction};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
+use nix::unistd::{alarm, gettid};
 
-/// How long after the time-out the timer fires again, and again.
-const REPEAT: Duration = Duration::from_millis(100);
+/// How long after a signal SIGALRM follows, and again, in seconds.
+const REPEAT_SECONDS: u32 = 1;
 /// The signals that interrupt a run.
 const INTERRUPTS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
@@ -48,11 +51,22 @@ impl Watch {
     /// the time-out.
     pub fn start(timeout: Option<Duration>) -> Result<Watch, Errno> {
         REASON.store(0, Ordering::SeqCst);
+        catch(Signal::SIGALRM)?;
         for signal in INTERRUPTS {
-            catch(signal)?;
+            let before = catch(signal)?;
+            if matches!(before.handler(), SigHandler::SigIgn) {
+                // SAFETY: it puts back the action that was there.
+                unsafe { sigaction(signal, &before) }?;
+            }
         }
         let timer = timeout.map(start_timer).transpose()?;
         Ok(Watch { _timer: timer })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        alarm::cancel();
     }
 }
 
@@ -84,30 +98,34 @@ impl Drop for Target {
     }
 }
 
-fn catch(signal: Signal) -> Result<(), Errno> {
+/// Catches `signal`, and returns what was done with it before.
+fn catch(signal: Signal) -> Result<SigAction, Errno> {
     // No SA_RESTART: a write that waits for a slow reader must come back.
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
-    // SAFETY: `on_signal` only touches atomics, which is async-signal-safe.
-    let before = unsafe { sigaction(signal, &action) }?;
-    if matches!(before.handler(), SigHandler::SigIgn) {
-        // SAFETY: it puts back the action that was there.
-        unsafe { sigaction(signal, &before) }?;
-    }
-    SigSet::from(signal).thread_unblock()
+    SigSet::from(signal).thread_unblock()?;
+    // SAFETY: `on_signal` only touches atomics and calls alarm(2): both are async-signal-safe.
+    unsafe { sigaction(signal, &action) }
 }
 
 fn start_timer(timeout: Duration) -> Result<Timer, Errno> {
-    catch(Signal::SIGALRM)?;
-    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
+    let event = SigEvent::new(SigevNotify::SigevThreadId {
+        signal: Signal::SIGALRM,
+        thread_id: gettid().as_raw(),
+        si_value: 0,
+    });
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
-    timer.set(Expiration::IntervalDelayed(timeout.into(), REPEAT.into()), TimerSetTimeFlags::empty())?;
+    timer.set(Expiration::OneShot(timeout.into()), TimerSetTimeFlags::empty())?;
     Ok(timer)
 }
 
 extern "C" fn on_signal(signal: libc::c_int) {
-    let stop = if signal == libc::SIGALRM { Stop::TimeOut } else { Stop::Interrupted };
+    stop(if signal == libc::SIGALRM { Stop::TimeOut } else { Stop::Interrupted });
+    alarm::set(REPEAT_SECONDS);
+}
+
+fn stop(reason: Stop) {
     // The first reason is the reason.
-    let _ = REASON.compare_exchange(0, stop as u32, Ordering::SeqCst, Ordering::SeqCst);
+    let _ = REASON.compare_exchange(0, reason as u32, Ordering::SeqCst, Ordering::SeqCst);
     kick();
 }
 
@@ -119,13 +137,17 @@ fn kick() {
     }
 }
 
+/// Tests that kick take turns, as the statics belong to the process.
+#[cfg(test)]
+pub(super) static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    // One test, as the statics belong to the process.
     #[test]
     fn a_kick_is_kept_whenever_it_comes_and_the_first_reason_stays() {
+        let _turn = TURN.lock();
         let mut immediate_exit = 0_u8;
         let pointer = NonNull::from(&mut immediate_exit);
         // SAFETY: a local byte stands for the run page, and outlives both targets.
@@ -137,13 +159,13 @@ mod tests {
         drop(target());
         assert_eq!((reason(), seen()), (None, 0));
 
-        on_signal(libc::SIGALRM);
+        stop(Stop::TimeOut);
         assert_eq!((reason(), seen()), (Some(Stop::TimeOut), 0), "no target: kept, and nobody is kicked");
 
         let late = target();
         assert_eq!(seen(), 1, "a target that comes later is kicked");
         drop(late);
-        on_signal(libc::SIGINT);
+        stop(Stop::Interrupted);
         assert_eq!(reason(), Some(Stop::TimeOut));
         REASON.store(0, Ordering::SeqCst);
     }

@@ -12,4 +12,6 @@ pub mod kick;
 pub mod layout;
 pub mod run;
 mod stats;
+#[cfg(test)]
+mod tests;
 pub mod vcpu;

@@ -85,7 +85,7 @@ pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Outcome {
         words: vec![],
     }));
     records.extend(exit_records(&costs, clock));
-    let kvm = vm.kvm_counts();
+    let kvm = vm.vcpu.kvm_counts();
     let own = [(HostCounter::Mmio, Some(mmio)), (HostCounter::Kicks, Some(kicks))];
     let theirs = [(HostCounter::InterruptsInjected, kvm.interrupts), (HostCounter::KvmExits, kvm.exits)];
     let bus = bus.counts().map(|(counter, value)| (counter, Some(value)));

@@ -13,7 +13,9 @@ use kvm_ioctls::VcpuFd;
 const KVM_GET_STATS_FD: libc::c_ulong = 0xAECE;
 /// Size of a descriptor before its name: flags, exponent, size, offset, bucket size.
 const DESCRIPTOR: usize = 16;
-/// The most that is read; a vCPU's file has a few KiB.
+/// A vCPU's file has a few KiB: room to read it at once.
+const FILE_USUAL: usize = 16 << 10;
+/// The most that is read.
 const FILE_MAX: u64 = 1 << 20;
 
 /// What KVM counted.
@@ -34,7 +36,7 @@ pub fn read(vcpu: &VcpuFd) -> KvmCounts {
     }
     // SAFETY: KVM has just made this descriptor, and nobody else owns it.
     let file = unsafe { File::from_raw_fd(fd) };
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(FILE_USUAL);
     // A file that ends early leaves counts out, which is what `None` is for.
     let _ = file.take(FILE_MAX).read_to_end(&mut bytes);
     KvmCounts { exits: count(&bytes, "exits"), interrupts: count(&bytes, "irq_injections") }

@@ -97,14 +97,13 @@ pub enum Exit {
     Other,
 }
 
-/// The virtual machine. Fields are dropped in order: the vCPU, the VM, then the memory that it used.
+/// The virtual machine. Its vCPU keeps it alive in KVM. Fields are dropped in order: the vCPU and with it the
+/// VM, then the memory that it used.
 #[derive(Debug)]
 pub struct Vm {
     /// Its one vCPU.
     pub vcpu: Vcpu,
-    fd: VmFd,
-    memory: Memory,
-    cpu: String,
+    _memory: Memory,
 }
 
 impl Vm {
@@ -119,27 +118,8 @@ impl Vm {
         fd.enable_cap(&split).map_err(failed("KVM_ENABLE_CAP(KVM_CAP_SPLIT_IRQCHIP)"))?;
         map(&fd, &memory)?;
         let vcpu = fd.create_vcpu(0).map_err(failed("KVM_CREATE_VCPU"))?;
-        let cpuid = cpuid(kvm)?;
-        vcpu.set_cpuid2(&cpuid).map_err(failed("KVM_SET_CPUID2"))?;
-        Ok(Vm { vcpu: Vcpu { fd: vcpu }, fd, memory, cpu: brand(&cpuid) })
-    }
-
-    /// The guest's memory.
-    pub fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    /// The CPU's name, as CPUID tells it.
-    pub fn cpu(&self) -> &str {
-        &self.cpu
-    }
-
-    /// KVM's own counts of this VM and vCPU.
-    pub fn kvm_counts(&self) -> KvmCounts {
-        if self.fd.check_extension_raw(kvm_bindings::KVM_CAP_BINARY_STATS_FD.into()) <= 0 {
-            return KvmCounts::default();
-        }
-        stats::read(&self.vcpu.fd)
+        vcpu.set_cpuid2(&cpuid(kvm)?).map_err(failed("KVM_SET_CPUID2"))?;
+        Ok(Vm { vcpu: Vcpu { fd: vcpu }, _memory: memory })
     }
 }
 
@@ -178,16 +158,6 @@ fn cpuid(kvm: &Kvm) -> Result<CpuId, VmError> {
         }
     }
     Ok(cpuid)
-}
-
-/// The brand string of CPUID leaves 0x8000_0002 to 4 (SDM vol. 2, CPUID).
-fn brand(cpuid: &CpuId) -> String {
-    const LEAVES: std::ops::RangeInclusive<u32> = 0x8000_0002..=0x8000_0004;
-    let leaves = cpuid.as_slice().iter().filter(|entry| LEAVES.contains(&entry.function));
-    let bytes: Vec<u8> =
-        leaves.flat_map(|e| [e.eax, e.ebx, e.ecx, e.edx]).flat_map(u32::to_le_bytes).collect();
-    let text = String::from_utf8_lossy(&bytes);
-    text.trim_matches(|c: char| c == '\0' || c.is_whitespace()).to_owned()
 }
 
 /// The vCPU.
@@ -247,6 +217,11 @@ impl Vcpu {
             let size = element.len();
             element.copy_from_slice(&value.to_le_bytes()[..size]);
         }
+    }
+
+    /// KVM's own counts.
+    pub fn kvm_counts(&self) -> KvmCounts {
+        stats::read(&self.fd)
     }
 
     /// The general registers at the last exit.

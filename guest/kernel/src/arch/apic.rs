@@ -87,9 +87,19 @@ pub fn set_mode(mode: Timer) {
     write(Register::TimerEntry, mode | u32::from(vector::TIMER));
 }
 
+/// Lets a periodic timer go on counting without interrupting, until [`set_mode`] ends that.
+pub fn mask_periodic() {
+    write(Register::TimerEntry, MODE_PERIODIC | MASKED | u32::from(vector::TIMER));
+}
+
 /// Counts down from here; at 0 the timer interrupts.
 pub fn set_count(count: u32) {
     write(Register::InitialCount, count);
+}
+
+/// How far the timer still has to count.
+pub fn remaining_count() -> u32 {
+    read(Register::CurrentCount)
 }
 
 /// Interrupts when the TSC reaches `tsc`.

@@ -1,0 +1,93 @@
+//! Tests of the machine with guests of a few instructions, made by hand.
+//!
+//! None of them enters the guest: what needs KVM is in the whole-program tests (`tests/hosts`).
+
+use linux_loader::loader::elf::start_info::hvm_start_info;
+use vm_memory::{Bytes, GuestAddress};
+
+use super::boot::{self, BootError, Clocks, Entry, Module, Settings};
+use super::layout::{self, KERNEL_LOWEST, LayoutError, MEMORY_MIN_MIB, MIB, Memory};
+
+#[path = "../../../tests/support/handmade.rs"]
+mod handmade;
+use handmade::{HEADER, P_MEMSZ, P_OFFSET, P_PADDR, SEGMENT, kernel};
+
+fn load(kernel: &[u8], modules: &[Module]) -> (Memory, Result<Entry, BootError>) {
+    let memory = layout::reserve(MEMORY_MIN_MIB).unwrap();
+    let entry = boot::load(&memory, kernel, modules);
+    (memory, entry)
+}
+
+fn changed(at: usize, value: u64) -> Vec<u8> {
+    let mut file = kernel(&[0xF4]);
+    file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    file
+}
+
+#[test]
+fn the_start_info_leads_to_everything() {
+    let modules =
+        [Module { elf: b"first", command_line: "one 1" }, Module { elf: &[7; 5000], command_line: "two" }];
+    let (memory, entry) = load(&kernel(&[0xF4]), &modules);
+    assert_eq!(entry.unwrap(), Entry { address: KERNEL_LOWEST });
+    boot::write_command_line(&memory, "key=value").unwrap();
+
+    let text = |address: u64| {
+        let mut bytes = [0; 32];
+        memory.read_slice(&mut bytes, GuestAddress(address)).unwrap();
+        String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap()).into_owned()
+    };
+    let info: hvm_start_info = memory.read_obj(GuestAddress(layout::START_INFO)).unwrap();
+    assert_eq!((info.magic, info.version, info.nr_modules), (0x336E_C578, 1, 2));
+    assert_eq!(text(info.cmdline_paddr), "key=value");
+    let word = |address| memory.read_obj::<u64>(GuestAddress(address)).unwrap();
+    let module = |index: u64| [0, 8, 16].map(|at| word(info.modlist_paddr + 32 * index + at));
+    let [first, second] = [module(0), module(1)];
+    assert_eq!((text(first[0]), first[1], text(first[2])), ("first".into(), 5, "one 1".into()));
+    assert_eq!((second[0], second[1], text(second[2])), (first[0] + layout::PAGE, 5000, "two".into()));
+    assert_eq!([word(info.memmap_paddr), word(info.memmap_paddr + 8)], [0, layout::LEGACY_HOLE]);
+}
+
+#[test]
+fn modules_lie_behind_memory_that_the_kernel_has_but_its_file_has_not() {
+    let (memory, entry) = load(&changed(P_MEMSZ, 2 * MIB), &[Module { elf: b"m", command_line: "m" }]);
+    entry.unwrap();
+    let address: u64 = memory.read_obj(GuestAddress(layout::MODULE_LIST)).unwrap();
+    assert_eq!(address, KERNEL_LOWEST + 2 * MIB);
+}
+
+#[test]
+fn a_kernel_that_cannot_boot_is_refused() {
+    let refused = |file: &[u8]| load(file, &[]).1.unwrap_err();
+    let mut without_note = kernel(&[0xF4]);
+    without_note[HEADER + SEGMENT] = 0;
+    assert!(matches!(refused(&without_note), BootError::NoPvhNote));
+    assert!(matches!(refused(b"no kernel"), BootError::NotElf(_)));
+    assert!(matches!(refused(&changed(P_PADDR, 4096)), BootError::TooLow { address: 4096 }));
+    assert!(matches!(refused(&changed(P_OFFSET, u64::MAX)), BootError::CutShort { .. }));
+    let large = refused(&changed(P_MEMSZ, u64::MAX));
+    assert!(matches!(large, BootError::Layout(LayoutError::TooSmall { .. })), "{large}");
+    let whole = kernel(&[0xF4]);
+    for end in 0..whole.len() {
+        refused(&whole[..end]);
+    }
+}
+
+#[test]
+fn command_lines_that_do_not_fit_are_refused() {
+    let long = "x".repeat(abi::boot::MODULE_COMMAND_LINE_MAX + 1);
+    let modules = [Module { elf: b"m", command_line: &long }];
+    assert!(matches!(load(&kernel(&[0xF4]), &modules).1, Err(BootError::CommandLineTooLong(_))));
+    let many = vec![Module { elf: b"m", command_line: "m" }; abi::boot::PROCESSES_MAX + 1];
+    assert!(matches!(load(&kernel(&[0xF4]), &many).1, Err(BootError::TooManyModules { .. })));
+}
+
+#[test]
+fn the_command_line_has_each_key_of_the_contract_once() {
+    let settings = Settings { policy: "rr".into(), quantum_us: 1000, timer: "periodic".into(), batch: 1 };
+    let clocks = Clocks { tsc_khz: 2, apic_khz: 3, epoch_ns: 4 };
+    assert_eq!(
+        boot::command_line(&settings, &clocks),
+        "policy=rr quantum_us=1000 timer=periodic batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4"
+    );
+}
