@@ -20,24 +20,25 @@ const CELLS: usize = 1 + WORDS_MAX;
 /// Zeros at the end of a payload, so that a reader may load eight bytes wherever a varint starts.
 pub(super) const PADDING: usize = 8;
 
-type Slots = [[u64; CELLS]; SLOTS];
+/// Numbers as their bytes: words are shown as they would lie in a file.
+type Cell = [u8; 8];
 
 /// The records of a payload, as they come to be known to an encoder and to a decoder.
 #[derive(Clone, Debug)]
 struct State {
-    slots: Box<Slots>,
+    slots: Box<[[Cell; CELLS]; SLOTS]>,
     tsc: u64,
 }
 
 impl Default for State {
     fn default() -> State {
-        State { slots: Box::new([[0; CELLS]; SLOTS]), tsc: 0 }
+        State { slots: Box::new([[Cell::default(); CELLS]; SLOTS]), tsc: 0 }
     }
 }
 
 impl State {
     fn reset(&mut self) {
-        self.slots.fill([0; CELLS]);
+        self.slots.fill([Cell::default(); CELLS]);
         self.tsc = 0;
     }
 }
@@ -69,11 +70,12 @@ impl Encoder {
         let words = record[HEAD_SIZE..].chunks_exact(8).map(|word| u64_at(word, 0));
         let (mut mask, mut changes, mut changed) = (0, [0; CELLS], 0);
         for (cell, value) in std::iter::once(head.rotate_left(32)).chain(words).enumerate() {
-            if cells[cell] != value {
+            let before = u64::from_le_bytes(cells[cell]);
+            if before != value {
                 mask |= 1 << cell;
-                changes[changed] = zigzag(value.wrapping_sub(cells[cell]));
+                changes[changed] = zigzag(value.wrapping_sub(before));
                 changed += 1;
-                cells[cell] = value;
+                cells[cell] = value.to_le_bytes();
             }
         }
         out.push(slot);
@@ -90,12 +92,14 @@ fn slot_of(head: u64) -> u8 {
     kind.wrapping_add(process.wrapping_mul(32))
 }
 
-/// Decodes a payload, a record a step.
+/// Decodes a payload, each record in two steps, so that the time of the next is known before the record is wanted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Decoder {
     state: State,
-    /// The slot of the last record.
+    /// Of the record that was peeked at: its slot, which cells change, and where their changes start.
     slot: u8,
+    mask: u64,
+    changes: usize,
 }
 
 impl Decoder {
@@ -104,47 +108,47 @@ impl Decoder {
         self.state.reset();
     }
 
-    /// Takes the record at the start of `bytes`, which go to the end of the padding. The value is its size there;
-    /// none: there is no whole record of `origin`.
+    /// Looks at the record at the start of `bytes`, which go to the end of the padding. The value is its time; none:
+    /// there is no record.
     #[inline]
-    pub(super) fn step(&mut self, bytes: &[u8], origin: Origin) -> Option<usize> {
-        let slot = *bytes.first()?;
-        let mut at = 1;
-        let mut mask = varint(bytes, &mut at)?;
-        if mask >> CELLS != 0 {
-            return None;
-        }
-        self.state.tsc = self.state.tsc.wrapping_add(unzigzag(varint(bytes, &mut at)?));
-        let cells = &mut self.state.slots[usize::from(slot)];
+    pub(super) fn peek(&mut self, bytes: &[u8]) -> Option<u64> {
+        self.slot = *bytes.first()?;
+        self.changes = 1;
+        self.mask = varint(bytes, &mut self.changes)?;
+        let change = unzigzag(varint(bytes, &mut self.changes)?);
+        self.state.tsc = self.state.tsc.wrapping_add(change);
+        (self.mask >> CELLS == 0).then_some(self.state.tsc)
+    }
+
+    /// Takes the record that was peeked at. The value is its slot, and its size in `bytes`; none: it is no whole record of
+    /// `origin`.
+    #[inline]
+    pub(super) fn take(&mut self, bytes: &[u8], origin: Origin) -> Option<(u8, usize)> {
+        let cells = &mut self.state.slots[usize::from(self.slot)];
+        let (mut mask, mut at) = (self.mask, self.changes);
         while mask != 0 {
-            let cell = &mut cells[mask.trailing_zeros() as usize];
-            *cell = cell.wrapping_add(unzigzag(varint(bytes, &mut at)?));
+            let cell = cells.get_mut(mask.trailing_zeros() as usize)?;
+            let change = unzigzag(varint(bytes, &mut at)?);
+            *cell = u64::from_le_bytes(*cell).wrapping_add(change).to_le_bytes();
             mask &= mask - 1;
         }
-        self.slot = slot;
-        let head = self.head();
+        let head = self.head(self.slot);
         let (kind, words) = (head as u8, usize::from((head >> 8) as u8));
         let its_own = (kind >= FIRST_HOST_KIND) == (origin == Origin::Host);
-        (kind != 0 && its_own && words <= WORDS_MAX && at + PADDING <= bytes.len()).then_some(at)
+        let whole = kind != 0 && its_own && words <= WORDS_MAX && at + PADDING <= bytes.len();
+        whole.then_some((self.slot, at))
     }
 
-    /// The time of the last record.
+    /// What stands behind the time in the head of the record that a slot holds.
     #[inline]
-    pub(super) fn tsc(&self) -> u64 {
-        self.state.tsc
+    pub(super) fn head(&self, slot: u8) -> u64 {
+        u64::from_le_bytes(self.state.slots[usize::from(slot)][0]).rotate_left(32)
     }
 
-    /// What stands behind the time in the head of the last record.
+    /// The bytes of the words of the record that a slot holds, and behind them some of others.
     #[inline]
-    pub(super) fn head(&self) -> u64 {
-        self.state.slots[usize::from(self.slot)][0].rotate_left(32)
-    }
-
-    /// The words of the last record, and behind them some of others.
-    #[inline]
-    pub(super) fn words(&self) -> &[u64; WORDS_MAX] {
-        let [_, words @ ..] = &self.state.slots[usize::from(self.slot)];
-        words
+    pub(super) fn words(&self, slot: u8) -> &[u8] {
+        self.state.slots[usize::from(slot)][1..].as_flattened()
     }
 }
 
@@ -212,14 +216,13 @@ mod tests {
 
     fn decode(bytes: &[u8], origin: Origin) -> (Vec<u8>, usize) {
         let (mut decoder, mut at, mut out) = (Decoder::default(), 0, Vec::new());
-        while at + PADDING < bytes.len()
-            && let Some(size) = decoder.step(&bytes[at..], origin)
+        while let Some(tsc) = decoder.peek(&bytes[at..])
+            && let Some((slot, size)) = decoder.take(&bytes[at..], origin)
         {
             at += size;
-            out.extend_from_slice(&decoder.tsc().to_le_bytes());
-            out.extend_from_slice(&decoder.head().to_le_bytes());
-            let words = usize::from((decoder.head() >> 8) as u8);
-            decoder.words()[..words].iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+            let head = decoder.head(slot);
+            [tsc, head].map(|number| out.extend_from_slice(&number.to_le_bytes()));
+            out.extend_from_slice(&decoder.words(slot)[..8 * usize::from((head >> 8) as u8)]);
         }
         (out, at)
     }

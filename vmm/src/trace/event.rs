@@ -181,7 +181,7 @@ pub enum What {
 impl What {
     /// Decodes a record.
     #[inline]
-    pub fn decode(record: &Record) -> What {
+    pub fn decode(record: &Record<'_>) -> What {
         Kind::try_from(record.kind)
             .ok()
             .and_then(|kind| known(kind, record))
@@ -233,14 +233,14 @@ impl What {
     }
 }
 
-fn unknown(record: &Record) -> What {
+fn unknown(record: &Record<'_>) -> What {
     let mut words = [0; WORDS_MAX];
     words.iter_mut().zip(record.words()).for_each(|(to, from)| *to = from);
     What::Unknown { kind: record.kind, detail: record.detail, count: record.word_count() as u8, words }
 }
 
 /// The event of a record whose kind is known; none if it lacks words or holds a value that nobody knows.
-fn known(kind: Kind, record: &Record) -> Option<What> {
+fn known(kind: Kind, record: &Record<'_>) -> Option<What> {
     match kind as u8 {
         abi::record::FIRST_HOST_KIND.. => of_host(kind, record),
         _ => of_cpu(kind, record).or_else(|| of_process(kind, record)),
@@ -248,7 +248,7 @@ fn known(kind: Kind, record: &Record) -> Option<What> {
 }
 
 /// What the CPU did, and the kernel with it.
-fn of_cpu(kind: Kind, record: &Record) -> Option<What> {
+fn of_cpu(kind: Kind, record: &Record<'_>) -> Option<What> {
     let detail = record.detail;
     Some(match kind {
         Kind::Boot => What::Boot(boot(record)?),
@@ -306,7 +306,7 @@ fn of_cpu(kind: Kind, record: &Record) -> Option<What> {
     })
 }
 
-fn trap_entry(record: &Record) -> Option<What> {
+fn trap_entry(record: &Record<'_>) -> Option<What> {
     let (vector, arrived) = (record.detail as u8, (record.detail >> 8) as u8);
     let error_code = (record.detail >> 16) as u16;
     let frame = Frame::from_words(record.first_words()?);
@@ -316,7 +316,7 @@ fn trap_entry(record: &Record) -> Option<What> {
     Some(What::TrapEntry { vector, arrived, error_code, frame, cr2, as_arrived })
 }
 
-fn boot(record: &Record) -> Option<Boot> {
+fn boot(record: &Record<'_>) -> Option<Boot> {
     Some(match Step::try_from(record.detail).ok()? {
         Step::Started => {
             let [start, end, usable] = record.first_words()?;
@@ -358,7 +358,7 @@ fn boot(record: &Record) -> Option<Boot> {
 }
 
 /// What became of a process.
-fn of_process(kind: Kind, record: &Record) -> Option<What> {
+fn of_process(kind: Kind, record: &Record<'_>) -> Option<What> {
     let detail = record.detail;
     Some(match kind {
         Kind::ProcessCreated => {
@@ -403,7 +403,7 @@ fn of_process(kind: Kind, record: &Record) -> Option<What> {
 }
 
 /// What the host did.
-fn of_host(kind: Kind, record: &Record) -> Option<What> {
+fn of_host(kind: Kind, record: &Record<'_>) -> Option<What> {
     let detail = record.detail;
     Some(match kind {
         Kind::HostClock => {

@@ -124,6 +124,8 @@ struct Chunk {
     encoding: u8,
     /// The number of its first record.
     first: u64,
+    /// Its whole records.
+    records: u32,
     /// Where its head is.
     at: usize,
     /// Where its payload ends.
@@ -191,7 +193,8 @@ impl Trace {
 
     /// The clock of the trace: 0 at its first record.
     pub fn clock(&self) -> Clock {
-        let start = self.records().next().map_or(0, |record| record.tsc);
+        let mut records = self.records();
+        let start = records.next().map_or(0, |record| record.tsc);
         Clock::new(start, self.meta.tsc_khz)
     }
 
@@ -207,22 +210,23 @@ impl Trace {
     }
 
     fn stream(&self, origin: Origin) -> Stream<'_> {
-        let mut stream = Stream {
+        Stream {
             bytes: &self.bytes,
             chunks: self.chunks.iter(),
             walk: Walk::new(origin),
             sequence: 0,
             next: None,
+            left: 0,
             let_go: 0,
-        };
-        stream.advance();
-        stream
+        }
     }
 
     fn note_what_the_host_noted(&mut self) {
         let mut noted = Vec::new();
         let mut host = self.stream(Origin::Host);
-        while let Some(record) = host.take() {
+        while host.peek().is_some()
+            && let Some(record) = host.take()
+        {
             let Some(value @ 1..) = record.word(0).filter(|_| record.kind == Kind::HostCount as u8) else {
                 continue;
             };
@@ -344,11 +348,11 @@ impl<'a> Scan<'a> {
         let walk = &mut self.walks[origin as usize];
         walk.start(payload, encoding);
         let mut found = 0;
-        while walk.step() {
+        while walk.peek().is_some() && walk.take().is_some() {
             found += 1;
         }
         let left = walk.left();
-        self.chunks.push(Chunk { origin, encoding, first: head.first, at, end });
+        self.chunks.push(Chunk { origin, encoding, first: head.first, records: found, at, end });
         if left > 0 {
             self.damage.push(Damage::Malformed { offset: end - left, bytes: left, origin });
         }
@@ -360,7 +364,7 @@ impl<'a> Scan<'a> {
 
 /// A record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<'a> {
     /// Its number among those of its origin, from 0.
     pub sequence: u64,
     /// Who wrote it.
@@ -373,113 +377,106 @@ pub struct Record {
     pub process: u16,
     /// As the kind says.
     pub detail: u32,
-    count: u8,
-    /// Those behind `count` mean nothing.
-    words: [u64; WORDS_MAX],
+    words: &'a [u8],
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// How many words it has.
     #[inline]
     pub fn word_count(&self) -> usize {
-        usize::from(self.count)
+        self.words.len() / 8
     }
 
     /// One of its words.
     #[inline]
     pub fn word(&self, index: usize) -> Option<u64> {
-        self.as_words().get(index).copied()
+        (index < self.word_count()).then(|| format::u64_at(self.words, 8 * index))
     }
 
     /// Its words.
     #[inline]
-    pub fn words(&self) -> impl Iterator<Item = u64> + '_ {
-        self.as_words().iter().copied()
+    pub fn words(&self) -> impl Iterator<Item = u64> + 'a {
+        self.words.chunks_exact(8).map(|word| format::u64_at(word, 0))
     }
 
     /// Its first `N` words, if it has so many.
     #[inline]
     pub fn first_words<const N: usize>(&self) -> Option<[u64; N]> {
-        self.as_words().first_chunk().copied()
-    }
-
-    #[inline]
-    fn as_words(&self) -> &[u64] {
-        &self.words[..WORDS_MAX.min(usize::from(self.count))]
+        let bytes = self.words.get(..8 * N)?;
+        Some(std::array::from_fn(|index| format::u64_at(bytes, 8 * index)))
     }
 }
 
-/// Steps through the records of a payload, in whichever encoding it is.
+/// Steps through the records of a payload, in whichever encoding it is: a peek, a take, and so on.
 #[derive(Clone, Debug)]
 struct Walk<'a> {
     origin: Origin,
     encoding: u8,
     /// What is left of the payload.
     rest: &'a [u8],
-    /// The record of the last step, if the payload is raw.
-    raw: &'a [u8],
-    /// And if it is compact.
     decoder: Decoder,
 }
 
 impl<'a> Walk<'a> {
     fn new(origin: Origin) -> Walk<'a> {
-        Walk { origin, encoding: RAW, rest: &[], raw: &[], decoder: Decoder::default() }
+        Walk { origin, encoding: RAW, rest: &[], decoder: Decoder::default() }
     }
 
     fn start(&mut self, payload: &'a [u8], encoding: u8) {
         (self.rest, self.encoding) = (payload, encoding);
-        if encoding == COMPACT {
-            self.decoder.reset();
+        self.decoder.reset();
+    }
+
+    /// The time of the next record, if there is one.
+    #[inline]
+    fn peek(&mut self) -> Option<u64> {
+        match self.encoding {
+            COMPACT => self.decoder.peek(self.rest),
+            _ => format::record_size(self.rest, self.origin).map(|_| format::u64_at(self.rest, 0)),
         }
     }
 
-    /// Goes to the next record, if there is a whole one.
+    /// Takes the record that was peeked at, if it is whole.
     #[inline]
-    fn step(&mut self) -> bool {
-        let size = match self.encoding {
-            COMPACT => self.decoder.step(self.rest, self.origin),
-            _ => format::record_size(self.rest, self.origin),
+    fn take(&mut self) -> Option<Taken<'a>> {
+        let (taken, size) = match self.encoding {
+            COMPACT => {
+                let (slot, size) = self.decoder.take(self.rest, self.origin)?;
+                (Taken::Compact(slot), size)
+            }
+            _ => {
+                let size = format::record_size(self.rest, self.origin)?;
+                (Taken::Raw(&self.rest[..size]), size)
+            }
         };
-        let Some(size) = size else { return false };
-        (self.raw, self.rest) = self.rest.split_at(size);
-        true
+        self.rest = &self.rest[size..];
+        Some(taken)
     }
 
-    /// Bytes that are no record and should be one, when there are no more steps.
+    /// What stands behind the time in the head of a record that was taken, and the bytes of its words.
+    #[inline]
+    fn show(&self, taken: Taken<'a>) -> (u64, &[u8]) {
+        let (head, words) = match taken {
+            Taken::Compact(slot) => (self.decoder.head(slot), self.decoder.words(slot)),
+            Taken::Raw(record) => (format::u64_at(record, 8), &record[HEAD_SIZE..]),
+        };
+        (head, &words[..8 * usize::from((head >> 8) as u8)])
+    }
+
+    /// Bytes that are no record and should be one, when there is none any more.
     fn left(&self) -> usize {
         let padding = if self.encoding == COMPACT { PADDING } else { 0 };
         if self.rest.len() == padding { 0 } else { self.rest.len() }
     }
+}
 
-    /// The time of the record of the last step.
-    #[inline]
-    fn tsc(&self) -> u64 {
-        if self.encoding == COMPACT { self.decoder.tsc() } else { format::u64_at(self.raw, 0) }
-    }
-
-    /// The record of the last step.
-    #[inline]
-    fn record(&self, sequence: u64) -> Record {
-        let (head, words) = if self.encoding == COMPACT {
-            (self.decoder.head(), *self.decoder.words())
-        } else {
-            let mut words = [0; WORDS_MAX];
-            let bytes = self.raw[HEAD_SIZE..].chunks_exact(8);
-            words.iter_mut().zip(bytes).for_each(|(word, bytes)| *word = format::u64_at(bytes, 0));
-            (format::u64_at(self.raw, 8), words)
-        };
-        Record {
-            sequence,
-            origin: self.origin,
-            tsc: self.tsc(),
-            kind: head as u8,
-            count: (head >> 8) as u8,
-            process: (head >> 16) as u16,
-            detail: (head >> 32) as u32,
-            words,
-        }
-    }
+/// Where a record is that was taken, until the next is.
+#[derive(Clone, Copy, Debug)]
+enum Taken<'a> {
+    /// In a slot of the decoder.
+    Compact(u8),
+    /// In the file.
+    Raw(&'a [u8]),
 }
 
 /// The records of one origin.
@@ -492,41 +489,54 @@ struct Stream<'a> {
     sequence: u64,
     /// Its time; none: there is no more.
     next: Option<u64>,
+    /// How many are left in the chunk.
+    left: u32,
     /// Up to where the file's memory went back.
     let_go: usize,
 }
 
 impl Stream<'_> {
+    /// Makes sure that the time of the next record is known, if there is one. The record taken before is gone.
     #[inline]
-    fn take(&mut self) -> Option<Record> {
-        self.next?;
-        let record = self.walk.record(self.sequence);
-        self.sequence = self.sequence.wrapping_add(1);
-        self.advance();
-        Some(record)
+    fn peek(&mut self) -> Option<u64> {
+        if self.next.is_none() && self.chunks.len() > 0 && self.next_chunk() {
+            self.advance();
+        }
+        self.next
     }
 
+    #[inline]
+    fn take(&mut self) -> Option<Record<'_>> {
+        let (tsc, sequence, origin) = (self.next?, self.sequence, self.walk.origin);
+        // What is no record was found at the opening, unless somebody writes on the file.
+        let taken = self.walk.take()?;
+        self.sequence = sequence.wrapping_add(1);
+        self.advance();
+        let (head, words) = self.walk.show(taken);
+        let (kind, process, detail) = (head as u8, (head >> 16) as u16, (head >> 32) as u32);
+        Some(Record { sequence, origin, tsc, kind, process, detail, words })
+    }
+
+    /// Looks at the next record of the chunk, if there is one.
     #[inline]
     fn advance(&mut self) {
-        while !self.walk.step() {
-            if !self.next_chunk() {
-                self.next = None;
-                return;
-            }
-        }
-        self.next = Some(self.walk.tsc());
+        self.next = if self.left == 0 { None } else { self.walk.peek() };
+        self.left = self.left.saturating_sub(1);
     }
 
+    /// Goes to the next chunk that has a record, if there is one.
     #[cold]
     fn next_chunk(&mut self) -> bool {
         let origin = self.walk.origin;
-        let Some(chunk) = self.chunks.find(|chunk| chunk.origin == origin) else { return false };
+        let Some(chunk) = self.chunks.find(|chunk| chunk.origin == origin && chunk.records > 0) else {
+            return false;
+        };
         if chunk.at - self.let_go >= LET_GO_EACH {
             self.bytes.let_go(self.let_go..chunk.at);
             self.let_go = chunk.at;
         }
         self.walk.start(&self.bytes[chunk.at + CHUNK_SIZE..chunk.end], chunk.encoding);
-        self.sequence = chunk.first;
+        (self.sequence, self.left) = (chunk.first, chunk.records);
         true
     }
 }
@@ -538,16 +548,17 @@ pub struct Records<'a> {
     host: Stream<'a>,
 }
 
-impl Iterator for Records<'_> {
-    type Item = Record;
-
+impl Records<'_> {
+    /// The next record. It lies in memory that the one after it takes over, so this is no [`Iterator`]:
+    /// `while let Some(record) = records.next()`.
     #[inline]
-    fn next(&mut self) -> Option<Record> {
-        match (self.guest.next, self.host.next) {
-            (Some(guest), Some(host)) if host < guest => self.host.take(),
-            (Some(_), _) => self.guest.take(),
-            _ => self.host.take(),
-        }
+    #[expect(clippy::should_implement_trait, reason = "an iterator's items cannot borrow from it")]
+    pub fn next(&mut self) -> Option<Record<'_>> {
+        let host_first = match (self.guest.peek(), self.host.peek()) {
+            (Some(guest), Some(host)) => host < guest,
+            (guest, _) => guest.is_none(),
+        };
+        if host_first { self.host.take() } else { self.guest.take() }
     }
 }
 

@@ -260,8 +260,8 @@ impl Writer {
     }
 
     /// Writes all that waits, then the index and the end mark, and closes the file.
-    pub fn finish(self) -> Result<(), WriteError> {
-        self.wish(Wish::Finish)
+    pub fn finish(mut self) -> Result<(), WriteError> {
+        self.end(Wish::Finish)
     }
 
     /// Waits until there is room for so many bytes more.
@@ -282,7 +282,9 @@ impl Writer {
         records: u64,
     ) -> Result<(), WriteError> {
         waiting.count(&self.path, origin, records)?;
-        if waiting.is_due() {
+        let due = waiting.is_due();
+        drop(waiting);
+        if due {
             self.shared.work.notify_one();
         }
         Ok(())
@@ -297,17 +299,25 @@ impl Writer {
         }
         self.shared.wait(waiting, |waiting| waiting.is_settled()).check(&self.path)
     }
+
+    /// Has the thread do its last, unless it did.
+    fn end(&mut self, wish: Wish) -> Result<(), WriteError> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let result = self.wish(wish);
+        // A thread that hangs in a write cannot be waited for; it ends with the process.
+        if self.shared.lock().failed != Some(Failure::Stalled) {
+            // It does not panic; if it did, what it wrote would be as whole as after a kill.
+            let _ = thread.join();
+        }
+        result
+    }
 }
 
 impl Drop for Writer {
     /// A run that fails half-way keeps what it saw.
     fn drop(&mut self) {
-        // There is nobody to tell; who cares calls `finish`, after which nothing waits.
-        let _ = self.wish(Wish::Quit);
-        // A thread that hangs in a write cannot be waited for; it ends with the process.
-        if self.shared.lock().failed != Some(Failure::Stalled) {
-            self.thread.take().map(JoinHandle::join);
-        }
+        // There is nobody to tell; who cares calls `finish`.
+        let _ = self.end(Wish::Quit);
     }
 }
 
@@ -474,7 +484,7 @@ mod tests {
         assert_eq!(missing(writer.flush()), first);
         assert_eq!(missing(writer.guest_records(16, 3, |_| Ok::<(), Infallible>(())).map(drop)), first + 3);
         assert_eq!(missing(writer.finish()), first + 3);
-        assert_eq!(Trace::open(&path).expect("what was written before").records().count(), 0);
+        assert_eq!(Trace::open(&path).expect("what was written before").events().count(), 0);
     }
 
     #[test]
