@@ -24,6 +24,7 @@ mod meta;
 mod names;
 mod output;
 mod reader;
+mod recover;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
@@ -36,4 +37,5 @@ pub use format::Origin;
 pub use meta::{Image, Meta, Options, Program};
 pub use names::{Names, text as name_text};
 pub use reader::{Damage, Events, OpenError, Record, Records, Trace};
+pub use recover::{Recovered, recover};
 pub use writer::{WriteError, Writer};

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use abi::record::{HEAD_SIZE, HostCounter, Kind, WORDS_MAX};
+use abi::record::{HEAD_SIZE, HostCounter, Kind};
 
 use super::compact::{Decoder, PADDING};
 use super::format::{self, CHUNK_MAGIC, CHUNK_SIZE, COMPACT, ChunkHead, Content, HeadState, Origin, RAW};
@@ -207,6 +207,14 @@ impl Trace {
     pub(super) fn chunks(&self) -> impl Iterator<Item = (ChunkHead, &[u8])> {
         let bytes = |chunk: &Chunk| &self.bytes[chunk.at..chunk.end];
         self.chunks.iter().map(bytes).filter_map(|chunk| Some((ChunkHead::peek(chunk)?, chunk)))
+    }
+
+    /// The time of the first record of a chunk; 0: it has none.
+    pub(super) fn first_tsc(head: &ChunkHead, chunk: &[u8]) -> u64 {
+        let Content::Records(origin) = head.content else { return 0 };
+        let mut walk = Walk::new(origin);
+        walk.start(&chunk[CHUNK_SIZE..], head.encoding);
+        walk.peek().unwrap_or(0)
     }
 
     fn stream(&self, origin: Origin) -> Stream<'_> {

@@ -1,3 +1,0 @@
-fn main(){ let t=trapline::trace::Trace::open(std::env::args().nth(1).unwrap().as_ref()).unwrap();
- for _ in 0..6 { let s=std::time::Instant::now(); let mut n=0u64; let mut x=0u64; let mut rs=t.records(); while let Some(r)=rs.next(){ n+=1; x=x.wrapping_add(r.words().fold(r.tsc,u64::wrapping_add)); } println!("{} {} {:.1}",n,x,n as f64/s.elapsed().as_secs_f64()/1e6);} 
- for _ in 0..6 { let s=std::time::Instant::now(); let mut n=0u64; let mut x=0u64; for e in t.events(){ n+=1; x=x.wrapping_add(e.tsc ^ e.what.kind() as u64); } println!("{} {} {:.1}",n,x,n as f64/s.elapsed().as_secs_f64()/1e6);} }
