@@ -73,7 +73,9 @@ impl Suite {
         // A test that is skipped because its host lacks something cannot be asked for by --ignored.
         let arguments = Arguments { ignored: false, include_ignored: false, ..arguments };
         if !arguments.list {
-            for (name, reason) in &self.skipped {
+            let asked =
+                |name: &str| arguments.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+            for (name, reason) in self.skipped.iter().filter(|(name, _)| asked(name)) {
                 println!("skipped: {name}: {reason}");
             }
         }

@@ -3,6 +3,7 @@
 //! Output goes to stdout, diagnostics to stderr. The exit code is the value of `execute`, or the one that
 //! fits its error.
 
+pub mod check;
 pub mod doctor;
 pub mod extract;
 pub mod list;
@@ -70,6 +71,7 @@ enum Command {
     List(list::Args),
     View(view::Args),
     Recover(recover::Args),
+    Check(check::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
 }
@@ -82,6 +84,7 @@ impl Cli {
             Command::List(args) => list::execute(args),
             Command::View(args) => view::execute(args),
             Command::Recover(args) => recover::execute(args),
+            Command::Check(args) => check::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
         }
