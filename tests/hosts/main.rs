@@ -6,10 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/handmade.rs"]
+mod handmade;
+mod machine;
 mod missing;
 mod raw;
 
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
-    missing::add(suite).run()
+    machine::add(missing::add(suite)).run()
 }

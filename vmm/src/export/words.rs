@@ -253,6 +253,20 @@ fn say_process(what: &What, out: &mut String) -> &'static str {
             put!(out, "{}  rip={rip:#x}", Fault { vector, error_code, cr2 });
             "KILLED"
         }
+        What::Called(frame) => {
+            put!(out, "without limits  cpl={} rip={:#x} rsp={:#x}", frame.cpl(), frame.rip, frame.rsp);
+            put!(out, " [{}]", flags(frame.rflags.into()));
+            "enter"
+        }
+        What::Returned { status } => {
+            put!(out, "from main with {status}");
+            "leave"
+        }
+        What::FaultRedirected { vector, error_code, rip, cr2, handler, rsp } => {
+            put!(out, "takes {} at {rip:#x} ", Fault { vector, error_code, cr2 });
+            put!(out, " rip={handler:#x} rsp={rsp:#x}");
+            "handler"
+        }
         What::ProcessFreed { frames } => {
             put!(out, "{frames} frames");
             "free"

@@ -158,6 +158,12 @@ pub enum What {
     Idle,
     /// [`Kind::KernelPanic`]; `reason` is an exception's vector where it is no [`Panic`].
     KernelPanic { reason: u32, rip: u64, error_code: u64, cr2: u64, rsp: u64, rflags: u64 },
+    /// [`Kind::Called`]; a call has no frame on the kernel stack, so its address is 0.
+    Called(Frame),
+    /// [`Kind::Returned`]
+    Returned { status: i64 },
+    /// [`Kind::FaultRedirected`]
+    FaultRedirected { vector: u8, error_code: u16, rip: u64, cr2: u64, handler: u64, rsp: u64 },
     /// [`Kind::HostClock`]
     HostClock { monotonic_ns: u64, realtime_ns: u64 },
     /// [`Kind::HostExits`]
@@ -208,6 +214,9 @@ impl What {
             What::LoadFailed { .. } => Kind::LoadFailed,
             What::Idle => Kind::Idle,
             What::KernelPanic { .. } => Kind::KernelPanic,
+            What::Called(_) => Kind::Called,
+            What::Returned { .. } => Kind::Returned,
+            What::FaultRedirected { .. } => Kind::FaultRedirected,
             What::HostClock { .. } => Kind::HostClock,
             What::HostExits { .. } => Kind::HostExits,
             What::HostCount { .. } => Kind::HostCount,
@@ -274,6 +283,19 @@ fn of_cpu(kind: Kind, record: &Record<'_>) -> Option<What> {
             let [frame @ .., rax] = record.first_words::<5>()?;
             let vector = (detail != abi::record::FIRST_RETURN).then_some(detail as u8);
             What::TrapReturn { vector, frame: Frame::from_words(frame), rax }
+        }
+        Kind::Called => {
+            let [rip, rsp, selectors_and_flags] = record.first_words()?;
+            What::Called(Frame::from_words([0, rip, rsp, selectors_and_flags]))
+        }
+        Kind::Returned => {
+            let [status] = record.first_words()?;
+            What::Returned { status: status as i64 }
+        }
+        Kind::FaultRedirected => {
+            let [rip, cr2, handler, rsp] = record.first_words()?;
+            let (vector, error_code) = (detail as u8, (detail >> 16) as u16);
+            What::FaultRedirected { vector, error_code, rip, cr2, handler, rsp }
         }
         Kind::Idle => What::Idle,
         Kind::KernelPanic => {

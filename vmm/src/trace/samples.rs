@@ -75,6 +75,9 @@ pub(crate) fn every_kind() -> Vec<Sample> {
     add(Kind::ProcessKilled, 2, 14 | 6 << 16, &[0x40_1020, 0xdead_0000]);
     add(Kind::ProcessFreed, 1, 0, &[12]);
     add(Kind::LoadFailed, 3, 2, &HELLO);
+    add(Kind::Called, 1, 0, &[0x40_1007, 0x7fff_efd0, 2 << 32 | 0x10 << 16 | 8]);
+    add(Kind::Returned, 1, 0, &[3]);
+    add(Kind::FaultRedirected, 1, 13, &[0x40_1020, 0, 0x40_1100, 0x7fff_ef48]);
     add(Kind::KernelPanic, 0, 14, &[0x1, 2, 3, 4, 0x202]);
     add(Kind::KernelPanic, 0, 259, &[0; 5]);
     add(Kind::HostExits, 0, 2, &[10, 20, 30]);
