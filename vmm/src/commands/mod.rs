@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod extract;
 pub mod list;
 pub mod programs;
+pub mod report;
 pub mod run;
 pub mod tour;
 pub mod view;
@@ -68,6 +69,7 @@ enum Command {
     Run(run::Args),
     List(list::Args),
     View(view::Args),
+    Report(report::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
 }
@@ -79,6 +81,7 @@ impl Cli {
             Command::Run(args) => run::execute(args),
             Command::List(args) => list::execute(args),
             Command::View(args) => view::execute(args),
+            Command::Report(args) => report::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
         }
