@@ -109,15 +109,19 @@ class Page {
     if (model.switches.load.length) this.select(this.firstOfInterest(), false);
     else $('switch').hidden = true;
   }
-  /// A switch by the timer between two processes shows most; else the first.
+  /// A switch by the timer to a process that has run before shows all of the protocol.
   firstOfInterest() {
-    const { load, save } = this.model.switches, preempted = Object.keys(names.reasons).find(key => names.reasons[key] === 'preempted');
-    const found = load.findIndex((into, i) => save[i] >= 0 && this.records.detail(save[i]) === +preempted && this.records.process(into));
+    const { load, save } = this.model.switches, { records } = this, known = new Set([0]);
+    const found = load.findIndex((into, i) => {
+      const hasRun = known.has(records.process(into));
+      known.add(records.process(into));
+      return records.process(into) && hasRun && save[i] >= 0 && names.reasons[records.detail(save[i])] === 'preempted';
+    });
     return Math.max(found, 0);
   }
   viewChanged() {
-    const { from, to } = this.timeline;
-    $('range').textContent = timed ? `${stamp(from)} to ${stamp(to)}, ${duration(to - from)}` : '';
+    const { from, to } = this.timeline, step = 10 ** Math.floor(Math.log10((to - from) / 100));
+    $('range').textContent = timed ? `${stamp(from, step)} to ${stamp(to, step)} (${duration(to - from)})` : '';
     clearTimeout(this.later);
     this.later = setTimeout(() => this.table.restart(), 150);
   }

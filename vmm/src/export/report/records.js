@@ -21,6 +21,14 @@ const hex = value => '0x' + value.toString(16);
 const count = value => value.toLocaleString('en');
 const plural = (number, word) => `${count(number)} ${word}${number === 1 ? '' : 's'}`;
 
+/// A moment since the start, to the nanosecond; with `step`, no finer than that.
+function stamp(ns, step = 1) {
+  if (!timed) return 'unknown';
+  const [scale, unit] = step >= 1e8 ? [1e9, 's'] : step >= 1e3 ? [1e6, 'ms'] : [1e3, 'µs'];
+  const digits = Math.max(Math.ceil(Math.log10(scale / step) - 1e-9), 0);
+  return `${(ns / scale).toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${unit}`;
+}
+
 /// Nanoseconds as people say them.
 function duration(ns, digits = 3) {
   const [scale, unit] = ns >= 1e9 ? [1e9, 's'] : ns >= 1e6 ? [1e6, 'ms'] : ns >= 1e3 ? [1e3, 'µs'] : [1, 'ns'];

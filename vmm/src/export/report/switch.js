@@ -115,6 +115,20 @@ const context = (records, i) => names.context.map((name, n) => [name, records.wo
 
 const LAYER = { hardware: ['hardware pushed', 'hardware popped'], stub: ['stub pushed', 'stub popped'], stored: ['switch stored', 'switch loaded'] };
 
+/// Registers and their values, those that hold 0 in one line.
+function values(list) {
+  const pair = (name, text) => make('div', {}, make('dt', {}, name), make('dd', {}, text));
+  const zero = list.filter(([, word]) => word === 0 || word === 0n).map(([name]) => name);
+  const rest = list.filter(([name]) => !zero.includes(name));
+  const pairs = rest.map(([name, word]) => pair(name, typeof word === 'string' ? word : hex(word)));
+  if (zero.length) {
+    const all = pair(zero.join(' '), '= 0');
+    all.className = 'zero';
+    pairs.push(all);
+  }
+  return make('dl', { class: 'values' }, ...pairs);
+}
+
 /// Fills the table of a switch.
 function showSwitch(records, switches, i) {
   const load = switches.load[i];
@@ -122,8 +136,7 @@ function showSwitch(records, switches, i) {
     const isIn = step.record >= load ? 1 : 0;
     const content = [make('p', {}, step.text)];
     if (step.layer) content.unshift(make('span', { class: `layer ${step.layer}` }, LAYER[step.layer][isIn]));
-    if (step.values) content.push(make('dl', { class: 'values' }, ...step.values.map(([name, word]) =>
-      make('div', {}, make('dt', {}, name), make('dd', {}, typeof word === 'string' ? word : hex(word))))));
+    if (step.values) content.push(values(step.values));
     const cells = COLUMNS.map(column => column === step.column ? make('td', { class: step.layer ?? 'plain' }, ...content) : make('td'));
     return make('tr', {}, make('th', { scope: 'row', class: 'number' }, stamp(records.time[step.record])), ...cells);
   });

@@ -111,8 +111,9 @@ class Timeline {
     this.changed = () => {};
     this.laneOf = new Map(model.lanes.map((lane, row) => [lane.process, row]));
     canvas.style.height = `${AXIS + ROW * model.lanes.length}px`;
-    new ResizeObserver(() => this.resize()).observe(canvas);
     this.recolour();
+    this.resize();
+    new ResizeObserver(() => this.resize()).observe(canvas);
   }
   recolour() {
     const probe = document.body.appendChild(make('i'));
@@ -144,9 +145,14 @@ class Timeline {
     this.redraw();
     this.changed();
   }
-  zoom(factor, x = this.width / 2) {
+  /// Zooms about a place: the selected switch if it is in view and no other is named.
+  zoom(factor, x = this.anchor()) {
     const time = this.time(x);
     this.show(time - (time - this.from) * factor, time + (this.to - time) * factor);
+  }
+  anchor() {
+    const x = this.switch < 0 ? -1 : this.x(this.model.switches.time[this.switch]);
+    return x > 0 && x < this.width ? x : this.width / 2;
   }
   pan(part) {
     const span = this.to - this.from;
@@ -172,14 +178,13 @@ class Timeline {
     const span = this.to - this.from, rough = span / Math.max(this.width / 110, 1);
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = power * [1, 2, 5, 10].find(times => power * times >= rough);
-    const unit = step >= 1e9 ? [1e9, 's'] : step >= 1e6 ? [1e6, 'ms'] : step >= 1e3 ? [1e3, 'µs'] : [1, 'ns'];
     context.textBaseline = 'middle';
     for (let time = Math.ceil(this.from / step) * step; time <= this.to; time += step) {
       const x = Math.round(this.x(time)) + .5;
       context.fillStyle = colours.rule;
       context.fillRect(x - .5, AXIS - 6, 1, this.canvas.clientHeight);
       context.fillStyle = colours.soft;
-      const label = timed ? `${count(+(time / unit[0]).toFixed(3))} ${unit[1]}` : '';
+      const label = timed ? stamp(time, step) : '';
       if (x + context.measureText(label).width < this.width) context.fillText(label, x + 3, 11);
     }
   }
@@ -218,13 +223,14 @@ class Timeline {
   }
   /// A word for a slice.
   label(lane, i) {
-    const record = lane.record[i], name = CLASSES[lane.kind[i]], records = this.records;
-    if (name === 'fault') return names.short[records.detail(record) & 255];
-    if (name === 'call' && record + 2 < records.count) {
-      const at = [record + 1, record + 2].find(next => records.is(next, 'system-call'));
-      if (at) return callName(records.detail(at));
-    }
-    return name;
+    const record = lane.record[i], name = CLASSES[lane.kind[i]];
+    if (name === 'fault') return names.short[this.records.detail(record) & 255];
+    const called = name === 'call' ? this.callOf(record) : -1;
+    return called < 0 ? name : callName(this.records.detail(called));
+  }
+  /// The record of the call that a trap was, or -1.
+  callOf(entry) {
+    return [entry + 1, entry + 2].find(i => i < this.records.count && this.records.is(i, 'system-call')) ?? -1;
   }
   /// Each pixel as the shares of its time.
   drawShares(lane, top) {
@@ -313,14 +319,13 @@ class Timeline {
   }
   /// A slice in words.
   words(row, slice) {
-    const lane = this.model.lanes[row], record = lane.record[slice];
+    const lane = this.model.lanes[row], kind = CLASSES[lane.kind[slice]], record = lane.record[slice];
+    const called = kind === 'call' ? this.callOf(record) : -1;
+    const [name, details] = describe(this.records, called < 0 ? record : called);
     const took = duration(lane.end[slice] - lane.start[slice]);
-    const [name, details] = describe(this.records, record);
-    return `${lane.label}: ${CLASS_WORDS[CLASSES[lane.kind[slice]]]} for ${took}, from ${stamp(lane.start[slice])}. ${name} ${details}`;
+    return `${lane.label}: ${CLASS_WORDS[kind]} for ${took}, from ${stamp(lane.start[slice])}: ${called < 0 ? `${name} ` : ''}${details}`;
   }
 }
-
-const stamp = ns => timed ? `${(ns / 1e3).toLocaleString('en', { minimumFractionDigits: 3, maximumFractionDigits: 3 })} µs` : 'unknown';
 
 /// The index of the time nearest to `time`, if it is nearer than `near`; else -1.
 function nearestTo(times, time, near) {

@@ -1,7 +1,6 @@
-// Distributions: how long calls, switches and ticks took, as histograms over a logarithmic axis with a table of
-// the numbers beside each.
+// Distributions: how long calls, switches and ticks took, as histograms with a table of the numbers beside each.
 
-const BINS_A_DECADE = 12;
+const BINS = 60;
 const QUANTILES = [['median', .5], ['90%', .9], ['99%', .99]];
 
 /// The durations that the charts show.
@@ -40,27 +39,50 @@ function chart({ title, meaning, sorted }) {
   return figure;
 }
 
+/// The scale of an axis: logarithmic where the values differ much, so that neither end is lost.
+function scale(low, high, width) {
+  const isWide = high / low > 8;
+  const place = isWide ? Math.log10 : ns => ns;
+  const margin = (place(high) - place(low)) * .04 || place(low) * .05 || 1;
+  const [first, last] = [place(low) - margin, place(high) + margin];
+  return { isWide, x: ns => (place(Math.max(ns, .5)) - first) / (last - first) * width };
+}
+
+/// Round values on an axis.
+function rounds(low, high, isWide) {
+  if (!isWide) {
+    const rough = (high - low || low) / 4, power = 10 ** Math.floor(Math.log10(rough));
+    const step = power * [1, 2, 5, 10].find(times => times * power >= rough);
+    return Array.from({ length: 8 }, (_, i) => (Math.ceil(low / step) + i) * step).filter(ns => ns <= high);
+  }
+  const each = high / low > 3000 ? [1] : [1, 3];
+  return Array.from({ length: 14 }, (_, power) => each.map(times => times * 10 ** power)).flat().filter(ns => ns >= low && ns <= high);
+}
+
 function histogram(title, sorted, numbers) {
-  const [width, height, base] = [420, 130, 104];
-  const bin = ns => Math.floor(Math.log10(Math.max(ns, 1)) * BINS_A_DECADE);
-  const low = bin(sorted[0]) - 1, high = bin(sorted[sorted.length - 1]) + 2;
-  const bars = new Array(high - low).fill(0);
-  sorted.forEach(ns => bars[bin(ns) - low]++);
-  const x = ns => (Math.log10(Math.max(ns, 1)) * BINS_A_DECADE - low) / (high - low) * width;
-  const most = bars.reduce((a, b) => Math.max(a, b)), step = width / bars.length;
+  const [width, height, base, top] = [420, 150, 124, 18];
+  const [low, high] = [Math.max(sorted[0], 1), Math.max(sorted[sorted.length - 1], 1)];
+  const { isWide, x } = scale(low, high, width);
+  const bars = new Array(BINS).fill(0);
+  sorted.forEach(ns => bars[Math.min(Math.max(Math.floor(x(ns) / width * BINS), 0), BINS - 1)]++);
+  const most = Math.max(...bars), step = width / BINS;
   const label = `${title}: ${plural(sorted.length, 'value')}, ${numbers.map(([name, ns]) => `${name} ${duration(ns)}`).join(', ')}`;
   const svg = shape('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });
-  bars.forEach((height, i) => {
-    const tall = height / most * (base - 16);
-    if (height) svg.append(shape('rect', { x: i * step + .5, y: base - Math.max(tall, 1), width: Math.max(step - 1, .5), height: Math.max(tall, 1), fill: 'var(--user)' }));
+  bars.forEach((number, i) => {
+    const tall = Math.max(number / most * (base - top - 4), 1.5);
+    if (number) svg.append(shape('rect', { x: i * step + .5, y: base - tall, width: step - 1, height: tall, fill: 'var(--user)' }));
   });
   svg.append(shape('rect', { x: 0, y: base, width, height: 1, fill: 'var(--rule)' }));
-  for (let power = Math.ceil(low / BINS_A_DECADE); power <= high / BINS_A_DECADE; power++) {
-    svg.append(shape('text', { x: x(10 ** power), y: base + 18, 'text-anchor': 'middle' }, duration(10 ** power)));
-    svg.append(shape('rect', { x: x(10 ** power), y: base, width: 1, height: 5, fill: 'var(--soft)' }));
-  }
-  numbers.slice(0, 3).forEach(([name, ns], i) => {
-    svg.append(shape('rect', { x: x(ns), y: 4 + 0 * i, width: 1, height: base - 4, fill: ['var(--accent)', 'var(--tick)', 'var(--fault)'][i] }));
+  rounds(low, high, isWide).forEach(ns => {
+    svg.append(shape('rect', { x: x(ns), y: base, width: 1, height: 5, fill: 'var(--soft)' }));
+    svg.append(shape('text', { x: x(ns), y: base + 19, 'text-anchor': 'middle' }, duration(ns)));
+  });
+  let taken = -Infinity;
+  numbers.slice(0, QUANTILES.length).forEach(([name, ns]) => {
+    const at = x(ns), isLeft = at > width - 50;
+    svg.append(shape('rect', { x: at - .5, y: top - 4, width: 1, height: base - top + 4, fill: 'var(--ink)', opacity: .55 }));
+    if (at - taken > 46) svg.append(shape('text', { x: at, y: top - 8, 'text-anchor': isLeft ? 'end' : 'start' }, name));
+    taken = at - taken > 46 ? at : taken;
   });
   return svg;
 }
