@@ -172,6 +172,10 @@ numbered! {
         /// rewritten. detail: vector | error code << 16; words: RIP of the fault, CR2 (0 unless a page fault), RIP of the
         /// handler, RSP it starts with.
         FaultRedirected = 26, "fault-redirected";
+        /// What a pointer that was handed to the kernel leads to, once it is checked: the bytes that a call reads, or those that
+        /// it wrote. Lies between its [`Kind::SystemCall`] and [`Kind::SystemCallResult`]. detail: number of the argument,
+        /// from 0 | size in bytes << 8 (of 24 bits); words: the first [`DATA_MAX`] bytes, zero padded.
+        Data = 27, "data";
         /// Host: a pair of clocks. words: CLOCK_MONOTONIC and CLOCK_REALTIME in ns at this record's TSC.
         HostClock = 128, "host-clock";
         /// Host: VM exits so far of one reason. detail: KVM_EXIT_*; words: how many, ns in KVM_RUN before them,
@@ -190,6 +194,9 @@ numbered! {
 /// The order of the general registers in [`Kind::Registers`]: the order in memory of the trap frame.
 pub const REGISTERS: [&str; 15] =
     ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
+
+/// The most bytes of memory that a [`Kind::Data`] shows.
+pub const DATA_MAX: usize = 32;
 
 /// Stands for the `syscall` instruction where a vector is told: it has no vector, and no exception has this one.
 pub const SYSCALL_VECTOR: u8 = 0xFE;

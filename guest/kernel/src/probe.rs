@@ -115,6 +115,8 @@ fn as_int(frame: &mut TrapFrame) {
     if number == INT_VECTOR || number == vector::BREAKPOINT {
         frame.vector = number.into();
         frame.rip += INSTRUCTION_SIZE;
+        // A fault leaves RF set, to be tried again past a breakpoint; a trap is done (SDM vol. 3, 18.3.1.1).
+        frame.rflags &= !rflags::RF;
     } else {
         frame.vector = vector::GENERAL_PROTECTION.into();
         frame.error = u64::from(number) << 3 | 2;

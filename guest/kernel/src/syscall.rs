@@ -80,7 +80,9 @@ fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
         return Err(EBADF);
     }
     if count > 0 {
-        console::print(user::readable(buffer, count).ok_or(EFAULT)?);
+        let bytes = user::readable(buffer, count).ok_or(EFAULT)?;
+        trace::data(1, bytes);
+        console::print(bytes);
     }
     Ok(count)
 }
@@ -91,6 +93,7 @@ const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 
 fn nanosleep(request: u64) -> Outcome {
     let [seconds, ns]: [u64; 2] = user::read(request).ok_or(EFAULT)?;
+    trace::data(0, timespec(&[seconds, ns]));
     if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
         return Err(EINVAL);
     }
@@ -106,8 +109,16 @@ fn clock_gettime(clock: u64, to: u64) -> Outcome {
         MONOTONIC => timer::monotonic_ns(),
         _ => return Err(EINVAL),
     };
-    user::write(to, [ns / NS_PER_SECOND, ns % NS_PER_SECOND]).ok_or(EFAULT)?;
+    let time = [ns / NS_PER_SECOND, ns % NS_PER_SECOND];
+    user::write(to, time).ok_or(EFAULT)?;
+    trace::data(1, timespec(&time));
     Ok(0)
+}
+
+/// Seconds and nanoseconds as they lie in memory.
+fn timespec(words: &[u64; 2]) -> &[u8] {
+    // SAFETY: any 16 bytes are bytes.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of::<[u64; 2]>()) }
 }
 
 /// A handler that is no code is the process's own fault, and its next one.

@@ -4,7 +4,7 @@
 
 use abi::boot::BATCH_DEFAULT;
 use abi::ports;
-use abi::record::{BUFFER_MAGIC, BufferHead, HEAD_SIZE, Head, Kind};
+use abi::record::{BUFFER_MAGIC, BufferHead, DATA_MAX, HEAD_SIZE, Head, Kind};
 
 use crate::arch::cpu;
 use crate::arch::trap_frame::{Registers, TrapFrame};
@@ -112,6 +112,19 @@ pub fn ring() {
         }
         RING_AT.set((*head).records + BATCH.get());
     }
+}
+
+/// The beginning of what the pointer in an argument of this call leads to.
+pub fn data(argument: u32, bytes: &[u8]) {
+    let (size, shown) = (bytes.len(), bytes.len().min(DATA_MAX));
+    append(scheduler::current_id(), Kind::Data, argument | (size as u32) << 8, |to| {
+        // SAFETY: `append` made room for DATA_MAX bytes; the slice has at least as many as are copied.
+        unsafe {
+            to.add(shown.saturating_sub(1) / 8).write(0);
+            to.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), shown);
+        }
+        shown.div_ceil(8)
+    });
 }
 
 /// How a trap arrived, where that differs from what it stands for.

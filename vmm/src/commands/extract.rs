@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -59,7 +60,8 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
 
 fn write(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(!force).create(force).truncate(force);
+    // Executable: the programs speak Linux's system calls, so strace and gdb can run them on the host too.
+    options.write(true).create_new(!force).create(force).truncate(force).mode(0o755);
     options.open(path)?.write_all(bytes)
 }
 

@@ -7,13 +7,14 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use elf::ElfBytes;
-use elf::abi::{EM_X86_64, ET_DYN, ET_EXEC, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD};
+use elf::abi::{EM_X86_64, ET_DYN, ET_EXEC, PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD};
 use elf::endian::LittleEndian;
 use elf::file::Class;
 use elf::segment::ProgramHeader;
 
 use super::Usage;
 use crate::images;
+use crate::machine::layout::PAGE;
 
 /// The end of user space: the lower half of canonical addresses (SDM vol. 1, 3.3.7.1).
 const USER_END: u64 = 1 << 47;
@@ -32,6 +33,16 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// The memory that its segments ask for, in bytes of whole pages.
+    pub fn memory(&self) -> u64 {
+        let segments =
+            ElfBytes::<LittleEndian>::minimal_parse(&self.elf).ok().and_then(|file| file.segments());
+        let loaded =
+            segments.iter().flat_map(|table| table.iter()).filter(|segment| segment.p_type == PT_LOAD);
+        let sizes = loaded.map(|segment| pages(&segment)).map(|(first, end)| end - first);
+        sizes.fold(0, u64::saturating_add).saturating_mul(PAGE)
+    }
+
     /// The module's command line: name and arguments, with one blank between.
     pub fn command_line(&self) -> String {
         let words = std::iter::once(&self.name).chain(&self.arguments);
@@ -92,6 +103,7 @@ fn check(bytes: &[u8]) -> Result<(), String> {
     let loaded: Vec<&ProgramHeader> =
         segments.iter().filter(|segment| segment.p_type == PT_LOAD && segment.p_memsz > 0).collect();
     loaded.iter().try_for_each(|segment| check_segment(segment, bytes.len() as u64))?;
+    check_pages(&loaded)?;
     let entry = file.ehdr.e_entry;
     let holds_entry = |s: &&ProgramHeader| s.p_flags & PF_X != 0 && (s.p_vaddr..end(s)).contains(&entry);
     if !loaded.iter().any(holds_entry) {
@@ -106,6 +118,11 @@ fn check_segment(segment: &ProgramHeader, file: u64) -> Result<(), String> {
     if file_end > file {
         return Err(format!("it is cut short: a segment ends at byte {file_end} and the file at {file}"));
     }
+    if segment.p_flags & (PF_W | PF_X) == PF_W | PF_X {
+        return Err(format!(
+            "its segment at {p_vaddr:#x} is both writable and executable; link it without -N"
+        ));
+    }
     if p_filesz > p_memsz {
         return Err(format!("its segment at {p_vaddr:#x} is larger in the file than in memory"));
     }
@@ -115,6 +132,24 @@ fn check_segment(segment: &ProgramHeader, file: u64) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// No page can belong to two segments: each has its own rights.
+fn check_pages(segments: &[&ProgramHeader]) -> Result<(), String> {
+    let mut pages: Vec<(u64, u64)> = segments.iter().map(|segment| pages(segment)).collect();
+    pages.sort_unstable();
+    match pages.windows(2).find(|pair| pair[0].1 > pair[1].0) {
+        Some(pair) => Err(format!(
+            "two of its segments share the page at {:#x}; link it with -z separate-code",
+            pair[1].0 * PAGE
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The pages of a segment: the number of its first one, and of the one behind its last.
+fn pages(segment: &ProgramHeader) -> (u64, u64) {
+    (segment.p_vaddr / PAGE, end(segment).div_ceil(PAGE))
 }
 
 /// The end of a segment in memory.
@@ -154,6 +189,32 @@ mod tests {
         let mut file = executable();
         file[at..at + bytes.len()].copy_from_slice(bytes);
         file
+    }
+
+    #[test]
+    fn rights_and_pages_are_checked() {
+        let mut both = executable();
+        both[HEADER + 4] = (PF_W | PF_X) as u8;
+        assert!(check(&both).unwrap_err().contains("both writable and executable"));
+        let segment = |p_vaddr, p_memsz| ProgramHeader {
+            p_type: PT_LOAD,
+            p_offset: 0,
+            p_vaddr,
+            p_paddr: 0,
+            p_filesz: 0,
+            p_memsz,
+            p_flags: 0,
+            p_align: 1,
+        };
+        let (low, high) = (segment(0x40_0000, 0x1001), segment(0x40_1800, 8));
+        assert!(check_pages(&[&high, &low]).unwrap_err().contains("0x401000"));
+        assert!(check_pages(&[&low, &segment(0x40_2000, 8)]).is_ok());
+    }
+
+    #[test]
+    fn memory_is_whole_pages() {
+        let elf = executable();
+        assert_eq!(Chosen { name: "x".into(), arguments: vec![], elf: elf.into() }.memory(), PAGE);
     }
 
     #[test]

@@ -166,6 +166,14 @@ impl Plan {
             .zip(&command_lines)
             .map(|(program, command_line)| Module { elf: &program.elf, command_line })
             .collect();
+        let most = self.memory_mib << 20;
+        if let Some(program) = self.programs.iter().find(|program| program.memory() > most) {
+            let (name, wanted) = (&program.name, program.memory().div_ceil(1 << 20));
+            return Err(Usage(format!(
+                "{name} asks for {wanted} MiB of memory and the guest has {}; give it more with --memory",
+                self.memory_mib
+            )));
+        }
         let memory = layout::reserve(self.memory_mib).map_err(|error| Usage(error.to_string()))?;
         let entry = boot::load(&memory, &self.kernel, &modules).map_err(|error| Usage(error.to_string()))?;
         Ok((memory, entry))

@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::export::text;
 use crate::trace::Trace;
 
-/// Arguments of `trapline view`.
+/// Show a trace as text: what happened, one event a line
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The trace file, as `trapline run --trace` wrote it

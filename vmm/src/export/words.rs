@@ -202,6 +202,22 @@ fn say_guest(what: &What, out: &mut String) -> &'static str {
     }
 }
 
+/// Bytes as a string where they are text, else as words.
+fn put_data(out: &mut String, bytes: &[u8], size: u32) {
+    let more = if bytes.len() < size as usize { "..." } else { "" };
+    if bytes.iter().all(|byte| byte.is_ascii_graphic() || b" \n\t\r".contains(byte)) {
+        put!(out, "\"{}\"{more}", bytes.escape_ascii());
+    } else {
+        for word in bytes.chunks(8) {
+            let mut padded = [0; 8];
+            padded[..word.len()].copy_from_slice(word);
+            put!(out, "{:#x} ", u64::from_le_bytes(padded));
+        }
+        out.push_str(more);
+    }
+    put!(out, "  {size} bytes");
+}
+
 fn say_boot(step: &Boot, out: &mut String) -> &'static str {
     match *step {
         Boot::Started { start, end, usable } => {
@@ -252,6 +268,11 @@ fn say_process(what: &What, out: &mut String) -> &'static str {
         What::ProcessKilled { vector, error_code, rip, cr2 } => {
             put!(out, "{}  rip={rip:#x}", Fault { vector, error_code, cr2 });
             "KILLED"
+        }
+        What::Data { argument, size, shown, ref bytes } => {
+            put!(out, "argument {argument} leads to ");
+            put_data(out, &bytes[..shown.into()], size);
+            "data"
         }
         What::Called(frame) => {
             put!(out, "without limits  cpl={} rip={:#x} rsp={:#x}", frame.cpl(), frame.rip, frame.rsp);

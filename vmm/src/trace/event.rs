@@ -4,7 +4,8 @@
 //! [`What::Unknown`]; words beyond those known are a later version's and are ignored.
 
 use abi::record::{
-    Ending, HostCounter, Kind, LoadError, Panic, Policy, REGISTERS, Reason, Step, Stop, Timer, WORDS_MAX,
+    DATA_MAX, Ending, HostCounter, Kind, LoadError, Panic, Policy, REGISTERS, Reason, Step, Stop, Timer,
+    WORDS_MAX,
 };
 
 use super::{Origin, Record};
@@ -164,6 +165,8 @@ pub enum What {
     Returned { status: i64 },
     /// [`Kind::FaultRedirected`]
     FaultRedirected { vector: u8, error_code: u16, rip: u64, cr2: u64, handler: u64, rsp: u64 },
+    /// [`Kind::Data`]; `shown` bytes are in `bytes`, of `size` that the call was given.
+    Data { argument: u8, size: u32, shown: u8, bytes: [u8; DATA_MAX] },
     /// [`Kind::HostClock`]
     HostClock { monotonic_ns: u64, realtime_ns: u64 },
     /// [`Kind::HostExits`]
@@ -217,6 +220,7 @@ impl What {
             What::Called(_) => Kind::Called,
             What::Returned { .. } => Kind::Returned,
             What::FaultRedirected { .. } => Kind::FaultRedirected,
+            What::Data { .. } => Kind::Data,
             What::HostClock { .. } => Kind::HostClock,
             What::HostExits { .. } => Kind::HostExits,
             What::HostCount { .. } => Kind::HostCount,
@@ -288,6 +292,7 @@ fn of_cpu(kind: Kind, record: &Record<'_>) -> Option<What> {
             let [rip, rsp, selectors_and_flags] = record.first_words()?;
             What::Called(Frame::from_words([0, rip, rsp, selectors_and_flags]))
         }
+        Kind::Data => data(record)?,
         Kind::Returned => {
             let [status] = record.first_words()?;
             What::Returned { status: status as i64 }
@@ -314,6 +319,19 @@ fn trap_entry(record: &Record<'_>) -> Option<What> {
     let cr2 = if vector == PAGE_FAULT { Some(more.next()?) } else { None };
     let as_arrived = if vector == arrived { None } else { Some((more.next()?, more.next()?)) };
     Some(What::TrapEntry { vector, arrived, error_code, frame, cr2, as_arrived })
+}
+
+fn data(record: &Record<'_>) -> Option<What> {
+    let size = record.detail >> 8;
+    let shown = (size as usize).min(DATA_MAX);
+    if 8 * record.word_count() < shown {
+        return None;
+    }
+    let mut bytes = [0; DATA_MAX];
+    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(record.words()) {
+        *to = word.to_le_bytes();
+    }
+    Some(What::Data { argument: record.detail as u8, size, shown: shown as u8, bytes })
 }
 
 fn boot(record: &Record<'_>) -> Option<Boot> {

@@ -113,6 +113,7 @@ fn traps(add: &mut impl FnMut(Kind, u16, u32, &[u64])) {
     add(Kind::TrapEntry, 1, 13 | 13 << 8, &FRAME);
     add(Kind::Registers, 1, 0, &registers);
     add(Kind::SystemCall, 1, 1, &[1, 0x40_1000, 6, 0, 0, 0, 1]);
+    add(Kind::Data, 1, 1 | 6 << 8, &[u64::from_le_bytes(*b"hello\n\0\0")]);
     add(Kind::SystemCallResult, 1, 1, &[6]);
     add(Kind::SystemCall, 1, 999, &[1, 2, 3, 4, 5, u64::MAX, 999]);
     add(Kind::SystemCallResult, 1, 999, &[(-38i64) as u64]);

@@ -36,6 +36,7 @@ pub mod rflags {
     pub const IF: u64 = 1 << 9;
     pub const DF: u64 = 1 << 10;
     pub const NT: u64 = 1 << 14;
+    pub const RF: u64 = 1 << 16;
     pub const AC: u64 = 1 << 18;
     /// What user mode may choose: CF PF AF ZF SF TF DF OF AC ID. Not IOPL, NT or IF.
     pub const USER: u64 = 0x0024_0DD5;
