@@ -41,7 +41,10 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         return Err(error).with_context(|| format!("cannot write {}", args.output.display()));
     }
     if trace.records().nth(report::EVENTS_MAX).is_some() {
-        eprintln!("warning: the page draws the first {} events only; its totals are of all", report::EVENTS_MAX);
+        eprintln!(
+            "warning: the page draws the first {} events only; its totals are of all",
+            report::EVENTS_MAX
+        );
     }
     println!("The report is in {}: open it in a browser.", args.output.display());
     Ok(super::OK)
@@ -52,7 +55,11 @@ fn create(args: &Args) -> anyhow::Result<File> {
     let path = &args.output;
     let is_file = path.is_file();
     if is_file && same_file(path, &args.trace) {
-        return Err(Usage(format!("{} is the trace itself: choose another file with --output", path.display())).into());
+        return Err(Usage(format!(
+            "{} is the trace itself: choose another file with --output",
+            path.display()
+        ))
+        .into());
     }
     if is_file && !args.force {
         return Err(Usage(format!(

@@ -101,6 +101,15 @@ function result(word) {
 
 const callName = number => names.calls[number] ?? `syscall_${number}`;
 
+/// Bytes of memory: as a string where they are text, else as words.
+function data(records, i) {
+  const size = records.detail(i) >>> 8, shown = Math.min(size, 8 * records.size(i));
+  const from = 4 * (records.at[i] + 4), bytes = new Uint8Array(records.half.buffer, from, shown);
+  const isText = bytes.every(byte => byte >= 32 && byte < 127 || byte === 9 || byte === 10 || byte === 13);
+  const what = isText ? JSON.stringify(String.fromCharCode(...bytes)) : raw(records, i);
+  return `argument ${records.detail(i) & 255} leads to ${what}${shown < size ? '\u2026' : ''} (${plural(size, 'byte')})`;
+}
+
 function call(records, i) {
   const number = records.word(i, 6);
   const given = Array.from({ length: names.arguments[number] ?? 6 }, (_, n) => value(records.word(i, n)));
@@ -114,9 +123,9 @@ function fault(vector, error, cr2) {
   return `${names.vectors[vector]}: ${verb} ${hex(cr2)} (${why})`;
 }
 
-/// The frame that starts at word `n`: address, RIP, RSP, selectors and flags.
+/// The frame that starts at word `n`: address (none at -1), RIP, RSP, selectors and flags.
 function frame(records, i, n = 0) {
-  const [address, rip, rsp, rest] = [0, 1, 2, 3].map(offset => records.word(i, n + offset));
+  const [address, rip, rsp, rest] = [0, 1, 2, 3].map(offset => n + offset < 0 ? 0n : records.word(i, n + offset));
   return { address, rip, rsp, ...selectors(rest) };
 }
 const frameText = f => `rip=${hex(f.rip)} rsp=${hex(f.rsp)} cpl=${f.cs & 3} [${flags(f.rflags)}]`;
@@ -144,6 +153,7 @@ const say = {
   'registers': (r, i) => `${r.detail(i) ? 'to restore' : 'as trapped'} ${registers(r, i, names.registers, 0)}`,
   'system-call': call,
   'system-call-result': (r, i) => `${callName(r.detail(i))} = ${result(r.word(i, 0))}`,
+  'data': data,
   'tick': (r, i) => `number ${r.detail(i)}`,
   'timer-armed': (r, i) => `${names.timers[r.detail(i)]}, in ${plural(Number(r.word(i, 1)), 'cycle')}`,
   'context-saved': (r, i) => `${names.reasons[r.detail(i)]} ${registers(r, i, names.context, 1)}`,
@@ -158,6 +168,8 @@ const say = {
   'load-failed': (r, i) => names.load_errors[r.detail(i)] ?? '',
   'idle': () => 'nobody can run',
   'kernel-panic': (r, i) => `${names.panics[r.detail(i)] ?? names.vectors[r.detail(i) & 255]} rip=${hex(r.word(i, 0))}`,
+  'called': (r, i) => frameText(frame(r, i, -1)),
+  'returned': (r, i) => `from main with ${BigInt.asIntN(64, r.word(i, 0))}`,
   'fault-redirected': (r, i) => `${fault(r.detail(i) & 255, r.detail(i) >>> 16, r.word(i, 1))} to ${hex(r.word(i, 2))}`,
   'host-exits': (r, i) => `${names.exits[r.detail(i)] ?? r.detail(i)}: ${count(r.word(i, 0))}`,
   'host-count': (r, i) => `${names.counters[r.detail(i)]}: ${count(r.word(i, 0))}`,

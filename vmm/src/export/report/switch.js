@@ -63,7 +63,7 @@ function handled(records, i, name) {
   const words = {
     'tick': `Handles the timer interrupt, ${details}.`, 'system-call': `Handles the call ${details}.`,
     'system-call-result': `Leaves the result: ${details}.`, 'process-exited': `Ends the process, ${details}.`,
-    'process-killed': `Kills the process: ${details}.`,
+    'process-killed': `Kills the process: ${details}.`, 'data': `Checks the pointer: ${details}.`,
   };
   return words[name] ?? `${name}${records.process(i) ? ` (${who(records.process(i))})` : ''}: ${details}`;
 }
