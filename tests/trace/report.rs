@@ -35,6 +35,7 @@ fn main() {
         .tools(&[BROWSER], "the_page_says_what_the_trace_says", says_what_the_trace_says)
         .tools(&[BROWSER], "the_page_answers_keyboard_and_pointer", answers)
         .tools(&[BROWSER], "a_million_events_cost_no_more_to_draw", draws_a_million)
+        .tools(&[BROWSER], "a_guest_that_lies_does_not_break_the_page", survives_lies)
         .run()
 }
 
@@ -230,6 +231,32 @@ fn draws_a_million() -> TestResult {
     // What a picture takes depends on its pixels, not on the events: a few classes a lane and pixel.
     ensure(most.is_some_and(|most| most < 20 * width), || format!("{most:?} rectangles for {width} pixels"))?;
     same("rows", seen["rows"].as_array().map(Vec::len), Some(50))
+}
+
+/// Records of any kind, with any words, of processes that never were.
+fn survives_lies() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let meta = Meta { tsc_khz: TSC_KHZ, ..Meta::default() };
+    let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
+    // xorshift64: the same numbers in every run.
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let kinds: Vec<Kind> =
+        Kind::ALL.iter().copied().filter(|&kind| (kind as u8) < abi::record::FIRST_HOST_KIND).collect();
+    for _ in 0..5000 {
+        let kind = kinds[random() as usize % kinds.len()];
+        let words: Vec<u64> = (0..random() % 21).map(|_| random() >> (random() % 64)).collect();
+        let (process, detail) = (random() as u16 % 5, random() as u32 >> (random() % 32));
+        run.add(random() % 10_000, kind, process, detail, &words);
+    }
+    run.writer.finish()?;
+    look(folder.path(), &path, 0.5).map(drop)
 }
 
 fn replaces_nothing() -> TestResult {

@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn it_loads_nothing() {
-        let page = page(&samples::every_kind());
+        // A namespace is a name, and nothing is fetched from it.
+        let page = page(&samples::every_kind()).replace("http://www.w3.org/2000/svg", "");
         for outside in ["http:", "https:", "src=", "href=\"/", "url(", "@import"] {
             assert!(!page.contains(outside), "{outside}");
         }

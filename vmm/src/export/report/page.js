@@ -41,7 +41,6 @@ function fillFacts() {
     ['Host', [meta.host_cpu, meta.kvm_backend].filter(Boolean).join(', ')], ['TSC', timed ? `${count(meta.tsc_khz)} kHz` : 'rate unknown'], ['Trapline', meta.trapline_version],
   ];
   $('run').append(...run.filter(([, text]) => text).flatMap(([name, text]) => [make('dt', {}, name), make('dd', {}, text)]));
-  $('legend').append(...[...CLASSES, 'host'].map(name => make('li', {}, make('i', { style: `background:var(--${name})` }), CLASS_WORDS[name])));
 }
 
 /// Light and dark: as the system has it until the button says otherwise.
@@ -93,6 +92,8 @@ class Page {
     this.table = new EventTable(this.timeline, records);
     this.timeline.changed = () => this.viewChanged();
     $('lanes').append(...model.lanes.map(lane => make('li', {}, lane.label)));
+    const present = [...CLASSES, 'host'].filter(kind => model.lanes.some(lane => lane.has(kind)));
+    $('legend').append(...present.map(name => make('li', {}, make('i', { style: `background:var(--${name})` }), CLASS_WORDS[name])));
     $('of').textContent = `of ${count(model.switches.load.length)}`;
     $('number').max = model.switches.load.length;
     this.actions = {
@@ -149,7 +150,7 @@ class Page {
     this.timeline.slice = -1;
     [...$('lanes').children].forEach((item, i) => item.classList.toggle('chosen', i === this.timeline.chosen));
     const lane = lanes[this.timeline.chosen];
-    this.say(`${lane.label}: ${plural(lower(lane.start, this.timeline.to) - lower(lane.end, this.timeline.from), 'stretch')} in view`);
+    this.say(`${lane.label}: ${plural(lower(lane.start, this.timeline.to) - lower(lane.end, this.timeline.from), 'block')} in view`);
     this.timeline.redraw();
   }
   chooseMiddle() { this.chooseSlice(this.timeline.chosen, this.model.lanes[this.timeline.chosen].at((this.timeline.from + this.timeline.to) / 2)); }

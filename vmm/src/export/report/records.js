@@ -67,8 +67,14 @@ async function unpack() {
 }
 
 const processNames = new Map(facts.processes.map(process => [process.number, process.name || '?']));
+/// A name of a table, or the number where the table has none.
+const named = (table, number) => table[number] ?? `number ${number}`;
 const isHost = kind => kind >= 128;
+/// A process as lanes and tables call it.
 function who(process) { return process ? `${processNames.get(process) ?? '?'}/${process}` : 'kernel'; }
+
+/// The same in a sentence.
+const whom = process => process ? who(process) : 'the kernel';
 
 /// The first index in an ascending array whose value is at least `value`.
 function lower(array, value, low = 0, high = array.length) {
@@ -138,7 +144,7 @@ function registers(records, i, list, from) {
 
 /// What a record says, by the name of its kind.
 const say = {
-  'boot': (r, i) => `${names.steps[r.detail(i)]} ${raw(r, i)}`,
+  'boot': (r, i) => `${named(names.steps, r.detail(i))} ${raw(r, i)}`,
   'gate': (r, i) => `${names.vectors[r.detail(i) & 255]} handler=${hex(r.word(i, 0))}`,
   'process-created': (r, i) => `structure=${hex(r.word(i, 0))} cr3=${hex(r.word(i, 1))} kernel-stack=${hex(r.word(i, 2))}`,
   'segment-loaded': (r, i) => `at ${hex(r.word(i, 0))}, ${plural(Number(r.word(i, 1)), 'byte')}`,
@@ -155,8 +161,8 @@ const say = {
   'system-call-result': (r, i) => `${callName(r.detail(i))} = ${result(r.word(i, 0))}`,
   'data': data,
   'tick': (r, i) => `number ${r.detail(i)}`,
-  'timer-armed': (r, i) => `${names.timers[r.detail(i)]}, in ${plural(Number(r.word(i, 1)), 'cycle')}`,
-  'context-saved': (r, i) => `${names.reasons[r.detail(i)]} ${registers(r, i, names.context, 1)}`,
+  'timer-armed': (r, i) => `${named(names.timers, r.detail(i))}, in ${plural(Number(r.word(i, 1)), 'cycle')}`,
+  'context-saved': (r, i) => `${named(names.reasons, r.detail(i))} ${registers(r, i, names.context, 1)}`,
   'context-loaded': (r, i) => `from ${who(r.detail(i))} ${registers(r, i, names.context, 1)}`,
   'trap-return': (r, i) => {
     const from = r.detail(i) === names.first_return ? 'for the first time' : `from ${names.vectors[r.detail(i) & 255]}`;
@@ -165,16 +171,16 @@ const say = {
   'process-exited': (r, i) => `with ${BigInt.asIntN(64, r.word(i, 0))}`,
   'process-killed': (r, i) => `${fault(r.detail(i) & 255, r.detail(i) >>> 16, r.word(i, 1))} rip=${hex(r.word(i, 0))}`,
   'process-freed': (r, i) => plural(Number(r.word(i, 0)), 'frame'),
-  'load-failed': (r, i) => names.load_errors[r.detail(i)] ?? '',
+  'load-failed': (r, i) => named(names.load_errors, r.detail(i)),
   'idle': () => 'nobody can run',
   'kernel-panic': (r, i) => `${names.panics[r.detail(i)] ?? names.vectors[r.detail(i) & 255]} rip=${hex(r.word(i, 0))}`,
   'called': (r, i) => frameText(frame(r, i, -1)),
   'returned': (r, i) => `from main with ${BigInt.asIntN(64, r.word(i, 0))}`,
   'fault-redirected': (r, i) => `${fault(r.detail(i) & 255, r.detail(i) >>> 16, r.word(i, 1))} to ${hex(r.word(i, 2))}`,
-  'host-exits': (r, i) => `${names.exits[r.detail(i)] ?? r.detail(i)}: ${count(r.word(i, 0))}`,
-  'host-count': (r, i) => `${names.counters[r.detail(i)]}: ${count(r.word(i, 0))}`,
-  'host-stop': (r, i) => names.stops[r.detail(i)] ?? '',
-  'host-end': (r, i) => `${names.endings[r.word(i, 0)]}, exit code ${r.detail(i)}`,
+  'host-exits': (r, i) => `${named(names.exits, r.detail(i))}: ${count(r.word(i, 0))}`,
+  'host-count': (r, i) => `${named(names.counters, r.detail(i))}: ${count(r.word(i, 0))}`,
+  'host-stop': (r, i) => named(names.stops, r.detail(i)),
+  'host-end': (r, i) => `${named(names.endings, r.word(i, 0))}, exit code ${r.detail(i)}`,
 };
 
 function raw(records, i) {

@@ -24,7 +24,7 @@ function leave(records, saved, process) {
   }
   rows.push({
     record: saved, column: 'system', layer: 'stored',
-    text: `Switch, ${names.reasons[records.detail(saved)]}: stores the registers of ${who(process)} in its process structure at ${hex(records.word(saved, 0))}.`,
+    text: `Switch, ${named(names.reasons, records.detail(saved))}: stores the registers of ${whom(process)} in its process structure at ${hex(records.word(saved, 0))}.`,
     values: context(records, saved),
   });
   return rows;
@@ -48,7 +48,7 @@ function trapped(records, entry, process) {
     { record: entry, column: 'program', text: `${who(process)} runs in ring ${f.cs & 3}; ${isCall ? 'it makes a system call before' : 'it is interrupted at'} ${hex(f.rip)}.` },
     {
       record: entry, column: 'hardware', layer: 'hardware',
-      text: `Trap: ${reason}${as}. To kernel mode; on the kernel stack of ${who(process)} at ${hex(f.address)}:`, values: pushed(f),
+      text: `Trap: ${reason}${as}. To kernel mode; on the kernel stack of ${whom(process)} at ${hex(f.address)}:`, values: pushed(f),
     },
   ];
   const beside = entry + 1;
@@ -60,19 +60,21 @@ function trapped(records, entry, process) {
 
 function handled(records, i, name) {
   const [, details] = describe(records, i);
+  const of = whom(records.process(i));
   const words = {
     'tick': `Handles the timer interrupt, ${details}.`, 'system-call': `Handles the call ${details}.`,
-    'system-call-result': `Leaves the result: ${details}.`, 'process-exited': `Ends the process, ${details}.`,
-    'process-killed': `Kills the process: ${details}.`, 'data': `Checks the pointer: ${details}.`,
+    'data': `Checks a pointer: ${details}.`, 'system-call-result': `Leaves the result: ${details}.`,
+    'sleep': `${of} waits.`, 'wake': `${of} is ready again.`, 'process-exited': `${of} has ended, ${details}.`,
+    'process-killed': `Kills ${of}: ${details}.`, 'process-freed': `Frees the memory of ${of}, ${details}.`,
   };
-  return words[name] ?? `${name}${records.process(i) ? ` (${who(records.process(i))})` : ''}: ${details}`;
+  return words[name] ?? `${name} (${of}): ${details}`;
 }
 
 function loaded(records, into, process) {
   const rest = [['cr3', records.word(into, 9)], ['k-stack', records.word(into, 10)]].filter((_, n) => 9 + n < records.size(into));
   return [{
     record: into, column: 'system', layer: 'stored',
-    text: `Loads the registers of ${who(process)} from its process structure at ${hex(records.word(into, 0))}, its page tables, and its kernel stack into the TSS.`,
+    text: `Loads the registers of ${whom(process)} from its process structure at ${hex(records.word(into, 0))}, its page tables, and its kernel stack into the TSS.`,
     values: [...context(records, into), ...rest],
   }];
 }
@@ -84,7 +86,7 @@ function resume(records, into, process) {
     if (records.is(i, 'context-saved') || records.is(i, 'trap-entry')) break;
     const name = names.kinds[records.kind(i)];
     if (records.process(i) === process && name === 'registers') {
-      rows.push({ record: i, column: 'system', layer: 'stub', text: `The trap stub pops the general registers of ${who(process)}.`, values: general(records, i) });
+      rows.push({ record: i, column: 'system', layer: 'stub', text: `The trap stub pops the general registers of ${whom(process)}.`, values: general(records, i) });
     } else if (name === 'trap-return' && records.process(i) === process) {
       return [...rows, ...returned(records, i, process)];
     } else if (name === 'called') {
@@ -101,7 +103,7 @@ function returned(records, i, process) {
   const of = first ? 'for the first time' : `from ${names.vectors[records.detail(i) & 255]}`;
   return [
     { record: i, column: 'system', text: `Returns from the trap, ${of}.` },
-    { record: i, column: 'hardware', layer: 'hardware', text: `iretq pops from the kernel stack of ${who(process)} at ${hex(f.address)}; to ring ${f.cs & 3}:`, values: pushed(f) },
+    { record: i, column: 'hardware', layer: 'hardware', text: `iretq pops from the kernel stack of ${whom(process)} at ${hex(f.address)}; to ring ${f.cs & 3}:`, values: pushed(f) },
     { record: i, column: 'program', text: `${who(process)} runs ${first ? 'from its entry' : 'on'} at ${hex(f.rip)}.` },
   ];
 }
@@ -141,7 +143,7 @@ function showSwitch(records, switches, i) {
     return make('tr', {}, make('th', { scope: 'row', class: 'number' }, stamp(records.time[step.record])), ...cells);
   });
   $('protocol').tBodies[0].replaceChildren(...rows);
-  const why = switches.save[i] < 0 ? '' : `, ${names.reasons[records.detail(switches.save[i])]}`;
+  const why = switches.save[i] < 0 ? '' : `, ${named(names.reasons, records.detail(switches.save[i]))}`;
   const text = `${who(records.detail(load))} \u2192 ${who(records.process(load))}${why}`;
   $('h-switch').textContent = `Switch ${count(i + 1)}`;
   $('who').textContent = text;

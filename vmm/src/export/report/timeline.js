@@ -4,9 +4,9 @@
 // running sum of its time, so the share of a class in any pixel takes two binary searches, however many slices
 // are in it.
 
-const CLASSES = ['user', 'call', 'tick', 'fault', 'switch', 'kernel', 'idle'];
+const CLASSES = ['user', 'free', 'call', 'tick', 'fault', 'switch', 'kernel', 'idle'];
 const CLASS_WORDS = {
-  user: 'in user mode', call: 'system call', tick: 'timer interrupt', fault: 'fault', switch: 'switch',
+  user: 'in user mode', free: 'in ring 0, without limits', call: 'system call', tick: 'timer interrupt', fault: 'fault', switch: 'switch',
   kernel: 'kernel', idle: 'idle', host: 'the host\u2019s records',
 };
 const CLASS = Object.fromEntries(CLASSES.map((name, index) => [name, index]));
@@ -49,6 +49,7 @@ class Lane {
       return sums;
     });
   }
+  has(kind) { return kind === 'host' ? this.marks.host.time.length > 0 : this.sums[CLASS[kind]] !== null; }
   /// The slice at a time, or -1.
   at(time) {
     const slice = lower(this.end, time + 1e-9);
@@ -71,7 +72,7 @@ function build(records) {
       if (kind === 'fault') lane.mark('fault', time, i);
     },
     'trap-return'(lane, time, i) {
-      lane.begin(lane === kernel ? 'idle' : 'user', time, i);
+      lane.begin(lane === kernel ? 'idle' : frame(records, i).cs & 3 ? 'user' : 'free', time, i);
       if (lane !== kernel) kernel.stop(time);
     },
     'context-saved'(lane, time, i) {
@@ -85,7 +86,7 @@ function build(records) {
       lane.begin(lane === kernel ? 'kernel' : 'switch', time, i);
     },
     'idle'(_, time, i) { kernel.begin('idle', time, i); },
-    'called'(lane, time, i) { lane.begin('user', time, i); kernel.stop(time); },
+    'called'(lane, time, i) { lane.begin('free', time, i); kernel.stop(time); },
     'returned'(lane, time, i) { lane.stop(time); kernel.begin('kernel', time, i); },
   };
   const byKind = Object.entries(steps).reduce((list, [name, step]) => { list[KIND[name]] = step; return list; }, []);
@@ -217,7 +218,7 @@ class Timeline {
       if (wide < 34) continue;
       const label = this.label(lane, i);
       if (context.measureText(label).width + 8 > wide) continue;
-      context.fillStyle = name === 'user' || name === 'idle' ? colours.ink : colours.paper;
+      context.fillStyle = ['user', 'free', 'idle'].includes(name) ? colours.ink : colours.paper;
       context.fillText(label, from + 4, top + BAR / 2 + .5);
     }
   }
@@ -226,6 +227,7 @@ class Timeline {
     const record = lane.record[i], name = CLASSES[lane.kind[i]];
     if (name === 'fault') return names.short[this.records.detail(record) & 255];
     const called = name === 'call' ? this.callOf(record) : -1;
+    if (name === 'free') return 'ring 0';
     return called < 0 ? name : callName(this.records.detail(called));
   }
   /// The record of the call that a trap was, or -1.

@@ -1,6 +1,7 @@
 // Distributions: how long calls, switches and ticks took, as histograms with a table of the numbers beside each.
 
 const BINS = 60;
+const SVG = 'http://www.w3.org/2000/svg';
 const QUANTILES = [['median', .5], ['90%', .9], ['99%', .99]];
 
 /// The durations that the charts show.
@@ -88,7 +89,7 @@ function histogram(title, sorted, numbers) {
 }
 
 function shape(tag, attributes, ...children) {
-  const element = document.createElementNS('http' + '://www.w3.org/2000/svg', tag);
+  const element = document.createElementNS(SVG, tag);
   Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
   element.append(...children);
   return element;
