@@ -1,6 +1,7 @@
 //! Events in other forms, a file each.
 
 pub mod report;
+pub mod strace;
 pub mod text;
 
 mod words;
