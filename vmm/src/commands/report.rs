@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub struct Args {
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = Trace::open(&args.trace)?;
     for damage in trace.damage() {
-        eprintln!("warning: {}: {damage}", args.trace.display());
+        eprintln!("trapline: warning: {}: {damage}", args.trace.display());
     }
     let file = create(args)?;
     let name = args.trace.file_name().unwrap_or(OsStr::new("a trace")).to_string_lossy();
@@ -42,11 +42,11 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     }
     if trace.records().nth(report::EVENTS_MAX).is_some() {
         eprintln!(
-            "warning: the page draws the first {} events only; its totals are of all",
+            "trapline: warning: the page draws the first {} events only; its totals are of all",
             report::EVENTS_MAX
         );
     }
-    println!("The report is in {}: open it in a browser.", args.output.display());
+    writeln!(io::stdout(), "The report is in {}: open it in a browser.", args.output.display())?;
     Ok(super::OK)
 }
 

@@ -12,11 +12,12 @@ use base64::write::EncoderWriter;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::trace::{Record, Trace};
+use crate::trace::Trace;
+use crate::trace::format::push_record;
 
 mod facts;
 
-/// The most events that a page draws: at some 80 bytes each, what a browser unpacks in a second or two.
+/// The most events that a page draws. A record has some 80 bytes, and the browser keeps them all unpacked.
 pub const EVENTS_MAX: usize = 2_000_000;
 
 const TEMPLATE: &str = include_str!("template.html");
@@ -54,24 +55,18 @@ fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let base64 = EncoderWriter::new(out, &BASE64_STANDARD);
     let mut gzip = GzEncoder::new(base64, Compression::default());
     let clock = trace.clock();
-    let mut latest = 0;
+    let (mut latest, mut words, mut bytes) = (0, Vec::new(), Vec::new());
     for record in trace.records().take(EVENTS_MAX) {
         // The page finds its way by time, so time must not run backwards even where a guest says it does.
         latest = latest.max(clock.nanoseconds(record.tsc));
-        gzip.write_all(&bytes(&record, latest))?;
+        words.clear();
+        words.extend(record.words());
+        bytes.clear();
+        push_record(&mut bytes, latest, record.kind, record.process, record.detail, &words);
+        gzip.write_all(&bytes)?;
     }
     gzip.finish()?.finish()?;
     Ok(())
-}
-
-fn bytes(record: &Record<'_>, nanoseconds: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(abi::record::RECORD_MAX);
-    bytes.extend(nanoseconds.to_le_bytes());
-    bytes.extend([record.kind, record.word_count() as u8]);
-    bytes.extend(record.process.to_le_bytes());
-    bytes.extend(record.detail.to_le_bytes());
-    record.words().for_each(|word| bytes.extend(word.to_le_bytes()));
-    bytes
 }
 
 #[cfg(test)]

@@ -243,20 +243,18 @@ class Timeline {
       const part = slice < lane.start.length ? Math.max(time - lane.start[slice], 0) : 0;
       return present.map(index => lane.sums[index][slice] + (lane.kind[slice] === index ? part : 0));
     };
-    const step = (this.to - this.from) / width;
-    let before = sumsAt(this.from);
-    for (let x = 0; x < width; x++) {
-      const after = sumsAt(this.from + (x + 1) * step);
-      let bottom = top + BAR;
-      present.forEach((index, n) => {
-        const height = (after[n] - before[n]) / step * BAR;
-        if (height < .01) return;
-        context.fillStyle = colours[CLASSES[index]];
-        context.fillRect(x, bottom - height, 1, height);
-        bottom -= height;
-      });
-      before = after;
-    }
+    const step = (this.to - this.from) / width, bottoms = new Float64Array(width).fill(top + BAR);
+    const sums = Array.from({ length: width + 1 }, (_, x) => sumsAt(this.from + x * step));
+    // A class at a time: to change the colour for each pixel costs more than all else.
+    present.forEach((index, n) => {
+      context.fillStyle = colours[CLASSES[index]];
+      for (let x = 0; x < width; x++) {
+        const height = (sums[x + 1][n] - sums[x][n]) / step * BAR;
+        if (height < .01) continue;
+        context.fillRect(x, bottoms[x] - height, 1, height);
+        bottoms[x] -= height;
+      }
+    });
   }
   /// Moments, at most one a pixel.
   drawMarks({ time }, name, top) {
