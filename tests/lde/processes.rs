@@ -74,7 +74,7 @@ pub fn offenders_end() -> TestResult {
 }
 
 pub fn stacks_and_arguments() -> TestResult {
-    let run = run(&["arguments one  two", "arguments", "deep 10 0"], 0)?;
+    let run = run(&["arguments one  two", "arguments", "deep 10 0", "--policy", "cooperative"], 0)?;
     run.says("arguments: argv[0] = arguments\narguments: argv[1] = one\narguments: argv[2] = two\n")?;
     run.says("arguments: argc = 1")?;
     run.says("deep: ends 10 calls below main")
