@@ -14,7 +14,7 @@ use serde_json::Value;
 use support::{Suite, TestResult, command, ensure, folder, trapline};
 use trapline::analysis::Summary;
 use trapline::trace::format::push_record;
-use trapline::trace::{Meta, Program, Trace, Writer};
+use trapline::trace::{Meta, Program, Trace, What, Writer};
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -187,7 +187,7 @@ fn answers() -> TestResult {
     let path = rounds(folder.path(), 20)?;
     let trace = Trace::open(&path)?;
     let end = trace.events().last().map_or(0, |event| event.nanoseconds);
-    let fifth = trace.events().filter(|event| event.what.kind() == Kind::ContextLoaded as u8).nth(4);
+    let fifth = trace.events().filter(|event| matches!(event.what, What::ContextLoaded { .. })).nth(4);
     let fifth = fifth.map_or(0, |event| event.nanoseconds);
     let seen = look(folder.path(), &path, (fifth as f64 - 1000.0) / end as f64)?;
 

@@ -54,12 +54,10 @@ pub fn write(trace: &Trace, name: &str, mut out: impl Write) -> io::Result<()> {
 fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let base64 = EncoderWriter::new(out, &BASE64_STANDARD);
     let mut gzip = GzEncoder::new(base64, Compression::default());
-    let clock = trace.clock();
+    let (clock, mut records) = (trace.clock(), trace.records());
     let (mut latest, mut words, mut bytes) = (0, Vec::new(), Vec::new());
-    let mut records = trace.records();
-    let mut left = EVENTS_MAX;
-    while let Some(record) = records.next().filter(|_| left > 0) {
-        left -= 1;
+    for _ in 0..EVENTS_MAX {
+        let Some(record) = records.next() else { break };
         // The page finds its way by time, so time must not run backwards even where a guest says it does.
         latest = latest.max(clock.nanoseconds(record.tsc));
         words.clear();

@@ -124,6 +124,9 @@ class Timeline {
       this.colours[name] = getComputedStyle(probe).color;
     }
     probe.remove();
+    const light = name => this.colours[name].match(/[\d.]+/g).reduce((sum, part, n) => sum + part * ([.3, .6, .1][n] ?? 0), 0);
+    const far = (name, other) => Math.abs(light(name) - light(other));
+    this.textOn = Object.fromEntries(CLASSES.map(name => [name, this.colours[far(name, 'ink') > far(name, 'paper') ? 'ink' : 'paper']]));
     this.font = `11px ${getComputedStyle(document.documentElement).getPropertyValue('--sans')}`;
     this.redraw();
   }
@@ -218,7 +221,7 @@ class Timeline {
       if (wide < 34) continue;
       const label = this.label(lane, i);
       if (context.measureText(label).width + 8 > wide) continue;
-      context.fillStyle = ['user', 'free', 'idle'].includes(name) ? colours.ink : colours.paper;
+      context.fillStyle = this.textOn[name];
       context.fillText(label, from + 4, top + BAR / 2 + .5);
     }
   }
