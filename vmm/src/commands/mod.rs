@@ -9,6 +9,8 @@ pub mod extract;
 pub mod list;
 pub mod programs;
 pub mod protocol;
+pub mod recover;
+pub mod report;
 pub mod run;
 pub mod tour;
 pub mod view;
@@ -71,7 +73,9 @@ enum Command {
     List(list::Args),
     View(view::Args),
     Protocol(protocol::Args),
+    Recover(recover::Args),
     Check(check::Args),
+    Report(report::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
 }
@@ -84,7 +88,9 @@ impl Cli {
             Command::List(args) => list::execute(args),
             Command::View(args) => view::execute(args),
             Command::Protocol(args) => protocol::execute(args),
+            Command::Recover(args) => recover::execute(args),
             Command::Check(args) => check::execute(args),
+            Command::Report(args) => report::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
         }

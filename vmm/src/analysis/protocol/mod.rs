@@ -54,7 +54,7 @@ pub enum Actor {
     Program,
 }
 
-/// Which of the three things that are called "the registers were saved": the hardware's, the stub's, the switch's.
+/// Which of the things that are called "the registers were saved": the hardware's, the stub's or the switch's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {

@@ -10,6 +10,7 @@ use crate::trace::{Meta, Trace};
 /// The version of the JSON form: fields may be added, none changes its meaning within a version.
 const JSON_VERSION: u32 = 1;
 const HEADINGS: [&str; 4] = ["µs", "OS (kernel mode)", "Hardware", "Program (user mode)"];
+const HEADINGS_DIRECT: [&str; 4] = ["µs", "OS (kernel mode)", "Hardware", "Program (no limits)"];
 /// Room for the time, and what borders and padding take of a line.
 const TIME: usize = 9;
 const BORDERS: usize = 5 + 2 * 4;
@@ -23,7 +24,7 @@ pub fn text(tables: &[Table], width: u16) -> String {
     let mut out = String::new();
     for table in tables {
         let mut grid = Grid::new();
-        grid.load_style(presets::UTF8_FULL_CONDENSED).set_header(HEADINGS);
+        grid.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings(table));
         for (index, row) in table.rows.iter().enumerate() {
             if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
                 grid.add_row(["…", "", "", &wrap(&gap.to_string(), widths[3])]);
@@ -40,6 +41,11 @@ pub fn text(tables: &[Table], width: u16) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A program that is called, and not returned into, is in the kernel's mode.
+fn headings(table: &Table) -> [&'static str; 4] {
+    if table.rows.iter().any(|row| row.step == "call-main") { HEADINGS_DIRECT } else { HEADINGS }
 }
 
 /// The program has the least to say.
@@ -77,7 +83,12 @@ fn wrap(line: &str, width: usize) -> String {
 pub fn markdown(tables: &[Table]) -> String {
     let mut out = String::new();
     for table in tables {
-        out.push_str(&format!("### {}\n\n{}\n\n| {} |\n", table.title, table.figure, HEADINGS.join(" | ")));
+        out.push_str(&format!(
+            "### {}\n\n{}\n\n| {} |\n",
+            table.title,
+            table.figure,
+            headings(table).join(" | ")
+        ));
         out.push_str("| ---: | --- | --- | --- |\n");
         for (index, row) in table.rows.iter().enumerate() {
             if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {

@@ -196,7 +196,7 @@ impl<'a> Steps<'a> {
 
     fn note_arrival(&mut self, vector: u8, arrived: u8) {
         self.note(format!(
-            "On this host `{}` reaches the kernel as {}. The kernel found that out at boot and takes it for what it stands for.",
+            "On this host `{}` reaches the kernel as {}: found out at boot, and taken for what it stands for.",
             vector_name(vector),
             short_name(arrived),
         ));
@@ -282,7 +282,6 @@ impl<'a> Steps<'a> {
     /// The row of the program that trapped.
     fn trapping_program(&mut self, event: &Event, vector: u8, frame: &Frame, fault: Fault) -> Option<usize> {
         let who = self.known.label(event.process);
-        let at = format!("PC = {:#x}, CPL {}", frame.rip, frame.cpl());
         let is_running = self.rows.last().is_some_and(|row| row.actor == Actor::Program);
         let (step, text) = match vector {
             SYSCALL_VECTOR | INT_VECTOR => ("call", format!("{who} calls system: trap into OS")),
@@ -291,7 +290,7 @@ impl<'a> Steps<'a> {
             _ => return None,
         };
         let after = if step == "call" { "PC after the trap" } else { "PC" };
-        self.row(event, Actor::Program, step, text).details = vec![at.replacen("PC", after, 1)];
+        self.row(event, Actor::Program, step, text).details = place(after, frame);
         Some(self.rows.len() - 1)
     }
 
@@ -403,8 +402,7 @@ impl<'a> Steps<'a> {
             _ => return,
         };
         let text = if first { format!("{who} runs main()…") } else { format!("{who} goes on…") };
-        self.row(left, Actor::Program, "run", text).details =
-            vec![format!("PC = {:#x}, CPL {}", frame.rip, frame.cpl())];
+        self.row(left, Actor::Program, "run", text).details = place("PC", &frame);
     }
 
     fn process(&mut self, event: &Event) {
@@ -531,6 +529,11 @@ fn short_name(vector: u8) -> String {
         (32..INT_VECTOR, _) => format!("timer ({vector:#x})"),
         _ => vector_name(vector),
     }
+}
+
+/// Where a program is, and with which privilege.
+fn place(what: &str, frame: &Frame) -> Vec<String> {
+    vec![format!("{what} {:#x}", frame.rip), format!("CPL {}", frame.cpl())]
 }
 
 /// The exceptions that push an error code (SDM vol. 3, table 7-1).
