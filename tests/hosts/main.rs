@@ -1,4 +1,4 @@
-//! Hosts: does KVM itself work here, and what does Trapline say where it does not?
+//! Hosts: does KVM itself work here, what does Trapline say where it does not, and does the gate tell?
 //!
 //! A host without KVM is made by a mount namespace in which `/dev/kvm` is something else. That takes root;
 //! without it those tests are skipped.
@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod gate;
 #[path = "../support/handmade.rs"]
 mod handmade;
 mod machine;
@@ -14,5 +15,5 @@ mod raw;
 
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
-    machine::add(missing::add(suite)).run()
+    machine::add(gate::add(missing::add(suite))).run()
 }

@@ -10,26 +10,30 @@ const NO_KVM: i32 = 77;
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
-        .tools(&["unshare"], "no_device", no_device)
-        .tools(&["unshare"], "not_a_kvm_device", not_a_kvm_device)
-        .tools(&["unshare", "setpriv"], "no_permission", no_permission)
-        .tools(&["unshare"], "skipped_tests_are_named", skipped_tests_are_named)
-        .tools(&["unshare"], "required_tests_fail", required_tests_fail)
+        .namespace("no_device", no_device)
+        .namespace("not_a_kvm_device", not_a_kvm_device)
+        .namespace("a_file_in_place_of_the_device", a_file_in_place_of_the_device)
+        .namespace("no_permission", no_permission)
+        .namespace("skipped_tests_are_named", skipped_tests_are_named)
+        .namespace("required_tests_fail", required_tests_fail)
 }
 
-/// Hides `/dev/kvm` behind an empty folder of devices.
-const HIDE: &str = "mount -t tmpfs none /dev && ";
+/// Hides `/dev/kvm` behind an empty folder of devices, for the command that follows.
+pub const HIDE: &str = "mount -t tmpfs none /dev && exec";
 /// Puts another device in its place.
-const REPLACE: &str = "mount -t tmpfs none /dev && mknod /dev/kvm c 1 3 && ";
+const REPLACE: &str = "mount -t tmpfs none /dev && mknod /dev/kvm c 1 3 && exec";
+/// Puts an empty file in its place.
+const FILE: &str = "mount -t tmpfs none /dev && touch /dev/kvm && exec";
 /// Leaves a node of the right kind that only root may open.
-const FORBID: &str = "mount -t tmpfs none /dev && mknod -m 600 /dev/kvm c 10 232 && ";
+const FORBID: &str = "mount -t tmpfs none /dev && mknod -m 600 /dev/kvm c 10 232 && exec";
 
 /// Runs a shell line in a mount namespace of its own.
 fn elsewhere(line: &str) -> Result<support::Output, libtest_mimic::Failed> {
     let folder = folder();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", line]).current_dir(folder.path());
-    support::command(&mut command, folder.path())
+    support::command(
+        Command::new("unshare").args(["-m", "sh", "-c", line]).current_dir(folder.path()),
+        folder.path(),
+    )
 }
 
 fn run_says(line: &str, words: &[&str]) -> TestResult {
@@ -51,7 +55,11 @@ fn no_device() -> TestResult {
 }
 
 fn not_a_kvm_device() -> TestResult {
-    run_says(&format!("{REPLACE} TRAPLINE ARGUMENTS"), &["/dev/kvm", "not"])
+    run_says(&format!("{REPLACE} TRAPLINE ARGUMENTS"), &["/dev/kvm is not a KVM device"])
+}
+
+fn a_file_in_place_of_the_device() -> TestResult {
+    run_says(&format!("{FILE} TRAPLINE ARGUMENTS"), &["/dev/kvm is not a KVM device"])
 }
 
 fn no_permission() -> TestResult {
@@ -68,13 +76,15 @@ fn no_permission() -> TestResult {
 /// This very test program, where it finds no KVM.
 fn itself(environment: &str) -> Result<support::Output, libtest_mimic::Failed> {
     let me = std::env::current_exe()?;
-    elsewhere(&format!("{HIDE} {environment} {} kvm::", me.display()))
+    elsewhere(&format!("{HIDE} env {environment} {} kvm::", me.display()))
 }
 
 fn skipped_tests_are_named() -> TestResult {
     let output = itself("TRAPLINE_REQUIRE_KVM=0")?.expect(0)?;
-    let line = "skipped: kvm::runs_eleven_bytes_of_machine_code: /dev/kvm: No such file or directory";
-    ensure(output.stdout.contains(line), || format!("{output:#?}"))?;
+    let name = "test kvm::runs_eleven_bytes_of_machine_code ";
+    let line = output.stdout.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    let reason = "ignored (/dev/kvm: No such file or directory";
+    ensure(line.contains(reason), || format!("{output:#?}"))?;
     ensure(output.stdout.contains("ok. 0 passed; 0 failed; "), || format!("{output:#?}"))
 }
 

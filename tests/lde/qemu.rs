@@ -25,7 +25,7 @@ pub fn boots_the_same_kernel() -> TestResult {
         qemu.args(machine.split_whitespace()).arg(format!("guest/{program}")).current_dir(folder.path());
         let output = support::command(&mut qemu, folder.path())?.expect(QEMU_ALL_WELL)?;
         ensure(output.stdout == saying, || format!("{program} says {:?}", output.stdout))?;
-        if support::kvm_missing().is_none() {
+        if support::Need::Kvm.missing().is_none() {
             crate::run::run(&[program], 0)?.says(saying)?;
         }
     }

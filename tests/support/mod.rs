@@ -1,18 +1,20 @@
 //! What the whole-program tests share: a suite that skips what this host cannot run and says so, and the
 //! `trapline` binary under a time limit.
 //!
-//! A test that needs KVM is named `kvm::...`. Where `/dev/kvm` cannot be opened it is reported as ignored, with
-//! its name and the reason; with `TRAPLINE_REQUIRE_KVM=1` it fails instead. The same goes for tests that need a
-//! program that is not installed (`TRAPLINE_REQUIRE_TOOLS=1`).
+//! A test that needs KVM is named `kvm::...`. Where there is none it is reported as ignored, with its name and the
+//! reason; with `TRAPLINE_REQUIRE_KVM=1` it fails instead. The same goes for tests that need a program that is not
+//! installed (`TRAPLINE_REQUIRE_TOOLS=1`). The unit tests in the library need neither.
 
 #![allow(dead_code, reason = "each test target uses its own part of it")]
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use kvm_bindings::KVM_API_VERSION;
+use kvm_ioctls::Kvm;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// What a test gives.
 pub type TestResult = Result<(), Failed>;
@@ -22,72 +24,100 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The tests of one target.
 #[derive(Default)]
-pub struct Suite {
-    trials: Vec<Trial>,
-    skipped: Vec<(String, String)>,
-}
+pub struct Suite(Vec<Trial>);
 
 impl Suite {
     /// A test that runs anywhere.
     pub fn pure(mut self, name: &str, test: fn() -> TestResult) -> Self {
-        self.trials.push(Trial::test(name, test));
+        self.0.push(Trial::test(name, test));
         self
     }
 
     /// A test that needs `/dev/kvm`.
     pub fn kvm(self, name: &str, test: fn() -> TestResult) -> Self {
-        let missing = kvm_missing();
-        self.gated(format!("kvm::{name}"), missing, "TRAPLINE_REQUIRE_KVM", test)
+        self.needs(&[Need::Kvm], name, test)
     }
 
     /// A test that needs other programs.
-    pub fn tools(self, tools: &[&str], name: &str, test: fn() -> TestResult) -> Self {
-        let missing =
-            tools.iter().find(|tool| !installed(tool)).map(|tool| format!("{tool} is not installed"));
-        self.gated(name.into(), missing, "TRAPLINE_REQUIRE_TOOLS", test)
+    pub fn tools(self, tools: &[&'static str], name: &str, test: fn() -> TestResult) -> Self {
+        let needs: Vec<Need> = tools.iter().copied().map(Need::Tool).collect();
+        self.needs(&needs, name, test)
     }
 
-    fn gated(
-        mut self,
-        name: String,
-        missing: Option<String>,
-        require: &'static str,
-        test: fn() -> TestResult,
-    ) -> Self {
-        self.trials.push(match missing {
-            None => Trial::test(name, test),
-            Some(reason) if std::env::var_os(require).is_some_and(|value| value == "1") => {
-                Trial::test(name, move || Err(format!("{reason}, and {require}=1").into()))
-            }
-            Some(reason) => {
-                self.skipped.push((name.clone(), reason));
-                Trial::test(name, test).with_ignored_flag(true)
-            }
-        });
+    /// A test that needs a mount namespace of its own.
+    pub fn namespace(self, name: &str, test: fn() -> TestResult) -> Self {
+        self.needs(&[Need::Namespace], name, test)
+    }
+
+    /// A test that needs all of these. It is skipped where one is missing, but fails where that one is required.
+    pub fn needs(mut self, needs: &[Need], name: &str, test: fn() -> TestResult) -> Self {
+        let name = if needs.contains(&Need::Kvm) { format!("kvm::{name}") } else { name.into() };
+        let missing = needs.iter().find_map(|need| Some((*need, need.missing()?)));
+        self.0.push(Trial::ignorable_test(name, move || match missing {
+            None => test().map(|()| Completion::Completed),
+            Some((need, reason)) => match need.required_by() {
+                Some(variable) => Err(format!("{reason}, and {variable}=1").into()),
+                None => Ok(Completion::ignored_with(reason)),
+            },
+        }));
         self
     }
 
     /// Runs the tests as the command line says, and exits.
     pub fn run(self) -> ! {
-        let arguments = Arguments::from_args();
-        // A test that is skipped because its host lacks something cannot be asked for by --ignored.
-        let arguments = Arguments { ignored: false, include_ignored: false, ..arguments };
-        if !arguments.list {
-            let asked =
-                |name: &str| arguments.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
-            for (name, reason) in self.skipped.iter().filter(|(name, _)| asked(name)) {
-                println!("skipped: {name}: {reason}");
-            }
-        }
-        libtest_mimic::run(&arguments, self.trials).exit()
+        libtest_mimic::run(&Arguments::from_args(), self.0).exit()
     }
 }
 
-/// Why there is no KVM here; None: there is. Only opening tells: permission bits lie.
-pub fn kvm_missing() -> Option<String> {
-    match OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+/// What a test needs of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// KVM behind `/dev/kvm`.
+    Kvm,
+    /// A program.
+    Tool(&'static str),
+    /// A mount namespace, which takes root.
+    Namespace,
+}
+
+impl Need {
+    /// Why the host does not have it; None: it does.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Need::Kvm => kvm_missing(),
+            Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
+            Need::Namespace => namespace_missing(),
+        }
+    }
+
+    /// The variable by which the environment says that it must be there, if it does.
+    fn required_by(self) -> Option<&'static str> {
+        let variable = match self {
+            Need::Kvm => "TRAPLINE_REQUIRE_KVM",
+            Need::Tool(_) => "TRAPLINE_REQUIRE_TOOLS",
+            Need::Namespace => return None,
+        };
+        std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
+    }
+}
+
+/// Why there is no KVM here; None: there is. Only opening tells (permission bits lie), and only KVM answers.
+fn kvm_missing() -> Option<String> {
+    match Kvm::new() {
+        Err(error) => Some(format!("/dev/kvm: {}", std::io::Error::from(error))),
+        Ok(kvm) if kvm.get_api_version() != KVM_API_VERSION as i32 => {
+            Some("/dev/kvm is not a KVM device".into())
+        }
         Ok(_) => None,
-        Err(error) => Some(format!("/dev/kvm: {error}")),
+    }
+}
+
+/// Why there can be no mount namespace here; None: there can.
+fn namespace_missing() -> Option<String> {
+    match Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status() {
+        Ok(status) if status.success() => None,
+        Ok(_) => Some("a mount namespace takes root".into()),
+        Err(error) => Some(format!("unshare: {error}")),
     }
 }
 
