@@ -9,6 +9,7 @@ pub mod extract;
 pub mod list;
 pub mod programs;
 pub mod recover;
+pub mod report;
 pub mod run;
 pub mod tour;
 pub mod view;
@@ -72,6 +73,7 @@ enum Command {
     View(view::Args),
     Recover(recover::Args),
     Check(check::Args),
+    Report(report::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
 }
@@ -85,6 +87,7 @@ impl Cli {
             Command::View(args) => view::execute(args),
             Command::Recover(args) => recover::execute(args),
             Command::Check(args) => check::execute(args),
+            Command::Report(args) => report::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
         }
