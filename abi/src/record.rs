@@ -339,6 +339,8 @@ numbered! {
         LostByGuest = 10, "records-lost-by-guest";
         /// Bytes in the buffer that were no whole record.
         Malformed = 11, "malformed-bytes";
+        /// Boots of the same run before this one, each ended by a crash or a panic. Told at the start, and only if not 0.
+        BootsBefore = 12, "boots-before";
     }
 }
 

@@ -3,6 +3,51 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/handmade.rs"]
+mod handmade;
+
+mod direct;
+mod kernel;
+mod no_sse;
+mod processes;
+mod protection;
+mod qemu;
+mod registers;
+mod run;
+mod sequence;
+mod strace;
+mod stuck;
+
+use support::Need;
+
 fn main() {
-    support::Suite::default().run()
+    support::Suite::default()
+        .kvm("every_process_is_created_traps_and_ends", processes::every_process_is_traced)
+        .kvm("a_hog_is_preempted", processes::a_hog_is_preempted)
+        .kvm("without_a_timer_a_hog_keeps_the_cpu", processes::a_hog_keeps_the_cpu)
+        .kvm("an_offender_ends_with_its_reason", processes::offenders_end)
+        .kvm("stacks_and_arguments_are_as_the_abi_says", processes::stacks_and_arguments)
+        .kvm("no_register_is_ever_wrong", registers::none_is_wrong)
+        .kvm("a_spoiled_general_register_is_seen", registers::spoiled_general_register)
+        .kvm("a_spoiled_flag_is_seen", registers::spoiled_flags)
+        .kvm("a_spoiled_xmm_register_is_seen", registers::spoiled_xmm_register)
+        .kvm("forged_calls_are_refused", protection::forgeries)
+        .kvm("thieves_get_nothing", protection::thieves)
+        .kvm("jumps_into_the_kernel_fault", protection::jumps)
+        .kvm("privileged_instructions_are_refused", protection::privileged)
+        .kvm("pointers_at_page_ends_are_checked", protection::page_ends)
+        .kvm("nobody_can_harm_another", protection::nobody_harms_another)
+        .kvm("the_same_programs_give_the_same_events", sequence::is_golden_in_both_batch_modes)
+        .kvm("without_limits_a_program_is_called_and_returns", direct::called_and_returned)
+        .kvm("without_limits_the_machine_is_lost", direct::machine_is_lost)
+        .kvm("a_crashed_guest_boots_again", direct::boots_again)
+        .kvm("a_time_out_ends_a_kernel_that_spins", stuck::hand_made_kernel)
+        .kvm("ctrl_c_ends_a_program_that_spins_in_ring_0", stuck::interrupted)
+        .tools(&["qemu-system-x86_64"], "qemu_boots_the_same_kernel", qemu::boots_the_same_kernel)
+        .needs(&[Need::Kvm, Need::Tool("strace")], "strace_tells_the_same", strace::tells_the_same)
+        .pure("the_kernel_has_no_sse", no_sse::kernel_is_free_of_it)
+        .pure("an_sse_instruction_in_the_kernel_is_seen", no_sse::a_patched_one_is_seen)
+        .pure("a_kernel_built_with_sse_is_seen", no_sse::a_built_one_is_seen)
+        .pure("the_kernel_has_no_formatting", no_sse::no_formatting)
+        .run()
 }

@@ -35,35 +35,23 @@ impl Suite {
 
     /// A test that needs `/dev/kvm`.
     pub fn kvm(self, name: &str, test: fn() -> TestResult) -> Self {
-        self.gated(format!("kvm::{name}"), kvm_missing(), Some("TRAPLINE_REQUIRE_KVM"), test)
+        self.needs(&[Need::Kvm], name, test)
     }
 
     /// A test that needs other programs.
-    pub fn tools(self, tools: &[&str], name: &str, test: fn() -> TestResult) -> Self {
-        let missing = tools.iter().find(|tool| !installed(tool));
-        let missing = missing.map(|tool| format!("{tool} is not installed"));
-        self.gated(name.into(), missing, Some("TRAPLINE_REQUIRE_TOOLS"), test)
+    pub fn tools(self, tools: &[&'static str], name: &str, test: fn() -> TestResult) -> Self {
+        let needs: Vec<Need> = tools.iter().copied().map(Need::Tool).collect();
+        self.needs(&needs, name, test)
     }
 
-    /// A test that needs a mount namespace of its own.
-    pub fn namespace(self, name: &str, test: fn() -> TestResult) -> Self {
-        self.gated(name.into(), namespace_missing(), None, test)
-    }
-
-    /// A test for which something may be `missing`. It is skipped then, but fails with the variable `require` set to 1.
-    fn gated(
-        mut self,
-        name: String,
-        missing: Option<String>,
-        require: Option<&'static str>,
-        test: fn() -> TestResult,
-    ) -> Self {
-        let required =
-            require.filter(|variable| std::env::var_os(variable).is_some_and(|value| value == "1"));
-        self.0.push(Trial::ignorable_test(name, move || match (missing, required) {
-            (None, _) => test().map(|()| Completion::Completed),
-            (Some(reason), Some(variable)) => Err(format!("{reason}, and {variable}=1").into()),
-            (Some(reason), None) => Ok(Completion::ignored_with(reason)),
+    /// A test that needs all of these.
+    pub fn needs(mut self, needs: &[Need], name: &str, test: fn() -> TestResult) -> Self {
+        let name = if needs.contains(&Need::Kvm) { format!("kvm::{name}") } else { name.into() };
+        let missing = needs.iter().find_map(|need| Some((need.missing()?, need.required_by())));
+        self.0.push(Trial::ignorable_test(name, move || match missing {
+            None => test().map(|()| Completion::Completed),
+            Some((reason, Some(variable))) => Err(format!("{reason}, and {variable}=1").into()),
+            Some((reason, None)) => Ok(Completion::ignored_with(reason)),
         }));
         self
     }
@@ -74,23 +62,43 @@ impl Suite {
     }
 }
 
-/// Why there is no KVM here; None: there is. Only opening tells (permission bits lie), and only KVM answers.
-pub fn kvm_missing() -> Option<String> {
-    match Kvm::new() {
-        Err(error) => Some(format!("/dev/kvm: {}", std::io::Error::from(error))),
-        Ok(kvm) if kvm.get_api_version() != KVM_API_VERSION as i32 => {
-            Some("/dev/kvm is not a KVM device".into())
-        }
-        Ok(_) => None,
-    }
+/// What a test needs of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// `/dev/kvm`, and `TRAPLINE_REQUIRE_KVM=1` says that it must be there.
+    Kvm,
+    /// A program, and `TRAPLINE_REQUIRE_TOOLS=1` says that it must be there.
+    Tool(&'static str),
+    /// A mount namespace of its own, which takes root.
+    Namespace,
 }
 
-/// Why there can be no mount namespace here; None: there can.
-fn namespace_missing() -> Option<String> {
-    match Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status() {
-        Ok(status) if status.success() => None,
-        Ok(_) => Some("a mount namespace takes root".into()),
-        Err(error) => Some(format!("unshare: {error}")),
+impl Need {
+    /// Why the host does not have it; None: it does.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            // Only opening tells (permission bits lie), and only KVM answers.
+            Need::Kvm => match Kvm::new() {
+                Err(error) => Some(format!("/dev/kvm: {}", std::io::Error::from(error))),
+                Ok(kvm) if kvm.get_api_version() == KVM_API_VERSION as i32 => None,
+                Ok(_) => Some("/dev/kvm is not a KVM device".into()),
+            },
+            Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
+            Need::Namespace => {
+                let status = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+                (!status.is_ok_and(|status| status.success())).then(|| "unshare -m takes root".into())
+            }
+        }
+    }
+
+    /// The variable that says that it must be there, where it is set to 1.
+    fn required_by(self) -> Option<&'static str> {
+        let variable = match self {
+            Need::Kvm => "TRAPLINE_REQUIRE_KVM",
+            Need::Tool(_) => "TRAPLINE_REQUIRE_TOOLS",
+            Need::Namespace => return None,
+        };
+        std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
     }
 }
 

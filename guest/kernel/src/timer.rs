@@ -30,7 +30,7 @@ struct Turns {
 static CLOCK: Local<Clock> = Local::new(Clock { tsc_khz: 1, apic_khz: 1, start: 0, epoch_ns: 0 });
 static TURNS: Local<Turns> = Local::new(Turns { cooperative: true, mode: Timer::Periodic, quantum_us: 0 });
 static TICKS: Local<u32> = Local::new(0);
-/// TSC of the last tick.
+/// TSC of the tick that is being handled, while a periodic timer is masked; else 0.
 static TICK: Local<u64> = Local::new(0);
 
 /// LAPIC counts for a measurement against a known TSC: about 50 us.
@@ -91,7 +91,7 @@ pub fn start(options: &Options) {
     } else {
         apic::set_mode(mode);
         if mode == Timer::Periodic {
-            arm(options.quantum_us * CLOCK.get().tsc_khz / 1000);
+            arm(quantum());
         }
     }
 }
@@ -100,8 +100,8 @@ pub fn start(options: &Options) {
 pub fn tick() {
     let ticks = TICKS.get() + 1;
     TICKS.set(ticks);
-    TICK.set(cpu::tsc());
     if runs_by_itself() {
+        TICK.set(cpu::tsc());
         // A period that ends while we are here must not wait to end the next turn before it began.
         apic::mask_periodic();
     }
@@ -123,22 +123,35 @@ fn runs_by_itself() -> bool {
     !turns.cooperative && turns.mode == Timer::Periodic
 }
 
-/// A process gets the CPU, and a quantum begins. A periodic timer needs no help, unless the next tick would come before
-/// the process runs at all: where the kernel is slow and the quantum short. Coming in and going out take about as long
-/// as what lies between, so twice that must be left.
+/// A process gets the CPU. Where the timer does not run by itself, its quantum begins here.
 pub fn new_turn() {
-    let (clock, turns) = (CLOCK.get(), TURNS.get());
+    let turns = TURNS.get();
     if turns.cooperative || scheduler::current_id() == 0 {
         return;
     }
-    let periodic = turns.mode == Timer::Periodic;
+    if turns.mode != Timer::Periodic {
+        arm(quantum());
+    } else if TICK.get() != 0 {
+        after_tick();
+    }
+}
+
+/// A periodic timer needs no help after a tick, unless the next one would come before the process runs at all: where
+/// the kernel is slow and the quantum short. Coming in and going out take about as long as what lies between, so
+/// twice that must be left.
+fn after_tick() {
+    let clock = CLOCK.get();
     let spent = cpu::tsc() - TICK.get();
-    if !periodic || scale(apic::remaining_count().into(), clock.tsc_khz, clock.apic_khz) < 2 * spent {
-        arm(turns.quantum_us * clock.tsc_khz / 1000);
+    if scale(apic::remaining_count().into(), clock.tsc_khz, clock.apic_khz) < 2 * spent {
+        arm(quantum());
     }
-    if periodic {
-        apic::set_mode(Timer::Periodic);
-    }
+    apic::set_mode(Timer::Periodic);
+    TICK.set(0);
+}
+
+/// The quantum in cycles of the TSC.
+fn quantum() -> u64 {
+    TURNS.get().quantum_us * CLOCK.get().tsc_khz / 1000
 }
 
 /// Nobody runs until `wake` (TSC): see that there is an interrupt then.

@@ -18,6 +18,17 @@ impl Args {
         unsafe { Args(core::slice::from_raw_parts(stack.add(1).cast(), *stack as usize)) }
     }
 
+    /// The stack pointer that the process was started with: argc lies there.
+    pub fn stack(self) -> *const u64 {
+        self.0.as_ptr().cast::<u64>().wrapping_sub(1)
+    }
+
+    /// How many there are, the program's name included.
+    #[expect(clippy::len_without_is_empty, reason = "there is always the program's name")]
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
     /// The argument at `index`, if there is one; 0 is the program's name.
     pub fn get(self, index: usize) -> Option<&'static str> {
         let pointer = *self.0.get(index)?;

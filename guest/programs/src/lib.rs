@@ -6,6 +6,8 @@
 #![no_std]
 
 pub mod args;
+pub mod fault;
+pub mod kernel;
 mod memory;
 pub mod print;
 pub mod registers;
@@ -47,17 +49,24 @@ unsafe extern "C" fn _start() -> ! {
     naked_asm!(
         "xor ebp, ebp",  // the end of the chain of frames, for debuggers
         "mov rdi, rsp",  // argc and argv lie here
+        "mov rsi, rdx",  // what to call at exit
         "and rsp, -16",  // as the C ABI wants it at a call
         "call {start}",
         start = sym start,
     )
 }
 
-/// Calls `main` and ends the process with what it returns: a program ends by a trap too.
-unsafe extern "C" fn start(stack: *const u64) -> ! {
+/// Calls `main` and ends the process with what it returns: a program ends by a trap too. Unless it was told of a
+/// function to call at exit (System V ABI, AMD64 supplement, 3.4.1): a kernel that called the program rather than
+/// return from a trap into it, the policy `direct`, is returned to.
+unsafe extern "C" fn start(stack: *const u64, at_exit: Option<extern "C" fn(i32)>) -> ! {
     // SAFETY: `_start` passes the stack pointer it was entered with.
     let args = unsafe { Args::from_stack(stack) };
-    syscall::exit_group(user_main(args))
+    let status = user_main(args);
+    if let Some(at_exit) = at_exit {
+        at_exit(status);
+    }
+    syscall::exit_group(status)
 }
 
 /// Says where, without formatting the message, and ends the process.

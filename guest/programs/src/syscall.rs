@@ -56,8 +56,13 @@ unsafe fn call(call: Call, arguments: [u64; 3]) -> Result<u64, Errno> {
 
 /// Writes `bytes` to `file` and gives how many were written.
 pub fn write(file: u64, bytes: &[u8]) -> Result<u64, Errno> {
-    // SAFETY: the kernel only reads the bytes.
-    unsafe { call(Call::Write, [file, bytes.as_ptr() as u64, bytes.len() as u64]) }
+    write_from(file, bytes.as_ptr() as u64, bytes.len() as u64)
+}
+
+/// The same with an address that may be anything: the kernel checks it, and reads nothing that is not the program's.
+pub fn write_from(file: u64, address: u64, count: u64) -> Result<u64, Errno> {
+    // SAFETY: the kernel only reads.
+    unsafe { call(Call::Write, [file, address, count]) }
 }
 
 /// Lets the others run.

@@ -3,6 +3,7 @@
 //! Output goes to stdout, diagnostics to stderr. The exit code is the value of `execute`, or the one that
 //! fits its error.
 
+pub mod check;
 pub mod doctor;
 pub mod extract;
 pub mod list;
@@ -68,6 +69,7 @@ enum Command {
     Run(run::Args),
     List(list::Args),
     View(view::Args),
+    Check(check::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
 }
@@ -79,6 +81,7 @@ impl Cli {
             Command::Run(args) => run::execute(args),
             Command::List(args) => list::execute(args),
             Command::View(args) => view::execute(args),
+            Command::Check(args) => check::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
         }

@@ -64,6 +64,11 @@ pub struct Args {
     /// Stop the run after this time, such as 3s [default: never; the tour: 30s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+    /// Boot again, up to N times, when the guest crashes or its kernel panics. Each boot has a trace file of its
+    /// own: t.trap, t-2.trap, t-3.trap, ...
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value_t = 0, default_missing_value = "1",
+        value_parser = clap::value_parser!(u32).range(..=1000))]
+    restart_on_crash: u32,
     /// The guest's memory, 8M to 3G
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = memory_size)]
     memory: u64,
@@ -98,26 +103,25 @@ struct Plan {
     kernel: Cow<'static, [u8]>,
     trace: PathBuf,
     force: bool,
+    boots_before: u32,
 }
 
-/// Runs the command; the value is the exit code.
+/// Runs the command; the value is the exit code, of the last boot if there were several.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
-    let plan = Plan::new(args)?;
-    let (memory, entry) = plan.load()?;
-    let kvm = host::open()?;
-    let mut vm = Vm::new(&kvm, memory.clone())?;
-    vm.vcpu.prepare(entry)?;
-    let tsc_khz = vm.vcpu.tsc_khz()?;
-    let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
-    let command_line = boot::command_line(&plan.settings, &clocks);
-    boot::write_command_line(&memory, &command_line)?;
-    let clock = vm.vcpu.clock(tsc_khz)?;
-
-    let trace = Writer::create(&plan.trace, plan.force, &plan.meta(tsc_khz, command_line))?;
+    let mut plan = Plan::new(args)?;
+    let first_trace = plan.trace.clone();
     let _watch = kick::Watch::start(plan.timeout).context("cannot watch for signals")?;
-    let code = plan.run(&mut vm, &memory, &clock, trace)?;
-    plan.summarise(code);
-    Ok(code)
+    loop {
+        let code = plan.boot()?;
+        plan.summarise(code);
+        if plan.boots_before == args.restart_on_crash || !matches!(code, super::CRASHED | super::KERNEL_PANIC)
+        {
+            return Ok(code);
+        }
+        plan.boots_before += 1;
+        plan.trace = trace_of_boot(&first_trace, plan.boots_before + 1);
+        complain(&format!("the guest crashed; boot {} follows", plan.boots_before + 1));
+    }
 }
 
 impl Plan {
@@ -154,7 +158,24 @@ impl Plan {
             kernel,
             trace: trace_path(args)?,
             force: args.force,
+            boots_before: 0,
         })
+    }
+
+    /// Boots a machine of its own, which knows nothing of one before it, and gives the exit code.
+    fn boot(&self) -> anyhow::Result<u8> {
+        let (memory, entry) = self.load()?;
+        let kvm = host::open()?;
+        let mut vm = Vm::new(&kvm, memory.clone())?;
+        vm.vcpu.prepare(entry)?;
+        let tsc_khz = vm.vcpu.tsc_khz()?;
+        let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
+        let command_line = boot::command_line(&self.settings, &clocks);
+        boot::write_command_line(&memory, &command_line)?;
+        let clock = vm.vcpu.clock(tsc_khz)?;
+
+        let trace = Writer::create(&self.trace, self.force, &self.meta(tsc_khz, command_line))?;
+        self.run(&mut vm, &memory, &clock, trace)
     }
 
     /// Reserves memory and loads kernel and programs.
@@ -217,6 +238,10 @@ impl Plan {
         let mut console = Console::new(stdout().context("cannot write to standard output")?);
         let mut exit = ExitPort;
         write(doorbell.trace(), [run::clock_record(clock)])?;
+        if self.boots_before > 0 {
+            let count = self.boots_before.into();
+            write(doorbell.trace(), [run::count_record(clock, HostCounter::BootsBefore, count)])?;
+        }
 
         let mut bus = Bus::new();
         bus.attach(Doorbell::PORTS, &mut doorbell);
@@ -354,6 +379,17 @@ fn trace_path(args: &Args) -> Result<PathBuf, Usage> {
     }
 }
 
+/// The trace file of a later boot of the same run, such as t-2.trap after t.trap.
+fn trace_of_boot(first: &Path, boot: u32) -> PathBuf {
+    let mut name = first.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!("-{boot}"));
+    if let Some(extension) = first.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    first.with_file_name(name)
+}
+
 fn quantum_us(quantum: Duration) -> Result<u64, Usage> {
     let us = u64::try_from(quantum.as_micros()).unwrap_or(u64::MAX);
     if (QUANTUM_US_MIN..=QUANTUM_US_MAX).contains(&us) {
@@ -444,6 +480,15 @@ mod tests {
         let error = trace_path(&parse(&["--trace", path]).unwrap()).unwrap_err();
         assert!(error.to_string().contains("--force"), "{error}");
         assert_eq!(trace_path(&parse(&["--trace", path, "--force"]).unwrap()).unwrap(), file.path());
+    }
+
+    #[test]
+    fn each_boot_of_a_run_has_a_trace_file() {
+        assert_eq!(trace_of_boot("a/t.trap".as_ref(), 2), Path::new("a/t-2.trap"));
+        assert_eq!(trace_of_boot("a.b/trace".as_ref(), 10), Path::new("a.b/trace-10"));
+        let restarts = |words: &[&str]| parse(words).unwrap().restart_on_crash;
+        let (none, bare) = (restarts(&["hello"]), restarts(&["--restart-on-crash", "hello"]));
+        assert_eq!((none, bare, restarts(&["--restart-on-crash=3"])), (0, 1, 3));
     }
 
     #[test]

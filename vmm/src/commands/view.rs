@@ -1,64 +1,233 @@
-//! `trapline view`: a trace as text.
+//! `trapline view`: a trace as text, or in other forms with a line an event.
 
-use std::ffi::OsString;
-use std::io::{self, BufWriter, ErrorKind, IsTerminal};
-use std::path::PathBuf;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use anyhow::Context;
+use super::Usage;
+use crate::analysis::filter::Filter;
+use crate::export::strace::Strace;
+use crate::export::text::{self, Text};
+use crate::trace::{Damage, Event, Names, Trace};
 
-use crate::export::text;
-use crate::trace::Trace;
+const EXAMPLES: &str = "\
+A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
+  process=NAME, NUMBER, NAME/NUMBER, kernel or host      kind=trap-entry, system-call, tick, ...
+  call=write, or a number                                vector=#PF, timer, syscall, int80, or a number
+  time=1ms..2ms, since the start; either end may miss    event=100..200, the guest's events by number
 
-/// Show a trace as text: what happened, one event a line
+Examples:
+  trapline view t.trap --filter 'process=hog'
+  trapline view t.trap --filter 'kind=process-killed or vector=#PF'
+  trapline view t.trap --filter 'call=write and time=10ms..20ms'
+  trapline view t.trap --around 1234
+  trapline view t.trap --format strace > t.strace
+
+On a terminal the text goes through $TRAPLINE_PAGER, $PAGER or `less`.";
+
+/// How often a growing file is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How many events `--around` shows on each side.
+const AROUND: u64 = 20;
+
+/// Show what happened, one event a line.
 #[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The trace file, as `trapline run --trace` wrote it
     #[arg(value_name = "TRACE")]
-    pub trace: PathBuf,
-    /// Only the events of this process: its number, its name, NAME/NUMBER, `kernel` or `host`
-    #[arg(long, value_name = "PROCESS")]
-    pub process: Option<String>,
+    trace: PathBuf,
+    /// Only the events that this filter wants; see below
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Only the guest's event of this number and its neighbours
+    #[arg(long, value_name = "EVENT")]
+    around: Option<u64>,
+    /// Text for people, or system calls as `strace -f -ttt -T` writes them
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Go on as the file grows, until the run is over
+    #[arg(long)]
+    follow: bool,
+    /// Do not use a pager
+    #[arg(long)]
+    no_pager: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Strace,
 }
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    let mut filter = match &args.filter {
+        Some(text) => Filter::parse(text).map_err(|error| Usage(error.to_string()))?,
+        None => Filter::default(),
+    };
+    if let Some(event) = args.around {
+        filter = filter.around(event, AROUND);
+    }
+    let is_picky = filter != Filter::default();
     let trace = Trace::open(&args.trace)?;
-    for damage in trace.damage() {
-        eprintln!("warning: {}: {damage}", args.trace.display());
+    warn(&args.trace, trace.damage().iter().filter(|damage| !args.follow || !is_growing(damage)));
+
+    let output = Output::new(!args.no_pager && !args.follow)?;
+    let mut writer = Writer::new(args.format, filter, &trace, output)?;
+    let result = if args.follow { follow(&args.trace, trace, &mut writer) } else { all(&trace, &mut writer) };
+    if writer.finish(result)? == 0 && is_picky {
+        eprintln!("trapline: the trace has no event that the filter wants");
     }
-    let stdout = io::stdout().lock();
-    let colour = stdout.is_terminal() && wants_colour(std::env::var_os("NO_COLOR"));
-    let options = text::Options { colour, process: args.process.clone() };
-    match text::write(&trace, &options, BufWriter::with_capacity(1 << 16, stdout)) {
-        Ok(0) if args.process.is_some() => {
-            eprintln!("warning: the trace has no event of that process; without --process it shows all");
-            Ok(0)
+    Ok(super::OK)
+}
+
+fn all(trace: &Trace, writer: &mut Writer) -> io::Result<()> {
+    trace.events().try_for_each(|event| writer.event(&event))
+}
+
+/// Shows what is there, then what comes, until the file has its end.
+fn follow(path: &Path, mut trace: Trace, writer: &mut Writer) -> io::Result<()> {
+    let mut seen = 0;
+    loop {
+        for event in trace.events().skip(seen) {
+            writer.event(&event)?;
+            seen += 1;
         }
-        // Whoever read has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(0),
-        other => other.map(|_| 0).context("cannot write the text to standard output"),
+        writer.flush()?;
+        if !trace.damage().iter().any(is_growing) {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK_AGAIN);
+        trace = Trace::open(path).map_err(io::Error::other)?;
     }
 }
 
-/// NO_COLOR, set to anything but nothing, asks for none (no-color.org).
-fn wants_colour(no_color: Option<OsString>) -> bool {
-    no_color.is_none_or(|value| value.is_empty())
+/// A file that is being written looks like one that was cut.
+fn is_growing(damage: &Damage) -> bool {
+    matches!(damage, Damage::NotClosed | Damage::Tail { .. })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn warn<'a>(path: &Path, damages: impl Iterator<Item = &'a Damage>) {
+    for damage in damages {
+        eprintln!("trapline: warning: {}: {damage}", path.display());
+    }
+}
 
-    #[test]
-    fn no_color_is_respected() {
-        assert!(wants_colour(None) && wants_colour(Some("".into())));
-        assert!(!wants_colour(Some("1".into())));
+/// Where the lines go: standard output, through a pager on a terminal.
+struct Output {
+    pager: Option<Child>,
+    colour: bool,
+}
+
+impl Output {
+    fn new(may_page: bool) -> io::Result<Output> {
+        let terminal = io::stdout().is_terminal();
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let pager = if terminal && may_page { start_pager() } else { None };
+        Ok(Output { pager, colour })
     }
 
-    #[test]
-    fn a_missing_file_is_named() {
-        let args = Args { trace: "/nonexistent/t.trap".into(), process: None };
-        let error = execute(&args).expect_err("there is no such file").to_string();
-        assert!(error.contains("/nonexistent/t.trap"), "{error}");
+    fn writer(&mut self) -> Box<dyn Write> {
+        match self.pager.as_mut().and_then(|pager| pager.stdin.take()) {
+            Some(pipe) => Box::new(BufWriter::new(pipe)),
+            None => Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
+        }
+    }
+}
+
+/// Starts the pager, with git's settings for `less`: leave if it fits the screen, show colours. None: there is none.
+fn start_pager() -> Option<Child> {
+    let named = ["TRAPLINE_PAGER", "PAGER"].iter().find_map(std::env::var_os);
+    let pager = named.unwrap_or_else(|| "less".into());
+    if pager.is_empty() || pager == "cat" {
+        return None;
+    }
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(pager).stdin(Stdio::piped());
+    if std::env::var_os("LESS").is_none() {
+        command.env("LESS", "FRX");
+    }
+    command.spawn().ok()
+}
+
+/// Writes events in the form that was asked for.
+struct Writer {
+    form: Form,
+    filter: Filter,
+    names: Names,
+    shown: u64,
+    output: Output,
+}
+
+enum Form {
+    Text(Box<Text<Box<dyn Write>>>),
+    Strace(Strace<Box<dyn Write>>),
+}
+
+impl Writer {
+    fn new(format: Format, filter: Filter, trace: &Trace, mut output: Output) -> io::Result<Writer> {
+        let out = output.writer();
+        let form = match format {
+            Format::Text => {
+                let options = text::Options { colour: output.colour, filter: filter.clone() };
+                let mut text = Text::new(trace.meta(), options, out);
+                ignore_closed(text.header(trace.meta()))?;
+                Form::Text(Box::new(text))
+            }
+            Format::Strace => Form::Strace(Strace::new(trace.meta(), out)),
+        };
+        Ok(Writer { form, filter, names: Names::default(), shown: 0, output })
+    }
+
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match &mut self.form {
+            // It needs the others too, to say what changed.
+            Form::Text(text) => {
+                text.event(event)?;
+                self.shown = text.written();
+                Ok(())
+            }
+            Form::Strace(strace) => {
+                self.names.learn(event);
+                // Its clock is the host's.
+                if event.origin == crate::trace::Origin::Host || self.filter.wants(event, &self.names) {
+                    self.shown += 1;
+                    strace.event(event)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.form {
+            Form::Text(text) => text.flush(),
+            Form::Strace(strace) => strace.flush(),
+        }
+    }
+
+    /// Writes what is left, waits for whoever reads it, and gives how many events were shown. A reader that has seen
+    /// enough is no error.
+    fn finish(self, result: io::Result<()>) -> io::Result<u64> {
+        let Writer { mut form, shown, mut output, .. } = self;
+        let finished = result.and_then(|()| match &mut form {
+            Form::Text(text) => text.flush(),
+            Form::Strace(strace) => strace.finish(),
+        });
+        // The pager sees the end when its pipe is closed.
+        drop(form);
+        if let Some(mut pager) = output.pager.take() {
+            pager.wait()?;
+        }
+        ignore_closed(finished).map(|()| shown)
+    }
+}
+
+fn ignore_closed(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }

@@ -6,7 +6,8 @@
 use std::io::{self, Write};
 
 use super::words::Words;
-use crate::trace::{Event, Meta, Names, Options as RunOptions, Program, Trace, What};
+use crate::analysis::filter::Filter;
+use crate::trace::{Event, Meta, Names, Options as RunOptions, Program, What};
 
 /// The width that lines keep to where they can.
 pub const COLUMNS: usize = 100;
@@ -22,19 +23,8 @@ const WHO_WIDTH: std::ops::RangeInclusive<usize> = 7..=19;
 pub struct Options {
     /// With the colours of a terminal.
     pub colour: bool,
-    /// Only the events of this process: its number, its name, both as `name/number`, `kernel` or `host`.
-    pub process: Option<String>,
-}
-
-/// Writes a whole trace; gives the number of events written.
-pub fn write(trace: &Trace, options: &Options, out: impl Write) -> io::Result<u64> {
-    let mut text = Text::new(trace.meta(), options.clone(), out);
-    text.header(trace.meta())?;
-    for event in trace.events() {
-        text.event(&event)?;
-    }
-    text.out.flush()?;
-    Ok(text.written)
+    /// Only the events that it wants.
+    pub filter: Filter,
 }
 
 /// Writes events as they come.
@@ -60,6 +50,16 @@ impl<W: Write> Text<W> {
         Text { out, options, names, words, who_width, details: String::new(), written: 0 }
     }
 
+    /// How many events were written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Passes on what was written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Says what ran, and heads the columns.
     pub fn header(&mut self, meta: &Meta) -> io::Result<()> {
         let (on, off) = self.style(DIM);
@@ -82,10 +82,10 @@ impl<W: Write> Text<W> {
         self.names.learn(event);
         self.details.clear();
         let verb = self.words.say(event, &self.names, &mut self.details);
-        let who = self.names.label(event.origin, event.process);
-        if self.options.process.as_ref().is_some_and(|wanted| !is_called(&who, wanted)) {
+        if !self.options.filter.wants(event, &self.names) {
             return Ok(());
         }
+        let who = self.names.label(event.origin, event.process);
         self.written += 1;
         let (micros, nanos) = (event.nanoseconds / 1000, event.nanoseconds % 1000);
         let whole = TIME_WIDTH - 4;
@@ -103,11 +103,6 @@ impl<W: Write> Text<W> {
     fn style(&self, code: &'static str) -> (&'static str, &'static str) {
         if self.options.colour && !code.is_empty() { (code, RESET) } else { ("", "") }
     }
-}
-
-/// Whether a label like `hello/1` is meant by `hello`, `1` or `hello/1`.
-fn is_called(label: &str, wanted: &str) -> bool {
-    label == wanted || label.split_once('/').is_some_and(|(name, number)| name == wanted || number == wanted)
 }
 
 fn header_lines(meta: &Meta) -> Vec<String> {
@@ -184,14 +179,17 @@ fn colour(what: &What) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::samples;
+    use crate::trace::{Trace, samples};
 
     fn text_of(options: &Options) -> String {
         let place = tempfile::tempdir().expect("a directory for the test");
         let path = place.path().join("t.trap");
         samples::write_file(&path, &samples::every_kind(), 1000);
         let mut out = Vec::new();
-        write(&Trace::open(&path).expect("a whole file"), options, &mut out).expect("a Vec takes all");
+        let trace = Trace::open(&path).expect("a whole file");
+        let mut writer = Text::new(trace.meta(), options.clone(), &mut out);
+        writer.header(trace.meta()).expect("a Vec takes all");
+        trace.events().for_each(|event| writer.event(&event).expect("a Vec takes all"));
         String::from_utf8(out).expect("text")
     }
 
@@ -204,7 +202,7 @@ mod tests {
 
     #[test]
     fn colour_changes_no_word() {
-        let mut plain = text_of(&Options { colour: true, process: None });
+        let mut plain = text_of(&Options { colour: true, ..Options::default() });
         assert!(plain.contains(RED));
         for code in [RESET, DIM, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN] {
             plain = plain.replace(code, "");
@@ -214,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_process_alone() {
-        let text = text_of(&Options { colour: false, process: Some("hello".into()) });
+        let filter = Filter::parse("process=hello").expect("a filter");
+        let text = text_of(&Options { colour: false, filter });
         let events = text.lines().filter(|line| line.contains('.') && !line.starts_with('#'));
         assert!(events.clone().count() > 20 && events.clone().all(|line| line.contains(" hello/1 ")));
     }
@@ -231,13 +230,5 @@ mod tests {
         assert_eq!(wrapped("a=1  b=2 c=3"), format!("a=1  b=2\n{}c=3\n", " ".repeat(90)));
         assert_eq!(wrapped("a=1 b=23  c=3"), format!("a=1 b=23\n{}c=3\n", " ".repeat(90)));
         assert_eq!(wrapped("cannot-be-broken"), "cannot-be-broken\n");
-    }
-
-    #[test]
-    fn a_process_has_three_names() {
-        assert!(
-            is_called("hello/1", "hello") && is_called("hello/1", "1") && is_called("hello/1", "hello/1")
-        );
-        assert!(is_called("kernel", "kernel") && !is_called("hello/1", "2") && !is_called("hello/1", ""));
     }
 }

@@ -1,0 +1,23 @@
+//! Calls itself without end: below its stack is a guard page, and the kernel ends the program there.
+
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use user::{Args, program, say};
+
+program!(main);
+
+fn main(_: Args) -> i32 {
+    say!("overflow: calls itself for ever");
+    say!("overflow: came back from ", deeper(1));
+    1
+}
+
+#[expect(unconditional_recursion, reason = "the point of it")]
+fn deeper(depth: u64) -> u64 {
+    // Something to keep on the stack, and something to do after the call: no compiler makes a loop of that.
+    let kept = black_box([depth; 16]);
+    deeper(depth + 1) + kept[0]
+}

@@ -1,0 +1,88 @@
+//! Attacks the machine itself: in user mode it is killed for it, and without limits (`--policy direct`) it succeeds.
+//!
+//! `vandal [WHAT]`: `interrupts` (turns them off, and loops), `write` (over the kernel's code), `text` (the same, write
+//! protection turned off first: system calls never end), `table` (empties the trap table, then faults), `data` (zeroes the
+//! kernel's data, page tables included), `off` (tells the host that all went well, and ends the run).
+
+#![no_std]
+#![no_main]
+
+use core::arch::asm;
+
+use user::{Args, STATUS_USAGE, kernel, program, say};
+
+program!(main);
+
+fn main(args: Args) -> i32 {
+    let what = args.get(1).unwrap_or("interrupts");
+    let attack: unsafe fn() = match what {
+        "interrupts" => interrupts,
+        "write" => write,
+        "text" => text,
+        "table" => table,
+        "data" => data,
+        "off" => off,
+        _ => {
+            say!("vandal: no such attack: ", what);
+            return STATUS_USAGE;
+        }
+    };
+    say!("vandal: ", what);
+    // SAFETY: none, on purpose: in user mode the CPU refuses each of them, in ring 0 the machine is lost.
+    unsafe { attack() };
+    say!("vandal: still here");
+    1
+}
+
+/// Nobody gets the CPU back from a loop without interrupts.
+unsafe fn interrupts() {
+    // SAFETY: as `main` says.
+    unsafe { asm!("cli", "2: jmp 2b", options(nomem, nostack)) };
+}
+
+/// Code is read-only for ring 0 too, as long as CR0.WP says so.
+unsafe fn write() {
+    // SAFETY: as `main` says.
+    unsafe { asm!("mov byte ptr [{0}], 0", in(reg) kernel::TEXT, options(nostack, preserves_flags)) };
+}
+
+/// What ring 0 protects ring 0 can lay open. A system call now lands in an endless loop.
+unsafe fn text() {
+    // SAFETY: as `main` says. CR0.WP is bit 16; the MSR is LSTAR, and EB FE jumps to itself.
+    unsafe {
+        asm!(
+            "mov rax, cr0",
+            "btr rax, 16",
+            "mov cr0, rax",
+            "mov ecx, 0xC0000082",
+            "rdmsr",
+            "shl rdx, 32",
+            "or rax, rdx",
+            "mov word ptr [rax], 0xFEEB",
+            out("rax") _, out("rcx") _, out("rdx") _, options(nostack)
+        );
+    }
+}
+
+/// A fault without a handler is a double fault, and that without a handler a triple fault: the CPU gives up.
+unsafe fn table() {
+    // SAFETY: as `main` says. The limit of a table that is empty is as good as no table.
+    unsafe { asm!("push 0", "push 0", "lidt [rsp]", "ud2") };
+}
+
+/// The kernel's page tables are data like any other.
+unsafe fn data() {
+    // SAFETY: as `main` says. CR3 is loaded anew, so that the CPU forgets what it knew of the tables.
+    unsafe {
+        asm!("rep stosq", "mov rax, cr3", "mov cr3, rax", "ud2",
+            inout("rdi") kernel::DATA => _, inout("rcx") kernel::PAGE / 8 * 6 => _, inout("rax") 0_u64 => _, options(nostack));
+    }
+}
+
+/// The host believes what the exit port says.
+unsafe fn off() {
+    // SAFETY: as `main` says.
+    unsafe {
+        asm!("out dx, eax", in("dx") abi::ports::EXIT, in("eax") abi::exit::ALL_WELL, options(nomem, nostack))
+    };
+}

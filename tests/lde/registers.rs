@@ -1,0 +1,106 @@
+//! Registers: what a process has in them is there again after every interrupt, call and switch.
+//!
+//! A test that finds nothing proves nothing, so kernels with a fault in them are made: copies of the real one, in which
+//! an instruction of the way out of the kernel, or of the switch, is another.
+
+use abi::record::REGISTERS;
+use iced_x86::{Instruction, Mnemonic, Register};
+use libtest_mimic::Failed;
+use trapline::trace::What;
+
+use crate::kernel::Code;
+use crate::run::{Run, run};
+use crate::support::{self, TestResult, ensure};
+
+/// Rounds of a canary: about two seconds for two of them and a hog, which is far less where all is emulated.
+fn rounds() -> u64 {
+    if support::is_emulated_host() { 60 } else { 1200 }
+}
+
+pub fn none_is_wrong() -> TestResult {
+    let rounds = rounds();
+    let [first, second] = [1, 2].map(|seed| format!("canary {seed} {rounds}"));
+    let run = run(&[&first, &second, "hog 300", "--quantum", "1ms"], 0)?;
+    let sung = run.output.stdout.matches(&format!("no register wrong in {rounds} rounds")).count();
+    ensure(sung == 2, || format!("{:#?}", run.output))?;
+    for process in [1, 2] {
+        let preempted =
+            |what: &&What| matches!(what, What::ContextSaved { reason: abi::record::Reason::Preempted, .. });
+        let times = run.of(process).filter(preempted).count();
+        ensure(times >= 10, || format!("canary {process} was preempted {times} times only"))?;
+    }
+    Ok(())
+}
+
+/// Two canaries on a kernel with a fault in it: they must say that a register is wrong.
+fn run_spoiled(kernel: &Code) -> Result<Run, Failed> {
+    let folder = support::folder();
+    let file = folder.path().join("kernel.elf");
+    std::fs::write(&file, kernel.file())?;
+    let kernel = file.display().to_string();
+    run(&["canary 1 400", "canary 2 400", "--quantum", "1ms", "--timeout", "60s", "--kernel", &kernel], 32)
+}
+
+/// The way out pops the registers and then skips two words, vector and error code: the instruction that does.
+fn skip(kernel: &Code) -> Result<Instruction, Failed> {
+    let skips = |instruction: &Instruction| {
+        instruction.mnemonic() == Mnemonic::Add && instruction.op0_register() == Register::RSP
+    };
+    let way_out = kernel.function("trap_return")?;
+    way_out.into_iter().find(skips).ok_or("trap_return does not skip vector and error code".into())
+}
+
+/// Kernels that pop these two words into a register instead.
+pub fn spoiled_general_register() -> TestResult {
+    for (name, pop) in REGISTERS.into_iter().zip(POPS) {
+        let mut spoiled = Code::built_in()?;
+        let skip = skip(&spoiled)?;
+        spoiled.replace(&skip, &[pop, pop].concat());
+        run_spoiled(&spoiled)?.says(&format!("canary: register {name} wrong"))?;
+    }
+    Ok(())
+}
+
+/// A kernel that turns the carry flag over on the way out, by a detour through a stub that no trap uses.
+pub fn spoiled_flags() -> TestResult {
+    // add rsp, 16; xor qword ptr [rsp + 16], 1; iretq
+    const DETOUR: [u8; 12] = [0x48, 0x83, 0xC4, 0x10, 0x48, 0x83, 0x74, 0x24, 0x10, 0x01, 0x48, 0xCF];
+    const JUMP: u8 = 0xE9;
+    let mut spoiled = Code::built_in()?;
+    let unused = spoiled.function("spurious_stub")?[0];
+    let skip = skip(&spoiled)?;
+    let distance = unused.ip().wrapping_sub(skip.ip() + 5) as u32;
+    spoiled.replace(&unused, &DETOUR);
+    spoiled.replace(&skip, &[&[JUMP][..], &distance.to_le_bytes()].concat());
+    run_spoiled(&spoiled)?.says("canary: register rflags wrong")
+}
+
+/// `pop` of each register, in the order of [`REGISTERS`].
+const POPS: [&[u8]; 15] = [
+    &[0x41, 0x5F], // r15
+    &[0x41, 0x5E],
+    &[0x41, 0x5D],
+    &[0x41, 0x5C],
+    &[0x41, 0x5B],
+    &[0x41, 0x5A],
+    &[0x41, 0x59],
+    &[0x41, 0x58], // r8
+    &[0x5D],       // rbp
+    &[0x5F],       // rdi
+    &[0x5E],       // rsi
+    &[0x5A],       // rdx
+    &[0x59],       // rcx
+    &[0x5B],       // rbx
+    &[0x58],       // rax
+];
+
+/// A switch that forgets to save or to load the x87 and XMM registers.
+pub fn spoiled_xmm_register() -> TestResult {
+    for forgotten in [Mnemonic::Fxsave64, Mnemonic::Fxrstor64] {
+        let mut spoiled = Code::built_in()?;
+        let count = spoiled.remove(&[forgotten]);
+        ensure(count > 0, || format!("the kernel has no {forgotten:?}"))?;
+        run_spoiled(&spoiled)?.says("canary: register xmm")?;
+    }
+    Ok(())
+}

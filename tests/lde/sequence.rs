@@ -1,0 +1,79 @@
+//! The same programs give the same events: whatever the batch, and on every host.
+//!
+//! When a tick comes is chance, so ticks and the switches that follow from them are left out, and so are addresses,
+//! which a compiler may move. What is left stands in `sequence.txt`.
+
+use std::fmt::Write;
+
+use abi::record::SYSCALL_VECTOR;
+use abi::syscall::{Call, INT_VECTOR};
+use trapline::analysis::End;
+use trapline::trace::What;
+
+use crate::run::{Run, run};
+use crate::support::{TestResult, ensure};
+
+const GOLDEN: &str = include_str!("sequence.txt");
+const TIMER_VECTOR: u8 = 32;
+const PROGRAMS: [&str; 13] = [
+    "hello",
+    "counter 6",
+    "polite 3",
+    "forger",
+    "divider",
+    "wild",
+    "rogue",
+    "overflow",
+    "thief",
+    "jumper",
+    "pages",
+    "arguments one two",
+    "deep 5 7",
+];
+
+pub fn is_golden_in_both_batch_modes() -> TestResult {
+    for batch in ["1", "1024"] {
+        let arguments = [&PROGRAMS[..], &["--quantum", "2ms", "--batch", batch]].concat();
+        let text = sequences(&run(&arguments, 32)?);
+        let differs = text.lines().zip(GOLDEN.lines()).position(|(ours, golden)| ours != golden);
+        ensure(text == GOLDEN, || {
+            format!("batch {batch}: it differs from sequence.txt in line {differs:?}:\n{text}")
+        })?;
+    }
+    Ok(())
+}
+
+/// What each process did, a line a trap.
+fn sequences(run: &Run) -> String {
+    let mut text = String::new();
+    for (process, program) in (1..).zip(PROGRAMS) {
+        let _ = writeln!(text, "{program}");
+        let mut door = "";
+        for what in run.of(process) {
+            let _ = match *what {
+                What::TrapEntry { vector: SYSCALL_VECTOR, .. } => {
+                    door = "syscall";
+                    Ok(())
+                }
+                What::TrapEntry { vector: INT_VECTOR, .. } => {
+                    door = "int 0x80";
+                    Ok(())
+                }
+                What::TrapEntry { vector: TIMER_VECTOR, .. } => Ok(()),
+                What::TrapEntry { vector, .. } => writeln!(text, "  exception {vector}"),
+                What::SystemCall { number, .. } => match Call::from_number(number) {
+                    Some(call) => write!(text, "  {door}: {}", call.name()),
+                    None => write!(text, "  {door}: {number:#x}"),
+                },
+                What::SystemCallResult { result, .. } => writeln!(text, " = {result}"),
+                _ => Ok(()),
+            };
+        }
+        let _ = match run.end(process) {
+            End::Exited(status) => writeln!(text, "\n  exited with {status}"),
+            End::Killed(fault, _) => writeln!(text, "  killed by exception {}", fault.vector),
+            End::Running => writeln!(text, "  still running"),
+        };
+    }
+    text
+}

@@ -1,0 +1,160 @@
+//! `trapline check`: does a trace keep the protocol of limited direct execution?
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use super::{FAILED, OK};
+use crate::analysis::check::{self, Finding, Report, Verdict, Violation};
+use crate::export::text::{Options, Text};
+use crate::trace::{Event, Meta, Origin, Trace};
+
+/// Check that a trace keeps the protocol of limited direct execution.
+///
+/// Each rule is a line: what became of it, how often it was tested, its name, the rule. Of a rule that does
+/// not hold, the first violation follows with the records that show it, each with its number (# for the
+/// guest's records, h# for the host's own).
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 no rule is violated; 1 a rule is violated (or the file cannot be read); 2 wrong usage."
+)]
+pub struct Args {
+    /// The trace file, as `trapline run --trace` wrote it
+    #[arg(value_name = "TRACE")]
+    pub trace: PathBuf,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command; the value is the exit code.
+pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    let trace = Trace::open(&args.trace)?;
+    let report = check::check(&trace);
+    let text = if args.json {
+        format!("{:#}\n", as_json(&report, trace.meta()))
+    } else {
+        as_text(&report, trace.meta())
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(if report.passed() { OK } else { FAILED })
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+        Verdict::NeverTested => "never tested",
+        Verdict::DoesNotApply => "does not apply",
+    }
+}
+
+fn policy(report: &Report) -> &'static str {
+    report.policy.map_or("unknown", |policy| policy.name())
+}
+
+fn as_text(report: &Report, meta: &Meta) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{:14} {:>9}  {:17} rule", "verdict", "tested", "name");
+    for finding in &report.findings {
+        let Finding { name, rule, verdict, tested, violations, first } = finding;
+        let tested = if *verdict == Verdict::DoesNotApply { "-".into() } else { tested.to_string() };
+        let why = match verdict {
+            Verdict::DoesNotApply => format!(" (does not apply under policy {})", policy(report)),
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "{:14} {tested:>9}  {name:17} {rule}{why}", word(*verdict));
+        if let Some(violation) = first {
+            let times =
+                if *violations == 1 { String::new() } else { format!(" (the first of {violations})") };
+            let _ = writeln!(text, "    {}{times}", violation.message);
+            lines(violation, report, meta).iter().for_each(|line| text.push_str(&indented(line)));
+        }
+    }
+    for lost in &report.lost {
+        let _ = writeln!(text, "Lost without limits: {lost}.");
+    }
+    let count = |verdict| report.findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let _ = writeln!(
+        text,
+        "\n{} rules pass, {} fail, {} never tested, {} do not apply.",
+        count(Verdict::Pass),
+        count(Verdict::Fail),
+        count(Verdict::NeverTested),
+        count(Verdict::DoesNotApply)
+    );
+    text
+}
+
+fn indented(line: &str) -> String {
+    line.lines().map(|line| format!("      {line}\n")).collect()
+}
+
+fn as_json(report: &Report, meta: &Meta) -> Value {
+    let violation = |violation: &Violation| {
+        let events = violation.events.iter().zip(lines(violation, report, meta)).map(|(event, text)| {
+            json!({
+                "origin": if event.origin == Origin::Host { "host" } else { "guest" },
+                "sequence": event.sequence,
+                "process": event.process,
+                "nanoseconds": event.nanoseconds,
+                "text": text.trim_end(),
+            })
+        });
+        json!({ "message": violation.message, "records": events.collect::<Vec<_>>() })
+    };
+    let rules = report.findings.iter().map(|finding| {
+        json!({
+            "name": finding.name,
+            "rule": finding.rule,
+            "verdict": finding.verdict,
+            "tested": finding.tested,
+            "violations": finding.violations,
+            "first": finding.first.as_ref().map(violation),
+        })
+    });
+    json!({
+        "passed": report.passed(),
+        "policy": policy(report),
+        "rules": rules.collect::<Vec<_>>(),
+        "lost": report.lost,
+    })
+}
+
+/// Where a [`Text`] writes, to be emptied after each event.
+#[derive(Clone, Debug, Default)]
+struct Lines(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The records of a violation as `trapline view` has them, each with its number.
+fn lines(violation: &Violation, report: &Report, meta: &Meta) -> Vec<String> {
+    let out = Lines::default();
+    let mut text = Text::new(meta, Options::default(), out.clone());
+    let mut line = |event: &Event| {
+        // It writes to memory, which cannot fail.
+        let _ = text.event(event);
+        String::from_utf8_lossy(&std::mem::take(&mut *out.0.borrow_mut())).into_owned()
+    };
+    // Only so that the processes have their names.
+    report.processes.iter().for_each(|event| drop(line(event)));
+    let numbered = |event: &Event| {
+        let mark = if event.origin == Origin::Host { "h#" } else { "#" };
+        format!("{mark}{} {}", event.sequence, line(event).trim_start())
+    };
+    violation.events.iter().map(numbered).collect()
+}
