@@ -8,15 +8,15 @@ use std::process::Command;
 use libtest_mimic::Failed;
 
 use crate::missing::HIDE;
-use crate::support::{self, Need, Output, Suite, TestResult, ensure, folder};
+use crate::support::{self, Output, Suite, TestResult, ensure, folder};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
-        .needs(&[Need::Namespace], "the_gate_names_what_was_skipped", names_what_was_skipped)
-        .needs(&[Need::Namespace], "the_gate_fails_with_a_test", fails_with_a_test)
-        .needs(&[Need::Namespace], "the_gate_fails_with_a_crash", fails_with_a_crash)
-        .needs(&[Need::Namespace], "the_gate_fails_with_a_lint", fails_with_a_lint)
+        .namespace("the_gate_names_what_was_skipped", names_what_was_skipped)
+        .namespace("the_gate_fails_with_a_test", fails_with_a_test)
+        .namespace("the_gate_fails_with_a_crash", fails_with_a_crash)
+        .namespace("the_gate_fails_with_a_lint", fails_with_a_lint)
 }
 
 /// What libtest and libtest-mimic print where there is no KVM.

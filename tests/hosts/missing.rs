@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{self, Need, Suite, TestResult, ensure, folder};
+use crate::support::{self, Suite, TestResult, ensure, folder};
 
 /// Exit code for a host without KVM: the one that test harnesses read as "skipped".
 const NO_KVM: i32 = 77;
@@ -10,12 +10,12 @@ const NO_KVM: i32 = 77;
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
-        .needs(&[Need::Namespace], "no_device", no_device)
-        .needs(&[Need::Namespace], "not_a_kvm_device", not_a_kvm_device)
-        .needs(&[Need::Namespace], "a_file_in_place_of_the_device", a_file_in_place_of_the_device)
-        .needs(&[Need::Namespace, Need::Tool("setpriv")], "no_permission", no_permission)
-        .needs(&[Need::Namespace], "skipped_tests_are_named", skipped_tests_are_named)
-        .needs(&[Need::Namespace], "required_tests_fail", required_tests_fail)
+        .namespace("no_device", no_device)
+        .namespace("not_a_kvm_device", not_a_kvm_device)
+        .namespace("a_file_in_place_of_the_device", a_file_in_place_of_the_device)
+        .namespace("no_permission", no_permission)
+        .namespace("skipped_tests_are_named", skipped_tests_are_named)
+        .namespace("required_tests_fail", required_tests_fail)
 }
 
 /// Hides `/dev/kvm` behind an empty folder of devices, for the command that follows.

@@ -44,14 +44,21 @@ impl Suite {
         self.needs(&needs, name, test)
     }
 
-    /// A test that needs all of these.
+    /// A test that needs a mount namespace of its own.
+    pub fn namespace(self, name: &str, test: fn() -> TestResult) -> Self {
+        self.needs(&[Need::Namespace], name, test)
+    }
+
+    /// A test that needs all of these. It is skipped where one is missing, but fails where that one is required.
     pub fn needs(mut self, needs: &[Need], name: &str, test: fn() -> TestResult) -> Self {
         let name = if needs.contains(&Need::Kvm) { format!("kvm::{name}") } else { name.into() };
-        let missing = needs.iter().find_map(|need| Some((need.missing()?, need.required_by())));
+        let missing = needs.iter().find_map(|need| Some((*need, need.missing()?)));
         self.0.push(Trial::ignorable_test(name, move || match missing {
             None => test().map(|()| Completion::Completed),
-            Some((reason, Some(variable))) => Err(format!("{reason}, and {variable}=1").into()),
-            Some((reason, None)) => Ok(Completion::ignored_with(reason)),
+            Some((need, reason)) => match need.required_by() {
+                Some(variable) => Err(format!("{reason}, and {variable}=1").into()),
+                None => Ok(Completion::ignored_with(reason)),
+            },
         }));
         self
     }
@@ -65,11 +72,11 @@ impl Suite {
 /// What a test needs of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// `/dev/kvm`, and `TRAPLINE_REQUIRE_KVM=1` says that it must be there.
+    /// KVM behind `/dev/kvm`.
     Kvm,
-    /// A program, and `TRAPLINE_REQUIRE_TOOLS=1` says that it must be there.
+    /// A program.
     Tool(&'static str),
-    /// A mount namespace of its own, which takes root.
+    /// A mount namespace, which takes root.
     Namespace,
 }
 
@@ -77,21 +84,13 @@ impl Need {
     /// Why the host does not have it; None: it does.
     pub fn missing(self) -> Option<String> {
         match self {
-            // Only opening tells (permission bits lie), and only KVM answers.
-            Need::Kvm => match Kvm::new() {
-                Err(error) => Some(format!("/dev/kvm: {}", std::io::Error::from(error))),
-                Ok(kvm) if kvm.get_api_version() == KVM_API_VERSION as i32 => None,
-                Ok(_) => Some("/dev/kvm is not a KVM device".into()),
-            },
+            Need::Kvm => kvm_missing(),
             Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
-            Need::Namespace => {
-                let status = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
-                (!status.is_ok_and(|status| status.success())).then(|| "unshare -m takes root".into())
-            }
+            Need::Namespace => namespace_missing(),
         }
     }
 
-    /// The variable that says that it must be there, where it is set to 1.
+    /// The variable by which the environment says that it must be there, if it does.
     fn required_by(self) -> Option<&'static str> {
         let variable = match self {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
@@ -99,6 +98,26 @@ impl Need {
             Need::Namespace => return None,
         };
         std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
+    }
+}
+
+/// Why there is no KVM here; None: there is. Only opening tells (permission bits lie), and only KVM answers.
+fn kvm_missing() -> Option<String> {
+    match Kvm::new() {
+        Err(error) => Some(format!("/dev/kvm: {}", std::io::Error::from(error))),
+        Ok(kvm) if kvm.get_api_version() != KVM_API_VERSION as i32 => {
+            Some("/dev/kvm is not a KVM device".into())
+        }
+        Ok(_) => None,
+    }
+}
+
+/// Why there can be no mount namespace here; None: there can.
+fn namespace_missing() -> Option<String> {
+    match Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status() {
+        Ok(status) if status.success() => None,
+        Ok(_) => Some("a mount namespace takes root".into()),
+        Err(error) => Some(format!("unshare: {error}")),
     }
 }
 

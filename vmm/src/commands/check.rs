@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::{FAILED, OK};
+use super::{FAILED, OK, Usage};
 use crate::analysis::check::{self, Finding, Report, Verdict, Violation};
 use crate::export::text::{Options, Text};
 use crate::trace::{Event, Meta, Origin, Trace};
@@ -20,7 +20,7 @@ use crate::trace::{Event, Meta, Origin, Trace};
 /// guest's records, h# for the host's own).
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 no rule is violated; 1 a rule is violated (or the file cannot be read); 2 wrong usage."
+    after_help = "Exit codes: 0 no rule is violated; 1 a rule is violated; 2 wrong usage, or no trace file."
 )]
 pub struct Args {
     /// The trace file, as `trapline run --trace` wrote it
@@ -33,7 +33,8 @@ pub struct Args {
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
-    let trace = Trace::open(&args.trace)?;
+    // Exit code 1 is for violations alone.
+    let trace = Trace::open(&args.trace).map_err(|error| Usage(error.to_string()))?;
     let report = check::check(&trace);
     let text = if args.json {
         format!("{:#}\n", as_json(&report, trace.meta()))
@@ -64,11 +65,7 @@ fn as_text(report: &Report, meta: &Meta) -> String {
     for finding in &report.findings {
         let Finding { name, rule, verdict, tested, violations, first } = finding;
         let tested = if *verdict == Verdict::DoesNotApply { "-".into() } else { tested.to_string() };
-        let why = match verdict {
-            Verdict::DoesNotApply => format!(" (does not apply under policy {})", policy(report)),
-            _ => String::new(),
-        };
-        let _ = writeln!(text, "{:14} {tested:>9}  {name:17} {rule}{why}", word(*verdict));
+        let _ = writeln!(text, "{:14} {tested:>9}  {name:17} {rule}", word(*verdict));
         if let Some(violation) = first {
             let times =
                 if *violations == 1 { String::new() } else { format!(" (the first of {violations})") };
@@ -82,11 +79,12 @@ fn as_text(report: &Report, meta: &Meta) -> String {
     let count = |verdict| report.findings.iter().filter(|finding| finding.verdict == verdict).count();
     let _ = writeln!(
         text,
-        "\n{} rules pass, {} fail, {} never tested, {} do not apply.",
+        "\n{} rules pass, {} fail, {} never tested, {} do not apply under policy {}.",
         count(Verdict::Pass),
         count(Verdict::Fail),
         count(Verdict::NeverTested),
-        count(Verdict::DoesNotApply)
+        count(Verdict::DoesNotApply),
+        policy(report)
     );
     text
 }

@@ -8,6 +8,8 @@ pub mod doctor;
 pub mod extract;
 pub mod list;
 pub mod programs;
+pub mod recover;
+pub mod report;
 pub mod run;
 pub mod tour;
 pub mod view;
@@ -69,7 +71,9 @@ enum Command {
     Run(run::Args),
     List(list::Args),
     View(view::Args),
+    Recover(recover::Args),
     Check(check::Args),
+    Report(report::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
 }
@@ -81,7 +85,9 @@ impl Cli {
             Command::Run(args) => run::execute(args),
             Command::List(args) => list::execute(args),
             Command::View(args) => view::execute(args),
+            Command::Recover(args) => recover::execute(args),
             Command::Check(args) => check::execute(args),
+            Command::Report(args) => report::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
         }

@@ -229,6 +229,7 @@ impl Plan {
                 timeout_ms: self.timeout.map(|timeout| timeout.as_millis() as u64),
                 kernel_command_line,
             },
+            recovered: Vec::new(),
         }
     }
 

@@ -4,8 +4,8 @@
 
 use super::Meta;
 
-/// The version of the format. A reader refuses later ones and reads all earlier ones.
-pub const VERSION: u16 = 1;
+/// The version of the format. A reader refuses later ones and reads all earlier ones. Version 1 had no [`COMPACT`].
+pub const VERSION: u16 = 2;
 
 /// The first bytes of a trace file.
 pub const HEAD_MAGIC: [u8; 8] = *b"TRAPLINE";
@@ -35,6 +35,8 @@ pub const INDEX_ENTRY_SIZE: usize = 24;
 
 /// The payload is the records as they are.
 pub const RAW: u8 = 0;
+/// The payload is the differences between records.
+pub const COMPACT: u8 = 1;
 
 /// Who wrote the records of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,11 +83,11 @@ impl Content {
 pub struct ChunkHead {
     /// What it holds.
     pub content: Content,
-    /// How the payload is stored: [`RAW`].
+    /// How the payload is stored: [`RAW`] or [`COMPACT`].
     pub encoding: u8,
     /// Bytes of payload in the file.
     pub stored: u32,
-    /// Bytes of records, once decoded.
+    /// Bytes of records, once decoded; for raw, the same.
     pub decoded: u32,
     /// Records in it.
     pub records: u32,

@@ -6,11 +6,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::ptr::NonNull;
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+
+/// Size of a page on x86-64.
+const PAGE: usize = 4096;
 
 /// The bytes of a file.
 #[derive(Debug)]
@@ -33,6 +36,13 @@ impl Bytes {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(Bytes::Read(bytes))
+    }
+
+    /// Gives back the memory of bytes that were read and will not soon be again. They can still be read.
+    pub(super) fn let_go(&self, range: Range<usize>) {
+        if let Bytes::Mapped(mapping) = self {
+            mapping.let_go(range);
+        }
     }
 }
 
@@ -65,6 +75,19 @@ impl Mapping {
         // SAFETY: no address is asked for, so no mapping that exists is touched.
         let start = unsafe { mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, file, 0) }?;
         Ok(Mapping { start: start.cast(), size })
+    }
+
+    /// Lets go of the whole pages in a range.
+    fn let_go(&self, range: Range<usize>) {
+        let start = range.start.next_multiple_of(PAGE);
+        let end = range.end.min(self.size.get()) / PAGE * PAGE;
+        if start < end {
+            // SAFETY: `start < end <= size`, so it is inside the mapping.
+            let address = unsafe { self.start.add(start) }.cast();
+            // SAFETY: the mapping is of a file and is never written, so the pages come back as they were.
+            let advised = unsafe { madvise(address, end - start, MmapAdvise::MADV_DONTNEED) };
+            debug_assert!(advised.is_ok());
+        }
     }
 
     #[inline]

@@ -24,6 +24,9 @@ pub struct Meta {
     pub programs: Vec<Program>,
     /// How the run was asked for.
     pub options: Options,
+    /// What was wrong with the file that this one was recovered from, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recovered: Vec<String>,
 }
 
 /// A file that was loaded into the guest.

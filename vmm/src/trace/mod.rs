@@ -16,12 +16,15 @@
 //! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business.
 
 mod clock;
+mod compact;
 mod event;
 pub mod format;
 mod mapping;
 mod meta;
 mod names;
+mod output;
 mod reader;
+mod recover;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
@@ -34,4 +37,5 @@ pub use format::Origin;
 pub use meta::{Image, Meta, Options, Program};
 pub use names::{Names, text as name_text};
 pub use reader::{Damage, Events, OpenError, Record, Records, Trace};
+pub use recover::{Recovered, recover};
 pub use writer::{WriteError, Writer};

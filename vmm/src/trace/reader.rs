@@ -1,20 +1,27 @@
 //! Reads a trace file, a damaged one as far as it is whole.
 //!
-//! Opening looks at every chunk once: its CRC, and where its records lie. So all damage is known before the
-//! first record is read, and iterating needs no check, no allocation and no copy.
+//! Opening walks over every chunk once: its CRC, and whether its records are whole. So all damage is known before the
+//! first record is read. Neither this walk nor the iterators keep more of the file in memory than some chunks.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use abi::record::{HostCounter, Kind};
+use abi::record::{HEAD_SIZE, HostCounter, Kind};
 
-use super::format::{self, CHUNK_MAGIC, ChunkHead, Content, HeadState, Origin, RAW};
+use super::compact::{Decoder, PADDING};
+use super::format::{self, CHUNK_MAGIC, CHUNK_SIZE, COMPACT, ChunkHead, Content, HeadState, Origin, RAW};
 use super::mapping::Bytes;
 use super::{Clock, Event, Meta, What};
 
 /// How far into a file the end of its first chunk can be.
 const FIRST_CHUNK_WITHIN: usize =
     format::HEAD_SIZE + format::JSON_MAX + format::CHUNK_SIZE + format::PAYLOAD_MAX;
+
+/// The memory of what was read goes back in pieces of this size, in bytes.
+const LET_GO_EACH: usize = 4 << 20;
+/// How many times its own size a file may make a reader look for chunks behind damage: one that was made to look like
+/// the start of a chunk at every byte would else take for ever.
+const SEARCHES: usize = 16;
 
 /// Why a file could not be opened as a trace.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +98,9 @@ pub enum Damage {
     /// The guest had no room.
     #[error("the guest could not record {records} events")]
     LostByGuest { records: u64 },
+    /// The file was made of another one by [`super::recover`].
+    #[error("recovered from a damaged file: {what}")]
+    Recovered { what: String },
     /// The host found bytes that are no records in the guest's buffer.
     #[error("{bytes} bytes in the guest's buffer were no whole record")]
     MalformedInGuest { bytes: u64 },
@@ -107,12 +117,18 @@ fn origin_name(origin: Origin) -> &'static str {
     }
 }
 
-/// A chunk whose CRC is right: where its whole records lie in the file.
+/// A chunk of records whose CRC is right. Offsets are in the file.
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
     origin: Origin,
+    encoding: u8,
+    /// The number of its first record.
     first: u64,
-    start: usize,
+    /// Its whole records.
+    records: u32,
+    /// Where its head is.
+    at: usize,
+    /// Where its payload ends.
     end: usize,
 }
 
@@ -123,6 +139,8 @@ pub struct Trace {
     meta: Meta,
     chunks: Vec<Chunk>,
     damage: Vec<Damage>,
+    /// Records of guest and host that the run is known to have had.
+    totals: [u64; 2],
 }
 
 impl Trace {
@@ -145,9 +163,10 @@ impl Trace {
                 (Meta::default(), first.unwrap_or(bytes.len()))
             }
         };
+        scan.damage.extend(meta.recovered.iter().map(|what| Damage::Recovered { what: what.clone() }));
         scan.run(start);
-        let Scan { chunks, damage, .. } = scan;
-        let mut trace = Trace { bytes, meta, chunks, damage };
+        let Scan { chunks, damage, next: totals, .. } = scan;
+        let mut trace = Trace { bytes, meta, chunks, damage, totals };
         trace.note_what_the_host_noted();
         Ok(trace)
     }
@@ -174,27 +193,48 @@ impl Trace {
 
     /// The clock of the trace: 0 at its first record.
     pub fn clock(&self) -> Clock {
-        let start = self.records().next().map_or(0, |record| record.tsc);
+        let mut records = self.records();
+        let start = records.next().map_or(0, |record| record.tsc);
         Clock::new(start, self.meta.tsc_khz)
     }
 
+    /// How many records of an origin the run is known to have had, those that are missing included.
+    pub fn total(&self, origin: Origin) -> u64 {
+        self.totals[origin as usize]
+    }
+
+    /// The chunks of records, as they are in the file.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (ChunkHead, &[u8])> {
+        let bytes = |chunk: &Chunk| &self.bytes[chunk.at..chunk.end];
+        self.chunks.iter().map(bytes).filter_map(|chunk| Some((ChunkHead::peek(chunk)?, chunk)))
+    }
+
+    /// The time of the first record of a chunk; 0: it has none.
+    pub(super) fn first_tsc(head: &ChunkHead, chunk: &[u8]) -> u64 {
+        let Content::Records(origin) = head.content else { return 0 };
+        let mut walk = Walk::new(origin);
+        walk.start(&chunk[CHUNK_SIZE..], head.encoding);
+        walk.peek().unwrap_or(0)
+    }
+
     fn stream(&self, origin: Origin) -> Stream<'_> {
-        let mut stream = Stream {
+        Stream {
             bytes: &self.bytes,
             chunks: self.chunks.iter(),
-            origin,
-            rest: &[],
+            walk: Walk::new(origin),
             sequence: 0,
             next: None,
-        };
-        stream.advance();
-        stream
+            left: 0,
+            let_go: 0,
+        }
     }
 
     fn note_what_the_host_noted(&mut self) {
         let mut noted = Vec::new();
         let mut host = self.stream(Origin::Host);
-        while let Some(record) = host.take() {
+        while host.peek().is_some()
+            && let Some(record) = host.take()
+        {
             let Some(value @ 1..) = record.word(0).filter(|_| record.kind == Kind::HostCount as u8) else {
                 continue;
             };
@@ -210,27 +250,38 @@ impl Trace {
 
 /// The walk over a file at its opening.
 struct Scan<'a> {
-    bytes: &'a [u8],
+    bytes: &'a Bytes,
     chunks: Vec<Chunk>,
     damage: Vec<Damage>,
     /// The next sequence number of guest and host.
     next: [u64; 2],
+    walks: [Walk<'a>; 2],
+    /// Bytes that may still be looked at behind damage.
+    searches: usize,
 }
 
 impl<'a> Scan<'a> {
-    fn new(bytes: &'a [u8]) -> Scan<'a> {
-        Scan { bytes, chunks: Vec::new(), damage: Vec::new(), next: [0; 2] }
+    fn new(bytes: &'a Bytes) -> Scan<'a> {
+        Scan {
+            bytes,
+            chunks: Vec::new(),
+            damage: Vec::new(),
+            next: [0; 2],
+            walks: [Walk::new(Origin::Guest), Walk::new(Origin::Host)],
+            searches: bytes.len().saturating_mul(SEARCHES),
+        }
     }
 
     /// Takes everything from `at` on.
     fn run(&mut self, mut at: usize) {
-        let mut index = None;
-        while let Some(rest) = self.bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let (mut index, mut let_go) = (None, 0);
+        let bytes = self.bytes;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             if index.is_some_and(|index: usize| rest == format::end_mark(index as u64)) {
                 return;
             }
             let Some((head, payload)) = ChunkHead::open(rest) else {
-                match find_chunk(self.bytes, at) {
+                match self.find_chunk(at, bytes.len()) {
                     Some(next) => {
                         self.damage.push(Damage::Unreadable { offset: at, bytes: next - at });
                         at = next;
@@ -244,25 +295,48 @@ impl<'a> Scan<'a> {
                 }
             };
             match head.content {
-                Content::Records(origin) if head.encoding == RAW => {
+                Content::Records(origin) if matches!(head.encoding, RAW | COMPACT) => {
                     self.take_records(at, &head, payload, origin)
                 }
                 Content::Index => {
-                    self.expect(at, Origin::Guest, head.guest_total);
-                    self.expect(at, Origin::Host, head.host_total);
+                    for (origin, total) in
+                        [(Origin::Guest, head.guest_total), (Origin::Host, head.host_total)]
+                    {
+                        self.expect(at, origin, total);
+                        self.next[origin as usize] = self.next[origin as usize].max(total);
+                    }
                     index = Some(at);
                 }
                 _ => self.damage.push(Damage::UnknownChunk { offset: at, records: head.records }),
             }
-            at += format::CHUNK_SIZE + payload.len();
+            at += CHUNK_SIZE + payload.len();
+            if at - let_go >= LET_GO_EACH {
+                bytes.let_go(let_go..at);
+                let_go = at;
+            }
         }
         self.damage.push(Damage::NotClosed);
     }
 
     /// The offset of the first whole chunk, for a file whose head does not tell it.
-    fn find_first_chunk(&self) -> Option<usize> {
+    fn find_first_chunk(&mut self) -> Option<usize> {
         // A large file of another kind should not be searched to its end.
-        find_chunk(&self.bytes[..self.bytes.len().min(FIRST_CHUNK_WITHIN)], 0)
+        self.find_chunk(0, self.bytes.len().min(FIRST_CHUNK_WITHIN))
+    }
+
+    /// The offset of the first whole chunk that lies between two offsets.
+    fn find_chunk(&mut self, from: usize, to: usize) -> Option<usize> {
+        let bytes = &self.bytes[..to];
+        let windows = bytes[from..].windows(CHUNK_MAGIC.len()).enumerate();
+        let starts = windows.filter(|(_, start)| **start == CHUNK_MAGIC).map(|(offset, _)| from + offset);
+        for start in starts {
+            let size = ChunkHead::peek(&bytes[start..]).map_or(0, |head| CHUNK_SIZE + head.stored as usize);
+            self.searches = self.searches.checked_sub(size.min(to - start))?;
+            if ChunkHead::open(&bytes[start..]).is_some() {
+                return Some(start);
+            }
+        }
+        None
     }
 
     /// Compares the number of the next record with the one expected.
@@ -275,18 +349,20 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn take_records(&mut self, at: usize, head: &ChunkHead, payload: &[u8], origin: Origin) {
+    fn take_records(&mut self, at: usize, head: &ChunkHead, payload: &'a [u8], origin: Origin) {
         self.expect(at, origin, head.first);
         self.next[origin as usize] = head.first.saturating_add(u64::from(head.records));
-        let (mut size, mut found) = (0, 0);
-        while let Some(record) = format::record_size(&payload[size..], origin) {
-            size += record;
+        let (encoding, end) = (head.encoding, at + CHUNK_SIZE + payload.len());
+        let walk = &mut self.walks[origin as usize];
+        walk.start(payload, encoding);
+        let mut found = 0;
+        while walk.peek().is_some() && walk.take().is_some() {
             found += 1;
         }
-        let start = at + format::CHUNK_SIZE;
-        self.chunks.push(Chunk { origin, first: head.first, start, end: start + size });
-        if size < payload.len() {
-            self.damage.push(Damage::Malformed { offset: start + size, bytes: payload.len() - size, origin });
+        let left = walk.left();
+        self.chunks.push(Chunk { origin, encoding, first: head.first, records: found, at, end });
+        if left > 0 {
+            self.damage.push(Damage::Malformed { offset: end - left, bytes: left, origin });
         }
         if found != head.records {
             self.damage.push(Damage::Miscounted { offset: at, said: head.records, found });
@@ -294,15 +370,8 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The offset of the first whole chunk at or behind `at`.
-fn find_chunk(bytes: &[u8], at: usize) -> Option<usize> {
-    let windows = bytes[at..].windows(CHUNK_MAGIC.len()).enumerate();
-    let mut starts = windows.filter(|(_, start)| **start == CHUNK_MAGIC).map(|(offset, _)| at + offset);
-    starts.find(|&start| ChunkHead::open(&bytes[start..]).is_some())
-}
-
-/// A record, as it lies in the file.
-#[derive(Clone, Copy, Debug)]
+/// A record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Its number among those of its origin, from 0.
     pub sequence: u64,
@@ -320,21 +389,6 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// A record of bytes that [`format::record_size`] found whole.
-    #[inline]
-    fn new(bytes: &'a [u8], sequence: u64, origin: Origin) -> Record<'a> {
-        let (head, words) = bytes.split_at(abi::record::HEAD_SIZE);
-        Record {
-            sequence,
-            origin,
-            tsc: format::u64_at(head, 0),
-            kind: head[8],
-            process: format::u16_at(head, 10),
-            detail: format::u32_at(head, 12),
-            words,
-        }
-    }
-
     /// How many words it has.
     #[inline]
     pub fn word_count(&self) -> usize {
@@ -361,44 +415,137 @@ impl<'a> Record<'a> {
     }
 }
 
+/// Steps through the records of a payload, in whichever encoding it is: a peek, a take, and so on.
+#[derive(Clone, Debug)]
+struct Walk<'a> {
+    origin: Origin,
+    encoding: u8,
+    /// What is left of the payload.
+    rest: &'a [u8],
+    decoder: Decoder,
+}
+
+impl<'a> Walk<'a> {
+    fn new(origin: Origin) -> Walk<'a> {
+        Walk { origin, encoding: RAW, rest: &[], decoder: Decoder::default() }
+    }
+
+    fn start(&mut self, payload: &'a [u8], encoding: u8) {
+        (self.rest, self.encoding) = (payload, encoding);
+        self.decoder.reset();
+    }
+
+    /// The time of the next record, if there is one.
+    #[inline]
+    fn peek(&mut self) -> Option<u64> {
+        match self.encoding {
+            COMPACT => self.decoder.peek(self.rest),
+            _ => format::record_size(self.rest, self.origin).map(|_| format::u64_at(self.rest, 0)),
+        }
+    }
+
+    /// Takes the record that was peeked at, if it is whole.
+    #[inline]
+    fn take(&mut self) -> Option<Taken<'a>> {
+        let (taken, size) = match self.encoding {
+            COMPACT => {
+                let (slot, size) = self.decoder.take(self.rest, self.origin)?;
+                (Taken::Compact(slot), size)
+            }
+            _ => {
+                let size = format::record_size(self.rest, self.origin)?;
+                (Taken::Raw(&self.rest[..size]), size)
+            }
+        };
+        self.rest = &self.rest[size..];
+        Some(taken)
+    }
+
+    /// What stands behind the time in the head of a record that was taken, and the bytes of its words.
+    #[inline]
+    fn show(&self, taken: Taken<'a>) -> (u64, &[u8]) {
+        let (head, words) = match taken {
+            Taken::Compact(slot) => (self.decoder.head(slot), self.decoder.words(slot)),
+            Taken::Raw(record) => (format::u64_at(record, 8), &record[HEAD_SIZE..]),
+        };
+        (head, &words[..8 * usize::from((head >> 8) as u8)])
+    }
+
+    /// Bytes that are no record and should be one, when there is none any more.
+    fn left(&self) -> usize {
+        let padding = if self.encoding == COMPACT { PADDING } else { 0 };
+        if self.rest.len() == padding { 0 } else { self.rest.len() }
+    }
+}
+
+/// Where a record is that was taken, until the next is.
+#[derive(Clone, Copy, Debug)]
+enum Taken<'a> {
+    /// In a slot of the decoder.
+    Compact(u8),
+    /// In the file.
+    Raw(&'a [u8]),
+}
+
 /// The records of one origin.
 #[derive(Clone, Debug)]
 struct Stream<'a> {
-    bytes: &'a [u8],
+    bytes: &'a Bytes,
     chunks: std::slice::Iter<'a, Chunk>,
-    origin: Origin,
-    /// What is left of the chunk.
-    rest: &'a [u8],
-    /// The number of the record at the start of `rest`.
+    walk: Walk<'a>,
+    /// The number of the record that is next.
     sequence: u64,
-    next: Option<Record<'a>>,
+    /// Its time; none: there is no more.
+    next: Option<u64>,
+    /// How many are left in the chunk.
+    left: u32,
+    /// Up to where the file's memory went back.
+    let_go: usize,
 }
 
-impl<'a> Stream<'a> {
+impl Stream<'_> {
+    /// Makes sure that the time of the next record is known, if there is one. The record taken before is gone.
     #[inline]
-    fn take(&mut self) -> Option<Record<'a>> {
-        let record = self.next;
-        self.advance();
-        record
+    fn peek(&mut self) -> Option<u64> {
+        if self.next.is_none() && self.chunks.len() > 0 && self.next_chunk() {
+            self.advance();
+        }
+        self.next
     }
 
     #[inline]
+    fn take(&mut self) -> Option<Record<'_>> {
+        let (tsc, sequence, origin) = (self.next?, self.sequence, self.walk.origin);
+        // What is no record was found at the opening, unless somebody writes on the file.
+        let taken = self.walk.take()?;
+        self.sequence = sequence.wrapping_add(1);
+        self.advance();
+        let (head, words) = self.walk.show(taken);
+        let (kind, process, detail) = (head as u8, (head >> 16) as u16, (head >> 32) as u32);
+        Some(Record { sequence, origin, tsc, kind, process, detail, words })
+    }
+
+    /// Looks at the next record of the chunk, if there is one.
+    #[inline]
     fn advance(&mut self) {
-        while self.rest.is_empty() {
-            let Some(chunk) = self.chunks.next() else {
-                self.next = None;
-                return;
-            };
-            if chunk.origin == self.origin {
-                self.rest = &self.bytes[chunk.start..chunk.end];
-                self.sequence = chunk.first;
-            }
+        self.next = if self.left == 0 { None } else { self.walk.peek() };
+        self.left = self.left.saturating_sub(1);
+    }
+
+    /// Goes to the next chunk that has a record, if there is one.
+    #[cold]
+    fn next_chunk(&mut self) -> bool {
+        let origin = self.walk.origin;
+        let Some(chunk) = self.chunks.find(|chunk| chunk.origin == origin && chunk.records > 0) else {
+            return false;
+        };
+        if chunk.at - self.let_go >= LET_GO_EACH {
+            self.bytes.let_go(self.let_go..chunk.at);
+            self.let_go = chunk.at;
         }
-        let size = abi::record::HEAD_SIZE + 8 * usize::from(self.rest[9]);
-        let (record, rest) = self.rest.split_at(size);
-        self.next = Some(Record::new(record, self.sequence, self.origin));
-        self.sequence = self.sequence.wrapping_add(1);
-        self.rest = rest;
+        self.walk.start(&self.bytes[chunk.at + CHUNK_SIZE..chunk.end], chunk.encoding);
+        (self.sequence, self.left) = (chunk.first, chunk.records);
+        true
     }
 }
 
@@ -409,16 +556,17 @@ pub struct Records<'a> {
     host: Stream<'a>,
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Record<'a>;
-
+impl Records<'_> {
+    /// The next record. It lies in memory that the one after it takes over, so this is no [`Iterator`]:
+    /// `while let Some(record) = records.next()`.
     #[inline]
-    fn next(&mut self) -> Option<Record<'a>> {
-        match (&self.guest.next, &self.host.next) {
-            (Some(guest), Some(host)) if host.tsc < guest.tsc => self.host.take(),
-            (Some(_), _) => self.guest.take(),
-            _ => self.host.take(),
-        }
+    #[expect(clippy::should_implement_trait, reason = "an iterator's items cannot borrow from it")]
+    pub fn next(&mut self) -> Option<Record<'_>> {
+        let host_first = match (self.guest.peek(), self.host.peek()) {
+            (Some(guest), Some(host)) => host < guest,
+            (guest, _) => guest.is_none(),
+        };
+        if host_first { self.host.take() } else { self.guest.take() }
     }
 }
 

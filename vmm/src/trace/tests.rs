@@ -38,6 +38,15 @@ fn as_sample(record: &Record<'_>) -> Sample {
     Sample { tsc, kind, process, detail, words: record.words().collect() }
 }
 
+/// All records of a trace.
+fn samples_of(trace: &Trace) -> Vec<Sample> {
+    let (mut records, mut samples) = (trace.records(), Vec::new());
+    while let Some(record) = records.next() {
+        samples.push(as_sample(&record));
+    }
+    samples
+}
+
 fn ticks(count: u64) -> Vec<Sample> {
     let tick =
         |n| Sample { tsc: 1000 + n, kind: Kind::Tick as u8, process: 1, detail: n as u32, words: vec![] };
@@ -53,7 +62,7 @@ fn every_kind_comes_back() {
         let trace = Place::new().open(&file_of(&samples, each)).expect("a whole file");
         assert_eq!(trace.damage(), []);
         assert_eq!(trace.meta(), &samples::meta());
-        assert_eq!(trace.records().map(|record| as_sample(&record)).collect::<Vec<_>>(), samples);
+        assert_eq!(samples_of(&trace), samples);
         for (event, sample) in trace.events().zip(&samples) {
             assert_eq!(event.what.kind(), sample.kind);
             assert!(!matches!(event.what, What::Unknown { .. }), "{sample:?}");
@@ -77,7 +86,7 @@ fn any_record_survives_and_decodes() {
     let samples: Vec<_> = (0..5000).map(|tsc| random.sample(tsc)).collect();
     let trace = Place::new().open(&file_of(&samples, 1000)).expect("a whole file");
     assert_eq!(trace.damage(), []);
-    assert!(trace.records().map(|record| as_sample(&record)).eq(samples.iter().cloned()));
+    assert_eq!(samples_of(&trace), samples);
     assert!(trace.events().zip(&samples).all(|(event, sample)| event.what.kind() == sample.kind));
 }
 
@@ -227,10 +236,87 @@ fn later_versions_are_refused_or_skipped() {
     let trace = Place::new().open(&bytes).expect("a chunk of a later version is no error");
     assert!(trace.damage().contains(&Damage::UnknownChunk { offset: start, records: 1 }));
 
-    bytes[8] = 2;
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..20]), &bytes[format::HEAD_SIZE..start]);
+    set_version(&mut bytes, format::VERSION + 1);
+    assert!(matches!(
+        Place::new().open(&bytes),
+        Err(OpenError::Later { version, .. }) if version == format::VERSION + 1
+    ));
+}
+
+fn set_version(bytes: &mut [u8], version: u16) {
+    bytes[8..10].copy_from_slice(&version.to_le_bytes());
+    let end = format::HEAD_SIZE + format::u32_at(bytes, 12) as usize;
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..20]), &bytes[format::HEAD_SIZE..end]);
     bytes[20..24].copy_from_slice(&crc.to_le_bytes());
-    assert!(matches!(Place::new().open(&bytes), Err(OpenError::Later { version: 2, .. })));
+}
+
+/// A file as version 1 of the format had it: all chunks raw.
+fn version_1(samples: &[Sample], each: usize) -> Vec<u8> {
+    let mut bytes = format::head(&samples::meta());
+    set_version(&mut bytes, 1);
+    let mut totals = [0_u64; 2];
+    for some in samples.chunks(each) {
+        for origin in [Origin::Host, Origin::Guest] {
+            let own: Vec<_> = some.iter().filter(|sample| sample.origin() == origin).collect();
+            let mut chunk = vec![0; format::CHUNK_SIZE];
+            own.iter().for_each(|sample| chunk.extend(sample.to_bytes()));
+            let (first, size) = (totals[origin as usize], (chunk.len() - format::CHUNK_SIZE) as u32);
+            totals[origin as usize] += own.len() as u64;
+            format::ChunkHead {
+                content: format::Content::Records(origin),
+                encoding: format::RAW,
+                stored: size,
+                decoded: size,
+                records: own.len() as u32,
+                first,
+                guest_total: totals[0],
+                host_total: totals[1],
+            }
+            .seal(&mut chunk);
+            bytes.extend(chunk);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn files_of_version_1_are_read_for_ever() {
+    let samples = samples::every_kind();
+    let trace = Place::new().open(&version_1(&samples, 5)).expect("whole chunks");
+    assert_eq!(trace.damage(), [Damage::NotClosed]);
+    assert_eq!(samples_of(&trace), samples);
+}
+
+#[test]
+fn a_compact_chunk_that_is_none_costs_its_rest_alone() {
+    let mut bytes = file_of(&ticks(30), 10);
+    let at_magic = |at: &usize| bytes[*at..].starts_with(&format::CHUNK_MAGIC);
+    let start = (0..bytes.len()).filter(at_magic).nth(1).expect("a second chunk");
+    let head = format::ChunkHead::peek(&bytes[start..]).expect("a chunk");
+    assert_eq!(head.encoding, format::COMPACT);
+    let end = start + format::CHUNK_SIZE + head.stored as usize;
+    // A mask with a bit that no cell has, where the last record was.
+    bytes[end - 12..end - 8].copy_from_slice(&[0, 8, 0xff, 0xff]);
+    head.seal(&mut bytes[start..end]);
+    let trace = Place::new().open(&bytes).expect("right CRCs");
+    assert!(matches!(
+        trace.damage(),
+        [Damage::Malformed { .. }, Damage::Miscounted { said: 10, found: 9, .. }]
+    ));
+    assert_eq!(trace.events().count(), 29);
+}
+
+/// Each of many magics claims all that follows as its chunk: reading must not compute a CRC of all that for each.
+#[test]
+fn a_file_full_of_chunk_starts_opens_in_time() {
+    let (bytes, ..) = small_file();
+    let mut hostile = bytes.clone();
+    let mut start = [0; format::CHUNK_SIZE];
+    start[..8].copy_from_slice(&format::CHUNK_MAGIC);
+    start[12..16].copy_from_slice(&(1_u32 << 20).to_le_bytes());
+    (0..4 << 20 >> 6).for_each(|_| hostile.extend_from_slice(&start));
+    let trace = Place::new().open(&hostile).expect("a damaged file");
+    assert_eq!(trace.events().count(), Place::new().open(&bytes).expect("a file").events().count());
 }
 
 #[test]
@@ -269,7 +355,7 @@ fn a_copy_that_fails_takes_nothing() {
     samples::write(&mut writer, &ticks(1)[0]);
     writer.finish().expect("room");
     let trace = Trace::open(&place.file()).expect("a trace");
-    assert_eq!((trace.damage(), trace.records().count()), (&[][..], 1));
+    assert_eq!((trace.damage(), trace.events().count()), (&[][..], 1));
 }
 
 /// The format is a promise: these bytes must stay readable, and be what is written, for ever.
@@ -281,7 +367,7 @@ fn the_bytes_of_a_tiny_chunk() {
     let hex: Vec<String> =
         chunk.chunks(8).map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
     assert_eq!(hex, GOLDEN_CHUNK);
-    assert_eq!(&bytes[..12], b"TRAPLINE\x01\0\x01\0");
+    assert_eq!(&bytes[..12], b"TRAPLINE\x02\0\x01\0");
     assert_eq!(bytes[bytes.len() - 16..], format::end_mark((start + chunk.len()) as u64));
 }
 

@@ -1,24 +1,34 @@
-//! Writes a trace file: a copy for each time the bell rings, one write for each chunk.
+//! Writes a trace file: a copy for each time the bell rings; all else is done by a thread beside the guest.
 //!
-//! Nothing is ever dropped in silence. When a write fails, the file is cut back to its last whole chunk, and
-//! the error, now and at every later call, says how many records are not in it. What is pending is lost only
-//! when the whole process is killed: at most [`CHUNK_AGE`] old if records keep coming.
+//! The guest stands still while its records are copied to [`Waiting`], and for nothing else. A thread takes what waits
+//! there, a chunk at a time, encodes it and writes it. When the thread falls behind by [`WAITING_MOST`], the guest waits
+//! for it, and when it gets nowhere for [`STALL`], as with a pipe that nobody reads, the run ends with an error.
+//!
+//! Nothing is ever dropped in silence. When a write fails, the file is cut back to its last whole chunk, and the
+//! error, now and at every later call, says how many records are not in it. When the whole process is killed, what it
+//! loses is at most [`CHUNK_AGE`] old, and what the disk has not yet taken.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::Meta;
-use super::format::{self, CHUNK_SIZE, ChunkHead, Content, IndexEntry, Origin, PAYLOAD_MAX, RAW};
+use super::compact::Encoder;
+use super::format::{self, CHUNK_SIZE, COMPACT, ChunkHead, Content, Origin, PAYLOAD_MAX, RAW};
+use super::output::Output;
 
-/// A chunk is written when it has this many bytes.
-const CHUNK_FULL: usize = 64 << 10;
+/// A chunk is written when so many bytes of records wait for it.
+const CHUNK_FULL: usize = 256 << 10;
 /// A chunk is written when its first record has waited this long.
 const CHUNK_AGE: Duration = Duration::from_millis(50);
+/// The guest waits when so many bytes of its records do.
+const WAITING_MOST: usize = 4 << 20;
+/// The longest that anybody waits for a file that takes nothing.
+const STALL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
 
 /// Why a trace could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +46,7 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// The file could not be made.
-    #[error("cannot create the trace file {}: {cause}; choose another with --trace", path.display())]
+    #[error("cannot create the trace file {}: {cause}; choose another place for it", path.display())]
     Create {
         /// The file.
         path: PathBuf,
@@ -44,7 +54,7 @@ pub enum WriteError {
         cause: io::Error,
     },
     /// More at once than a chunk holds.
-    #[error("{bytes} bytes of records at once are more than a trace file takes ({PAYLOAD_MAX})")]
+    #[error("{bytes} bytes of records at once are more than a trace file takes ({WAITING_MOST})")]
     TooLarge {
         /// How many.
         bytes: usize,
@@ -65,57 +75,128 @@ pub enum WriteError {
 }
 
 /// Records of one origin that wait to be a chunk.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pending {
-    origin: Origin,
-    /// Room for the chunk's head, then the records.
     bytes: Vec<u8>,
     records: u64,
-    /// The number of the first record.
-    first: u64,
-    since: Option<Instant>,
 }
 
-impl Pending {
-    fn new(origin: Origin) -> Pending {
-        let mut bytes = Vec::with_capacity(CHUNK_SIZE + 2 * CHUNK_FULL);
-        bytes.resize(CHUNK_SIZE, 0);
-        Pending { origin, bytes, records: 0, first: 0, since: None }
+/// Why nothing is written any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// A write failed with this error number.
+    Write(i32),
+    /// A write took longer than [`STALL`].
+    Stalled,
+}
+
+/// What the thread is asked to do, beside writing chunks that are due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    None,
+    /// Write all that waits.
+    Flush,
+    /// And then the end of the file.
+    Finish,
+    /// Stop.
+    Quit,
+}
+
+/// What both threads see.
+#[derive(Debug, Default)]
+struct Waiting {
+    guest: Pending,
+    host: Pending,
+    wish: Wish,
+    /// The thread has taken something that is not yet in the file.
+    busy: bool,
+    /// Records that were given to the writer, taken or not. A guest may claim any number.
+    given: u64,
+    /// Records in the file.
+    written: u64,
+    /// Grows whenever something got into the file.
+    progress: u64,
+    failed: Option<Failure>,
+}
+
+impl Waiting {
+    fn of(&mut self, origin: Origin) -> &mut Pending {
+        match origin {
+            Origin::Guest => &mut self.guest,
+            Origin::Host => &mut self.host,
+        }
     }
 
-    /// Records so far, those that wait included.
-    fn total(&self) -> u64 {
-        self.first.saturating_add(self.records)
+    /// Counts records that were given, and refuses them after a failure.
+    fn count(&mut self, path: &Path, origin: Origin, records: u64) -> Result<(), WriteError> {
+        self.given = self.given.saturating_add(records);
+        self.check(path)?;
+        // What a guest claims wrongly, the reader sees.
+        let pending = self.of(origin);
+        pending.records = pending.records.saturating_add(records);
+        Ok(())
+    }
+
+    fn check(&self, path: &Path) -> Result<(), WriteError> {
+        let cause = match self.failed {
+            None => return Ok(()),
+            Some(Failure::Write(code)) => io::Error::from_raw_os_error(code),
+            Some(Failure::Stalled) => {
+                io::Error::new(io::ErrorKind::TimedOut, format!("it took nothing for {STALL:?}"))
+            }
+        };
+        let missing = self.given.saturating_sub(self.written);
+        Err(WriteError::Write { path: path.into(), cause, missing })
     }
 
     fn is_due(&self) -> bool {
-        self.bytes.len() >= CHUNK_SIZE + CHUNK_FULL
-            || self.since.is_some_and(|since| since.elapsed() >= CHUNK_AGE)
+        self.wish != Wish::None || self.guest.bytes.len().max(self.host.bytes.len()) >= CHUNK_FULL
     }
 
-    fn clear(&mut self) {
-        self.bytes.truncate(CHUNK_SIZE);
-        self.first = self.total();
-        self.records = 0;
-        self.since = None;
+    fn is_settled(&self) -> bool {
+        self.wish == Wish::None && !self.busy
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// The thread has something to do.
+    work: Condvar,
+    /// The thread did something.
+    done: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `enough`, or until nothing is written any more.
+    fn wait<'a>(
+        &'a self,
+        mut waiting: MutexGuard<'a, Waiting>,
+        enough: impl Fn(&mut Waiting) -> bool,
+    ) -> MutexGuard<'a, Waiting> {
+        while waiting.failed.is_none() && !enough(&mut waiting) {
+            let before = waiting.progress;
+            let (now, time) = self.done.wait_timeout(waiting, STALL).unwrap_or_else(PoisonError::into_inner);
+            waiting = now;
+            if time.timed_out() && waiting.progress == before && !enough(&mut waiting) {
+                waiting.failed.get_or_insert(Failure::Stalled);
+            }
+        }
+        waiting
     }
 }
 
 /// A trace file that is being written.
 #[derive(Debug)]
 pub struct Writer {
-    file: File,
     path: PathBuf,
-    /// It can be cut back after a failed write.
-    regular: bool,
-    /// Bytes in the file, all of them whole chunks.
-    length: u64,
-    guest: Pending,
-    host: Pending,
-    index: Vec<IndexEntry>,
-    /// The system's error number of the write that failed, after which nothing is written any more.
-    failed: Option<i32>,
-    missing: u64,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
@@ -123,26 +204,15 @@ impl Writer {
     /// and a new one made, so that whoever still reads the old one is not disturbed. A device or FIFO is
     /// written to as it is.
     pub fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Writer, WriteError> {
-        let (mut file, regular) = open(path, replace)?;
-        let head = format::head(meta);
-        if let Err(cause) = file.write_all(&head) {
-            if regular {
-                // Best effort: the error that matters is the one of the write.
-                let _ = fs::remove_file(path);
-            }
-            return Err(WriteError::Create { path: path.into(), cause });
-        }
-        Ok(Writer {
-            file,
-            path: path.into(),
-            regular,
-            length: head.len() as u64,
-            guest: Pending::new(Origin::Guest),
-            host: Pending::new(Origin::Host),
-            index: Vec::new(),
-            failed: None,
-            missing: 0,
-        })
+        Writer::over(Output::create(path, replace, meta)?)
+    }
+
+    fn over(output: Output) -> Result<Writer, WriteError> {
+        let path = output.path.clone();
+        let shared = Arc::new(Shared::default());
+        let scribe = Scribe::new(output, shared.clone());
+        let thread = spawn(scribe).map_err(|cause| WriteError::Create { path: path.clone(), cause })?;
+        Ok(Writer { path, shared, thread: Some(thread) })
     }
 
     /// Takes `bytes` bytes of guest records, which `fill` copies from where they are. `records` is how many they
@@ -153,24 +223,21 @@ impl Writer {
         records: u64,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Result<(), E>, WriteError> {
-        self.check(records)?;
-        if bytes > PAYLOAD_MAX - CHUNK_FULL {
+        if bytes > WAITING_MOST {
             return Err(WriteError::TooLarge { bytes });
         }
-        let start = self.guest.bytes.len();
-        self.guest.bytes.resize(start + bytes, 0);
-        if let Err(error) = fill(&mut self.guest.bytes[start..]) {
-            self.guest.bytes.truncate(start);
-            return Ok(Err(error));
+        let mut waiting = self.room(Origin::Guest, bytes);
+        if waiting.failed.is_none() {
+            let before = waiting.guest.bytes.len();
+            waiting.guest.bytes.resize(before + bytes, 0);
+            if let Err(error) = fill(&mut waiting.guest.bytes[before..]) {
+                waiting.guest.bytes.truncate(before);
+                return Ok(Err(error));
+            }
         }
-        // A guest may claim any number; what it claims wrongly, the reader sees.
-        self.guest.records = self.guest.records.saturating_add(records);
-        self.guest.since.get_or_insert_with(Instant::now);
+        self.taken(waiting, Origin::Guest, records)?;
         // Records are multiples of 8. Whatever else a guest hands over must not spoil what it writes later.
-        if self.guest.is_due() || !bytes.is_multiple_of(8) {
-            self.flush()?;
-        }
-        Ok(Ok(()))
+        if bytes.is_multiple_of(8) { Ok(Ok(())) } else { self.flush().map(Ok) }
     }
 
     /// Takes a record of the host's own. `tsc` is the guest's time.
@@ -182,165 +249,216 @@ impl Writer {
         detail: u32,
         words: &[u64],
     ) -> Result<(), WriteError> {
-        self.check(1)?;
-        format::push_record(&mut self.host.bytes, tsc, kind as u8, process, detail, words);
-        self.host.records += 1;
-        self.host.since.get_or_insert_with(Instant::now);
-        if self.host.is_due() { self.flush() } else { Ok(()) }
+        let mut waiting = self.room(Origin::Host, abi::record::RECORD_MAX);
+        format::push_record(&mut waiting.host.bytes, tsc, kind as u8, process, detail, words);
+        self.taken(waiting, Origin::Host, 1)
     }
 
-    /// Writes all that waits. The host's goes first: its first record is the start of time, and there is seldom
-    /// any, so that this is one write.
+    /// Writes all that waits.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        self.check(0)?;
-        self.write(Origin::Host)?;
-        self.write(Origin::Guest)
+        self.wish(Wish::Flush)
     }
 
     /// Writes all that waits, then the index and the end mark, and closes the file.
     pub fn finish(mut self) -> Result<(), WriteError> {
-        self.flush()?;
-        let mut chunk = vec![0; CHUNK_SIZE];
-        // The index only speeds things up: one that would be too long for a chunk is cut.
-        let most = PAYLOAD_MAX / format::INDEX_ENTRY_SIZE;
-        self.index.iter().take(most).for_each(|entry| chunk.extend_from_slice(&entry.to_bytes()));
-        self.head(Content::Index, chunk.len() - CHUNK_SIZE, 0, 0).seal(&mut chunk);
-        chunk.extend_from_slice(&format::end_mark(self.length));
-        self.append(&chunk)
+        self.end(Wish::Finish)
     }
 
-    /// Refuses what comes after a failed write, and counts it.
-    fn check(&mut self, records: u64) -> Result<(), WriteError> {
-        let Some(code) = self.failed else { return Ok(()) };
-        self.missing = self.missing.saturating_add(records);
-        Err(self.error(io::Error::from_raw_os_error(code)))
-    }
-
-    /// Makes a chunk of what waits of one origin, if anything does.
-    fn write(&mut self, origin: Origin) -> Result<(), WriteError> {
-        let pending = self.pending(origin);
-        if pending.bytes.len() == CHUNK_SIZE && pending.records == 0 {
-            return Ok(());
+    /// Waits until there is room for so many bytes more.
+    fn room(&self, origin: Origin, bytes: usize) -> MutexGuard<'_, Waiting> {
+        let fits = |waiting: &mut Waiting| waiting.of(origin).bytes.len() + bytes <= WAITING_MOST;
+        let mut waiting = self.shared.lock();
+        if !fits(&mut waiting) {
+            waiting = self.shared.wait(waiting, fits);
         }
-        let (first, records) = (pending.first, u32::try_from(pending.records).unwrap_or(u32::MAX));
-        let mut bytes = std::mem::take(&mut pending.bytes);
-        self.head(Content::Records(origin), bytes.len() - CHUNK_SIZE, first, records).seal(&mut bytes);
-        let offset = self.length;
-        let written = self.append(&bytes);
-        if written.is_ok() {
-            let tsc = bytes.get(CHUNK_SIZE..CHUNK_SIZE + 8).map_or(0, |tsc| format::u64_at(tsc, 0));
-            self.index.push(IndexEntry { offset, tsc, records, origin });
-        }
-        let pending = self.pending(origin);
-        pending.bytes = bytes;
-        pending.clear();
-        written
+        waiting
     }
 
-    fn pending(&mut self, origin: Origin) -> &mut Pending {
-        match origin {
-            Origin::Guest => &mut self.guest,
-            Origin::Host => &mut self.host,
+    /// Counts what was taken, and wakes the thread when that makes a chunk.
+    fn taken(
+        &self,
+        mut waiting: MutexGuard<'_, Waiting>,
+        origin: Origin,
+        records: u64,
+    ) -> Result<(), WriteError> {
+        waiting.count(&self.path, origin, records)?;
+        let due = waiting.is_due();
+        drop(waiting);
+        if due {
+            self.shared.work.notify_one();
         }
+        Ok(())
     }
 
-    /// The head of the next chunk. The totals count what is in the file once it is written.
-    fn head(&self, content: Content, payload: usize, first: u64, records: u32) -> ChunkHead {
-        let written = |pending: &Pending| match content {
-            Content::Records(origin) if origin == pending.origin => pending.total(),
-            _ => pending.first,
-        };
-        let payload = payload as u32; // at most PAYLOAD_MAX
-        ChunkHead {
-            content,
-            encoding: RAW,
-            stored: payload,
-            decoded: payload,
-            records,
-            first,
-            guest_total: written(&self.guest),
-            host_total: written(&self.host),
+    /// Has the thread do something, and waits for that.
+    fn wish(&self, wish: Wish) -> Result<(), WriteError> {
+        let mut waiting = self.shared.lock();
+        if waiting.failed.is_none() {
+            waiting.wish = wish;
+            self.shared.work.notify_one();
         }
+        self.shared.wait(waiting, |waiting| waiting.is_settled()).check(&self.path)
     }
 
-    /// Writes bytes that are whole chunks. If that fails, nothing of them stays where the file allows it.
-    fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        let Err(cause) = self.file.write_all(bytes) else {
-            self.length += bytes.len() as u64;
-            return Ok(());
-        };
-        if self.regular {
-            // Best effort: a reader sees an incomplete chunk for what it is.
-            let _ = self.file.set_len(self.length);
+    /// Has the thread do its last, unless it did.
+    fn end(&mut self, wish: Wish) -> Result<(), WriteError> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let result = self.wish(wish);
+        // A thread that hangs in a write cannot be waited for; it ends with the process.
+        if self.shared.lock().failed != Some(Failure::Stalled) {
+            // It does not panic; if it did, what it wrote would be as whole as after a kill.
+            let _ = thread.join();
         }
-        self.failed = Some(cause.raw_os_error().unwrap_or(nix::libc::EIO));
-        self.missing = self.guest.records.saturating_add(self.host.records);
-        Err(self.error(cause))
-    }
-
-    fn error(&self, cause: io::Error) -> WriteError {
-        WriteError::Write { path: self.path.clone(), cause, missing: self.missing }
+        result
     }
 }
 
 impl Drop for Writer {
     /// A run that fails half-way keeps what it saw.
     fn drop(&mut self) {
-        // There is nobody to tell; who cares calls `finish`, after which nothing waits.
-        let _ = self.flush();
+        // There is nobody to tell; who cares calls `finish`.
+        let _ = self.end(Wish::Quit);
     }
 }
 
-/// Opens the file for writing, and says whether it is a regular one.
-fn open(path: &Path, replace: bool) -> Result<(File, bool), WriteError> {
-    let failed = |cause| WriteError::Create { path: path.into(), cause };
-    match fs::metadata(path) {
-        Ok(about) if about.is_file() && !replace => return Err(WriteError::Exists { path: path.into() }),
-        Ok(about) if about.is_file() => {
-            // Through a symbolic link, the file it leads to is replaced and not the link.
-            let target = fs::canonicalize(path).map_err(failed)?;
-            fs::remove_file(&target).map_err(failed)?;
-            return create_new(&target).map(|file| (file, true)).map_err(failed);
+/// Starts the thread with all signals blocked: they are for the vCPU's thread, which they must get out of the guest,
+/// and a file size limit (SIGXFSZ) must be an error of the write.
+fn spawn(scribe: Scribe) -> io::Result<JoinHandle<()>> {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let thread = thread::Builder::new().name("trace".into()).spawn(move || scribe.work());
+    before.thread_set_mask()?;
+    thread
+}
+
+/// What the thread has: the file, and the chunk that it makes.
+struct Scribe {
+    shared: Arc<Shared>,
+    /// None: it is closed.
+    output: Option<Output>,
+    encoder: Encoder,
+    /// What it took. Its memory goes back with the next exchange, so that none is allocated as the run goes on.
+    guest: Pending,
+    host: Pending,
+    /// Records written of guest and host: the numbers of the next.
+    next: [u64; 2],
+    chunk: Vec<u8>,
+}
+
+impl Scribe {
+    fn new(output: Output, shared: Arc<Shared>) -> Scribe {
+        Scribe {
+            shared,
+            output: Some(output),
+            encoder: Encoder::default(),
+            guest: Pending::default(),
+            host: Pending::default(),
+            next: [0; 2],
+            chunk: Vec::new(),
         }
-        Ok(_) => return open_special(path).map(|file| (file, false)),
-        Err(_) => {}
     }
-    match create_new(path) {
-        Ok(file) => Ok((file, true)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(WriteError::Exists { path: path.into() })
+
+    /// Writes what is due, until it fails or is done.
+    fn work(mut self) {
+        let shared = self.shared.clone();
+        let mut waiting = shared.lock();
+        loop {
+            if !waiting.is_due() {
+                waiting =
+                    shared.work.wait_timeout(waiting, CHUNK_AGE).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            let wish = std::mem::take(&mut waiting.wish);
+            std::mem::swap(&mut waiting.guest, &mut self.guest);
+            std::mem::swap(&mut waiting.host, &mut self.host);
+            waiting.busy = true;
+            drop(waiting);
+
+            let result = self.write(wish);
+
+            waiting = shared.lock();
+            waiting.busy = false;
+            waiting.progress += 1;
+            waiting.written = self.next[0].saturating_add(self.next[1]);
+            if let Err(error) = &result {
+                let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
+                waiting.failed.get_or_insert(Failure::Write(code));
+            }
+            shared.done.notify_all();
+            if waiting.failed.is_some() || matches!(wish, Wish::Finish | Wish::Quit) {
+                return;
+            }
         }
-        Err(error) => Err(failed(error)),
+    }
+
+    /// Writes what was taken. The host's goes first: its first record is the start of time.
+    fn write(&mut self, wish: Wish) -> io::Result<()> {
+        self.write_chunk(Origin::Host)?;
+        self.write_chunk(Origin::Guest)?;
+        match (wish, self.output.take()) {
+            (Wish::Finish, Some(output)) => output.close(self.next[0], self.next[1]),
+            (_, output) => {
+                self.output = output;
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a chunk of what was taken of one origin, if anything was, and writes it.
+    fn write_chunk(&mut self, origin: Origin) -> io::Result<()> {
+        let pending = match origin {
+            Origin::Guest => &mut self.guest,
+            Origin::Host => &mut self.host,
+        };
+        let Some(output) = &mut self.output else { return Ok(()) };
+        if pending.bytes.is_empty() && pending.records == 0 {
+            return Ok(());
+        }
+        self.chunk.clear();
+        self.chunk.resize(CHUNK_SIZE, 0);
+        let whole = self.encoder.encode(&pending.bytes, origin, &mut self.chunk);
+        let compact = whole && self.chunk.len() < CHUNK_SIZE + pending.bytes.len();
+        if !compact {
+            self.chunk.truncate(CHUNK_SIZE);
+            self.chunk.extend_from_slice(&pending.bytes);
+        }
+        let records = u32::try_from(pending.records).unwrap_or(u32::MAX);
+        let first = self.next[origin as usize];
+        let mut next = self.next;
+        next[origin as usize] = first.saturating_add(pending.records);
+        ChunkHead {
+            content: Content::Records(origin),
+            encoding: if compact { COMPACT } else { RAW },
+            stored: (self.chunk.len() - CHUNK_SIZE) as u32, // no longer than raw
+            decoded: pending.bytes.len() as u32,            // at most WAITING_MOST
+            records,
+            first,
+            guest_total: next[0],
+            host_total: next[1],
+        }
+        .seal(&mut self.chunk);
+        let tsc = pending.bytes.first_chunk().map_or(0, |tsc| u64::from_le_bytes(*tsc));
+        pending.bytes.clear();
+        pending.records = 0;
+        output.chunk(origin, records, tsc, &self.chunk)?;
+        self.next = next;
+        Ok(())
     }
 }
 
-fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-/// Opens a device or FIFO without waiting for a reader; writes to it then wait as usual.
-fn open_special(path: &Path) -> Result<File, WriteError> {
-    let opened = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
-    let file = opened.map_err(|cause| match cause.raw_os_error() {
-        Some(nix::libc::ENXIO) => WriteError::NoReader { path: path.into() },
-        _ => WriteError::Create { path: path.into(), cause },
-    })?;
-    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
-        .map_err(|cause| WriteError::Create { path: path.into(), cause: cause.into() })?;
-    Ok(file)
-}
+const _: () = assert!(WAITING_MOST <= PAYLOAD_MAX);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::trace::Trace;
+    use std::convert::Infallible;
+    use std::fs::File;
 
     fn write(writer: &mut Writer, count: u64) -> Result<(), WriteError> {
         (0..count).try_for_each(|tsc| {
             writer.host_record(tsc, abi::record::Kind::HostClock, 0, 0, &[1, 2])?;
             writer.guest_records(16, 1, |room| {
                 room[8] = abi::record::Kind::Tick as u8;
-                Ok::<(), std::convert::Infallible>(())
+                Ok::<(), Infallible>(())
             })?;
             Ok(())
         })
@@ -350,11 +468,9 @@ mod tests {
     fn a_failed_write_is_told_at_every_call_and_counts_what_is_missing() {
         let place = tempfile::tempdir().expect("a directory for the test");
         let path = place.path().join("t.trap");
-        let mut writer = Writer::create(&path, false, &Meta::default()).expect("a new file");
-        write(&mut writer, 2).expect("room");
-        writer.flush().expect("room");
-        write(&mut writer, 3).expect("room to wait");
-        writer.file = File::options().write(true).open("/dev/full").expect("a device that is always full");
+        let mut output = Output::create(&path, false, &Meta::default()).expect("a new file");
+        output.file = File::options().write(true).open("/dev/full").expect("a device that is always full");
+        let mut writer = Writer::over(output).expect("a thread");
         let missing = |result: Result<(), WriteError>| match result {
             Err(WriteError::Write { missing, cause, .. }) => {
                 assert_eq!(cause.kind(), io::ErrorKind::StorageFull);
@@ -362,25 +478,38 @@ mod tests {
             }
             other => panic!("{other:?}"),
         };
-        assert_eq!(missing(writer.flush()), 6);
-        assert_eq!(missing(write(&mut writer, 1)), 7);
-        assert_eq!(missing(writer.finish()), 7);
-        let trace = Trace::open(&path).expect("what was written before");
-        assert_eq!(trace.records().count(), 4);
+        let _ = write(&mut writer, 1);
+        let first = missing(writer.flush());
+        assert!((1..=2).contains(&first));
+        assert_eq!(missing(writer.flush()), first);
+        assert_eq!(missing(writer.guest_records(16, 3, |_| Ok::<(), Infallible>(())).map(drop)), first + 3);
+        assert_eq!(missing(writer.finish()), first + 3);
+        assert_eq!(Trace::open(&path).expect("what was written before").events().count(), 0);
     }
 
     #[test]
-    fn a_full_chunk_is_written_and_a_young_one_waits() {
+    fn a_pipe_that_nobody_reads_ends_the_run_and_not_the_patience() {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let mut output =
+            Output::create(&place.path().join("t.trap"), false, &Meta::default()).expect("a new file");
+        let (_reader, pipe) = std::io::pipe().expect("a pipe");
+        output.file = File::from(std::os::fd::OwnedFd::from(pipe));
+        let mut writer = Writer::over(output).expect("a thread");
+        let noise = |room: &mut [u8]| {
+            room.fill(0xff);
+            Ok::<(), Infallible>(())
+        };
+        let error = (0..20).find_map(|_| writer.guest_records(1 << 20, 9, noise).err()).expect("no room");
+        let sentence = error.to_string();
+        assert!(sentence.contains("it took nothing for 300ms") && sentence.contains("records"), "{sentence}");
+    }
+
+    #[test]
+    fn more_than_ever_fits_is_refused() {
         let place = tempfile::tempdir().expect("a directory for the test");
         let mut writer =
             Writer::create(&place.path().join("t.trap"), false, &Meta::default()).expect("a new file");
-        let head = writer.length;
-        let full = writer.guest_records(CHUNK_FULL, 4096, |_| Ok::<(), std::convert::Infallible>(()));
-        assert!(matches!(full, Ok(Ok(()))));
-        assert_eq!(writer.length, head + (CHUNK_SIZE + CHUNK_FULL) as u64);
-        assert!(matches!(
-            writer.guest_records(PAYLOAD_MAX, 1, |_| Ok::<(), std::convert::Infallible>(())),
-            Err(WriteError::TooLarge { .. })
-        ));
+        let too_large = writer.guest_records(WAITING_MOST + 8, 1, |_| Ok::<(), Infallible>(()));
+        assert!(matches!(too_large, Err(WriteError::TooLarge { .. })));
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Trap {
     pub restored: Option<Event>,
     /// The CPU was given to another process meanwhile.
     pub switched: bool,
+    /// The process asked to sleep. It may be awake again before the switch: a time that is over wakes at once.
+    pub slept: bool,
 }
 
 impl Trap {
@@ -280,6 +282,7 @@ fn apply_trap(process: &mut Process, event: &Event) {
             redirected,
             restored,
             switched: false,
+            slept: false,
         });
         return;
     }
@@ -293,6 +296,10 @@ fn apply_trap(process: &mut Process, event: &Event) {
         What::FaultRedirected { .. } => &mut trap.redirected,
         What::ContextSaved { .. } => {
             trap.switched = true;
+            return;
+        }
+        What::Sleep { .. } => {
+            trap.slept = true;
             return;
         }
         What::TrapReturn { .. } => {

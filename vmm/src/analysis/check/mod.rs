@@ -10,8 +10,6 @@ mod machine;
 mod steps;
 mod switches;
 mod symptoms;
-#[cfg(test)]
-mod tests;
 mod time;
 mod totals;
 mod traps;
@@ -20,6 +18,7 @@ use abi::record::{Ending, Kind, Policy};
 use serde::Serialize;
 
 use crate::trace::{Event, Origin, Trace};
+use Scope::{Any, Limited, Only};
 use machine::Machine;
 
 /// What became of a rule.
@@ -183,159 +182,193 @@ impl Checked {
     }
 }
 
+/// A rule that has nothing noted yet.
+fn rule(name: &'static str, scope: Scope, words: &'static str, rule: impl Rule + 'static) -> Checked {
+    Checked { name, words, scope, rule: Box::new(rule), log: Log::default() }
+}
+
 fn rules() -> Vec<Checked> {
-    use Scope::{Any, Limited, Only};
-    let rule =
-        |name, scope, words, rule: Box<dyn Rule>| Checked { name, words, scope, rule, log: Log::default() };
-    let (turns, cooperative) = (Only(Policy::RoundRobin), Only(Policy::Cooperative));
+    [trap_rules(), switch_rules(), call_rules(), step_rules(), symptom_rules(), count_rules()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Traps: what the hardware and the stub saved.
+fn trap_rules() -> Vec<Checked> {
     vec![
         rule(
             "entry-return",
             Any,
             "every trap entry has one return, or the end of its process",
-            Box::new(traps::EntryReturn),
+            traps::EntryReturn,
         ),
         rule(
             "user-frames",
             Limited,
             "a trap from user mode finds CPL 3 and interrupts on",
-            Box::new(traps::UserFrames),
+            traps::UserFrames,
         ),
-        rule("kernel-code", Limited, "ring 0 runs kernel addresses only", Box::new(traps::KernelCode)),
+        rule("kernel-code", Limited, "ring 0 runs kernel addresses only", traps::KernelCode),
         rule(
             "frame-kept",
             Any,
             "a trap returns to the very frame and registers it saved, but for results and declared rewrites",
-            Box::new(traps::FrameKept),
+            traps::FrameKept,
         ),
         rule(
             "kernel-stack",
             Limited,
             "the CPU saves registers on the kernel stack of the process that runs",
-            Box::new(traps::KernelStack::default()),
+            traps::KernelStack::default(),
         ),
+    ]
+}
+
+/// Switches, turns and the timer.
+fn switch_rules() -> Vec<Checked> {
+    vec![
         rule(
             "context-kept",
             Any,
             "a switch loads exactly what the last switch away from that process stored",
-            Box::new(switches::ContextKept),
+            switches::ContextKept,
         ),
         rule(
             "current",
             Any,
             "no process runs while it is not current, before it was created or after its end",
-            Box::new(switches::Current),
+            switches::Current,
         ),
         rule(
             "ticks-armed",
             Any,
             "every tick was armed: a periodic timer once, any other each time",
-            Box::new(time::TicksArmed::default()),
+            time::TicksArmed::default(),
         ),
         rule(
             "turn",
-            turns,
+            Only(Policy::RoundRobin),
             "a turn in round robin is at most a quantum, and what the kernel and the host took",
-            Box::new(time::Turn),
+            time::Turn,
         ),
         rule(
             "no-preemption",
-            cooperative,
+            Only(Policy::Cooperative),
             "a cooperative kernel takes the CPU from nobody, and no timer runs but to wake it from idling",
-            Box::new(time::NoPreemption),
+            time::NoPreemption,
         ),
+    ]
+}
+
+/// System calls and kills.
+fn call_rules() -> Vec<Checked> {
+    vec![
         rule(
             "call-numbers",
             Any,
             "every system call number is known, or refused with -ENOSYS",
-            Box::new(calls::Numbers),
+            calls::Numbers,
         ),
         rule(
             "call-results",
             Any,
             "the result of a system call is one that the call can have",
-            Box::new(calls::Results),
+            calls::Results,
         ),
-        rule("kills", Any, "every kill has its fault", Box::new(calls::Kills)),
+        rule("kills", Any, "every kill has its fault", calls::Kills),
+    ]
+}
+
+/// The steps of the book's tables.
+fn step_rules() -> Vec<Checked> {
+    vec![
         rule(
             "steps-boot",
             Any,
             "boot: trap table, system call handler, in round robin the timer, before the first process runs",
-            Box::new(steps::Boot::default()),
+            steps::Boot::default(),
         ),
         rule(
             "steps-process",
             Any,
             "a process is created, loaded, gets its stack, then its kernel stack, and starts by a return-from-trap",
-            Box::new(steps::Birth::default()),
+            steps::Birth::default(),
         ),
         rule(
             "steps-trap",
             Any,
             "a trap goes: entry, registers saved, handled, registers restored, return",
-            Box::new(steps::Trap),
+            steps::Trap,
         ),
         rule(
             "steps-tick",
             Any,
             "each tick is one timer interrupt, and they are numbered without a gap",
-            Box::new(steps::Tick::default()),
+            steps::Tick::default(),
         ),
         rule(
             "steps-switch",
             Any,
             "a switch stores A's registers, then loads B's, for the reason that it says",
-            Box::new(steps::Switch::default()),
+            steps::Switch::default(),
         ),
-        rule(
-            "steps-end",
-            Any,
-            "a process ends once, then is switched away from, then freed",
-            Box::new(steps::End),
-        ),
+        rule("steps-end", Any, "a process ends once, then is switched away from, then freed", steps::End),
+    ]
+}
+
+/// What authors of kernels get stuck on.
+fn symptom_rules() -> Vec<Checked> {
+    vec![
         rule(
             "same-fault",
             Any,
             "no fault comes again and again at the same instruction",
-            Box::new(symptoms::SameFault::default()),
+            symptoms::SameFault::default(),
         ),
-        rule("timer-silent", turns, "the timer does not fall silent", Box::new(symptoms::TimerSilent)),
         rule(
-            "interrupts-off",
-            Limited,
-            "user mode is entered with interrupts on",
-            Box::new(symptoms::InterruptsOff),
+            "timer-silent",
+            Only(Policy::RoundRobin),
+            "the timer does not fall silent",
+            symptoms::TimerSilent,
         ),
+        rule("interrupts-off", Limited, "user mode is entered with interrupts on", symptoms::InterruptsOff),
         rule(
             "never-chosen",
             Limited,
             "who is ready is chosen before the others had many turns",
-            Box::new(symptoms::NeverChosen::default()),
+            symptoms::NeverChosen::default(),
         ),
-        rule("iretq-fault", Limited, "no iretq faults", Box::new(symptoms::IretqFault::default())),
+        rule("iretq-fault", Limited, "no iretq faults", symptoms::IretqFault::default()),
+    ]
+}
+
+/// What the host counted.
+fn count_rules() -> Vec<Checked> {
+    vec![
         rule(
             "count-interrupts",
             Any,
             "KVM injected every interrupt that the guest took",
-            Box::new(totals::Interrupts::default()),
+            totals::Interrupts::default(),
         ),
         rule(
             "count-doorbells",
             Any,
             "the bell rang at each tick and before idling, and never for nothing",
-            Box::new(totals::Doorbells::default()),
+            totals::Doorbells::default(),
         ),
         rule(
             "count-console",
             Limited,
             "the console has the bytes that write() says it wrote",
-            Box::new(totals::Console::default()),
+            totals::Console::default(),
         ),
         rule(
             "count-exits",
             Any,
             "KVM counted the exits that the host saw, and the host one for each port write",
-            Box::new(totals::Exits::default()),
+            totals::Exits::default(),
         ),
     ]
 }

@@ -272,10 +272,10 @@ impl Rule for Switch {
         }
         if let What::ContextSaved { reason, .. } = event.what {
             self.saved = Some(*event);
-            let fault = reason_fault(reason, event, machine).filter(|_| machine.whole);
-            log.test(fault.is_none(), || {
-                Violation::new(fault.unwrap_or_default(), machine.last.iter().chain([event]))
-            });
+            log.tested += 1;
+            if let Some((kind, why)) = reason_fault(reason, event, machine).filter(|_| machine.whole) {
+                log.miss(kind, || Violation::new(why, machine.last.iter().chain([event])));
+            }
         }
     }
 
@@ -284,19 +284,23 @@ impl Rule for Switch {
     }
 }
 
-fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<&'static str> {
+/// What a reason lacks: the kind of record that it needs, and in words.
+fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kind, &'static str)> {
     let process = machine.process(event.process)?;
-    let trap = process.trap();
-    let yields = |trap: &super::machine::Trap| {
-        matches!(trap.call?.what, What::SystemCall { number, .. } if number == Call::SchedYield as u64)
-            .then_some(())
-    };
+    let ticked = process.trap().is_some_and(|trap| trap.tick.is_some());
+    let slept = process.sleeping || process.trap().is_some_and(|trap| trap.slept);
+    let call = process.trap().and_then(|trap| trap.call).map(|call| call.what);
+    let yields = matches!(call, Some(What::SystemCall { number, .. }) if number == Call::SchedYield as u64);
     match reason {
-        Reason::Preempted if trap.is_none_or(|trap| trap.tick.is_none()) => Some("preempted without a tick"),
-        Reason::Yielded if trap.and_then(yields).is_none() => Some("yielded without a call to yield"),
-        Reason::Slept if !process.sleeping => Some("it sleeps, and did not ask to"),
-        Reason::Ended if process.ended.is_none() => Some("its end is the reason, and it did not end"),
-        Reason::Idle if event.process != 0 => Some("it is no idle kernel"),
+        Reason::Preempted if !ticked => Some((Kind::Tick, "preempted without a tick")),
+        Reason::Yielded if !yields => Some((Kind::SystemCall, "yielded without a call to yield")),
+        Reason::Slept if !slept => Some((Kind::Sleep, "it sleeps, and did not ask to")),
+        Reason::Ended if process.ended.is_none() => {
+            Some((Kind::ProcessExited, "it ended, and no end is recorded"))
+        }
+        Reason::Idle if event.process != 0 => {
+            Some((Kind::ContextSaved, "the kernel idles, and a process runs"))
+        }
         _ => None,
     }
 }

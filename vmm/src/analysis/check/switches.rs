@@ -44,8 +44,8 @@ fn saved_fault(process: &Process, context: &Context) -> Option<String> {
 }
 
 fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String> {
-    if let Some(What::ProcessCreated { cr3: own, .. }) =
-        process.created.map(|event| event.what).filter(|what| what_cr3(what) != Some(cr3))
+    if let Some(What::ProcessCreated { cr3: own, .. }) = process.created.map(|event| event.what)
+        && own != cr3
     {
         return Some(format!("the page tables must be {own:#x}, and {cr3:#x} was loaded"));
     }
@@ -68,13 +68,6 @@ fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String
         _ => None,
     };
     fault.or_else(|| structure_fault(process, context))
-}
-
-fn what_cr3(what: &What) -> Option<u64> {
-    match what {
-        What::ProcessCreated { cr3, .. } => Some(*cr3),
-        _ => None,
-    }
 }
 
 /// Only the current process runs, and only while it lives.

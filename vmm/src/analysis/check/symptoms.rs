@@ -35,7 +35,7 @@ impl Rule for SameFault {
         self.last.insert(event.process, (*event, times));
         log.test(times <= SAME_FAULT_MAX, || {
             let message = format!(
-                "{} at {:#x} for the {times}rd time: the kernel neither repairs what faults nor ends the process",
+                "{} at {:#x}, {times} times in a row: the kernel neither repairs what faults nor ends the process",
                 vector_name(vector),
                 frame.rip
             );

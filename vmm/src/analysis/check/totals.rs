@@ -16,10 +16,10 @@ const EXIT_PORT: u32 = 2;
 type Count = Option<(u64, Event)>;
 
 fn note(count: &mut Count, wanted: HostCounter, event: &Event) {
-    if let What::HostCount { counter, value } = event.what {
-        if counter == wanted {
-            *count = Some((value, *event));
-        }
+    if let What::HostCount { counter, value } = event.what
+        && counter == wanted
+    {
+        *count = Some((value, *event));
     }
 }
 
@@ -97,10 +97,10 @@ impl Rule for Console {
         match event.what {
             What::SystemCallResult { result, .. } => {
                 let call = machine.trap(event.process).and_then(|trap| trap.call).map(|call| call.what);
-                if let Some(What::SystemCall { number, arguments: [1 | 2, ..] }) = call {
-                    if number == Call::Write as u64 {
-                        self.written += u64::try_from(result).unwrap_or(0);
-                    }
+                if let Some(What::SystemCall { number, arguments: [1 | 2, ..] }) = call
+                    && number == Call::Write as u64
+                {
+                    self.written += u64::try_from(result).unwrap_or(0);
                 }
             }
             What::LoadFailed { .. } | What::KernelPanic { .. } => self.kernel_speaks = true,

@@ -27,17 +27,14 @@ impl Rule for EntryReturn {
                     )
                 });
             }
-            What::TrapReturn { vector: Some(vector), .. } if machine.whole || open.is_some() => {
-                if open.is_none_or(|trap| trap.vector != vector) {
-                    log.fail(|| {
-                        let name = vector_name(vector);
-                        let entries = open.into_iter().map(|trap| &trap.entry);
-                        Violation::new(
-                            format!("a return from {name}, which was not entered"),
-                            entries.chain([event]),
-                        )
-                    });
-                }
+            What::TrapReturn { vector: Some(vector), .. }
+                if (machine.whole || open.is_some()) && open.is_none_or(|trap| trap.vector != vector) =>
+            {
+                log.fail(|| {
+                    let message = format!("a return from {}, which was not entered", vector_name(vector));
+                    let entries = open.into_iter().map(|trap| &trap.entry);
+                    Violation::new(message, entries.chain([event]))
+                });
             }
             _ => {}
         }

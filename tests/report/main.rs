@@ -1,0 +1,275 @@
+//! `trapline report`: the page in a real browser, where it must draw, answer, and say what the trace says.
+//!
+//! The page under test is a copy with one script more, `report.js`, which does what a reader does and leaves what it
+//! saw in the page; headless Chromium prints that.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use abi::record::{Kind, REGISTERS, SYSCALL_VECTOR};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use libtest_mimic::Failed;
+use serde_json::Value;
+use support::{Suite, TestResult, command, ensure, folder, trapline};
+use trapline::analysis::Summary;
+use trapline::trace::format::push_record;
+use trapline::trace::{Meta, Program, Trace, Writer};
+
+#[path = "../support/mod.rs"]
+mod support;
+
+const BROWSER: &str = "chromium";
+/// Time that the browser gives the page, in its own milliseconds: it skips the waiting.
+const BUDGET: &str = "--virtual-time-budget=60000";
+const TSC_KHZ: u64 = 1_000_000;
+const TIMER_VECTOR: u32 = 0x20;
+/// Records that a round of [`rounds`] writes.
+const ROUND: u64 = 13;
+/// The name of the second process tries to end the page's script.
+const HOSTILE: [u64; 2] = [u64::from_le_bytes(*b"</script"), u64::from_le_bytes(*b"><b>x\0\0\0")];
+
+fn main() {
+    Suite::default()
+        .pure("a_report_replaces_nothing_unless_told_to", replaces_nothing)
+        .tools(&[BROWSER], "the_page_says_what_the_trace_says", says_what_the_trace_says)
+        .tools(&[BROWSER], "the_page_answers_keyboard_and_pointer", answers)
+        .tools(&[BROWSER], "a_million_events_cost_no_more_to_draw", draws_a_million)
+        .tools(&[BROWSER], "a_guest_that_lies_does_not_break_the_page", survives_lies)
+        .run()
+}
+
+/// A run of two processes that take turns by the timer and make a call in each.
+struct Run {
+    writer: Writer,
+    tsc: u64,
+}
+
+impl Run {
+    fn add(&mut self, after: u64, kind: Kind, process: u16, detail: u32, words: &[u64]) {
+        self.tsc += after;
+        let mut bytes = Vec::new();
+        push_record(&mut bytes, self.tsc, kind as u8, process, detail, words);
+        let copied = self.writer.guest_records(bytes.len(), 1, |room| {
+            room.copy_from_slice(&bytes);
+            Ok::<(), Infallible>(())
+        });
+        assert!(matches!(copied, Ok(Ok(()))));
+    }
+
+    fn create(&mut self, process: u16, name: [u64; 2]) {
+        let words = [structure(process), 0x1000, 0x2000, name[0], name[1]];
+        self.add(1000, Kind::ProcessCreated, process, 0, &words);
+    }
+
+    /// The timer takes the CPU from one and gives it to the other, which makes a call.
+    fn round(&mut self, from: u16, to: u16, tick: u32) {
+        let general = [7; REGISTERS.len()];
+        let mut loaded = context(to).to_vec();
+        loaded.extend([0x1000, 0x2000]);
+        let vector = u32::from(SYSCALL_VECTOR);
+        self.add(50_000, Kind::TrapEntry, from, TIMER_VECTOR | TIMER_VECTOR << 8, &frame(from));
+        self.add(100, Kind::Registers, from, 0, &general);
+        self.add(100, Kind::Tick, from, tick, &[]);
+        self.add(300, Kind::ContextSaved, from, 0, &context(from));
+        self.add(2000, Kind::ContextLoaded, to, u32::from(from), &loaded);
+        self.add(100, Kind::Registers, to, 1, &general);
+        let mut returned = frame(to).to_vec();
+        returned.push(0);
+        self.add(100, Kind::TrapReturn, to, TIMER_VECTOR, &returned);
+        self.add(10_000, Kind::TrapEntry, to, vector | vector << 8, &frame(to));
+        self.add(100, Kind::Registers, to, 0, &general);
+        self.add(100, Kind::SystemCall, to, 39, &[0, 0, 0, 0, 0, 0, 39]);
+        self.add(5000, Kind::SystemCallResult, to, 39, &[u64::from(to)]);
+        self.add(100, Kind::Registers, to, 1, &general);
+        self.add(700, Kind::TrapReturn, to, vector, &returned);
+    }
+}
+
+fn structure(process: u16) -> u64 {
+    0xffff_8000_0000_0000 + 0x1000 * u64::from(process)
+}
+
+fn frame(process: u16) -> [u64; 4] {
+    [0xffff_c000_0000_0000, 0x40_1000 + u64::from(process), 0x7fff_0000, 0x246 << 32 | 0x1b << 16 | 0x23]
+}
+
+fn context(process: u16) -> [u64; 9] {
+    [structure(process), 0xB, 0, 0, 0, 0, 0, 0xffff_c000_0000_0100, 0xffff_8000_0010_0000]
+}
+
+/// A trace of so many rounds.
+fn rounds(folder: &Path, rounds: u64) -> Result<PathBuf, Failed> {
+    let path = folder.join("t.trap");
+    let program = |name: &str| Program { name: name.into(), ..Program::default() };
+    let programs = vec![program("alpha"), program("</script><b>x")];
+    let meta = Meta { tsc_khz: TSC_KHZ, programs, ..Meta::default() };
+    let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
+    run.create(1, [u64::from_le_bytes(*b"alpha\0\0\0"), 0]);
+    run.create(2, HOSTILE);
+    for number in 0..rounds {
+        let (from, to) = if number % 2 == 0 { (1, 2) } else { (2, 1) };
+        run.round(from, to, number as u32 + 1);
+    }
+    run.add(1000, Kind::ProcessExited, 1, 0, &[3]);
+    run.add(1000, Kind::ProcessKilled, 2, 14 | 6 << 16, &[0x40_1234, 0xdead_0000]);
+    run.writer.finish()?;
+    Ok(path)
+}
+
+/// What `report.js` saw in the page of a trace. `part`: where in the run it clicks for a switch, from 0 to 1.
+fn look(folder: &Path, trace: &Path, part: f64) -> Result<Value, Failed> {
+    let trace = trace.to_str().ok_or("a path that is text")?;
+    trapline(folder, &["report", trace, "-o", "page.html"])?.expect(0)?;
+    let page = std::fs::read_to_string(folder.join("page.html"))?;
+    let script = include_str!("report.js").replace("SWITCH", &part.to_string());
+    let copy = folder.join("copy.html");
+    std::fs::write(&copy, page.replacen("</head>", &format!("<script>{script}</script></head>"), 1))?;
+    let mut browser = Command::new(BROWSER);
+    browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
+    browser.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
+    browser.args(["--window-size=1280,1000", BUDGET, "--dump-dom"]);
+    browser.arg(format!("--user-data-dir={}", folder.join("profile").display()));
+    browser.arg(format!("file://{}", copy.display()));
+    let output = command(&mut browser, folder)?.expect(0)?;
+    let seen =
+        output.stdout.split_once("<pre id=\"result\">").and_then(|(_, tail)| tail.split_once("</pre>"));
+    let (seen, _) = seen.ok_or_else(|| format!("the page did not get ready: {}", output.stderr))?;
+    let seen: Value = serde_json::from_slice(&BASE64_STANDARD.decode(seen)?)?;
+    ensure(seen["errors"] == serde_json::json!([]), || format!("the page fails: {}", seen["errors"]))?;
+    Ok(seen)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, expected: T) -> TestResult {
+    ensure(seen == expected, || format!("{what}: seen {seen:?}, expected {expected:?}"))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    value.as_array().map(|list| list.iter().map(text).collect()).unwrap_or_default()
+}
+
+fn says_what_the_trace_says() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 40)?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    let summary = Summary::of(&Trace::open(&path)?);
+    let totals = [
+        ("events", summary.events),
+        ("switches", summary.switches),
+        ("ticks", summary.ticks),
+        ("system calls", summary.calls.values().sum()),
+    ];
+    for (name, expected) in totals {
+        same(name, text(&seen["totals"][name]), &expected.to_string())?;
+    }
+    for (row, (number, process)) in summary.processes.iter().enumerate() {
+        let cells = texts(&seen["processes"][row]);
+        let counts = [process.ticks, process.calls, process.switches_in].map(|count| count.to_string());
+        same("name", cells[0], &format!("{}/{number}", process.name))?;
+        same("counts", &cells[1..4], &counts.each_ref().map(String::as_str)[..])?;
+        same("end", cells[4], &process.end.to_string())?;
+    }
+    same("lanes", texts(&seen["lanes"]), vec!["alpha/1", "</script><b>x/2", "kernel", "host"])?;
+    same("markup from a name", seen["intruders"].as_u64(), Some(0))?;
+    // Each of them takes the same time in every round.
+    same("calls", texts(&seen["times"]["System calls"]), vec!["40", "6 µs", "6 µs", "6 µs", "6 µs"])?;
+    same("switches", texts(&seen["times"]["Switches"]), vec!["40", "2 µs", "2 µs", "2 µs", "2 µs"])?;
+    let period = texts(&seen["times"]["Between two ticks"]);
+    same("ticks", period, vec!["39", "68.7 µs", "68.7 µs", "68.7 µs", "68.7 µs"])
+}
+
+fn answers() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 20)?;
+    let trace = Trace::open(&path)?;
+    let clock = trace.clock();
+    let end = trace.records().last().map_or(0, |record| clock.nanoseconds(record.tsc));
+    let fifth = trace.records().filter(|record| record.kind == Kind::ContextLoaded as u8).nth(4);
+    let fifth = fifth.map_or(0, |record| clock.nanoseconds(record.tsc));
+    let seen = look(folder.path(), &path, (fifth as f64 - 1000.0) / end as f64)?;
+
+    ensure(seen["colours"].as_u64() > Some(8), || format!("an empty timeline: {} colours", seen["colours"]))?;
+    same("clicked", text(&seen["clicked"]["heading"]), "Switch 5")?;
+    same("next", text(&seen["next"]), "Switch 6")?;
+    same("who", text(&seen["clicked"]["who"]), "alpha/1 \u{2192} </script><b>x/2, preempted")?;
+    let layers = [
+        "hardware pushed",
+        "stub pushed",
+        "switch stored",
+        "switch loaded",
+        "stub popped",
+        "hardware popped",
+    ];
+    same("layers", texts(&seen["clicked"]["layers"]), layers.to_vec())?;
+    let steps = texts(&seen["clicked"]["steps"]).join("\n");
+    for value in
+        ["0x401001", "0x401002", "0xffff800000001000", "0xffff800000002000", "timer interrupt, number 5"]
+    {
+        ensure(steps.contains(value), || format!("{value} is not in the table of the switch: {steps}"))?;
+    }
+    for what in ["panned", "back", "repainted"] {
+        same(what, seen[what].as_bool(), Some(true))?;
+    }
+    same("zoom", &seen["zoomed"], &serde_json::json!({ "moved": true, "redrawn": true }))?;
+    ensure(seen["papers"][0] != seen["papers"][1], || "light and dark are the same".into())?;
+    ensure(text(&seen["said"]).starts_with("</script><b>x/2: "), || format!("said: {}", seen["said"]))?;
+    same("elements without a name", seen["unnamed"].as_u64(), Some(0))?;
+    same("first event", texts(&seen["rows"][0])[1..3].to_vec(), vec!["alpha/1", "process-created"])
+}
+
+fn draws_a_million() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 1_000_000 / ROUND + 1)?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    same("events", text(&seen["totals"]["events"]), "1,000,016")?;
+    let width = seen["width"].as_u64().unwrap_or_default();
+    let most = seen["rectangles"].as_array().and_then(|list| list.iter().filter_map(Value::as_u64).max());
+    // What a picture takes depends on its pixels, not on the events: a few classes a lane and pixel.
+    ensure(most.is_some_and(|most| most < 20 * width), || format!("{most:?} rectangles for {width} pixels"))?;
+    same("rows", seen["rows"].as_array().map(Vec::len), Some(50))
+}
+
+/// Records of any kind, with any words, of processes that never were.
+fn survives_lies() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let meta = Meta { tsc_khz: TSC_KHZ, ..Meta::default() };
+    let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
+    // xorshift64: the same numbers in every run.
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let kinds: Vec<Kind> =
+        Kind::ALL.iter().copied().filter(|&kind| (kind as u8) < abi::record::FIRST_HOST_KIND).collect();
+    for _ in 0..5000 {
+        let kind = kinds[random() as usize % kinds.len()];
+        let words: Vec<u64> = (0..random() % 21).map(|_| random() >> (random() % 64)).collect();
+        let (process, detail) = (random() as u16 % 5, random() as u32 >> (random() % 32));
+        run.add(random() % 10_000, kind, process, detail, &words);
+    }
+    run.writer.finish()?;
+    look(folder.path(), &path, 0.5).map(drop)
+}
+
+fn replaces_nothing() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 1)?;
+    let trace = std::fs::read(&path)?;
+    std::fs::write(folder.path().join("kept.html"), "kept")?;
+    let refused = trapline(folder.path(), &["report", "t.trap", "-o", "kept.html"])?.expect(2)?;
+    ensure(refused.stderr.contains("--force"), || refused.stderr.clone())?;
+    same("the file", std::fs::read_to_string(folder.path().join("kept.html"))?, "kept".into())?;
+    trapline(folder.path(), &["report", "t.trap", "-o", "t.trap", "--force"])?.expect(2)?;
+    same("the trace", std::fs::read(&path)?, trace)?;
+    trapline(folder.path(), &["report", "t.trap", "-o", "kept.html", "--force"])?.expect(0)?;
+    let page = std::fs::read_to_string(folder.path().join("kept.html"))?;
+    ensure(page.starts_with("<!DOCTYPE html>"), || "no page".into())
+}

@@ -1,0 +1,94 @@
+// Runs inside a copy of the page under test, before the page's own script: does what a reader does, and leaves what
+// it saw in an element of its own. SWITCH is replaced by the part of the run at which a certain switch lies.
+(() => {
+  const errors = [];
+  addEventListener('error', event => errors.push(event.message));
+  addEventListener('unhandledrejection', event => errors.push(String(event.reason)));
+
+  // A browser that only prints the page paints no frames.
+  window.requestAnimationFrame = callback => setTimeout(callback, 16);
+
+  let rectangles = 0;
+  const fillRect = CanvasRenderingContext2D.prototype.fillRect;
+  CanvasRenderingContext2D.prototype.fillRect = function (...where) { rectangles++; fillRect.apply(this, where); };
+
+  const $ = id => document.getElementById(id);
+  const text = selector => [...document.querySelectorAll(selector)].map(element => element.textContent.trim());
+  const frame = () => new Promise(done => setTimeout(done, 50));
+  const press = key => $('canvas').dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+  const pointer = (type, x, y) => {
+    const box = $('canvas').getBoundingClientRect();
+    $('canvas').dispatchEvent(new PointerEvent(type, { clientX: box.left + x, clientY: box.top + y, bubbles: true, pointerId: 1 }));
+  };
+  const click = (x, y) => { pointer('pointerdown', x, y); pointer('pointerup', x, y); };
+  const colours = () => {
+    const { width, height } = $('canvas');
+    return new Set(new Uint32Array($('canvas').getContext('2d').getImageData(0, 0, width, height).data.buffer)).size;
+  };
+  const picture = () => $('canvas').toDataURL();
+  const row = number => 28 + 34 * number + 17;
+
+  async function read() {
+    const seen = { errors, title: $('title').textContent, width: $('canvas').clientWidth, colours: colours() };
+    seen.totals = Object.fromEntries([...document.querySelectorAll('#totals div')].map(pair => [pair.children[0].textContent, pair.children[1].textContent]));
+    seen.processes = [...$('processes').tBodies[0].rows].map(line => [...line.cells].map(cell => cell.textContent));
+    seen.lanes = text('#lanes li');
+    seen.times = Object.fromEntries([...document.querySelectorAll('#times article')].map(chart =>
+      [chart.querySelector('h3').textContent, [...chart.querySelectorAll('td')].map(cell => cell.textContent)]));
+    seen.warnings = text('#warnings p');
+    seen.unnamed = [...document.querySelectorAll('button, input, svg[role=img], canvas')]
+      .filter(element => !element.textContent.trim() && !element.ariaLabel && !element.labels?.length).length;
+    seen.intruders = document.querySelectorAll('b, img').length;
+
+    const kernel = seen.lanes.indexOf('kernel');
+    click(seen.width * SWITCH, row(kernel));
+    seen.clicked = { heading: $('h-switch').textContent, who: $('who').textContent, steps: text('#protocol tbody tr'), layers: text('#protocol .layer') };
+    document.querySelector('#switch [data-do=next]').click();
+    seen.next = $('h-switch').textContent;
+
+    await frame();
+    const whole = { range: $('range').textContent, picture: picture() };
+    rectangles = 0;
+    press('+');
+    await frame();
+    seen.zoomed = { moved: $('range').textContent !== whole.range, redrawn: picture() !== whole.picture };
+    seen.rectangles = [rectangles];
+    for (const key of ['-', '+', '+', '+', '+', '+', '+', '+']) {
+      rectangles = 0;
+      press(key);
+      await frame();
+      seen.rectangles.push(rectangles);
+    }
+    const near = $('range').textContent;
+    press('ArrowRight');
+    seen.panned = $('range').textContent !== near;
+    press('0');
+    await frame();
+    seen.back = $('range').textContent === whole.range;
+    press('ArrowUp');
+    press('Enter');
+    seen.said = $('selected').textContent;
+
+    $('events').open = true;
+    await new Promise(done => setTimeout(done, 400));
+    seen.rows = [...document.querySelectorAll('#events tbody tr')].map(line => [...line.cells].map(cell => cell.textContent));
+    const paper = () => getComputedStyle(document.body).backgroundColor;
+    seen.papers = [paper()];
+    $('theme').click();
+    await frame();
+    seen.papers.push(paper());
+    seen.repainted = picture() !== whole.picture;
+    return seen;
+  }
+
+  async function run() {
+    while (document.documentElement.dataset.ready !== 'yes' && !errors.length) await new Promise(done => setTimeout(done, 20));
+    await frame();
+    const seen = await read().catch(error => ({ errors: [...errors, String(error.stack)] }));
+    const result = document.createElement('pre');
+    result.id = 'result';
+    result.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(seen))));
+    document.body.append(result);
+  }
+  addEventListener('DOMContentLoaded', run);
+})();

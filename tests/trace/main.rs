@@ -1,0 +1,15 @@
+//! Traces: nothing is lost in silence, whatever happens to the run, the disk or the file.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod damage;
+mod faults;
+#[path = "../support/handmade.rs"]
+mod handmade;
+mod second_reader;
+
+fn main() {
+    let suite = faults::add(support::Suite::default());
+    second_reader::add(damage::add(suite)).run()
+}

@@ -1,0 +1,56 @@
+//! `trapline recover`: what is whole in a damaged trace, as a new trace.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Usage;
+use crate::trace::{Recovered, Trace, recover};
+
+/// Make a whole trace of what is left of a damaged one, and say what is gone.
+///
+/// The damaged file stays as it is. Records that are lost stay lost: every command that reads the new file still warns
+/// of them.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The damaged trace file
+    #[arg(value_name = "DAMAGED")]
+    trace: PathBuf,
+    /// The new trace file
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace the new file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs the command; the value is the exit code.
+pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    if same(&args.trace, &args.output) {
+        let name = args.trace.display();
+        return Err(Usage(format!(
+            "{name} cannot be both the damaged file and the new one; name another with -o"
+        ))
+        .into());
+    }
+    let trace = Trace::open(&args.trace)?;
+    let Recovered { records, missing, bytes } = recover(&trace, &args.output, args.force)?;
+    let mut out = io::stdout().lock();
+    for damage in trace.damage() {
+        writeln!(out, "{damage}")?;
+    }
+    if trace.damage().is_empty() {
+        writeln!(out, "{} is whole.", args.trace.display())?;
+    }
+    writeln!(
+        out,
+        "{records} records are in {}; {missing} are known to be missing, {bytes} bytes were damaged.",
+        args.output.display()
+    )?;
+    Ok(super::OK)
+}
+
+/// Whether two names are of one file that exists.
+fn same(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}

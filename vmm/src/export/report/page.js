@@ -1,0 +1,226 @@
+// The page: fills what needs no records, unpacks them, and ties timeline, switch and tables together.
+
+const EVENTS_A_PAGE = 50;
+
+function fillTable(table, head, rows) {
+  const cell = (tag, text, number, scope) => make(tag, { ...(number && { class: 'number' }), ...(scope && { scope }) }, text);
+  if (table.tHead) table.tHead.replaceChildren(make('tr', {}, ...head.map(([name, number]) => cell('th', name, number, 'col'))));
+  table.tBodies[0].replaceChildren(...rows.map(row =>
+    make('tr', {}, ...row.map((text, i) => cell(i ? 'td' : 'th', text, head[i][1], i ? '' : 'row')))));
+}
+
+function fillList(list, entries) {
+  list.append(...entries.filter(([, text]) => text).map(([name, text]) => make('div', {}, make('dt', {}, name), make('dd', {}, text))));
+}
+
+function fillFacts() {
+  const { meta, totals } = facts, options = meta.options;
+  const line = program => [program.name, ...program.arguments].join(' ');
+  const programs = meta.programs.map(line);
+  document.title = `${facts.file} \u2013 Trapline`;
+  $('file').textContent = facts.file;
+  $('title').textContent = new Intl.ListFormat('en').format(programs.length > 8 ? [...programs.slice(0, 7), `${programs.length - 7} more`] : programs) || 'A run';
+  const end = facts.panic ? `the kernel gave up: ${facts.panic}` : facts.ending;
+  $('ending').textContent = `${end[0].toUpperCase()}${end.slice(1)}.`;
+  fillList($('totals'), [
+    ['events', count(totals.events)], ['system calls', count(totals.system_calls)], ['switches', count(totals.switches)],
+    ['ticks', count(totals.ticks)], [timed ? 'from first to last' : '', timed ? duration(totals.nanoseconds, 4) : ''],
+  ]);
+  const cut = facts.drawn < totals.events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(totals.events)} events; the totals are of all.`] : [];
+  const lost = facts.not_loaded.map(([name, reason]) => `${name} was not loaded: ${reason}.`);
+  $('warnings').append(...[...facts.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
+  fillTable($('processes'), [['Process'], ['Ticks', true], ['System calls', true], ['Turns', true], ['The end']],
+    facts.processes.map(p => [who(p.number), count(p.ticks), count(p.calls), count(p.turns), p.end]));
+  const most = ([, a], [, b]) => b - a;
+  fillTable($('kinds'), [[''], ['', true]], Object.entries(totals.kinds).sort(most).map(([kind, number]) => [names.kinds[kind] ?? `kind ${kind}`, count(number)]));
+  fillTable($('calls'), [[''], ['', true]], Object.entries(totals.calls).sort(most).map(([name, number]) => [name, count(number)]));
+  const run = [
+    ['Programs', programs.join(' | ')], ['Policy', options.policy], ['Quantum', options.quantum_us ? `${count(options.quantum_us)} µs` : ''], ['Timer', options.timer],
+    ['Batch', options.batch && count(options.batch)], ['Memory', options.memory_mib && `${count(options.memory_mib)} MiB`], ['Time-out', options.timeout_ms && `${count(options.timeout_ms)} ms`],
+    ['Kernel', `${meta.kernel.name} ${meta.kernel.sha256.slice(0, 16)}`.trim()], ['Kernel\u2019s command line', options.kernel_command_line],
+    ['Host', [meta.host_cpu, meta.kvm_backend].filter(Boolean).join(', ')], ['TSC', timed ? `${count(meta.tsc_khz)} kHz` : 'rate unknown'], ['Trapline', meta.trapline_version],
+  ];
+  $('run').append(...run.filter(([, text]) => text).flatMap(([name, text]) => [make('dt', {}, name), make('dd', {}, text)]));
+}
+
+/// Light and dark: as the system has it until the button says otherwise.
+function themes(changed) {
+  const root = document.documentElement, button = $('theme'), system = matchMedia('(prefers-color-scheme: dark)');
+  const isDark = () => root.dataset.theme ? root.dataset.theme === 'dark' : system.matches;
+  const label = () => { button.textContent = isDark() ? 'Light' : 'Dark'; changed(); };
+  button.setAttribute('aria-label', 'Change between light and dark');
+  button.addEventListener('click', () => { root.dataset.theme = isDark() ? 'light' : 'dark'; label(); });
+  system.addEventListener('change', label);
+  label();
+}
+
+/// The records in view as rows of a table, a page at a time, made only while it is open.
+class EventTable {
+  constructor(timeline, records) {
+    Object.assign(this, { timeline, records, details: $('events'), first: 0 });
+    this.details.addEventListener('toggle', () => this.restart());
+    this.details.querySelectorAll('[data-page]').forEach(button =>
+      button.addEventListener('click', () => this.turn(+button.dataset.page)));
+  }
+  restart() {
+    if (!this.details.open) return;
+    this.low = lower(this.records.time, this.timeline.from);
+    this.high = lower(this.records.time, this.timeline.to + 1);
+    this.first = this.low;
+    this.fill();
+  }
+  turn(by) {
+    const next = this.first + by * EVENTS_A_PAGE;
+    if (next < this.high && next > this.low - EVENTS_A_PAGE) this.first = Math.max(next, this.low);
+    this.fill();
+  }
+  fill() {
+    const last = Math.min(this.first + EVENTS_A_PAGE, this.high), { records } = this;
+    const rows = Array.from({ length: last - this.first }, (_, n) => {
+      const i = this.first + n, [name, details] = describe(records, i);
+      const of = isHost(records.kind(i)) ? 'host' : who(records.process(i));
+      return make('tr', {}, make('td', { class: 'number' }, stamp(records.time[i])), ...[of, name, details].map(text => make('td', {}, text)));
+    });
+    this.details.querySelector('tbody').replaceChildren(...rows);
+    $('page').textContent = rows.length ? `${count(this.first - this.low + 1)} to ${count(last - this.low)} of ${count(this.high - this.low)}` : 'none';
+  }
+}
+
+class Page {
+  constructor(records, model) {
+    Object.assign(this, { records, model, timeline: new Timeline($('canvas'), model, records) });
+    this.table = new EventTable(this.timeline, records);
+    this.timeline.changed = () => this.viewChanged();
+    $('lanes').append(...model.lanes.map(lane => make('li', {}, lane.label)));
+    const present = [...CLASSES, 'host'].filter(kind => model.lanes.some(lane => lane.has(kind)));
+    $('legend').append(...present.map(name => make('li', {}, make('i', { style: `background:var(--${name})` }), CLASS_WORDS[name])));
+    $('of').textContent = `of ${count(model.switches.load.length)}`;
+    $('number').max = model.switches.load.length;
+    this.actions = {
+      in: () => this.timeline.zoom(1 / 1.6), out: () => this.timeline.zoom(1.6), left: () => this.timeline.pan(-.2), right: () => this.timeline.pan(.2),
+      fit: () => this.timeline.show(0, model.end), first: () => this.timeline.pan(-Infinity), last: () => this.timeline.pan(Infinity),
+      up: () => this.choose(this.timeline.chosen - 1), down: () => this.choose(this.timeline.chosen + 1), middle: () => this.chooseMiddle(),
+      previous: () => this.select(this.timeline.switch - 1), next: () => this.select(this.timeline.switch + 1),
+      show: () => { this.reveal(true); $('canvas').scrollIntoView({ block: 'center' }); $('canvas').focus({ preventScroll: true }); },
+    };
+    document.querySelectorAll('[data-do]').forEach(button => button.addEventListener('click', this.actions[button.dataset.do]));
+    $('number').addEventListener('change', () => this.select($('number').valueAsNumber - 1));
+    this.listen($('canvas'));
+    this.viewChanged();
+    if (model.switches.load.length) this.select(this.firstOfInterest(), false);
+    else $('switch').hidden = true;
+  }
+  /// A switch by the timer to a process that has run before shows all of the protocol.
+  firstOfInterest() {
+    const { load, save } = this.model.switches, { records } = this, known = new Set([0]);
+    const found = load.findIndex((into, i) => {
+      const hasRun = known.has(records.process(into));
+      known.add(records.process(into));
+      return records.process(into) && hasRun && save[i] >= 0 && names.reasons[records.detail(save[i])] === 'preempted';
+    });
+    return Math.max(found, 0);
+  }
+  viewChanged() {
+    const { from, to } = this.timeline, step = 10 ** Math.floor(Math.log10((to - from) / 100));
+    $('range').textContent = timed ? `${stamp(from, step)} to ${stamp(to, step)} (${duration(to - from)})` : '';
+    clearTimeout(this.later);
+    this.later = setTimeout(() => this.table.restart(), 150);
+  }
+  say(text) { $('selected').textContent = text; }
+  /// Shows a switch; `move`: brings it into view.
+  select(i, move = true) {
+    if (!(i >= 0 && i < this.model.switches.load.length)) return;
+    this.timeline.switch = i;
+    const text = showSwitch(this.records, this.model.switches, i);
+    if (move) {
+      this.say(`Switch ${count(i + 1)}: ${text}`);
+      this.reveal();
+    }
+    this.timeline.redraw();
+  }
+  /// Brings the switch into view, from near if asked.
+  reveal(near = false) {
+    const time = this.model.switches.time[this.timeline.switch], { from, to } = this.timeline;
+    const span = near ? Math.min(to - from, 2e6) : to - from;
+    if (near || time < from || time > to) this.timeline.show(time - span / 2, time + span / 2);
+  }
+  choose(row) {
+    const lanes = this.model.lanes;
+    this.timeline.chosen = Math.min(Math.max(row, 0), lanes.length - 1);
+    this.timeline.slice = -1;
+    [...$('lanes').children].forEach((item, i) => item.classList.toggle('chosen', i === this.timeline.chosen));
+    const lane = lanes[this.timeline.chosen];
+    this.say(`${lane.label}: ${plural(lower(lane.start, this.timeline.to) - lower(lane.end, this.timeline.from), 'block')} in view`);
+    this.timeline.redraw();
+  }
+  chooseMiddle() { this.chooseSlice(this.timeline.chosen, this.model.lanes[this.timeline.chosen].at((this.timeline.from + this.timeline.to) / 2)); }
+  chooseSlice(row, slice) {
+    this.choose(row);
+    if (slice < 0) return this.say(`${this.model.lanes[row].label}: nothing there`);
+    this.timeline.slice = slice;
+    this.say(this.timeline.words(row, slice));
+  }
+  click(x, y) {
+    const hit = this.timeline.hit(x, y);
+    this.chooseSlice(hit.row, hit.slice);
+    if (hit.switch >= 0) this.select(hit.switch);
+    else if (hit.slice < 0 && hit.mark !== undefined) this.say(`${stamp(this.records.time[hit.mark])}: ${describe(this.records, hit.mark).join(' ')}`);
+  }
+  hover(x, y) {
+    const { row, slice, time } = this.timeline.hit(x, y);
+    $('hover').textContent = slice < 0 ? `${this.model.lanes[row].label} at ${stamp(time)}` : this.timeline.words(row, slice);
+  }
+  listen(canvas) {
+    const keys = { '+': 'in', '=': 'in', '-': 'out', '0': 'fit', ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down',
+      Home: 'first', End: 'last', Enter: 'middle', n: 'next', p: 'previous' };
+    canvas.addEventListener('keydown', event => {
+      const action = keys[event.key];
+      if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      this.actions[action]();
+    });
+    canvas.addEventListener('wheel', event => {
+      const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
+      if (!event.ctrlKey && !event.metaKey && !sideways) return;
+      event.preventDefault();
+      if (sideways) this.timeline.pan((event.deltaX || event.deltaY) / 1000);
+      else this.timeline.zoom(Math.exp(Math.min(Math.max(event.deltaY, -100), 100) * .004), event.offsetX);
+    }, { passive: false });
+    this.drag(canvas);
+  }
+  drag(canvas) {
+    let start, moved;
+    canvas.addEventListener('pointerdown', event => {
+      [start, moved] = [{ x: event.offsetX, from: this.timeline.from, to: this.timeline.to }, false];
+    });
+    canvas.addEventListener('pointermove', event => {
+      if (!start) return this.hover(event.offsetX, event.offsetY);
+      const by = event.offsetX - start.x;
+      if (!moved && Math.abs(by) < 4) return;
+      if (!moved) canvas.setPointerCapture(event.pointerId);
+      moved = true;
+      const span = start.to - start.from, from = Math.min(Math.max(start.from - by / this.timeline.width * span, 0), this.model.end - span);
+      this.timeline.show(from, from + span);
+    });
+    canvas.addEventListener('pointerup', event => {
+      if (start && !moved) this.click(event.offsetX, event.offsetY);
+      start = undefined;
+    });
+    canvas.addEventListener('pointercancel', () => { start = undefined; });
+    canvas.addEventListener('dblclick', event => this.timeline.zoom(1 / 4, event.offsetX));
+  }
+}
+
+async function open() {
+  fillFacts();
+  const records = await unpack();
+  const model = build(records);
+  const page = new Page(records, model);
+  themes(() => page.timeline.recolour());
+  $('times').append(...durations(records, model).map(chart));
+  document.documentElement.dataset.ready = 'yes';
+}
+
+open().catch(error => {
+  $('warnings').append(make('p', { class: 'warning' }, `This browser could not draw the timeline (${error.message}). It needs DecompressionStream: any browser since May 2023.`));
+});

@@ -1,0 +1,336 @@
+// The timeline: what the records say of who had the CPU, and its picture.
+//
+// A lane is a row of slices (stretches of time of one class) and marks (moments). For each class a lane keeps the
+// running sum of its time, so the share of a class in any pixel takes two binary searches, however many slices
+// are in it.
+
+const CLASSES = ['user', 'free', 'call', 'tick', 'fault', 'switch', 'kernel', 'idle'];
+const CLASS_WORDS = {
+  user: 'in user mode', free: 'in ring 0, without limits', call: 'system call', tick: 'timer interrupt', fault: 'fault', switch: 'switch',
+  kernel: 'kernel', idle: 'idle', host: 'the host\u2019s records',
+};
+const CLASS = Object.fromEntries(CLASSES.map((name, index) => [name, index]));
+const MARKS = ['tick', 'fault', 'start', 'end', 'host'];
+const MARK_OF = {
+  'tick': 'tick', 'process-created': 'start', 'process-exited': 'end', 'process-killed': 'fault',
+  'fault-redirected': 'fault', 'load-failed': 'fault', 'kernel-panic': 'fault',
+};
+const [AXIS, ROW, BAR, STRIP] = [28, 34, 18, 5];
+/// The narrowest view, in nanoseconds.
+const NARROWEST = 200;
+
+class Lane {
+  constructor(label, process) {
+    Object.assign(this, { label, process, start: [], end: [], kind: [], record: [], open: false });
+    this.marks = Object.fromEntries(MARKS.map(name => [name, { time: [], record: [] }]));
+  }
+  /// A slice starts, and the one before it ends.
+  begin(kind, time, record) {
+    this.stop(time);
+    this.start.push(time); this.kind.push(CLASS[kind]); this.record.push(record);
+    this.open = true;
+  }
+  stop(time) {
+    if (this.open) this.end.push(time);
+    this.open = false;
+  }
+  mark(name, time, record) {
+    this.marks[name].time.push(time); this.marks[name].record.push(record);
+  }
+  finish(time) {
+    this.stop(time);
+    this.start = Float64Array.from(this.start); this.end = Float64Array.from(this.end);
+    this.sums = CLASSES.map((_, wanted) => {
+      if (!this.kind.includes(wanted)) return null;
+      const sums = new Float64Array(this.start.length + 1);
+      for (let i = 0; i < this.start.length; i++) {
+        sums[i + 1] = sums[i] + (this.kind[i] === wanted ? this.end[i] - this.start[i] : 0);
+      }
+      return sums;
+    });
+  }
+  has(kind) { return kind === 'host' ? this.marks.host.time.length > 0 : this.sums[CLASS[kind]] !== null; }
+  /// The slice at a time, or -1.
+  at(time) {
+    const slice = lower(this.end, time + 1e-9);
+    return slice < this.start.length && this.start[slice] <= time ? slice : -1;
+  }
+}
+
+/// Lanes and switches of the records.
+function build(records) {
+  const kernel = new Lane('kernel', 0), host = new Lane('host', -1);
+  const lanes = new Map([[0, kernel], ...facts.processes.map(({ number }) => [number, new Lane(who(number), number)])]);
+  const switches = { load: [], save: [], time: [] };
+  const entryClass = vector => vector === names.syscall || vector === names.int ? 'call' : vector < 32 ? 'fault' : 'tick';
+  let saved = -1, booted = false;
+  const steps = {
+    'trap-entry'(lane, time, i) {
+      const kind = entryClass(records.detail(i) & 255);
+      lane.begin(kind, time, i);
+      if (lane !== kernel) kernel.begin(kind, time, i);
+      if (kind === 'fault') lane.mark('fault', time, i);
+    },
+    'trap-return'(lane, time, i) {
+      lane.begin(lane === kernel ? 'idle' : frame(records, i).cs & 3 ? 'user' : 'free', time, i);
+      if (lane !== kernel) kernel.stop(time);
+    },
+    'context-saved'(lane, time, i) {
+      lane.stop(time);
+      kernel.begin('switch', time, i);
+      saved = i;
+    },
+    'context-loaded'(lane, time, i) {
+      switches.load.push(i); switches.save.push(saved); switches.time.push(time);
+      saved = -1;
+      lane.begin(lane === kernel ? 'kernel' : 'switch', time, i);
+    },
+    'idle'(_, time, i) { kernel.begin('idle', time, i); },
+    'called'(lane, time, i) { lane.begin('free', time, i); kernel.stop(time); },
+    'returned'(lane, time, i) { lane.stop(time); kernel.begin('kernel', time, i); },
+  };
+  const byKind = Object.entries(steps).reduce((list, [name, step]) => { list[KIND[name]] = step; return list; }, []);
+  const marks = Object.entries(MARK_OF).reduce((list, [name, mark]) => { list[KIND[name]] = mark; return list; }, []);
+  for (let i = 0; i < records.count; i++) {
+    const kind = records.kind(i), time = records.time[i];
+    if (isHost(kind)) { host.mark('host', time, i); continue; }
+    const lane = lanes.get(records.process(i)) ?? kernel;
+    if (!booted) { kernel.begin('kernel', time, i); booted = true; }
+    byKind[kind]?.(lane, time, i);
+    if (marks[kind]) lane.mark(marks[kind], time, i);
+  }
+  const last = records.count ? records.time[records.count - 1] : 0;
+  const all = [...[...lanes.values()].filter(lane => lane !== kernel), kernel, host];
+  all.forEach(lane => lane.finish(last));
+  return { lanes: all, switches, end: Math.max(last, NARROWEST) };
+}
+
+class Timeline {
+  constructor(canvas, model, records) {
+    Object.assign(this, { canvas, model, records, from: 0, to: model.end, chosen: 0, slice: -1, switch: -1 });
+    this.context = canvas.getContext('2d');
+    this.changed = () => {};
+    this.laneOf = new Map(model.lanes.map((lane, row) => [lane.process, row]));
+    canvas.style.height = `${AXIS + ROW * model.lanes.length}px`;
+    this.recolour();
+    this.resize();
+    new ResizeObserver(() => this.resize()).observe(canvas);
+  }
+  recolour() {
+    const probe = document.body.appendChild(make('i'));
+    this.colours = {};
+    for (const name of [...CLASSES, 'host', 'ink', 'soft', 'rule', 'paper', 'raised', 'accent']) {
+      probe.style.color = `var(--${name})`;
+      this.colours[name] = getComputedStyle(probe).color;
+    }
+    probe.remove();
+    this.font = `11px ${getComputedStyle(document.documentElement).getPropertyValue('--sans')}`;
+    this.redraw();
+  }
+  resize() {
+    this.ratio = devicePixelRatio || 1;
+    this.width = this.canvas.clientWidth;
+    this.canvas.width = Math.round(this.width * this.ratio);
+    this.canvas.height = Math.round(this.canvas.clientHeight * this.ratio);
+    this.draw();
+  }
+  /// Draws at the next frame, once however many ask for it.
+  redraw() {
+    this.waiting ??= requestAnimationFrame(() => { this.waiting = undefined; this.draw(); });
+  }
+  /// Shows a stretch of time, as near as the run allows.
+  show(from, to) {
+    const span = Math.min(Math.max(to - from, NARROWEST), this.model.end);
+    this.from = Math.min(Math.max((from + to - span) / 2, 0), this.model.end - span);
+    this.to = this.from + span;
+    this.redraw();
+    this.changed();
+  }
+  /// Zooms about a place: the selected switch if it is in view and no other is named.
+  zoom(factor, x = this.anchor()) {
+    const time = this.time(x);
+    this.show(time - (time - this.from) * factor, time + (this.to - time) * factor);
+  }
+  anchor() {
+    const x = this.switch < 0 ? -1 : this.x(this.model.switches.time[this.switch]);
+    return x > 0 && x < this.width ? x : this.width / 2;
+  }
+  pan(part) {
+    const span = this.to - this.from;
+    const from = Math.min(Math.max(this.from + part * span, 0), this.model.end - span);
+    this.show(from, from + span);
+  }
+  x(time) { return (time - this.from) / (this.to - this.from) * this.width; }
+  time(x) { return this.from + x / this.width * (this.to - this.from); }
+
+  draw() {
+    if (!this.width) return;
+    const { context, width } = this;
+    context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    context.clearRect(0, 0, width, this.canvas.clientHeight);
+    context.font = this.font;
+    this.drawAxis();
+    this.drawSwitches();
+    this.model.lanes.forEach((lane, row) => this.drawLane(lane, AXIS + row * ROW));
+    this.drawSelection();
+  }
+  drawAxis() {
+    const { context, colours } = this;
+    const span = this.to - this.from, rough = span / Math.max(this.width / 110, 1);
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = power * [1, 2, 5, 10].find(times => power * times >= rough);
+    context.textBaseline = 'middle';
+    for (let time = Math.ceil(this.from / step) * step; time <= this.to; time += step) {
+      const x = Math.round(this.x(time)) + .5;
+      context.fillStyle = colours.rule;
+      context.fillRect(x - .5, AXIS - 6, 1, this.canvas.clientHeight);
+      context.fillStyle = colours.soft;
+      const label = timed ? stamp(time, step) : '';
+      if (x + context.measureText(label).width < this.width) context.fillText(label, x + 3, 11);
+    }
+  }
+  drawLane(lane, y) {
+    const { context, colours } = this;
+    if (lane.process > 0) this.drawLife(lane, y + ROW / 2);
+    const first = lower(lane.end, this.from), last = lower(lane.start, this.to);
+    const top = y + (ROW - BAR - STRIP) / 2;
+    if (last - first < this.width / 2) this.drawSlices(lane, first, last, top);
+    else this.drawShares(lane, top);
+    MARKS.forEach(name => this.drawMarks(lane.marks[name], name, top + BAR));
+    context.fillStyle = colours.rule;
+    context.fillRect(0, y + ROW - 1, this.width, 1);
+  }
+  /// From a process's creation to its end, whoever had the CPU.
+  drawLife(lane, y) {
+    const start = lane.marks.start.time[0] ?? 0;
+    const end = lane.end.length ? lane.end[lane.end.length - 1] : start;
+    const [from, to] = [Math.max(this.x(start), 0), Math.min(this.x(end), this.width)];
+    this.context.fillStyle = this.colours.idle;
+    if (to > from) this.context.fillRect(from, y - 4, to - from, 3);
+  }
+  drawSlices(lane, first, last, top) {
+    const { context, colours } = this;
+    for (let i = first; i < last; i++) {
+      const from = Math.max(this.x(lane.start[i]), 0), to = Math.min(this.x(lane.end[i]), this.width);
+      const name = CLASSES[lane.kind[i]], wide = to - from;
+      context.fillStyle = colours[name];
+      context.fillRect(from, top, Math.max(wide - (wide > 3 ? .5 : 0), .75), BAR);
+      if (wide < 34) continue;
+      const label = this.label(lane, i);
+      if (context.measureText(label).width + 8 > wide) continue;
+      context.fillStyle = ['user', 'free', 'idle'].includes(name) ? colours.ink : colours.paper;
+      context.fillText(label, from + 4, top + BAR / 2 + .5);
+    }
+  }
+  /// A word for a slice.
+  label(lane, i) {
+    const record = lane.record[i], name = CLASSES[lane.kind[i]];
+    if (name === 'fault') return names.short[this.records.detail(record) & 255];
+    const called = name === 'call' ? this.callOf(record) : -1;
+    if (name === 'free') return 'ring 0';
+    return called < 0 ? name : callName(this.records.detail(called));
+  }
+  /// The record of the call that a trap was, or -1.
+  callOf(entry) {
+    return [entry + 1, entry + 2].find(i => i < this.records.count && this.records.is(i, 'system-call')) ?? -1;
+  }
+  /// Each pixel as the shares of its time.
+  drawShares(lane, top) {
+    const { context, colours, width } = this;
+    const present = CLASSES.map((_, index) => index).filter(index => lane.sums[index]);
+    const sumsAt = time => {
+      const slice = lower(lane.end, time);
+      const part = slice < lane.start.length ? Math.max(time - lane.start[slice], 0) : 0;
+      return present.map(index => lane.sums[index][slice] + (lane.kind[slice] === index ? part : 0));
+    };
+    const step = (this.to - this.from) / width, bottoms = new Float64Array(width).fill(top + BAR);
+    const sums = Array.from({ length: width + 1 }, (_, x) => sumsAt(this.from + x * step));
+    // A class at a time: to change the colour for each pixel costs more than all else.
+    present.forEach((index, n) => {
+      context.fillStyle = colours[CLASSES[index]];
+      for (let x = 0; x < width; x++) {
+        const height = (sums[x + 1][n] - sums[x][n]) / step * BAR;
+        if (height < .01) continue;
+        context.fillRect(x, bottoms[x] - height, 1, height);
+        bottoms[x] -= height;
+      }
+    });
+  }
+  /// Moments, at most one a pixel.
+  drawMarks({ time }, name, top) {
+    const { context, colours } = this;
+    const [high, wide] = { tick: [STRIP - 1, 1], fault: [STRIP + 3, 3], host: [BAR, 1.5] }[name] ?? [STRIP + 1, 2];
+    context.fillStyle = colours[{ start: 'ink', end: 'ink' }[name] ?? name];
+    let i = lower(time, this.from);
+    while (i < time.length && time[i] <= this.to) {
+      const x = Math.floor(this.x(time[i]));
+      context.fillRect(x - wide / 2, top + (name === 'host' ? -BAR : 1), wide, high);
+      i = lower(time, this.time(x + 1), i + 1);
+    }
+  }
+  /// From lane to lane, while there is room to tell them apart.
+  drawSwitches() {
+    const { switches } = this.model;
+    const first = lower(switches.time, this.from), last = lower(switches.time, this.to);
+    if (last - first > this.width / 6) return;
+    for (let i = first; i < last; i++) this.drawSwitch(i, this.colours.switch, .45);
+  }
+  drawSwitch(i, colour, alpha) {
+    const { load, time } = this.model.switches, context = this.context;
+    const rows = [this.records.detail(load[i]), this.records.process(load[i])].map(process => this.laneOf.get(process));
+    if (rows.includes(undefined)) return;
+    const [from, to] = rows.map(row => AXIS + row * ROW + ROW / 2).sort((a, b) => a - b);
+    context.globalAlpha = alpha;
+    context.fillStyle = colour;
+    context.fillRect(Math.round(this.x(time[i])) - .5, from, alpha === 1 ? 2 : 1, to - from);
+    context.globalAlpha = 1;
+  }
+  drawSelection() {
+    const { context, colours } = this;
+    if (this.switch >= 0) this.drawSwitch(this.switch, colours.accent, 1);
+    if (this.slice < 0) return;
+    const lane = this.model.lanes[this.chosen];
+    const from = Math.max(this.x(lane.start[this.slice]), 1), to = Math.min(this.x(lane.end[this.slice]), this.width - 1);
+    context.strokeStyle = colours.accent;
+    context.lineWidth = 2;
+    if (to > 0 && from < this.width) {
+      context.strokeRect(from, AXIS + this.chosen * ROW + (ROW - BAR - STRIP) / 2 - 1, Math.max(to - from, 2), BAR + 2);
+    }
+  }
+  /// What is at a place: a row, and the slice, mark or switch there.
+  hit(x, y) {
+    const row = Math.min(Math.max(Math.floor((y - AXIS) / ROW), 0), this.model.lanes.length - 1);
+    const lane = this.model.lanes[row], time = this.time(x), near = 5 * (this.to - this.from) / this.width;
+    const nearest = nearestTo(this.model.switches.time, time, near);
+    const slice = lane.at(time);
+    const isSwitch = slice >= 0 && CLASSES[lane.kind[slice]] === 'switch';
+    const wide = slice >= 0 && lane.end[slice] - lane.start[slice] > 2 * near;
+    const after = isSwitch ? lower(this.model.switches.load, lane.record[slice]) : -1;
+    const mark = MARKS.map(name => lane.marks[name])
+      .map(marks => marks.record[nearestTo(marks.time, time, near)]).find(record => record !== undefined);
+    return { row, time, slice, mark, switch: isSwitch ? after : wide && !this.crosses(nearest, row) ? -1 : nearest };
+  }
+  /// Whether the line of a switch runs through or ends in a row.
+  crosses(i, row) {
+    if (i < 0) return false;
+    const load = this.model.switches.load[i];
+    const rows = [this.records.detail(load), this.records.process(load)].map(process => this.laneOf.get(process) ?? -1);
+    return Math.min(...rows) <= row && row <= Math.max(...rows);
+  }
+  /// A slice in words.
+  words(row, slice) {
+    const lane = this.model.lanes[row], kind = CLASSES[lane.kind[slice]], record = lane.record[slice];
+    const called = kind === 'call' ? this.callOf(record) : -1;
+    const [name, details] = describe(this.records, called < 0 ? record : called);
+    const took = duration(lane.end[slice] - lane.start[slice]);
+    return `${lane.label}: ${CLASS_WORDS[kind]} for ${took}, from ${stamp(lane.start[slice])}: ${called < 0 ? `${name} ` : ''}${details}`;
+  }
+}
+
+/// The index of the time nearest to `time`, if it is nearer than `near`; else -1.
+function nearestTo(times, time, near) {
+  const after = lower(times, time);
+  const [best] = [after - 1, after].filter(i => i >= 0 && i < times.length)
+    .sort((a, b) => Math.abs(times[a] - time) - Math.abs(times[b] - time));
+  return best !== undefined && Math.abs(times[best] - time) <= near ? best : -1;
+}
