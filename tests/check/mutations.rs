@@ -47,7 +47,11 @@ fn fixture() -> Result<(Records, Meta), Failed> {
         detail: record.detail,
         words: record.words().collect(),
     };
-    Ok((trace.records().map(raw).collect(), trace.meta().clone()))
+    let (mut records, mut all) = (trace.records(), Records::new());
+    while let Some(record) = records.next() {
+        all.push(raw(record));
+    }
+    Ok((all, trace.meta().clone()))
 }
 
 fn write(path: &Path, records: &Records, meta: &Meta, gap_at: Option<usize>) -> TestResult {

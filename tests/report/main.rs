@@ -186,10 +186,9 @@ fn answers() -> TestResult {
     let folder = folder();
     let path = rounds(folder.path(), 20)?;
     let trace = Trace::open(&path)?;
-    let clock = trace.clock();
-    let end = trace.records().last().map_or(0, |record| clock.nanoseconds(record.tsc));
-    let fifth = trace.records().filter(|record| record.kind == Kind::ContextLoaded as u8).nth(4);
-    let fifth = fifth.map_or(0, |record| clock.nanoseconds(record.tsc));
+    let end = trace.events().last().map_or(0, |event| event.nanoseconds);
+    let fifth = trace.events().filter(|event| event.what.kind() == Kind::ContextLoaded as u8).nth(4);
+    let fifth = fifth.map_or(0, |event| event.nanoseconds);
     let seen = look(folder.path(), &path, (fifth as f64 - 1000.0) / end as f64)?;
 
     ensure(seen["colours"].as_u64() > Some(8), || format!("an empty timeline: {} colours", seen["colours"]))?;

@@ -6,14 +6,11 @@ use std::process::Command;
 
 use trapline::trace::Trace;
 
-use crate::support::{self, Suite, TestResult, ensure, folder, trapline};
+use crate::support::{self, Need, Suite, TestResult, ensure, folder, trapline};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
-    match support::kvm_missing() {
-        None => suite.tools(&["python3"], "a_second_reader_reads_the_same", reads_the_same),
-        Some(_) => suite.kvm("a_second_reader_reads_the_same", reads_the_same),
-    }
+    suite.needs(&[Need::Kvm, Need::Tool("python3")], "a_second_reader_reads_the_same", reads_the_same)
 }
 
 fn reads_the_same() -> TestResult {

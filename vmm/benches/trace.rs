@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use trapline::analysis::Summary;
-use trapline::export::text;
+use trapline::export::text::{self, Text};
 use trapline::trace::{Meta, Origin, Record, Trace, Writer, format};
 
 /// How often each pass is done.
@@ -47,7 +47,9 @@ fn main() -> Result<()> {
     write(&small, &shorter, some)?;
     let shorter = Trace::open(&shorter)?;
     passes("text", some, || {
-        text::write(&shorter, &text::Options::default(), io::sink()).map(|written| written as usize)
+        let mut text = Text::new(shorter.meta(), text::Options::default(), io::sink());
+        shorter.events().try_for_each(|event| text.event(&event))?;
+        Ok::<_, io::Error>(text.written() as usize)
     })
 }
 

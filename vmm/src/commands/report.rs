@@ -40,7 +40,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         remove_partial(&file, &args.output);
         return Err(error).with_context(|| format!("cannot write {}", args.output.display()));
     }
-    if trace.records().nth(report::EVENTS_MAX).is_some() {
+    if trace.events().nth(report::EVENTS_MAX).is_some() {
         eprintln!(
             "trapline: warning: the page draws the first {} events only; its totals are of all",
             report::EVENTS_MAX

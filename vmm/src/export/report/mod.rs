@@ -56,7 +56,10 @@ fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let mut gzip = GzEncoder::new(base64, Compression::default());
     let clock = trace.clock();
     let (mut latest, mut words, mut bytes) = (0, Vec::new(), Vec::new());
-    for record in trace.records().take(EVENTS_MAX) {
+    let mut records = trace.records();
+    let mut left = EVENTS_MAX;
+    while let Some(record) = records.next().filter(|_| left > 0) {
+        left -= 1;
         // The page finds its way by time, so time must not run backwards even where a guest says it does.
         latest = latest.max(clock.nanoseconds(record.tsc));
         words.clear();
