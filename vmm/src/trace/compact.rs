@@ -26,20 +26,36 @@ type Cell = [u8; 8];
 /// The records of a payload, as they come to be known to an encoder and to a decoder.
 #[derive(Clone, Debug)]
 struct State {
+    /// Their memory is zeros that the system gives when they are first used: most never are.
     slots: Box<[[Cell; CELLS]; SLOTS]>,
+    /// A bit for each slot that was used.
+    used: [u64; SLOTS / 64],
     tsc: u64,
 }
 
 impl Default for State {
     fn default() -> State {
-        State { slots: Box::new([[Cell::default(); CELLS]; SLOTS]), tsc: 0 }
+        let slots = vec![[Cell::default(); CELLS]; SLOTS].into_boxed_slice();
+        State { slots: slots.try_into().expect("as many as were made"), used: [0; SLOTS / 64], tsc: 0 }
     }
 }
 
 impl State {
     fn reset(&mut self) {
-        self.slots.fill([Cell::default(); CELLS]);
+        for slot in 0..SLOTS {
+            if self.used[slot / 64] >> (slot % 64) & 1 != 0 {
+                self.slots[slot] = [Cell::default(); CELLS];
+            }
+        }
+        self.used = [0; SLOTS / 64];
         self.tsc = 0;
+    }
+
+    /// A slot, to be changed.
+    #[inline]
+    fn slot(&mut self, slot: u8) -> &mut [Cell; CELLS] {
+        self.used[usize::from(slot / 64)] |= 1 << (slot % 64);
+        &mut self.slots[usize::from(slot)]
     }
 }
 
@@ -66,7 +82,7 @@ impl Encoder {
     fn record(&mut self, record: &[u8], out: &mut Vec<u8>) {
         let (tsc, head) = (u64_at(record, 0), u64_at(record, 8));
         let slot = slot_of(head);
-        let cells = &mut self.0.slots[usize::from(slot)];
+        let cells = self.0.slot(slot);
         let words = record[HEAD_SIZE..].chunks_exact(8).map(|word| u64_at(word, 0));
         let (mut mask, mut changes, mut changed) = (0, [0; CELLS], 0);
         for (cell, value) in std::iter::once(head.rotate_left(32)).chain(words).enumerate() {
@@ -124,7 +140,7 @@ impl Decoder {
     /// `origin`.
     #[inline]
     pub(super) fn take(&mut self, bytes: &[u8], origin: Origin) -> Option<(u8, usize)> {
-        let cells = &mut self.state.slots[usize::from(self.slot)];
+        let cells = self.state.slot(self.slot);
         let (mut mask, mut at) = (self.mask, self.changes);
         while mask != 0 {
             let cell = cells.get_mut(mask.trailing_zeros() as usize)?;

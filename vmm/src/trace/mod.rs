@@ -12,6 +12,10 @@
 //! # Ok::<(), trapline::trace::OpenError>(())
 //! ```
 //!
+//! [`Trace::events`] are decoded and can be kept; [`Trace::records`] are as they were written, and faster. Both come in
+//! the order of time, whoever wrote them, and neither needs more memory for a longer trace. A damaged file opens as far
+//! as it is whole: [`Trace::damage`] says what is not, and [`recover`] makes a whole file of the rest.
+//!
 //! The format stands in `docs/trace-format.md`, precise enough for another implementation. There is no KVM
 //! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business.
 

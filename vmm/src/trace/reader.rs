@@ -181,7 +181,8 @@ impl Trace {
         &self.damage
     }
 
-    /// All records, those of guest and host merged by their time. Within an origin they keep their order.
+    /// All records, those of guest and host merged by their time. Within an origin they keep their order. Each is lent
+    /// until the next is asked for: `while let Some(record) = records.next()`.
     pub fn records(&self) -> Records<'_> {
         Records { guest: self.stream(Origin::Guest), host: self.stream(Origin::Host) }
     }
