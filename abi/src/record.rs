@@ -121,7 +121,7 @@ numbered! {
         /// words: address of the frame, RIP, RSP, selectors and flags.
         KernelStackFilled = 6, "kernel-stack-filled";
         /// A trap came in. detail: vector | vector it arrived as << 8 | error code << 16 ([`SYSCALL_VECTOR`]
-        /// stands for the `syscall` instruction, which has none).
+        /// stands for the `syscall` instruction, which has none; where it arrived as a fault, it is the fault's).
         /// words: address on the kernel stack of the frame (its RIP), RIP, RSP, selectors and flags; then CR2 for a
         /// page fault; then, where arrived and vector differ, RIP and CR2 as they arrived.
         TrapEntry = 7, "trap-entry";

@@ -102,7 +102,6 @@ fn is_syscall_fault(arrival: Arrival) -> bool {
 fn as_syscall(frame: &mut TrapFrame) {
     if frame.registers.rcx < USER_END {
         frame.vector = SYSCALL_VECTOR.into();
-        frame.error = 0;
         frame.rip = frame.registers.rcx;
         frame.rflags = frame.registers.r11 & rflags::USER | rflags::IF | rflags::FIXED;
     }
