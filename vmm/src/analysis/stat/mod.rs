@@ -1,6 +1,6 @@
 //! Where the time of a run went: by system call, by trap, by process, by switch, by tick and by VM exit.
 //!
-//! One pass over the events, in memory that does not grow with them. All durations lie between two records, so what it
+//! One pass over the records, in memory that does not grow with them. All durations lie between two records, so what it
 //! costs to record is in them. Where records are missing nothing is guessed: what was under way is dropped, and the time
 //! until the next record that tells who has the CPU counts as unknown.
 
@@ -165,7 +165,10 @@ impl Stat {
     /// The numbers of a trace.
     pub fn of(trace: &Trace) -> Stat {
         let mut walk = walk::Walk::new(trace.clock());
-        trace.events().for_each(|event| walk.add(&event));
+        let mut records = trace.records();
+        while let Some(record) = records.next() {
+            walk.add(&record);
+        }
         walk.finish()
     }
 

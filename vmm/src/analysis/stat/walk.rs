@@ -3,13 +3,13 @@
 use std::ops::RangeInclusive;
 
 use abi::boot::PROCESSES_MAX;
-use abi::record::{Reason, SYSCALL_VECTOR, Timer};
+use abi::record::{Kind, Reason, SYSCALL_VECTOR, Timer};
 use abi::syscall::{Call, INT_VECTOR};
 
 use super::{Exits, Process, Shares, Stat, UNKNOWN_CALL};
 use crate::analysis::End;
 use crate::analysis::hardware::Fault;
-use crate::trace::{Boot, Clock, Event, Origin, What, name_text};
+use crate::trace::{Boot, Clock, Origin, Record, What, name_text};
 
 /// The kernel's own number.
 const KERNEL: u16 = 0;
@@ -76,7 +76,10 @@ pub(super) struct Walk {
     cpu: Cpu,
     cpu_since: u64,
     next_sequence: u64,
+    /// The latest time seen.
+    latest: u64,
     tracks: [Track; PROCESSES_MAX + 1],
+    processes: [Option<Process>; PROCESSES_MAX + 1],
     /// When the last switch stored its registers.
     saved: Option<u64>,
     leaving: Option<Leaving>,
@@ -94,7 +97,9 @@ impl Walk {
             cpu: Cpu::Boot,
             cpu_since: 0,
             next_sequence: 0,
+            latest: 0,
             tracks: [Track::default(); PROCESSES_MAX + 1],
+            processes: [const { None }; PROCESSES_MAX + 1],
             saved: None,
             leaving: None,
             last_tick: None,
@@ -103,48 +108,54 @@ impl Walk {
         }
     }
 
-    /// Takes in the next event.
+    /// Takes in the next record.
     #[inline]
-    pub(super) fn add(&mut self, event: &Event) {
+    pub(super) fn add(&mut self, record: &Record<'_>) {
         self.stat.events += 1;
-        self.stat.nanoseconds = self.stat.nanoseconds.max(event.nanoseconds);
-        self.stat.kinds[usize::from(event.what.kind())] += 1;
-        match event.origin {
-            Origin::Guest => self.add_guest(event),
-            Origin::Host => self.add_host(event),
+        self.latest = self.latest.max(record.tsc);
+        self.stat.kinds[usize::from(record.kind)] += 1;
+        match record.origin {
+            Origin::Guest => self.add_guest(record),
+            Origin::Host => self.add_host(record),
         }
     }
 
     /// The numbers, when there is no more.
     pub(super) fn finish(mut self) -> Stat {
         let end = self.cpu_since;
+        self.stat.nanoseconds = self.stat.clock.nanoseconds(self.latest);
         for process in 1..=PROCESSES_MAX as u16 {
             self.stop_waiting(process, end);
         }
+        let seen = (0..).zip(self.processes).filter_map(|(number, process)| Some((number, process?)));
+        self.stat.processes = seen.collect();
         self.stat
     }
 
     #[inline]
-    fn add_guest(&mut self, event: &Event) {
-        if event.sequence != self.next_sequence {
-            self.forget(event.tsc);
-        } else if event.sequence == 0 {
-            self.cpu_since = event.tsc;
+    fn add_guest(&mut self, record: &Record<'_>) {
+        let tsc = record.tsc;
+        if record.sequence != self.next_sequence {
+            self.forget(tsc);
+        } else if record.sequence == 0 {
+            self.cpu_since = tsc;
         }
-        self.next_sequence = event.sequence.wrapping_add(1);
+        self.next_sequence = record.sequence.wrapping_add(1);
         self.stat.guest_events += 1;
         // The kernel has no more processes than that: such a record is not its own.
-        if usize::from(event.process) <= PROCESSES_MAX {
-            self.account(event.tsc);
-            self.step(event);
+        if usize::from(record.process) > PROCESSES_MAX {
+            return;
+        }
+        self.account(tsc);
+        // A third of all records, the largest, and nothing in them that matters here: not worth decoding.
+        if record.kind != Kind::Registers as u8 {
+            self.step(record.process, tsc, What::decode(record));
         }
     }
 
     #[inline]
-    fn step(&mut self, event: &Event) {
-        let (tsc, number) = (event.tsc, event.process);
-        match event.what {
-            What::Registers { .. } => {}
+    fn step(&mut self, number: u16, tsc: u64, what: What) {
+        match what {
             What::TrapEntry { vector, .. } => self.enter(number, vector, tsc),
             What::TrapReturn { .. } => self.leave_kernel(number, tsc),
             What::SystemCall { number: call, .. } => self.call(number, call),
@@ -153,13 +164,12 @@ impl Walk {
             What::TimerArmed { timer, cycles, .. } => self.armed(timer, cycles, tsc),
             What::ContextSaved { reason, .. } => self.switch_away(number, reason, tsc),
             What::ContextLoaded { .. } => self.switch_to(number, tsc),
-            _ => self.rare(event),
+            other => self.rare(number, tsc, &other),
         }
     }
 
-    fn rare(&mut self, event: &Event) {
-        let (tsc, number) = (event.tsc, event.process);
-        match event.what {
+    fn rare(&mut self, number: u16, tsc: u64, what: &What) {
+        match *what {
             What::Boot(Boot::Ready { .. }) => self.cpu = Cpu::Kernel(KERNEL),
             What::Idle => self.cpu = Cpu::Idle,
             What::ProcessCreated { name, .. } => self.process(number).name = name_text(name),
@@ -175,7 +185,7 @@ impl Walk {
             What::Called(_) => self.leave_kernel(number, tsc),
             What::Returned { .. } => self.cpu = Cpu::Kernel(number),
             What::LoadFailed { .. } => {
-                self.stat.processes.remove(&number);
+                self.processes[usize::from(number)] = None;
             }
             _ => {}
         }
@@ -335,8 +345,8 @@ impl Walk {
         self.reload = (timer == Timer::Periodic).then_some(cycles);
     }
 
-    fn add_host(&mut self, event: &Event) {
-        match event.what {
+    fn add_host(&mut self, record: &Record<'_>) {
+        match What::decode(record) {
             What::HostExits { reason, count, guest_ns, host_ns } => {
                 self.stat.exits.insert(reason, Exits { count, guest_ns, host_ns });
             }
@@ -344,7 +354,7 @@ impl Walk {
                 self.stat.counters.insert(counter, value);
             }
             // Whoever had the CPU kept it until then.
-            What::HostStop(_) => self.account(event.tsc),
+            What::HostStop(_) => self.account(record.tsc),
             _ => {}
         }
     }
@@ -389,11 +399,11 @@ impl Walk {
         }
     }
 
+    /// Callers keep to the numbers that the kernel has, here and below.
     fn process(&mut self, number: u16) -> &mut Process {
-        self.stat.processes.entry(number).or_default()
+        self.processes[usize::from(number)].get_or_insert_default()
     }
 
-    /// Callers keep to the numbers that the kernel has.
     fn track(&mut self, number: u16) -> &mut Track {
         &mut self.tracks[usize::from(number)]
     }
