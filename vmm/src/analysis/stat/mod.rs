@@ -5,6 +5,8 @@
 //! until the next record that tells who has the CPU counts as unknown.
 
 mod json;
+#[cfg(test)]
+mod tests;
 mod text;
 mod times;
 mod walk;

@@ -26,15 +26,15 @@ const SECTIONS: [Section; 7] = [
         title: "Who had the CPU",
         columns: &["time", "share"],
         legend: "kernel: for the process that ran. scheduler: the kernel's own loop. idle: waiting for an \
-                 interrupt.\nboot: until the first process could start.",
+                 interrupt. boot: until the first process could start.",
         rows: shares,
     },
     Section {
         title: "System calls",
         columns: &TRAP_COLUMNS,
-        legend: "total to max: time in the kernel, from the trap to the return, without the time switched out.\n\
-                 Time switched out during such calls: waiting (ready, another ran), asleep. A call that ends its \
-                 process\nends with the switch away.",
+        legend: "total to max: time in the kernel, from the trap to the return, without the time switched \
+                 out. Time switched out during such calls: waiting (ready, another ran), asleep. A call that \
+                 ends its process ends with the switch away.",
         rows: |stat| {
             let row = |(&number, traps): (&u32, &Traps)| trap_row(call_name(number).into(), traps, stat);
             stat.calls.iter().map(row).collect()
@@ -44,7 +44,7 @@ const SECTIONS: [Section; 7] = [
         title: "Traps",
         columns: &TRAP_COLUMNS,
         legend: "All ways into the kernel, times as for system calls. errors: calls that gave an error, faults \
-                 that\nended their process.",
+                 that ended their process.",
         rows: |stat| {
             let row = |(&vector, traps): (&u8, &Traps)| trap_row(short_name(vector), traps, stat);
             stat.traps.iter().map(row).collect()
@@ -57,23 +57,23 @@ const SECTIONS: [Section; 7] = [
             "asleep",
         ],
         legend: "user, kernel: time with the CPU. p50, p99: time in the kernel of its traps, each. waiting: ready, \
-                 and\nanother ran. Until the end of the trace, for those that had not ended.",
+                 and another ran. Until the end of the trace, for those that had not ended.",
         rows: processes,
     },
     Section {
         title: "Switches",
         columns: &TIMES_COLUMNS,
         legend: "From process to process, by why the old one left: from its trap to the return into the new one, \
-                 all\nthat lies between two instructions of user mode. save to load: from the record of the \
-                 registers stored\nto that of those loaded; both are written after the switch, so it is what one \
-                 record costs.\nwait: from ready to running.",
+                 all that lies between two instructions of user mode. save to load: from the record of the \
+                 registers stored to that of those loaded; both are written after the switch, so it is what one \
+                 record costs. wait: from ready to running.",
         rows: switches,
     },
     Section {
         title: "Timer",
         columns: &TIMES_COLUMNS,
         legend: "period: from a tick to the next, whoever ran. jitter: how far a tick was from when it was due, \
-                 early or\nlate: what the timer was set to, after it was armed, or after the last tick where it \
+                 early or late: what the timer was set to, after it was armed, or after the last tick where it \
                  reloads itself.",
         rows: ticks,
     },
@@ -81,7 +81,7 @@ const SECTIONS: [Section; 7] = [
         title: "VM exits",
         columns: &["count", "host", "host each", "guest", "guest each"],
         legend: "Exits that reach the host program, by reason. host: its time on them. guest: time in KVM_RUN \
-                 before\nthem. in KVM: all exits, by KVM's own count; most of them KVM handles itself.",
+                 before them. in KVM: all exits, by KVM's own count; most of them KVM handles itself.",
         rows: exits,
     },
 ];
@@ -90,10 +90,12 @@ const TRAP_COLUMNS: [&str; 10] =
     ["count", "errors", "total", "mean", "p50", "p90", "p99", "max", "waiting", "asleep"];
 const TIMES_COLUMNS: [&str; 7] = ["count", "total", "mean", "p50", "p90", "p99", "max"];
 
-const NOTES: &str = "\
-p50, p90, p99: what so many percent do not exceed, true to 0.1 %. Times lie between two records of the trace
-and include what it costs to record.
-";
+const NOTES: &str = "p50, p90, p99: what so many percent do not exceed, true to 0.1 %. Times lie between two \
+                     records of the trace and include what it costs to record.";
+
+/// Columns of the text.
+const WIDTH: usize = 100;
+const INDENT: &str = "   ";
 
 /// The numbers of traces, each with the name of its file, at most 100 columns wide.
 pub fn text(traces: &[(String, Trace, Stat)]) -> String {
@@ -106,7 +108,7 @@ pub fn text(traces: &[(String, Trace, Stat)]) -> String {
         put_section(&mut out, section, &stats);
     }
     out.push('\n');
-    out.push_str(NOTES);
+    put_wrapped(&mut out, NOTES);
     out
 }
 
@@ -167,9 +169,24 @@ fn put_section(out: &mut String, section: &Section, stats: &[&Stat]) {
     table.lines().for_each(|line| {
         let _ = writeln!(out, "{}", line.trim_end());
     });
-    section.legend.lines().for_each(|line| {
-        let _ = writeln!(out, "   {line}");
-    });
+    put_wrapped(out, section.legend);
+}
+
+/// Indented, and broken between words.
+fn put_wrapped(out: &mut String, text: &str) {
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > WIDTH {
+            out.push('\n');
+            column = 0;
+        }
+        let before = if column == 0 { INDENT } else { " " };
+        out.push_str(before);
+        out.push_str(word);
+        column += before.len() + length;
+    }
+    out.push('\n');
 }
 
 /// The labels of all traces, each once, in their order.
