@@ -2,6 +2,7 @@
 //! the book's tables.
 
 pub mod check;
+pub mod diff;
 pub mod filter;
 pub mod hardware;
 pub mod protocol;

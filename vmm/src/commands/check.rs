@@ -1,17 +1,15 @@
 //! `trapline check`: does a trace keep the protocol of limited direct execution?
 
-use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use super::lines::Lines;
 use super::{FAILED, OK, Usage};
 use crate::analysis::check::{self, Finding, Report, Verdict, Violation};
-use crate::export::text::{Options, Text};
-use crate::trace::{Event, Meta, Origin, Trace};
+use crate::trace::{Meta, Origin, Trace};
 
 /// Check that a trace keeps the protocol of limited direct execution.
 ///
@@ -124,35 +122,8 @@ fn as_json(report: &Report, meta: &Meta) -> Value {
     })
 }
 
-/// Where a [`Text`] writes, to be emptied after each event.
-#[derive(Clone, Debug, Default)]
-struct Lines(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The records of a violation as `trapline view` has them, each with its number.
 fn lines(violation: &Violation, report: &Report, meta: &Meta) -> Vec<String> {
-    let out = Lines::default();
-    let mut text = Text::new(meta, Options::default(), out.clone());
-    let mut line = |event: &Event| {
-        // It writes to memory, which cannot fail.
-        let _ = text.event(event);
-        String::from_utf8_lossy(&std::mem::take(&mut *out.0.borrow_mut())).into_owned()
-    };
-    // Only so that the processes have their names.
-    report.processes.iter().for_each(|event| drop(line(event)));
-    let numbered = |event: &Event| {
-        let mark = if event.origin == Origin::Host { "h#" } else { "#" };
-        format!("{mark}{} {}", event.sequence, line(event).trim_start())
-    };
-    violation.events.iter().map(numbered).collect()
+    let mut lines = Lines::new(meta, &report.processes);
+    violation.events.iter().map(|event| lines.line(event)).collect()
 }

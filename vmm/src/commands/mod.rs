@@ -4,8 +4,10 @@
 //! fits its error.
 
 pub mod check;
+pub mod diff;
 pub mod doctor;
 pub mod extract;
+mod lines;
 pub mod list;
 pub mod programs;
 pub mod protocol;
@@ -77,6 +79,7 @@ enum Command {
     Recover(recover::Args),
     Check(check::Args),
     Stat(stat::Args),
+    Diff(diff::Args),
     Report(report::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
@@ -93,6 +96,7 @@ impl Cli {
             Command::Recover(args) => recover::execute(args),
             Command::Check(args) => check::execute(args),
             Command::Stat(args) => stat::execute(args),
+            Command::Diff(args) => diff::execute(args),
             Command::Report(args) => report::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),

@@ -31,7 +31,7 @@ pub struct Event {
 }
 
 /// What the hardware pushes at a trap and `iretq` pops (without the error code).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// Where it lies on the kernel stack.
     pub address: u64,
@@ -63,7 +63,7 @@ impl Frame {
 pub const CONTEXT_REGISTERS: [&str; 8] = ["rbx", "rbp", "r12", "r13", "r14", "r15", "rsp", "rip"];
 
 /// What a switch keeps in a process's structure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Context {
     /// The address of the structure.
     pub structure: u64,
@@ -79,7 +79,7 @@ impl Context {
 }
 
 /// A step of the boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "abi::record::Step says what each field is")]
 pub enum Boot {
     /// [`Step::Started`]
@@ -103,7 +103,7 @@ pub enum Boot {
 }
 
 /// What an event was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "abi::record::Kind says what each field is")]
 pub enum What {
     /// [`Kind::Boot`]

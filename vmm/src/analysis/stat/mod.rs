@@ -20,7 +20,7 @@ use super::End;
 use crate::trace::{Clock, Trace};
 
 pub use json::json;
-pub use text::{duration, text};
+pub use text::{duration, put_wrapped, text};
 pub use times::Times;
 
 /// Stands for all calls that the kernel does not have, in [`Stat::calls`].

@@ -172,8 +172,8 @@ fn put_section(out: &mut String, section: &Section, stats: &[&Stat]) {
     put_wrapped(out, section.legend);
 }
 
-/// Indented, and broken between words.
-fn put_wrapped(out: &mut String, text: &str) {
+/// Appends a text in lines of at most 100 columns, indented, and broken between words.
+pub fn put_wrapped(out: &mut String, text: &str) {
     let mut column = 0;
     for word in text.split_whitespace() {
         let length = word.chars().count();

@@ -1,0 +1,53 @@
+//! Single events as `trapline view` has them, each with its number.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use crate::export::text::{Options, Text};
+use crate::trace::{Event, Meta, Origin};
+
+/// Where a [`Text`] writes, to be emptied after each event.
+#[derive(Clone, Debug, Default)]
+struct Buffer(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says events of one trace.
+pub(super) struct Lines {
+    buffer: Buffer,
+    text: Text<Buffer>,
+}
+
+impl Lines {
+    /// Lines of a run. `created` are the events that created its processes, for their names.
+    pub(super) fn new(meta: &Meta, created: &[Event]) -> Lines {
+        let buffer = Buffer::default();
+        let text = Text::new(meta, Options::default(), buffer.clone());
+        let mut lines = Lines { buffer, text };
+        created.iter().for_each(|event| drop(lines.unnumbered(event)));
+        lines
+    }
+
+    /// An event: `#17 26005.863  hello/1  tick  number 1`; `h#` is the host's. It can be several lines, each with its
+    /// end.
+    pub(super) fn line(&mut self, event: &Event) -> String {
+        let mark = if event.origin == Origin::Host { "h#" } else { "#" };
+        format!("{mark}{} {}", event.sequence, self.unnumbered(event).trim_start())
+    }
+
+    fn unnumbered(&mut self, event: &Event) -> String {
+        // It writes to memory, which cannot fail.
+        let _ = self.text.event(event);
+        String::from_utf8_lossy(&std::mem::take(&mut *self.buffer.0.borrow_mut())).into_owned()
+    }
+}
