@@ -4,12 +4,14 @@
 mod support;
 
 mod damage;
+mod diff;
 mod faults;
 #[path = "../support/handmade.rs"]
 mod handmade;
 mod second_reader;
+mod stat;
 
 fn main() {
     let suite = faults::add(support::Suite::default());
-    second_reader::add(damage::add(suite)).run()
+    diff::add(stat::add(second_reader::add(damage::add(suite)))).run()
 }

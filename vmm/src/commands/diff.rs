@@ -47,7 +47,7 @@ const SIDES: [&str; 2] = ["A", "B"];
 const VERSION: u32 = 1;
 /// What the table of times means.
 const LEGEND: &str = "Time in the kernel of calls and traps; switches from the trap of the old process to the return \
-                      into the new. within: bounds of what is left of it, 99 % sure by the spread of this run. real: \
+                      into the new. within: bounds of the number on its left, 99 % sure by the spread of this run. real: \
                       the bounds do not overlap. not shown: they do. too few: no bounds can be told.";
 
 /// Runs the command; the value is the exit code.
@@ -87,7 +87,11 @@ fn as_text(diff: &Diff, paths: [&PathBuf; 2], lines: &mut [Lines; 2]) -> String 
     diff.processes.iter().for_each(|pair| put_pair(&mut out, pair, lines));
     let same = diff.processes.iter().filter(|pair| matches!(pair.outcome, Outcome::Same));
     let (processes, steps) = same.fold((0, 0), |(count, sum), pair| (count + 1, sum + pair.steps[0]));
-    let _ = writeln!(out, "The same in both: {processes} of {}, {steps} steps.", diff.processes.len());
+    let _ = writeln!(
+        out,
+        "The same in both: {processes} of {} (processes and the end of the run), {steps} steps.",
+        diff.processes.len()
+    );
     let counts = diff.chance.iter().map(|(name, [first, second])| format!("{name} {first} and {second}"));
     let _ = writeln!(out, "By chance: {}.", counts.collect::<Vec<_>>().join(", "));
     put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()));

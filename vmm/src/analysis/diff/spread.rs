@@ -106,3 +106,33 @@ fn durations(stat: &Stat) -> Vec<(String, &Times)> {
     let rest = rest.map(|(name, times)| (name.to_owned(), times));
     calls.chain(traps).chain(whole).chain(rest).filter(|(_, times)| times.count() > 0).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(durations: impl IntoIterator<Item = u64>) -> Times {
+        let mut times = Times::default();
+        durations.into_iter().for_each(|cycles| times.add(cycles));
+        times
+    }
+
+    fn median(first: &Times, second: &Times) -> Quantile {
+        // Of these clocks a cycle is a nanosecond, and half of one.
+        let clocks = [Clock::new(0, 1_000_000), Clock::new(0, 2_000_000)];
+        Measure::of(String::new(), [first, second], clocks.each_ref()).quantiles[0]
+    }
+
+    #[test]
+    fn a_difference_is_real_beyond_the_spread() {
+        // Ranks 500 -+ 2.576 * sqrt(250): 459 and 542.
+        let (slow, fast) = (times(1..=1000), times(2001..=3000));
+        let found = median(&slow, &fast);
+        assert_eq!(found.ns, [500, 1250]);
+        assert_eq!(found.within_ns, [Some((459, 542)), Some((1229, 1271))]);
+        assert_eq!(found.verdict, Verdict::Real);
+        let near = times((1..=1000).map(|n| 2 * n + 100));
+        assert_eq!(median(&slow, &near).verdict, Verdict::NotShown);
+        assert_eq!(median(&slow, &times(1..=3)).verdict, Verdict::TooFew);
+    }
+}

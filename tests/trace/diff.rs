@@ -1,0 +1,131 @@
+//! `trapline diff`: a real trace compared with itself, with itself changed, and runs with each other.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use abi::record::{FIRST_HOST_KIND, Kind};
+use serde_json::Value;
+use trapline::trace::{Record, Trace, Writer, format};
+
+use crate::stat::FIXTURE;
+use crate::support::{Suite, TestResult, ensure, folder, trapline};
+
+/// A process of the fixture that makes calls.
+const COUNTER: u16 = 2;
+
+/// Adds the tests of this file.
+pub fn add(suite: Suite) -> Suite {
+    suite
+        .pure("diff_of_a_trace_with_itself_is_silent", diff_with_itself_is_silent)
+        .pure("diff_shows_the_first_difference", diff_shows_the_first_difference)
+        .pure("diff_takes_time_as_no_difference", diff_takes_time_as_no_difference)
+        .pure("diff_refuses_what_is_no_trace", diff_refuses_what_is_no_trace)
+        .kvm("diff_of_two_tours", diff_of_two_tours)
+}
+
+/// A record that can be changed.
+struct Raw {
+    tsc: u64,
+    kind: u8,
+    process: u16,
+    detail: u32,
+    words: Vec<u64>,
+}
+
+impl Raw {
+    fn of(record: &Record<'_>) -> Raw {
+        let &Record { tsc, kind, process, detail, .. } = record;
+        Raw { tsc, kind, process, detail, words: record.words().collect() }
+    }
+}
+
+/// The fixture with each record changed, or not.
+fn changed(path: &Path, mut change: impl FnMut(&mut Raw)) -> TestResult {
+    let trace = Trace::open(Path::new(FIXTURE))?;
+    let mut writer = Writer::create(path, false, trace.meta())?;
+    let mut records = trace.records();
+    while let Some(record) = records.next() {
+        let mut raw = Raw::of(&record);
+        change(&mut raw);
+        let Raw { tsc, kind, process, detail, words } = raw;
+        if kind >= FIRST_HOST_KIND {
+            let kind = Kind::try_from(kind).map_err(|kind| format!("kind {kind}"))?;
+            writer.host_record(tsc, kind, process, detail, &words)?;
+            continue;
+        }
+        let mut bytes = Vec::new();
+        format::push_record(&mut bytes, tsc, kind, process, detail, &words);
+        let copied = writer.guest_records(bytes.len(), 1, |room| {
+            room.copy_from_slice(&bytes);
+            Ok::<(), Infallible>(())
+        })?;
+        let Ok(()) = copied;
+    }
+    Ok(writer.finish()?)
+}
+
+fn diff_with_itself_is_silent() -> TestResult {
+    let folder = folder();
+    changed(&folder.path().join("t.trap"), |_| {})?;
+    for other in [FIXTURE, "t.trap"] {
+        let output = trapline(folder.path(), &["diff", FIXTURE, other])?.expect(0)?;
+        ensure(output.stdout.is_empty() && output.stderr.is_empty(), || format!("{output:#?}"))?;
+    }
+    Ok(())
+}
+
+fn diff_shows_the_first_difference() -> TestResult {
+    let folder = folder();
+    let mut results = 0;
+    changed(&folder.path().join("t.trap"), |raw| {
+        if raw.process == COUNTER && raw.kind == Kind::SystemCallResult as u8 {
+            results += 1;
+            // The third call, and one behind it.
+            raw.words[0] = if matches!(results, 3 | 5) { 77 } else { raw.words[0] };
+        }
+    })?;
+    let output = trapline(folder.path(), &["diff", FIXTURE, "t.trap"])?.expect(1)?;
+    let text = &output.stdout;
+    let side = |mark: &str| text.lines().find(|line| line.starts_with(mark)).unwrap_or_default().to_owned();
+    ensure(text.contains("counter/2: differs from step"), || text.clone())?;
+    ensure(side("  A #").ends_with("getpid() = 2") && side("  B #").ends_with("getpid() = 77"), || {
+        text.clone()
+    })?;
+    ensure(text.matches("differs from").count() == 1, || text.clone())?;
+
+    let json = trapline(folder.path(), &["diff", "--json", FIXTURE, "t.trap"])?.expect(1)?;
+    let json: Value = serde_json::from_str(&json.stdout)?;
+    let differs = json["processes"].as_array().into_iter().flatten();
+    let differs: Vec<&Value> = differs.filter(|process| process["outcome"] == "differs").collect();
+    ensure(differs.len() == 1 && differs[0]["name"] == "counter/2", || format!("{json:#}"))?;
+    ensure(json["same_sequence"] == false, || format!("{json:#}"))
+}
+
+fn diff_takes_time_as_no_difference() -> TestResult {
+    let folder = folder();
+    let mut start = None;
+    changed(&folder.path().join("t.trap"), |raw| {
+        // Everything takes twice as long.
+        let start = *start.get_or_insert(raw.tsc);
+        raw.tsc = start + 2 * (raw.tsc - start);
+    })?;
+    let text = trapline(folder.path(), &["diff", FIXTURE, "t.trap"])?.expect(0)?.stdout;
+    ensure(!text.contains("differs from") && text.contains("The same in both: "), || text.clone())?;
+    let verdict =
+        text.lines().skip_while(|line| !line.starts_with("switch, preempted")).nth(2).unwrap_or_default();
+    ensure(verdict.contains("+100.") && verdict.contains("real"), || text.clone())
+}
+
+fn diff_refuses_what_is_no_trace() -> TestResult {
+    let output = trapline(folder().path(), &["diff", FIXTURE, "/dev/null"])?.expect(2)?;
+    ensure(output.stderr.contains("/dev/null"), || format!("{output:#?}"))
+}
+
+fn diff_of_two_tours() -> TestResult {
+    let folder = folder();
+    for (name, batch) in [("a.trap", "1024"), ("b.trap", "1")] {
+        trapline(folder.path(), &["run", "--batch", batch, "--trace", name])?.expect(0)?;
+    }
+    let output = trapline(folder.path(), &["diff", "a.trap", "b.trap"])?.expect(0)?;
+    ensure(output.stdout.contains("The same in both: "), || format!("{output:#?}"))
+}

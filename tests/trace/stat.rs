@@ -1,0 +1,106 @@
+//! `trapline stat` on real traces: its numbers are those that another way of counting gives.
+
+use std::path::Path;
+
+use abi::record::{Kind, Reason};
+use serde_json::Value;
+use trapline::analysis::Summary;
+use trapline::analysis::stat::{Stat, call_name};
+use trapline::trace::{Origin, Trace, What};
+
+use crate::support::{Suite, TestResult, ensure, folder, trapline};
+
+/// A real trace.
+pub const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/check.trap");
+
+/// Adds the tests of this file.
+pub fn add(suite: Suite) -> Suite {
+    suite
+        .pure("stat_counts_what_is_there", stat_counts_what_is_there)
+        .pure("stat_leaves_no_time_out", stat_leaves_no_time_out)
+        .pure("stat_prints_what_it_counted", stat_prints_what_it_counted)
+        .pure("stat_refuses_what_is_no_trace", stat_refuses_what_is_no_trace)
+        .kvm("stat_of_the_tour", stat_of_the_tour)
+}
+
+fn counts_agree(trace: &Trace) -> TestResult {
+    let (stat, summary) = (Stat::of(trace), Summary::of(trace));
+    let equal =
+        |what: &str, ours: u64, theirs: u64| ensure(ours == theirs, || format!("{what}: {ours}, {theirs}"));
+    equal("events", stat.events, summary.events)?;
+    equal("nanoseconds", stat.nanoseconds, summary.nanoseconds)?;
+    equal("ticks", stat.ticks.count, summary.ticks)?;
+    equal("switches", stat.switches.count, summary.switches)?;
+    equal("processes", stat.processes.len() as u64, summary.processes.len() as u64)?;
+    for (kind, &count) in &summary.kinds {
+        equal("events of a kind", stat.kinds[usize::from(*kind)], count)?;
+    }
+    for (&number, call) in &stat.calls {
+        equal(call_name(number), call.count, summary.calls[call_name(number)])?;
+    }
+    for (number, theirs) in &summary.processes {
+        let ours = &stat.processes[number];
+        equal("calls of a process", ours.calls, theirs.calls)?;
+        equal("ticks of a process", ours.ticks, theirs.ticks)?;
+        equal("turns of a process", ours.turns, theirs.switches_in)?;
+        ensure(ours.name == theirs.name && ours.end == theirs.end, || format!("{ours:?}, {theirs:?}"))?;
+    }
+    let errors = trace.events().filter(
+        |event| matches!(event.what, What::SystemCallResult { result, .. } if (-4095..0).contains(&result)),
+    );
+    equal("errors", stat.calls.values().map(|call| call.errors).sum(), errors.count() as u64)?;
+    equal("traps", stat.traps.values().map(|traps| traps.count).sum(), stat.count_of(Kind::TrapEntry))
+}
+
+/// Every cycle between the guest's first record and its last has one owner.
+fn no_time_is_left_out(trace: &Trace) -> TestResult {
+    let stat = Stat::of(trace);
+    let guest = || trace.events().filter(|event| event.origin == Origin::Guest).map(|event| event.tsc);
+    let (first, last) = (guest().next().unwrap_or(0), guest().last().unwrap_or(0));
+    let total = stat.shares.total();
+    ensure(total == last - first, || format!("{total} cycles of {}", last - first))?;
+    ensure(stat.shares.unknown == 0, || format!("{:?}", stat.shares))?;
+    let processes = stat.processes.values();
+    let (user, kernel) = processes.fold((0, 0), |sum, one| (sum.0 + one.user, sum.1 + one.kernel));
+    ensure((user, kernel) == (stat.shares.programs, stat.shares.kernel), || format!("{:?}", stat.shares))
+}
+
+fn stat_counts_what_is_there() -> TestResult {
+    counts_agree(&Trace::open(Path::new(FIXTURE))?)
+}
+
+fn stat_leaves_no_time_out() -> TestResult {
+    no_time_is_left_out(&Trace::open(Path::new(FIXTURE))?)
+}
+
+fn stat_prints_what_it_counted() -> TestResult {
+    let stat = Stat::of(&Trace::open(Path::new(FIXTURE))?);
+    let folder = folder();
+    let json = trapline(folder.path(), &["stat", "--json", FIXTURE, FIXTURE])?.expect(0)?;
+    let json: Value = serde_json::from_str(&json.stdout)?;
+    ensure(json["traces"].as_array().is_some_and(|traces| traces.len() == 2), || format!("{json:#}"))?;
+    let trace = &json["traces"][1];
+    let preempted = &stat.switches.whole[&Reason::Preempted];
+    let p99 = stat.clock.span(preempted.quantile(0.99));
+    ensure(trace["events"] == stat.events && trace["ticks"]["count"] == stat.ticks.count, || {
+        format!("{trace:#}")
+    })?;
+    ensure(trace["switches"]["whole"]["preempted"]["p99_ns"] == p99, || format!("{trace:#}"))?;
+    let text = trapline(folder.path(), &["stat", FIXTURE, FIXTURE])?.expect(0)?.stdout;
+    ensure(text.contains("A  ") && text.contains("B  "), || text.clone())?;
+    let is_narrow = |line: &str| line.chars().count() <= 100 || line.contains(FIXTURE);
+    ensure(text.lines().all(is_narrow), || text.clone())
+}
+
+fn stat_refuses_what_is_no_trace() -> TestResult {
+    let output = trapline(folder().path(), &["stat", "/dev/null"])?.expect(1)?;
+    ensure(output.stderr.contains("/dev/null") && output.stdout.is_empty(), || format!("{output:#?}"))
+}
+
+fn stat_of_the_tour() -> TestResult {
+    let folder = folder();
+    trapline(folder.path(), &["run", "--trace", "t.trap"])?.expect(0)?;
+    let trace = Trace::open(&folder.path().join("t.trap"))?;
+    counts_agree(&trace)?;
+    no_time_is_left_out(&trace)
+}
