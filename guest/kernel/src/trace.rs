@@ -156,7 +156,7 @@ pub fn trap_entry(frame: &TrapFrame, arrival: Arrival) {
             }
         }
     });
-    registers(frame, 0);
+    registers(frame, (cpu::flags() as u32) << 8);
 }
 
 /// The next instruction is the `iretq` of `frame` (but for the registers the stub pops).
