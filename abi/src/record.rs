@@ -336,7 +336,7 @@ numbered! {
         Doorbells = 8, "doorbells";
         /// Signals that ended a KVM_RUN.
         Kicks = 9, "kicks";
-        /// Records that the guest says it could not write.
+        /// Records that the guest says it could not write, or counted and did not write.
         LostByGuest = 10, "records-lost-by-guest";
         /// Bytes in the buffer that were no whole record.
         Malformed = 11, "malformed-bytes";
