@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use trapline::analysis::Summary;
+use trapline::analysis::stat::Stat;
 use trapline::export::text::{self, Text};
 use trapline::trace::{Meta, Origin, Record, Trace, Writer, format};
 
@@ -42,6 +43,7 @@ fn main() -> Result<()> {
     passes("iterate, records", events, || Ok::<_, io::Error>(all_words(&trace)))?;
     passes("iterate, events", events, || Ok::<_, io::Error>(trace.events().count()))?;
     passes("summary", events, || Ok::<_, io::Error>(Summary::of(&trace).events as usize))?;
+    passes("stat", events, || Ok::<_, io::Error>(Stat::of(&trace).events as usize))?;
     let some = events.min(1_000_000);
     let shorter = folder.path().join("text.trap");
     write(&small, &shorter, some)?;

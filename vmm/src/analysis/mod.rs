@@ -5,6 +5,7 @@ pub mod check;
 pub mod filter;
 pub mod hardware;
 pub mod protocol;
+pub mod stat;
 pub mod summary;
 
 pub use summary::{End, ProcessSummary, Summary};

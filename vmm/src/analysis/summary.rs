@@ -213,7 +213,8 @@ impl Summary {
     }
 }
 
-fn kind_name(kind: u8) -> String {
+/// The name of a kind of record, by its number.
+pub fn kind_name(kind: u8) -> String {
     Kind::try_from(kind).map_or_else(|kind| format!("kind-{kind}"), |kind| kind.name().into())
 }
 

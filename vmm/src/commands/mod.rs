@@ -12,6 +12,7 @@ pub mod protocol;
 pub mod recover;
 pub mod report;
 pub mod run;
+pub mod stat;
 pub mod tour;
 pub mod view;
 
@@ -75,6 +76,7 @@ enum Command {
     Protocol(protocol::Args),
     Recover(recover::Args),
     Check(check::Args),
+    Stat(stat::Args),
     Report(report::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
@@ -90,6 +92,7 @@ impl Cli {
             Command::Protocol(args) => protocol::execute(args),
             Command::Recover(args) => recover::execute(args),
             Command::Check(args) => check::execute(args),
+            Command::Stat(args) => stat::execute(args),
             Command::Report(args) => report::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),

@@ -1,0 +1,136 @@
+//! The numbers as JSON. `docs/stat.md` says what each means; all times are in nanoseconds.
+
+use serde_json::{Map, Value, json};
+
+use super::{Process, Stat, Switches, Ticks, Times, Traps, call_name};
+use crate::analysis::End;
+use crate::analysis::hardware::{exit_reason, vector_name};
+use crate::trace::{Clock, Trace};
+
+/// The version of this form: fields may be added, none changes its meaning within a version.
+const VERSION: u32 = 1;
+
+/// The numbers of traces, each with the name of its file.
+pub fn json(traces: &[(String, Trace, Stat)]) -> Value {
+    let traces = traces.iter().map(|(file, trace, stat)| {
+        let mut value = numbers(stat);
+        value["file"] = json!(file);
+        value["meta"] = json!(trace.meta());
+        value["damage"] = trace.damage().iter().map(ToString::to_string).collect();
+        value
+    });
+    json!({ "version": VERSION, "traces": traces.collect::<Vec<_>>() })
+}
+
+fn numbers(stat: &Stat) -> Value {
+    let clock = &stat.clock;
+    let shares: Map<String, Value> = stat
+        .shares
+        .named()
+        .iter()
+        .map(|&(name, cycles)| (format!("{name}_ns"), clock.span(cycles).into()))
+        .collect();
+    let calls = stat.calls.iter().map(|(&number, call)| {
+        let known = (number != super::UNKNOWN_CALL).then_some(number);
+        with(traps(call, clock), json!({ "name": call_name(number), "number": known }))
+    });
+    let vectors = stat.traps.iter().map(|(&vector, of_vector)| {
+        with(traps(of_vector, clock), json!({ "name": vector_name(vector), "vector": vector }))
+    });
+    let processes = stat.processes.iter().map(|(&number, of)| process(number, of, clock));
+    let exits = stat.exits.iter().map(|(&reason, exits)| {
+        json!({
+            "name": exit_reason(reason), "reason": reason, "count": exits.count,
+            "guest_ns": exits.guest_ns, "host_ns": exits.host_ns,
+        })
+    });
+    let counters: Map<String, Value> =
+        stat.counters.iter().map(|(counter, &value)| (counter.name().into(), value.into())).collect();
+    json!({
+        "events": stat.events,
+        "guest_events": stat.guest_events,
+        "kinds": kinds(stat),
+        "duration_ns": stat.nanoseconds,
+        "cpu": shares,
+        "system_calls": calls.collect::<Vec<_>>(),
+        "traps": vectors.collect::<Vec<_>>(),
+        "processes": processes.collect::<Vec<_>>(),
+        "switches": switches(&stat.switches, clock),
+        "ticks": ticks(&stat.ticks, clock),
+        "exits": exits.collect::<Vec<_>>(),
+        "host": counters,
+    })
+}
+
+fn kinds(stat: &Stat) -> Map<String, Value> {
+    let seen = (0..=u8::MAX).zip(stat.kinds).filter(|&(_, count)| count > 0);
+    seen.map(|(kind, count)| (crate::analysis::summary::kind_name(kind), count.into())).collect()
+}
+
+fn times(times: &Times, clock: &Clock) -> Value {
+    let quantile = |part| clock.span(times.quantile(part));
+    json!({
+        "count": times.count(),
+        "total_ns": clock.span(times.total()),
+        "mean_ns": clock.span(times.mean()),
+        "p50_ns": quantile(0.5),
+        "p90_ns": quantile(0.9),
+        "p99_ns": quantile(0.99),
+        "max_ns": clock.span(times.longest()),
+    })
+}
+
+fn traps(traps: &Traps, clock: &Clock) -> Value {
+    json!({
+        "count": traps.count,
+        "errors": traps.errors,
+        "kernel": times(&traps.kernel, clock),
+        "ready_ns": clock.span(traps.ready),
+        "asleep_ns": clock.span(traps.asleep),
+    })
+}
+
+fn process(number: u16, process: &Process, clock: &Clock) -> Value {
+    let end = match process.end {
+        End::Running => json!({ "how": "running" }),
+        End::Exited(status) => json!({ "how": "exited", "status": status }),
+        End::Killed(fault, rip) => {
+            json!({ "how": "killed", "vector": fault.vector, "why": fault.to_string(), "rip": rip })
+        }
+    };
+    json!({
+        "number": number, "name": process.name, "end": end,
+        "system_calls": process.calls, "errors": process.errors, "faults": process.faults,
+        "ticks": process.ticks, "turns": process.turns,
+        "user_ns": clock.span(process.user), "kernel_ns": clock.span(process.kernel),
+        "ready_ns": clock.span(process.ready), "asleep_ns": clock.span(process.asleep),
+        "traps": times(&process.traps, clock),
+    })
+}
+
+fn switches(switches: &Switches, clock: &Clock) -> Value {
+    let whole = switches.whole.iter().map(|(reason, whole)| (reason.name().into(), times(whole, clock)));
+    json!({
+        "count": switches.count,
+        "whole": whole.collect::<Map<_, _>>(),
+        "save_to_load": times(&switches.save_to_load, clock),
+        "wait": times(&switches.wait, clock),
+    })
+}
+
+fn ticks(ticks: &Ticks, clock: &Clock) -> Value {
+    json!({
+        "count": ticks.count,
+        "asked_ns": clock.span(ticks.asked),
+        "period": times(&ticks.period, clock),
+        "jitter": times(&ticks.jitter, clock),
+    })
+}
+
+/// One object of two.
+fn with(mut base: Value, more: Value) -> Value {
+    if let (Value::Object(base), Value::Object(more)) = (&mut base, more) {
+        base.extend(more);
+    }
+    base
+}

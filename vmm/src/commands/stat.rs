@@ -1,0 +1,38 @@
+//! `trapline stat`: where the time of a run went.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::OK;
+use crate::analysis::stat::{Stat, json, text};
+use crate::trace::Trace;
+
+/// Show where the time went: by system call, trap, process, switch, tick and VM exit.
+///
+/// Under each table stands what its numbers mean. Of several traces, the same numbers stand in lines one below the
+/// other; `trapline diff` says which of their differences are real.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The trace files, as `trapline run --trace` wrote them
+    #[arg(value_name = "TRACE", required = true)]
+    pub traces: Vec<PathBuf>,
+    /// Print JSON instead of text, times in nanoseconds (docs/stat.md has the fields)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command; the value is the exit code.
+pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    let mut traces = Vec::new();
+    for path in &args.traces {
+        let trace = Trace::open(path)?;
+        for damage in trace.damage() {
+            eprintln!("warning: {}: {damage}", path.display());
+        }
+        let stat = Stat::of(&trace);
+        traces.push((path.display().to_string(), trace, stat));
+    }
+    let out = if args.json { format!("{:#}\n", json(&traces)) } else { text(&traces) };
+    io::stdout().write_all(out.as_bytes())?;
+    Ok(OK)
+}
