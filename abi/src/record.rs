@@ -126,7 +126,8 @@ numbered! {
         /// page fault; then, where arrived and vector differ, RIP and CR2 as they arrived.
         TrapEntry = 7, "trap-entry";
         /// The general registers beside the frame, as the stub stored them: words in the order of [`REGISTERS`].
-        /// detail: 0 at entry (follows its [`Kind::TrapEntry`]), 1 at return (precedes its [`Kind::TrapReturn`]).
+        /// detail: in bits 0..8, 0 at entry (follows its [`Kind::TrapEntry`]), 1 at return (precedes its [`Kind::TrapReturn`]);
+        /// at entry, RFLAGS as the handler finds them (their low 24 bits) << 8.
         Registers = 8, "registers";
         /// A system call is dispatched. detail: its number (low 32 bits); words: RDI, RSI, RDX, R10, R8, R9 and the
         /// number in full.
@@ -335,7 +336,7 @@ numbered! {
         Doorbells = 8, "doorbells";
         /// Signals that ended a KVM_RUN.
         Kicks = 9, "kicks";
-        /// Records that the guest says it could not write.
+        /// Records that the guest says it could not write, or counted and did not write.
         LostByGuest = 10, "records-lost-by-guest";
         /// Bytes in the buffer that were no whole record.
         Malformed = 11, "malformed-bytes";

@@ -25,6 +25,8 @@ const NOBODY: u16 = 77;
 const TIMER: u32 = 0x20;
 /// The interrupt flag, in the word of selectors and flags.
 const IF: u64 = 1 << (32 + 9);
+/// In the detail of registers at entry.
+const IF_IN_DETAIL: u32 = 1 << (8 + 9);
 const GETPID: u32 = 39;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -189,6 +191,15 @@ const MUTATIONS: &[Mutation] = &[
         |records| {
             let index = division(records);
             records[index].words[3] &= !IF;
+        },
+        &[],
+    ),
+    (
+        "handler-flags",
+        "a handler runs with interrupts on",
+        |records| {
+            let index = next(records, division(records), Kind::Registers, DIVIDER);
+            records[index].detail |= IF_IN_DETAIL;
         },
         &[],
     ),

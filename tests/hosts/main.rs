@@ -9,11 +9,12 @@ mod support;
 mod gate;
 #[path = "../support/handmade.rs"]
 mod handmade;
+mod ioctls;
 mod machine;
 mod missing;
 mod raw;
 
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
-    machine::add(gate::add(missing::add(suite))).run()
+    ioctls::add(machine::add(gate::add(missing::add(suite)))).run()
 }

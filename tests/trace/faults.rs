@@ -118,7 +118,7 @@ fn a_full_disk_is_told() -> TestResult {
     }
     let folder = folder();
     fs::create_dir(folder.path().join("disk"))?;
-    let line = "mount -t tmpfs -o size=16k none disk && { TRAPLINE disk/t.trap; code=$?; cp disk/t.trap .; exit $code; }";
+    let line = "mount -t tmpfs -o size=32k none disk && { TRAPLINE disk/t.trap; code=$?; cp disk/t.trap .; exit $code; }";
     let output = shell(folder.path(), &["unshare", "-m"], line)?.expect(1)?;
     says_what_is_missing(&output, &folder.path().join("t.trap"), "No space left")
 }
@@ -126,7 +126,7 @@ fn a_full_disk_is_told() -> TestResult {
 fn a_quota_is_told() -> TestResult {
     let folder = folder();
     // In units of 512 bytes: the head and some chunks.
-    let output = shell(folder.path(), &[], "ulimit -f 16; exec TRAPLINE t.trap")?.expect(1)?;
+    let output = shell(folder.path(), &[], "ulimit -f 64; exec TRAPLINE t.trap")?.expect(1)?;
     let path = folder.path().join("t.trap");
     says_what_is_missing(&output, &path, "File too large")?;
     let trace = Trace::open(&path)?;

@@ -126,6 +126,7 @@ fn load_segment(
     // What nobody writes and what lies in the file as it does in memory can be seen where it is.
     let in_place = access != Access::ReadWrite
         && segment.file_size == segment.memory_size
+        && module.address.is_multiple_of(PAGE)
         && (segment.offset ^ segment.address).is_multiple_of(PAGE);
     let mut page = segment.address & !(PAGE - 1);
     while page < end {

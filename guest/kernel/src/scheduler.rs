@@ -168,17 +168,18 @@ fn sleepers() -> impl Iterator<Item = &'static mut Process> {
 
 /// The switch. It returns when somebody switches back.
 fn switch_to(next: u16, reason: Reason) {
-    let (from, to) = (current(), process::get(next));
-    PREVIOUS.set((from.id, reason));
+    // Pointers, for a sleeper whose time has come already is switched to itself.
+    let (from, to) = (&raw mut *current(), &raw mut *process::get(next));
+    PREVIOUS.set((CURRENT.get(), reason));
     CURRENT.set(next);
     // SAFETY: both are entries of the process list. Every root table has the kernel's half, so code and stacks stay
     // mapped; `to` was stored by a switch or filled by `create`; its kernel stack is mapped.
     unsafe {
-        FpuState::save(&raw mut from.fpu);
-        cpu::load_root(to.space.root);
-        gdt::set_kernel_stack(to.kernel_stack);
-        FpuState::load(&raw const to.fpu);
-        switch(&raw mut from.context, &raw const to.context);
+        FpuState::save(&raw mut (*from).fpu);
+        cpu::load_root((*to).space.root);
+        gdt::set_kernel_stack((*to).kernel_stack);
+        FpuState::load(&raw const (*to).fpu);
+        switch(&raw mut (*from).context, &raw const (*to).context);
     }
     arrived();
 }
@@ -186,7 +187,8 @@ fn switch_to(next: u16, reason: Reason) {
 /// After a switch, on the new one's stack: surfaces both contexts, frees who ended.
 fn arrived() {
     let (previous, reason) = PREVIOUS.get();
-    let (from, to) = (process::get(previous), current());
+    let from = process::get(previous);
+    let has_ended = from.state == State::Ended;
     let [rbx, rbp, r12, r13, r14, r15, rsp, rip] = words(&from.context);
     let structure = &raw const *from as u64;
     trace::record_of(
@@ -195,6 +197,7 @@ fn arrived() {
         reason as u32,
         [structure, rbx, rbp, r12, r13, r14, r15, rsp, rip],
     );
+    let to = current();
     let [rbx, rbp, r12, r13, r14, r15, rsp, rip] = words(&to.context);
     let structure = &raw const *to as u64;
     trace::record(
@@ -202,8 +205,8 @@ fn arrived() {
         previous.into(),
         [structure, rbx, rbp, r12, r13, r14, r15, rsp, rip, to.space.root, to.kernel_stack],
     );
-    if from.state == State::Ended {
-        process::free(from);
+    if has_ended {
+        process::free(process::get(previous));
     }
     timer::new_turn();
 }

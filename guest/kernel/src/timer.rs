@@ -168,7 +168,7 @@ fn arm(cycles: u64) {
     let (clock, turns) = (CLOCK.get(), TURNS.get());
     let mode = if turns.cooperative { Timer::OneShot } else { turns.mode };
     let value = if mode == Timer::Deadline {
-        let deadline = cpu::tsc() + cycles;
+        let deadline = cpu::tsc().saturating_add(cycles);
         apic::set_deadline(deadline);
         deadline
     } else {
@@ -181,7 +181,7 @@ fn arm(cycles: u64) {
 
 /// `value * by / over`, without overflow for what clocks give in years.
 fn scale(value: u64, by: u64, over: u64) -> u64 {
-    (value / over) * by + (value % over) * by / over
+    (value / over).saturating_mul(by).saturating_add((value % over) * by / over)
 }
 
 /// Nanoseconds since boot.

@@ -117,7 +117,8 @@ pub fn ring() {
 /// The beginning of what the pointer in an argument of this call leads to.
 pub fn data(argument: u32, bytes: &[u8]) {
     let (size, shown) = (bytes.len(), bytes.len().min(DATA_MAX));
-    append(scheduler::current_id(), Kind::Data, argument | (size as u32) << 8, |to| {
+    let told = size.min(0xFF_FFFF) as u32;
+    append(scheduler::current_id(), Kind::Data, argument | told << 8, |to| {
         // SAFETY: `append` made room for DATA_MAX bytes; the slice has at least as many as are copied.
         unsafe {
             to.add(shown.saturating_sub(1) / 8).write(0);
@@ -156,7 +157,7 @@ pub fn trap_entry(frame: &TrapFrame, arrival: Arrival) {
             }
         }
     });
-    registers(frame, 0);
+    registers(frame, (cpu::flags() as u32) << 8);
 }
 
 /// The next instruction is the `iretq` of `frame` (but for the registers the stub pops).

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::Usage;
 use crate::analysis::filter::Filter;
+use crate::export::fields::{Csv, JsonLines};
 use crate::export::strace::Strace;
 use crate::export::text::{self, Text};
-use crate::trace::{Damage, Event, Names, Trace};
+use crate::trace::{Damage, Event, Names, Origin, Trace};
 
 const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
@@ -23,6 +24,7 @@ Examples:
   trapline view t.trap --filter 'call=write and time=10ms..20ms'
   trapline view t.trap --around 1234
   trapline view t.trap --format strace > t.strace
+  trapline view t.trap --format csv --filter 'kind=system-call' > calls.csv
 
 On a terminal the text goes through $TRAPLINE_PAGER, $PAGER or `less`.";
 
@@ -44,7 +46,7 @@ pub struct Args {
     /// Only the guest's event of this number and its neighbours
     #[arg(long, value_name = "EVENT")]
     around: Option<u64>,
-    /// Text for people, or system calls as `strace -f -ttt -T` writes them
+    /// Text for people, system calls as `strace -f -ttt -T` writes them, or rows for scripts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Go on as the file grows, until the run is over
@@ -59,6 +61,8 @@ pub struct Args {
 enum Format {
     Text,
     Strace,
+    Jsonl,
+    Csv,
 }
 
 /// Runs the command; the value is the exit code.
@@ -164,6 +168,8 @@ struct Writer {
 enum Form {
     Text(Box<Text<Box<dyn Write>>>),
     Strace(Strace<Box<dyn Write>>),
+    Json(JsonLines<Box<dyn Write>>),
+    Csv(Box<Csv<Box<dyn Write>>>),
 }
 
 impl Writer {
@@ -177,27 +183,31 @@ impl Writer {
                 Form::Text(Box::new(text))
             }
             Format::Strace => Form::Strace(Strace::new(trace.meta(), out)),
+            Format::Jsonl => Form::Json(JsonLines::new(out)),
+            Format::Csv => Form::Csv(Box::new(Csv::new(out)?)),
         };
         Ok(Writer { form, filter, names: Names::default(), shown: 0, output })
     }
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
+        // It needs the others too, to say what changed.
+        if let Form::Text(text) = &mut self.form {
+            text.event(event)?;
+            self.shown = text.written();
+            return Ok(());
+        }
+        self.names.learn(event);
+        // strace's clock is the host's.
+        let is_clock = matches!((&self.form, event.origin), (Form::Strace(_), Origin::Host));
+        if !is_clock && !self.filter.wants(event, &self.names) {
+            return Ok(());
+        }
+        self.shown += 1;
         match &mut self.form {
-            // It needs the others too, to say what changed.
-            Form::Text(text) => {
-                text.event(event)?;
-                self.shown = text.written();
-                Ok(())
-            }
-            Form::Strace(strace) => {
-                self.names.learn(event);
-                // Its clock is the host's.
-                if event.origin == crate::trace::Origin::Host || self.filter.wants(event, &self.names) {
-                    self.shown += 1;
-                    strace.event(event)?;
-                }
-                Ok(())
-            }
+            Form::Text(text) => text.event(event),
+            Form::Strace(strace) => strace.event(event),
+            Form::Json(json) => json.event(event, &self.names),
+            Form::Csv(csv) => csv.event(event, &self.names),
         }
     }
 
@@ -205,6 +215,8 @@ impl Writer {
         match &mut self.form {
             Form::Text(text) => text.flush(),
             Form::Strace(strace) => strace.flush(),
+            Form::Json(json) => json.flush(),
+            Form::Csv(csv) => csv.flush(),
         }
     }
 
@@ -215,6 +227,8 @@ impl Writer {
         let finished = result.and_then(|()| match &mut form {
             Form::Text(text) => text.flush(),
             Form::Strace(strace) => strace.finish(),
+            Form::Json(json) => json.flush(),
+            Form::Csv(csv) => csv.flush(),
         });
         // The pager sees the end when its pipe is closed.
         drop(form);

@@ -115,7 +115,7 @@ impl Process {
                 put_result(out, result);
                 "result"
             }
-            What::Registers { at_return, values } => {
+            What::Registers { at_return, values, .. } => {
                 let before = self.registers.replace(values);
                 out.push_str(if at_return { "to restore " } else { "as trapped " });
                 put_changes(out, &REGISTERS, &values, before.as_ref().map(|before| &before[..]), "unchanged");

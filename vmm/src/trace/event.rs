@@ -127,8 +127,8 @@ pub enum What {
         cr2: Option<u64>,
         as_arrived: Option<(u64, u64)>,
     },
-    /// [`Kind::Registers`], in the order of [`REGISTERS`].
-    Registers { at_return: bool, values: [u64; REGISTERS.len()] },
+    /// [`Kind::Registers`], in the order of [`REGISTERS`]; `handler_flags` are 0 at return, and where nobody noted them.
+    Registers { at_return: bool, handler_flags: u32, values: [u64; REGISTERS.len()] },
     /// [`Kind::SystemCall`]
     SystemCall { number: u64, arguments: [u64; 6] },
     /// [`Kind::SystemCallResult`]; `number` is the low 32 bits of the call's.
@@ -261,7 +261,11 @@ fn of_cpu(kind: Kind, record: &Record<'_>) -> Option<What> {
             What::Gate { vector: detail as u8, kind: (detail >> 8) as u8, ist: (detail >> 16) as u8, handler }
         }
         Kind::TrapEntry => trap_entry(record)?,
-        Kind::Registers => What::Registers { at_return: detail == 1, values: record.first_words()? },
+        Kind::Registers => What::Registers {
+            at_return: detail as u8 == 1,
+            handler_flags: detail >> 8,
+            values: record.first_words()?,
+        },
         Kind::SystemCall => {
             let [a, b, c, d, e, f, number] = record.first_words()?;
             What::SystemCall { number, arguments: [a, b, c, d, e, f] }

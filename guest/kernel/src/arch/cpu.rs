@@ -49,6 +49,15 @@ pub fn tsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// RFLAGS now.
+#[inline(always)]
+pub fn flags() -> u64 {
+    let flags;
+    // SAFETY: a push and a pop; there is no red zone.
+    unsafe { asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags)) }
+    flags
+}
+
 /// Writes a model-specific register.
 ///
 /// # Safety

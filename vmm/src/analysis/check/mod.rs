@@ -209,6 +209,12 @@ fn trap_rules() -> Vec<Checked> {
             "a trap from user mode finds CPL 3 and interrupts on",
             traps::UserFrames,
         ),
+        rule(
+            "handler-flags",
+            Limited,
+            "interrupts are off while a trap is handled, as the handler itself sees it",
+            traps::HandlerFlags,
+        ),
         rule("kernel-code", Limited, "ring 0 runs kernel addresses only", traps::KernelCode),
         rule(
             "frame-kept",

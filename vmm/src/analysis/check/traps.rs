@@ -71,6 +71,19 @@ impl Rule for UserFrames {
     }
 }
 
+/// Whether interrupts are off while a trap is handled, as the handler itself saw it.
+pub(super) struct HandlerFlags;
+
+impl Rule for HandlerFlags {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        // RFLAGS are never 0: bit 1 is always set. So 0 is a kernel that does not note them.
+        if let What::Registers { at_return: false, handler_flags: flags @ 1.., .. } = event.what {
+            let message = "a handler runs with interrupts on";
+            log.test(flags & IF == 0, || Violation::new(message, [event]));
+        }
+    }
+}
+
 /// Ring 0 runs the kernel's code.
 pub(super) struct KernelCode;
 

@@ -116,7 +116,7 @@ impl<'a> Steps<'a> {
             What::Gate { .. } => self.gates += 1,
             What::TimerArmed { timer, value, cycles } => self.timer(event, timer.name(), value, cycles),
             What::TrapEntry { .. } => self.trap_entry(event),
-            What::Registers { at_return, values } => self.registers(event, at_return, &values),
+            What::Registers { at_return, values, .. } => self.registers(event, at_return, &values),
             What::ContextSaved { .. } | What::ContextLoaded { .. } => self.switch(event),
             What::TrapReturn { .. } => self.trap_return(event),
             What::HostStop(stop) => {

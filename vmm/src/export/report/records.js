@@ -156,7 +156,7 @@ const say = {
     const of = vector === arrived && vector < 32 ? fault(vector, r.detail(i) >>> 16, r.word(i, 4)) : names.vectors[vector];
     return `${of}${as} ${frameText(frame(r, i))}`;
   },
-  'registers': (r, i) => `${r.detail(i) ? 'to restore' : 'as trapped'} ${registers(r, i, names.registers, 0)}`,
+  'registers': (r, i) => `${(r.detail(i) & 0xff) ? 'to restore' : 'as trapped'} ${registers(r, i, names.registers, 0)}`,
   'system-call': call,
   'system-call-result': (r, i) => `${callName(r.detail(i))} = ${result(r.word(i, 0))}`,
   'data': data,

@@ -52,7 +52,7 @@ function trapped(records, entry, process) {
     },
   ];
   const beside = entry + 1;
-  if (beside < records.count && records.is(beside, 'registers') && !records.detail(beside)) {
+  if (beside < records.count && records.is(beside, 'registers') && !(records.detail(beside) & 0xff)) {
     rows.push({ record: beside, column: 'system', layer: 'stub', text: 'The trap stub pushes the general registers beside them.', values: general(records, beside) });
   }
   return rows;
