@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod doctor;
+pub mod export;
 pub mod extract;
 pub mod list;
 pub mod programs;
@@ -76,6 +77,7 @@ enum Command {
     Recover(recover::Args),
     Check(check::Args),
     Report(report::Args),
+    Export(export::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
 }
@@ -91,6 +93,7 @@ impl Cli {
             Command::Recover(args) => recover::execute(args),
             Command::Check(args) => check::execute(args),
             Command::Report(args) => report::execute(args),
+            Command::Export(args) => export::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
         }
