@@ -10,12 +10,13 @@ use anyhow::Context;
 use tempfile::{Builder, NamedTempFile};
 
 use super::Usage;
-use crate::export::{ctf, fields};
+use crate::export::{ctf, fields, tracecmd};
 use crate::trace::Trace;
 
 const EXAMPLES: &str = "\
 Formats, and what opens them:
   ctf         Common Trace Format 1.8, a folder: babeltrace2, Trace Compass
+  trace-cmd   Linux's trace.dat: trace-cmd report, KernelShark
   jsonl       an object a line, for scripts and jq
   csv         a row an event, for spreadsheets and data frames
 
@@ -49,6 +50,7 @@ pub struct Args {
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Ctf,
+    TraceCmd,
     Jsonl,
     Csv,
 }
@@ -62,6 +64,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     may_write(args)?;
     match args.format {
         Format::Ctf => write_folder(args, |folder| ctf::write(&trace, folder)),
+        Format::TraceCmd => write_file(args, |out| tracecmd::write(&trace, out)),
         Format::Jsonl => write_file(args, |out| fields::write_json_lines(&trace, out)),
         Format::Csv => write_file(args, |out| fields::write_csv(&trace, out)),
     }

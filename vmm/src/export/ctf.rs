@@ -53,9 +53,10 @@ pub fn write(trace: &Trace, folder: &Path) -> io::Result<()> {
     let (mut records, mut missing) = (trace.records(), Missing::default());
     while let Some(record) = records.next() {
         let stream = &mut streams[record.origin as usize];
-        stream.discard(missing.before(&record))?;
+        let time = clock.nanoseconds(record.tsc);
+        stream.discard(missing.before(record.origin, record.sequence), time)?;
         let (kind, name) = (Layout::number_of(&record), survey.name(record.origin, record.process));
-        stream.start_event(kind, clock.nanoseconds(record.tsc), &record, name);
+        stream.start_event(kind, time, &record, name);
         let layout = by_kind[usize::from(kind)];
         let fields = layout.map(|layout| layout.fields.as_slice()).unwrap_or_default();
         fields.iter().for_each(|field| field.push(&record, &mut stream.packet));
@@ -64,7 +65,7 @@ pub fn write(trace: &Trace, folder: &Path) -> io::Result<()> {
         }
     }
     for (stream, origin) in streams.iter_mut().zip([Origin::Guest, Origin::Host]) {
-        stream.discard(missing.at_end(trace, origin))?;
+        stream.discard(missing.at_end(trace, origin), 0)?;
         stream.close_packet()?;
         stream.out.flush()?;
     }
@@ -91,12 +92,13 @@ impl Stream {
         Ok(Stream { out, number, packet, packets: 0, begin: 0, latest: 0, discarded: 0 })
     }
 
-    /// Notes that events are missing here. A reader sees that as a difference between two packets.
-    fn discard(&mut self, events: u64) -> io::Result<()> {
+    /// Notes that events are missing between the latest and a time. An empty packet says so: what it has counted more
+    /// than the one before it is missing in its time.
+    fn discard(&mut self, events: u64, until: u64) -> io::Result<()> {
         if events > 0 {
             self.close_packet()?;
+            self.latest = self.latest.max(until);
             self.discarded = self.discarded.saturating_add(events);
-            // At the end there is no event that would need another packet.
             self.close_packet()?;
         }
         Ok(())

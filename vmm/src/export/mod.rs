@@ -5,6 +5,7 @@ pub mod fields;
 pub mod report;
 pub mod strace;
 pub mod text;
+pub mod tracecmd;
 
 mod layout;
 mod survey;
