@@ -6,6 +6,7 @@
 pub mod check;
 pub mod diff;
 pub mod doctor;
+pub mod export;
 pub mod extract;
 mod lines;
 pub mod list;
@@ -81,6 +82,7 @@ enum Command {
     Stat(stat::Args),
     Diff(diff::Args),
     Report(report::Args),
+    Export(export::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
 }
@@ -98,6 +100,7 @@ impl Cli {
             Command::Stat(args) => stat::execute(args),
             Command::Diff(args) => diff::execute(args),
             Command::Report(args) => report::execute(args),
+            Command::Export(args) => export::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
         }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use abi::syscall::Call;
 
 use crate::analysis::hardware::{exit_reason, vector_name};
-use crate::trace::{Boot, Context, Event, Frame, Names, Origin, What, name_text};
+use crate::trace::{Boot, Context, Event, Frame, Names, Origin, Trace, What, name_text};
 
 /// The fields of every event: its number among those of its origin, `guest` or `host`, TSC, nanoseconds since the
 /// start, process (0: the kernel), who that is, and the kind.
@@ -148,6 +148,26 @@ impl<W: Write> Csv<W> {
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// Writes all events of a trace as an object a line.
+pub fn write_json_lines(trace: &Trace, out: impl Write) -> io::Result<()> {
+    let (mut lines, mut names) = (JsonLines::new(out), Names::default());
+    for event in trace.events() {
+        names.learn(&event);
+        lines.event(&event, &names)?;
+    }
+    lines.flush()
+}
+
+/// Writes all events of a trace as a row each, under a row of names.
+pub fn write_csv(trace: &Trace, out: impl Write) -> io::Result<()> {
+    let (mut rows, mut names) = (Csv::new(out)?, Names::default());
+    for event in trace.events() {
+        names.learn(&event);
+        rows.event(&event, &names)?;
+    }
+    rows.flush()
 }
 
 fn into_io(error: csv::Error) -> io::Error {
@@ -347,7 +367,7 @@ fn of_context(context: &Context) -> Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{Trace, samples};
+    use crate::trace::samples;
 
     fn trace() -> Trace {
         let place = tempfile::tempdir().expect("a directory for the test");

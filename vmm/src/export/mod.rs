@@ -1,8 +1,12 @@
 //! Events in other forms, a file each.
 
+pub mod ctf;
 pub mod fields;
 pub mod report;
 pub mod strace;
 pub mod text;
+pub mod tracecmd;
 
+mod layout;
+mod survey;
 mod words;
