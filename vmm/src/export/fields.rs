@@ -60,13 +60,13 @@ pub const COLUMNS: [&str; 40] = [
 
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq)]
-enum Value {
+pub(super) enum Value {
     Number(i128),
     Hex(u64),
     Text(String),
 }
 
-type Fields = Vec<(&'static str, Value)>;
+pub(super) type Fields = Vec<(&'static str, Value)>;
 
 fn number(value: impl Into<i128>) -> Value {
     Value::Number(value.into())
@@ -194,7 +194,7 @@ fn head(event: &Event, names: &Names) -> [Value; HEAD.len()] {
 }
 
 /// What the kind has beside the head.
-fn fields(what: &What) -> Fields {
+pub(super) fn fields(what: &What) -> Fields {
     match *what {
         What::Boot(step) => boot(&step),
         What::Gate { vector, handler, .. } => [trap(vector), vec![("address", Value::Hex(handler))]].concat(),
