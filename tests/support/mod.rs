@@ -76,6 +76,8 @@ pub enum Need {
     Kvm,
     /// A program.
     Tool(&'static str),
+    /// A module of Python.
+    Module(&'static str),
     /// A mount namespace, which takes root.
     Namespace,
 }
@@ -86,6 +88,7 @@ impl Need {
         match self {
             Need::Kvm => kvm_missing(),
             Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
+            Need::Module(module) => module_missing(module),
             Need::Namespace => namespace_missing(),
         }
     }
@@ -94,7 +97,7 @@ impl Need {
     fn required_by(self) -> Option<&'static str> {
         let variable = match self {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
-            Need::Tool(_) => "TRAPLINE_REQUIRE_TOOLS",
+            Need::Tool(_) | Need::Module(_) => "TRAPLINE_REQUIRE_TOOLS",
             Need::Namespace => return None,
         };
         std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
@@ -119,6 +122,14 @@ fn namespace_missing() -> Option<String> {
         Ok(_) => Some("a mount namespace takes root".into()),
         Err(error) => Some(format!("unshare: {error}")),
     }
+}
+
+/// Why Python does not have a module; None: it does.
+fn module_missing(module: &str) -> Option<String> {
+    let import = format!("import {module}");
+    let status = Command::new("python3").args(["-c", &import]).stderr(Stdio::null()).status();
+    let is_there = status.is_ok_and(|status| status.success());
+    (!is_there).then(|| format!("Python's module {module} is not installed"))
 }
 
 fn installed(tool: &str) -> bool {

@@ -5,6 +5,7 @@ mod support;
 
 mod damage;
 mod diff;
+mod export;
 mod faults;
 #[path = "../support/handmade.rs"]
 mod handmade;
@@ -13,5 +14,6 @@ mod stat;
 
 fn main() {
     let suite = faults::add(support::Suite::default());
-    diff::add(stat::add(second_reader::add(damage::add(suite)))).run()
+    let suite = export::add(second_reader::add(damage::add(suite)));
+    diff::add(stat::add(suite)).run()
 }

@@ -10,13 +10,14 @@ use anyhow::Context;
 use tempfile::{Builder, NamedTempFile};
 
 use super::Usage;
-use crate::export::{ctf, fields, tracecmd};
+use crate::export::{ctf, fields, perfetto, tracecmd};
 use crate::trace::Trace;
 
 const EXAMPLES: &str = "\
 Formats, and what opens them:
   ctf         Common Trace Format 1.8, a folder: babeltrace2, Trace Compass
   trace-cmd   Linux's trace.dat: trace-cmd report, KernelShark
+  perfetto    tracks on a time line: ui.perfetto.dev, trace_processor
   jsonl       an object a line, for scripts and jq
   csv         a row an event, for spreadsheets and data frames
 
@@ -51,6 +52,7 @@ pub struct Args {
 enum Format {
     Ctf,
     TraceCmd,
+    Perfetto,
     Jsonl,
     Csv,
 }
@@ -65,6 +67,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     match args.format {
         Format::Ctf => write_folder(args, |folder| ctf::write(&trace, folder)),
         Format::TraceCmd => write_file(args, |out| tracecmd::write(&trace, out)),
+        Format::Perfetto => write_file(args, |out| perfetto::write(&trace, out)),
         Format::Jsonl => write_file(args, |out| fields::write_json_lines(&trace, out)),
         Format::Csv => write_file(args, |out| fields::write_csv(&trace, out)),
     }

@@ -15,7 +15,7 @@ use crate::trace::{Boot, Context, Event, Frame, Names, Origin, Trace, What, name
 pub const HEAD: [&str; 7] = ["sequence", "origin", "tsc", "ns", "process", "name", "kind"];
 
 /// The other fields, in the order of CSV's columns.
-pub const COLUMNS: [&str; 40] = [
+pub const COLUMNS: [&str; 42] = [
     "vector",
     "vector_name",
     "arrived",
@@ -56,17 +56,19 @@ pub const COLUMNS: [&str; 40] = [
     "count",
     "guest_ns",
     "host_ns",
+    "monotonic_ns",
+    "realtime_ns",
 ];
 
 /// The value of a field.
 #[derive(Clone, Debug, PartialEq)]
-enum Value {
+pub(super) enum Value {
     Number(i128),
     Hex(u64),
     Text(String),
 }
 
-type Fields = Vec<(&'static str, Value)>;
+pub(super) type Fields = Vec<(&'static str, Value)>;
 
 fn number(value: impl Into<i128>) -> Value {
     Value::Number(value.into())
@@ -194,7 +196,7 @@ fn head(event: &Event, names: &Names) -> [Value; HEAD.len()] {
 }
 
 /// What the kind has beside the head.
-fn fields(what: &What) -> Fields {
+pub(super) fn fields(what: &What) -> Fields {
     match *what {
         What::Boot(step) => boot(&step),
         What::Gate { vector, handler, .. } => [trap(vector), vec![("address", Value::Hex(handler))]].concat(),
@@ -293,7 +295,7 @@ fn of_process(what: &What) -> Fields {
 fn of_host(what: &What) -> Fields {
     match *what {
         What::HostClock { monotonic_ns, realtime_ns } => {
-            vec![("guest_ns", number(monotonic_ns)), ("host_ns", number(realtime_ns))]
+            vec![("monotonic_ns", number(monotonic_ns)), ("realtime_ns", number(realtime_ns))]
         }
         What::HostExits { reason, count, guest_ns, host_ns } => vec![
             ("reason", text(exit_reason(reason).map_or_else(|| reason.to_string(), str::to_owned))),

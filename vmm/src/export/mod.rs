@@ -2,11 +2,13 @@
 
 pub mod ctf;
 pub mod fields;
+pub mod perfetto;
 pub mod report;
 pub mod strace;
 pub mod text;
 pub mod tracecmd;
 
 mod layout;
+mod linux;
 mod survey;
 mod words;

@@ -11,13 +11,12 @@ use std::io::{self, Seek, SeekFrom, Write};
 use abi::record::{Kind, Reason};
 
 use super::layout::{Field, Layout, Style, TEXT_SIZE};
+use super::linux;
 use super::survey::{Missing, Survey};
 use crate::trace::{Origin, Record, Trace};
 
 /// The host's records have this process: the guest's numbers have 16 bits.
 const HOST_PID: u32 = 1 << 16;
-/// The priority of every process, Linux's default.
-const PRIORITY: u32 = 120;
 /// Events are numbered from here, by their kinds.
 const FIRST_ID: u16 = 256;
 /// `common_type`, `common_flags`, `common_preempt_count`, `common_pid`.
@@ -125,10 +124,6 @@ const SWITCH: Kernels = Kernels {
         REC->prev_comm, REC->prev_pid, REC->prev_prio, REC->prev_state ? __print_flags(REC->prev_state, \"|\", \
         { 1, \"S\" }, { 16, \"X\" }) : \"R\", REC->next_comm, REC->next_pid, REC->next_prio",
 };
-/// Linux's states of a process: it can run, it sleeps, it is dead.
-const RUNNING: u64 = 0;
-const SLEEPING: u64 = 1;
-const DEAD: u64 = 16;
 
 const ENTER: Kernels = Kernels {
     system: "raw_syscalls",
@@ -223,19 +218,14 @@ fn push_words<const N: usize>(words: [u64; N], out: &mut Vec<u8>) {
 
 /// The fields of [`SWITCH`].
 fn push_switch(record: &Record<'_>, survey: &Survey, left: Reason, out: &mut Vec<u8>) {
-    let state = match left {
-        Reason::Slept => SLEEPING,
-        Reason::Ended => DEAD,
-        Reason::Preempted | Reason::Yielded | Reason::Idle => RUNNING,
-    };
     let from = u16::try_from(record.detail).unwrap_or(u16::MAX);
-    for (process, state) in [(from, Some(state)), (record.process, None)] {
+    for (process, state) in [(from, Some(linux::state(left))), (record.process, None)] {
         let name = survey.name(Origin::Guest, process).as_bytes();
         let mut text = [0; TEXT_SIZE];
         // The last byte is the zero that ends it.
         text[..TEXT_SIZE - 1].iter_mut().zip(name).for_each(|(to, from)| *to = *from);
         out.extend_from_slice(&text);
-        out.extend_from_slice([u32::from(process), PRIORITY].map(u32::to_le_bytes).as_flattened());
+        out.extend_from_slice([process.into(), linux::PRIORITY].map(i32::to_le_bytes).as_flattened());
         state.iter().for_each(|state| out.extend_from_slice(&state.to_le_bytes()));
     }
 }

@@ -1,0 +1,15 @@
+//! What Linux's `sched_switch` says, for the forms that carry that event.
+
+use abi::record::Reason;
+
+/// The priority of every process, Linux's default.
+pub(super) const PRIORITY: i32 = 120;
+
+/// Linux's state of a process that the CPU was taken from: it can run, it sleeps, it is dead.
+pub(super) fn state(left: Reason) -> i64 {
+    match left {
+        Reason::Slept => 1,
+        Reason::Ended => 16,
+        Reason::Preempted | Reason::Yielded | Reason::Idle => 0,
+    }
+}
