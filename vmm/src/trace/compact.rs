@@ -8,17 +8,29 @@
 //! A varint has its length in its first byte, so that reading one takes a load, a count of zeros and two shifts, and
 //! no loop. Its limit is no compression beyond that: repeating sequences of records are told again.
 
-use abi::record::{FIRST_HOST_KIND, HEAD_SIZE, WORDS_MAX};
+use std::num::NonZeroU8;
+
+use abi::record::{HEAD_SIZE, WORDS_MAX};
 
 use super::Origin;
-use super::format::{record_size, u64_at};
+use super::format::{head_size, record_size, u64_at};
+use super::walk::Decoded;
 
 /// How many slots there are: a byte names one.
 const SLOTS: usize = 256;
 /// A slot's cells: what the head of a record says beside its time, then its words.
 const CELLS: usize = 1 + WORDS_MAX;
+/// A slot's cells in memory, so many that finding one takes no check.
+const ROOM: usize = CELLS.next_power_of_two();
 /// Zeros at the end of a payload, so that a reader may load eight bytes wherever a varint starts.
 pub(super) const PADDING: usize = 8;
+
+/// Places where a varint of a record can start: a slot and varints of nine bytes are before it.
+const STARTS: usize = (1 + 9 * (2 + CELLS)).next_power_of_two();
+/// As much of a payload as a record is decoded from: with eight bytes from every start on, no load takes a check.
+const WINDOW: usize = STARTS + 8;
+/// Room that the decoder wants for a record: a time, and a place for each cell of a slot.
+pub(super) const ROOM_FOR_ONE: usize = 8 * (1 + ROOM);
 
 /// Numbers as their bytes: words are shown as they would lie in a file.
 type Cell = [u8; 8];
@@ -27,34 +39,33 @@ type Cell = [u8; 8];
 #[derive(Clone, Debug)]
 struct State {
     /// Their memory is zeros that the system gives when they are first used: most never are.
-    slots: Box<[[Cell; CELLS]; SLOTS]>,
-    /// A bit for each slot that was used.
-    used: [u64; SLOTS / 64],
+    slots: Box<[[Cell; ROOM]; SLOTS]>,
+    /// Which slots were used.
+    used: [bool; SLOTS],
     tsc: u64,
 }
 
 impl Default for State {
     fn default() -> State {
-        let slots = vec![[Cell::default(); CELLS]; SLOTS].into_boxed_slice();
-        State { slots: slots.try_into().expect("as many as were made"), used: [0; SLOTS / 64], tsc: 0 }
+        let slots = vec![[Cell::default(); ROOM]; SLOTS].into_boxed_slice();
+        State { slots: slots.try_into().expect("as many as were made"), used: [false; SLOTS], tsc: 0 }
     }
 }
 
 impl State {
     fn reset(&mut self) {
-        for slot in 0..SLOTS {
-            if self.used[slot / 64] >> (slot % 64) & 1 != 0 {
-                self.slots[slot] = [Cell::default(); CELLS];
+        for (slot, used) in self.slots.iter_mut().zip(&mut self.used) {
+            if std::mem::take(used) {
+                *slot = [Cell::default(); ROOM];
             }
         }
-        self.used = [0; SLOTS / 64];
         self.tsc = 0;
     }
 
     /// A slot, to be changed.
     #[inline]
-    fn slot(&mut self, slot: u8) -> &mut [Cell; CELLS] {
-        self.used[usize::from(slot / 64)] |= 1 << (slot % 64);
+    fn slot(&mut self, slot: u8) -> &mut [Cell; ROOM] {
+        self.used[usize::from(slot)] = true;
         &mut self.slots[usize::from(slot)]
     }
 }
@@ -108,63 +119,71 @@ fn slot_of(head: u64) -> u8 {
     kind.wrapping_add(process.wrapping_mul(32))
 }
 
-/// Decodes a payload, each record in two steps, so that the time of the next is known before the record is wanted.
+/// Decodes payloads.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Decoder {
-    state: State,
-    /// Of the record that was peeked at: its slot, which cells change, and where their changes start.
-    slot: u8,
-    mask: u64,
-    changes: usize,
-}
+pub(super) struct Decoder(State);
 
 impl Decoder {
     /// Begins a payload.
     pub(super) fn reset(&mut self) {
-        self.state.reset();
+        self.0.reset();
     }
 
-    /// Looks at the record at the start of `bytes`, which go to the end of the padding. The value is its time; none:
-    /// there is no record.
-    #[inline]
-    pub(super) fn peek(&mut self, bytes: &[u8]) -> Option<u64> {
-        self.slot = *bytes.first()?;
-        self.changes = 1;
-        self.mask = varint(bytes, &mut self.changes)?;
-        let change = unzigzag(varint(bytes, &mut self.changes)?);
-        self.state.tsc = self.state.tsc.wrapping_add(change);
-        (self.mask >> CELLS == 0).then_some(self.state.tsc)
+    /// Decodes the records of `origin` at the start of `bytes`, which go to the end of the padding, as many as there is
+    /// room for. It is to go on behind what was read, unless that was all.
+    pub(super) fn decode(&mut self, bytes: &[u8], origin: Origin, out: &mut [u8]) -> Decoded {
+        let mut done = Decoded::default();
+        while let Some(room) = out[done.written..].first_chunk_mut() {
+            let rest = &bytes[done.read..];
+            let (size, head) = match rest.first_chunk() {
+                Some(window) => self.record(window, room),
+                None if rest.len() > PADDING => self.record_at_end(rest, room),
+                None => return Decoded { is_all: true, ..done },
+            };
+            let Some(written) = head_size(head, origin).filter(|_| size + PADDING <= rest.len()) else {
+                return Decoded { is_all: true, ..done };
+            };
+            done.read += size;
+            done.written += written;
+            done.records += 1;
+        }
+        done
     }
 
-    /// Takes the record that was peeked at. The value is its slot, and its size in `bytes`; none: it is no whole record of
-    /// `origin`.
-    #[inline]
-    pub(super) fn take(&mut self, bytes: &[u8], origin: Origin) -> Option<(u8, usize)> {
-        let cells = self.state.slot(self.slot);
-        let (mut mask, mut at) = (self.mask, self.changes);
+    #[cold]
+    fn record_at_end(&mut self, bytes: &[u8], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
+        let mut window = [0; WINDOW];
+        window[..bytes.len()].copy_from_slice(bytes);
+        self.record(&window, out)
+    }
+
+    /// Decodes a record. The value is its size in the window, and what stands behind the time in its head.
+    #[inline(always)]
+    fn record(&mut self, window: &[u8; WINDOW], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
+        let State { slots, used, tsc } = &mut self.0;
+        let slot = usize::from(window[0]);
+        let (cells, mut at) = (&mut slots[slot], 1);
+        used[slot] = true;
+        let mut mask = varint(window, &mut at);
+        *tsc = tsc.wrapping_add(unzigzag(varint(window, &mut at)));
+        // The cells that stay as they are come first, as a whole; the others then, to both places.
+        let out = out.as_chunks_mut().0;
+        out[0] = tsc.to_le_bytes();
+        out[1..][..CELLS / 2].copy_from_slice(&cells[..CELLS / 2]);
+        out[1 + CELLS / 2..][..CELLS - CELLS / 2].copy_from_slice(&cells[CELLS / 2..CELLS]);
+        if mask >> CELLS != 0 {
+            return (at, 0);
+        }
         while mask != 0 {
-            let cell = cells.get_mut(mask.trailing_zeros() as usize)?;
-            let change = unzigzag(varint(bytes, &mut at)?);
-            *cell = u64::from_le_bytes(*cell).wrapping_add(change).to_le_bytes();
+            let cell = mask.trailing_zeros() as usize % ROOM;
+            let value = u64::from_le_bytes(cells[cell]).wrapping_add(unzigzag(varint(window, &mut at)));
+            cells[cell] = value.to_le_bytes();
+            out[1 + cell] = value.to_le_bytes();
             mask &= mask - 1;
         }
-        let head = self.head(self.slot);
-        let (kind, words) = (head as u8, usize::from((head >> 8) as u8));
-        let its_own = (kind >= FIRST_HOST_KIND) == (origin == Origin::Host);
-        let whole = kind != 0 && its_own && words <= WORDS_MAX && at + PADDING <= bytes.len();
-        whole.then_some((self.slot, at))
-    }
-
-    /// What stands behind the time in the head of the record that a slot holds.
-    #[inline]
-    pub(super) fn head(&self, slot: u8) -> u64 {
-        u64::from_le_bytes(self.state.slots[usize::from(slot)][0]).rotate_left(32)
-    }
-
-    /// The bytes of the words of the record that a slot holds, and behind them some of others.
-    #[inline]
-    pub(super) fn words(&self, slot: u8) -> &[u8] {
-        self.state.slots[usize::from(slot)][1..].as_flattened()
+        let head = u64::from_le_bytes(cells[0]).rotate_left(32);
+        out[1] = head.to_le_bytes();
+        (at, head)
     }
 }
 
@@ -194,19 +213,33 @@ fn push_varint(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&marked.to_le_bytes()[..bytes as usize]);
 }
 
+/// What of the number in a varint of so many bytes, less one, is its own.
+const OWN_BITS: [u64; 8] = {
+    let mut own = [0; 8];
+    let mut length = 0;
+    while length < 8 {
+        own[length] = (1 << (7 * (length + 1))) - 1;
+        length += 1;
+    }
+    own
+};
+
 /// Reads the varint at `at`, and moves `at` behind it.
 #[inline(always)]
-fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let load = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-    let low = load(*at)?;
-    let length = low.trailing_zeros() + 1;
-    if length > 8 {
-        let number = load(*at + 1)?;
+fn varint(window: &[u8; WINDOW], at: &mut usize) -> u64 {
+    let load = |at: usize| {
+        let at = at % STARTS;
+        u64::from_le_bytes(window[at..at + 8].try_into().expect("eight bytes"))
+    };
+    let low = load(*at);
+    let Some(first) = NonZeroU8::new(low as u8) else {
+        let number = load(*at + 1);
         *at += 9;
-        return Some(number);
-    }
-    *at += length as usize;
-    Some((low << (64 - 8 * length)) >> (64 - 7 * length))
+        return number;
+    };
+    let more = first.trailing_zeros();
+    *at += 1 + more as usize;
+    (low >> 1 >> more) & OWN_BITS[more as usize]
 }
 
 #[cfg(test)]
@@ -222,8 +255,9 @@ mod tests {
             push_varint(&mut bytes, number);
             let length = bytes.len();
             bytes.extend_from_slice(&[0xff; PADDING]);
+            bytes.resize(WINDOW, 0);
             let mut at = 0;
-            assert_eq!(varint(&bytes, &mut at), Some(number));
+            assert_eq!(varint(bytes.first_chunk().unwrap(), &mut at), number);
             assert_eq!(at, length);
             assert_eq!(unzigzag(zigzag(number)), number);
         }
@@ -232,15 +266,15 @@ mod tests {
 
     fn decode(bytes: &[u8], origin: Origin) -> (Vec<u8>, usize) {
         let (mut decoder, mut at, mut out) = (Decoder::default(), 0, Vec::new());
-        while let Some(tsc) = decoder.peek(&bytes[at..])
-            && let Some((slot, size)) = decoder.take(&bytes[at..], origin)
-        {
-            at += size;
-            let head = decoder.head(slot);
-            out.extend_from_slice([tsc, head].map(u64::to_le_bytes).as_flattened());
-            out.extend_from_slice(&decoder.words(slot)[..8 * usize::from((head >> 8) as u8)]);
+        loop {
+            let mut batch = [0; 2 * ROOM_FOR_ONE];
+            let done = decoder.decode(&bytes[at..], origin, &mut batch);
+            at += done.read;
+            out.extend_from_slice(&batch[..done.written]);
+            if done.is_all {
+                return (out, at);
+            }
         }
-        (out, at)
     }
 
     #[test]
