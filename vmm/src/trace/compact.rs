@@ -20,17 +20,15 @@ use super::walk::Decoded;
 const SLOTS: usize = 256;
 /// A slot's cells: what the head of a record says beside its time, then its words.
 const CELLS: usize = 1 + WORDS_MAX;
-/// A slot's cells in memory, so many that finding one takes no check.
-const ROOM: usize = CELLS.next_power_of_two();
 /// Zeros at the end of a payload, so that a reader may load eight bytes wherever a varint starts.
 pub(super) const PADDING: usize = 8;
 
-/// Places where a varint of a record can start: a slot and varints of nine bytes are before it.
-const STARTS: usize = (1 + 9 * (2 + CELLS)).next_power_of_two();
-/// As much of a payload as a record is decoded from: with eight bytes from every start on, no load takes a check.
-const WINDOW: usize = STARTS + 8;
+/// The longest record in a payload: a slot, and varints of nine bytes.
+const LONGEST: usize = 1 + 9 * (2 + CELLS);
+/// As much of a payload as a record is decoded from: its end is looked for once, not at each varint.
+const WINDOW: usize = LONGEST + PADDING;
 /// Room that the decoder wants for a record: a time, and a place for each cell of a slot.
-pub(super) const ROOM_FOR_ONE: usize = 8 * (1 + ROOM);
+pub(super) const ROOM_FOR_ONE: usize = 8 * (1 + CELLS);
 
 /// Numbers as their bytes: words are shown as they would lie in a file.
 type Cell = [u8; 8];
@@ -39,7 +37,7 @@ type Cell = [u8; 8];
 #[derive(Clone, Debug)]
 struct State {
     /// Their memory is zeros that the system gives when they are first used: most never are.
-    slots: Box<[[Cell; ROOM]; SLOTS]>,
+    slots: Box<[[Cell; CELLS]; SLOTS]>,
     /// Which slots were used.
     used: [bool; SLOTS],
     tsc: u64,
@@ -47,7 +45,7 @@ struct State {
 
 impl Default for State {
     fn default() -> State {
-        let slots = vec![[Cell::default(); ROOM]; SLOTS].into_boxed_slice();
+        let slots = vec![[Cell::default(); CELLS]; SLOTS].into_boxed_slice();
         State { slots: slots.try_into().expect("as many as were made"), used: [false; SLOTS], tsc: 0 }
     }
 }
@@ -56,7 +54,7 @@ impl State {
     fn reset(&mut self) {
         for (slot, used) in self.slots.iter_mut().zip(&mut self.used) {
             if std::mem::take(used) {
-                *slot = [Cell::default(); ROOM];
+                *slot = [Cell::default(); CELLS];
             }
         }
         self.tsc = 0;
@@ -64,7 +62,7 @@ impl State {
 
     /// A slot, to be changed.
     #[inline]
-    fn slot(&mut self, slot: u8) -> &mut [Cell; ROOM] {
+    fn slot(&mut self, slot: u8) -> &mut [Cell; CELLS] {
         self.used[usize::from(slot)] = true;
         &mut self.slots[usize::from(slot)]
     }
@@ -170,12 +168,12 @@ impl Decoder {
         let out = out.as_chunks_mut().0;
         out[0] = tsc.to_le_bytes();
         out[1..][..CELLS / 2].copy_from_slice(&cells[..CELLS / 2]);
-        out[1 + CELLS / 2..][..CELLS - CELLS / 2].copy_from_slice(&cells[CELLS / 2..CELLS]);
+        out[1 + CELLS / 2..][..CELLS - CELLS / 2].copy_from_slice(&cells[CELLS / 2..]);
         if mask >> CELLS != 0 {
             return (at, 0);
         }
         while mask != 0 {
-            let cell = mask.trailing_zeros() as usize % ROOM;
+            let cell = mask.trailing_zeros() as usize;
             let value = u64::from_le_bytes(cells[cell]).wrapping_add(unzigzag(varint(window, &mut at)));
             cells[cell] = value.to_le_bytes();
             out[1 + cell] = value.to_le_bytes();
@@ -227,10 +225,7 @@ const OWN_BITS: [u64; 8] = {
 /// Reads the varint at `at`, and moves `at` behind it.
 #[inline(always)]
 fn varint(window: &[u8; WINDOW], at: &mut usize) -> u64 {
-    let load = |at: usize| {
-        let at = at % STARTS;
-        u64::from_le_bytes(window[at..at + 8].try_into().expect("eight bytes"))
-    };
+    let load = |at: usize| u64::from_le_bytes(window[at..at + 8].try_into().expect("eight bytes"));
     let low = load(*at);
     let Some(first) = NonZeroU8::new(low as u8) else {
         let number = load(*at + 1);

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use abi::record::{HostCounter, Kind};
 
+use super::event;
 use super::format::{self, CHUNK_MAGIC, CHUNK_SIZE, COMPACT, ChunkHead, Content, HeadState, Origin, RAW};
 use super::mapping::Bytes;
 use super::walk::Walk;
-use super::{Clock, Event, Meta, What};
+use super::{Clock, Event, Meta};
 
 /// How far into a file the end of its first chunk can be.
 const FIRST_CHUNK_WITHIN: usize =
@@ -502,13 +503,8 @@ impl Iterator for Events<'_> {
     #[inline]
     fn next(&mut self) -> Option<Event> {
         let record = self.records.next()?;
-        Some(Event {
-            sequence: record.sequence,
-            origin: record.origin,
-            tsc: record.tsc,
-            nanoseconds: self.clock.nanoseconds(record.tsc),
-            process: record.process,
-            what: What::decode(&record),
-        })
+        let Record { sequence, origin, tsc, process, .. } = record;
+        let nanoseconds = self.clock.nanoseconds(tsc);
+        event::decode(&record, |what| Some(Event { sequence, origin, tsc, nanoseconds, process, what }))
     }
 }
