@@ -8,8 +8,6 @@
 //! A varint has its length in its first byte, so that reading one takes a load, a count of zeros and two shifts, and
 //! no loop. Its limit is no compression beyond that: repeating sequences of records are told again.
 
-use std::num::NonZeroU8;
-
 use abi::record::{HEAD_SIZE, WORDS_MAX};
 
 use super::Origin;
@@ -158,30 +156,29 @@ impl Decoder {
     /// Decodes a record. The value is its size in the window, and what stands behind the time in its head.
     #[inline(always)]
     fn record(&mut self, window: &[u8; WINDOW], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
-        let State { slots, used, tsc } = &mut self.0;
-        let slot = usize::from(window[0]);
-        let (cells, mut at) = (&mut slots[slot], 1);
-        used[slot] = true;
-        let mut mask = varint(window, &mut at);
-        *tsc = tsc.wrapping_add(unzigzag(varint(window, &mut at)));
-        // The cells that stay as they are come first, as a whole; the others then, to both places.
+        let (slot, mut varints) = Varints::behind_slot(window);
+        let mut mask = varints.next();
+        self.0.tsc = self.0.tsc.wrapping_add(unzigzag(varints.next()));
         let out = out.as_chunks_mut().0;
-        out[0] = tsc.to_le_bytes();
-        out[1..][..CELLS / 2].copy_from_slice(&cells[..CELLS / 2]);
-        out[1 + CELLS / 2..][..CELLS - CELLS / 2].copy_from_slice(&cells[CELLS / 2..]);
+        out[0] = self.0.tsc.to_le_bytes();
+        // First all cells, whether they change or not: in halves, as a copy of this size in one would be a call.
+        let cells = self.0.slot(slot);
+        let (low, high) = out[1..].split_at_mut(CELLS / 2);
+        low.copy_from_slice(&cells[..CELLS / 2]);
+        high.copy_from_slice(&cells[CELLS / 2..]);
         if mask >> CELLS != 0 {
-            return (at, 0);
+            return (varints.at(), 0);
         }
         while mask != 0 {
             let cell = mask.trailing_zeros() as usize;
-            let value = u64::from_le_bytes(cells[cell]).wrapping_add(unzigzag(varint(window, &mut at)));
+            let value = u64::from_le_bytes(cells[cell]).wrapping_add(unzigzag(varints.next()));
             cells[cell] = value.to_le_bytes();
             out[1 + cell] = value.to_le_bytes();
             mask &= mask - 1;
         }
         let head = u64::from_le_bytes(cells[0]).rotate_left(32);
         out[1] = head.to_le_bytes();
-        (at, head)
+        (varints.at(), head)
     }
 }
 
@@ -222,19 +219,56 @@ const OWN_BITS: [u64; 8] = {
     own
 };
 
-/// Reads the varint at `at`, and moves `at` behind it.
-#[inline(always)]
-fn varint(window: &[u8; WINDOW], at: &mut usize) -> u64 {
-    let load = |at: usize| u64::from_le_bytes(window[at..at + 8].try_into().expect("eight bytes"));
-    let low = load(*at);
-    let Some(first) = NonZeroU8::new(low as u8) else {
-        let number = load(*at + 1);
-        *at += 9;
-        return number;
-    };
-    let more = first.trailing_zeros();
-    *at += 1 + more as usize;
-    (low >> 1 >> more) & OWN_BITS[more as usize]
+/// The varints of a record, one after the other. Where one starts is known only when the length of the last is, and all of
+/// decoding waits for that: so they are shifted out of a word, which takes less long than to load each.
+struct Varints<'a> {
+    window: &'a [u8; WINDOW],
+    /// What was loaded and not yet taken, how many bytes that is, and where it ends.
+    word: u64,
+    loaded: u32,
+    end: usize,
+}
+
+impl<'a> Varints<'a> {
+    /// The first byte of a record, and the varints behind it.
+    #[inline(always)]
+    fn behind_slot(window: &'a [u8; WINDOW]) -> (u8, Varints<'a>) {
+        let mut varints = Varints { window, word: 0, loaded: 0, end: 0 };
+        varints.load(0);
+        let slot = varints.word as u8;
+        (varints.word, varints.loaded) = (varints.word >> 8, 7);
+        (slot, varints)
+    }
+
+    /// Where the next starts.
+    #[inline(always)]
+    fn at(&self) -> usize {
+        self.end - self.loaded as usize
+    }
+
+    #[inline(always)]
+    fn load(&mut self, at: usize) {
+        let bytes = self.window[at..at + 8].try_into().expect("eight bytes");
+        (self.word, self.loaded, self.end) = (u64::from_le_bytes(bytes), 8, at + 8);
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        let mut more = self.word.trailing_zeros();
+        if more >= self.loaded {
+            self.load(self.at());
+            more = self.word.trailing_zeros();
+            if more >= 8 {
+                self.load(self.at() + 1);
+                self.loaded = 0;
+                return self.word;
+            }
+        }
+        let number = (self.word >> 1 >> more) & OWN_BITS[more as usize & 7];
+        self.word = self.word >> 8 >> (8 * more & 63);
+        self.loaded -= 1 + more;
+        number
+    }
 }
 
 #[cfg(test)]
@@ -246,14 +280,13 @@ mod tests {
     fn varints_of_every_length_come_back() {
         let edges = (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1]);
         for number in edges.chain([u64::MAX]) {
-            let mut bytes = Vec::new();
-            push_varint(&mut bytes, number);
+            let mut bytes = vec![7];
+            (0..3).for_each(|_| push_varint(&mut bytes, number));
             let length = bytes.len();
-            bytes.extend_from_slice(&[0xff; PADDING]);
-            bytes.resize(WINDOW, 0);
-            let mut at = 0;
-            assert_eq!(varint(bytes.first_chunk().unwrap(), &mut at), number);
-            assert_eq!(at, length);
+            bytes.resize(WINDOW, 0xff);
+            let (slot, mut varints) = Varints::behind_slot(bytes.first_chunk().unwrap());
+            assert_eq!((slot, [(); 3].map(|()| varints.next())), (7, [number; 3]));
+            assert_eq!(varints.at(), length);
             assert_eq!(unzigzag(zigzag(number)), number);
         }
         assert_eq!((zigzag(1), zigzag(u64::MAX)), (2, 1));
