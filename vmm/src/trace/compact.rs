@@ -265,7 +265,7 @@ impl<'a> Varints<'a> {
             }
         }
         let number = (self.word >> 1 >> more) & OWN_BITS[more as usize & 7];
-        self.word = self.word >> 8 >> (8 * more & 63);
+        self.word = self.word >> 8 >> ((8 * more) & 63);
         self.loaded -= 1 + more;
         number
     }
