@@ -16,6 +16,7 @@ pub mod recover;
 pub mod report;
 pub mod run;
 pub mod stat;
+mod stdout;
 pub mod tour;
 pub mod view;
 

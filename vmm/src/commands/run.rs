@@ -4,9 +4,6 @@
 //! the trace file is made when there is a VM to trace, so that nothing is overwritten in vain.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +16,7 @@ use nix::time::ClockId;
 use sha2::{Digest, Sha256};
 
 use super::programs::{self, Chosen};
+use super::stdout::{Stdout, say};
 use super::{Usage, complain, duration, tour};
 use crate::analysis::Summary;
 use crate::devices::{Console, Doorbell, ExitPort};
@@ -236,7 +234,7 @@ impl Plan {
     /// Runs the guest, and closes the trace with what the host has to say.
     fn run(&self, vm: &mut Vm, memory: &Memory, clock: &Clock, trace: Writer) -> anyhow::Result<u8> {
         let mut doorbell = Doorbell::new(memory, trace);
-        let mut console = Console::new(stdout().context("cannot write to standard output")?);
+        let mut console = Console::new(Stdout::new().context("cannot write to standard output")?);
         let mut exit = ExitPort;
         write(doorbell.trace(), [run::clock_record(clock)])?;
         if self.boots_before > 0 {
@@ -246,7 +244,7 @@ impl Plan {
 
         let mut bus = Bus::new();
         bus.attach(Doorbell::PORTS, &mut doorbell);
-        bus.attach(Console::<File>::PORTS, &mut console);
+        bus.attach(Console::<Stdout>::PORTS, &mut console);
         bus.attach(ExitPort::PORTS, &mut exit);
         let outcome = run::run(vm, &mut bus, clock);
         console.flush();
@@ -304,21 +302,6 @@ impl Plan {
             Err(error) => complain(&format!("cannot read the trace back: {error}")),
         }
     }
-}
-
-/// Text on stdout. Whoever closed stdout does not want it, and a signal ends the wait for a reader that does
-/// not read.
-fn say(text: &str) {
-    let Ok(stdout) = stdout() else { return };
-    let mut rest = text.as_bytes();
-    while let Ok(written @ 1..) = (&stdout).write(rest) {
-        rest = &rest[written..];
-    }
-}
-
-/// Standard output without the library's buffer, which would start a write again after a signal.
-fn stdout() -> io::Result<File> {
-    io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
 fn write(trace: &mut Writer, records: impl IntoIterator<Item = HostRecord>) -> Result<(), WriteError> {
