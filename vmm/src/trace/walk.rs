@@ -2,7 +2,7 @@
 //!
 //! Records are decoded a batch at a time into memory that the next batch takes over: the loop that decodes them has
 //! nothing else to keep in mind, and whoever takes them has them as they would lie in a file. A batch is small, so that
-//! it stays in the first cache, whatever the size of a chunk.
+//! it stays in the cache next to the CPU, whatever the size of a chunk.
 
 use abi::record::HEAD_SIZE;
 
