@@ -32,6 +32,12 @@ pub fn add(suite: Suite) -> Suite {
         Need::Tool("babeltrace2"),
         Need::Tool("trace-cmd"),
     ];
+    let suite = if cfg!(feature = "parquet") {
+        let pyarrow = [Need::Tool("python3"), Need::Module("pyarrow")];
+        suite.needs(&pyarrow, "export::parquet_is_read_by_pyarrow", || real_and_many(&PARQUET))
+    } else {
+        suite
+    };
     suite
         .needs(&every, "export::the_tour_is_the_same_in_every_tool", the_tour)
         .needs(&python, "export::jsonl_is_read_by_python", || real_and_many(&JSONL))
@@ -112,6 +118,7 @@ struct Form {
 
 const JSONL: Form = Form { name: "jsonl", read: |folder, export| python(folder, "jsonl", export) };
 const CSV: Form = Form { name: "csv", read: |folder, export| python(folder, "csv", export) };
+const PARQUET: Form = Form { name: "parquet", read: |folder, export| python(folder, "parquet", export) };
 const PERFETTO: Form = Form { name: "perfetto", read: |folder, export| python(folder, "perfetto", export) };
 const CTF: Form = Form { name: "ctf", read: babeltrace };
 const TRACE_CMD: Form = Form { name: "trace-cmd", read: trace_cmd };
@@ -155,8 +162,8 @@ fn compare(folder: &Path, trace: &Path, form: &Form) -> TestResult {
     trapline(folder, &["export", path, "--format", name, "-o", name, "--force"])?.expect(0)?;
     let mut expected = Said::of(&Trace::open(trace)?);
     let said = (form.read)(folder, name)?;
-    // What these two have no word for, the numbers of their rows tell.
-    if matches!(name, "jsonl" | "csv") {
+    // What these have no word for, the numbers of their rows tell.
+    if matches!(name, "jsonl" | "csv" | "parquet") {
         expected.missing = 0;
     }
     said.expect(&expected).map_err(|error| format!("{path}: {}", error.message().unwrap_or_default()))?;
