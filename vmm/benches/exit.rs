@@ -1,7 +1,8 @@
 //! What the doorbell costs: a guest of a few instructions that rings for one record, again and again (`--batch 1`).
 //!
-//! `cargo bench --bench exit` runs it in Trapline's own loop, with the doorbell and a trace file, and in the least loop that
-//! KVM allows, which does nothing about an exit. Guest and exits are the same, so what Trapline adds is the difference.
+//! `cargo bench --bench exit` runs it in Trapline's own loop, with the doorbell and a trace file, and in the least loop
+//! that KVM allows, which does nothing about an exit. Guest and exits are the same, so what Trapline adds is the
+//! difference.
 //! The two take turns, [`PASSES`] times with [`RINGS`] rings, and of each the fastest counts: whatever else the machine
 //! does can only make it slower. Needs KVM.
 

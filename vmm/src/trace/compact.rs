@@ -219,8 +219,8 @@ const OWN_BITS: [u64; 8] = {
     own
 };
 
-/// The varints of a record, one after the other. Where one starts is known only when the length of the last is, and all of
-/// decoding waits for that: so they are shifted out of a word, which takes less long than to load each.
+/// The varints of a record, one after the other. Where one starts is known only when the length of the last is, and all
+/// of decoding waits for that: so they are shifted out of a word, which takes less long than to load each.
 struct Varints<'a> {
     window: &'a [u8; WINDOW],
     /// What was loaded and not yet taken, how many bytes that is, and where it ends.

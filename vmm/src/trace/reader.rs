@@ -481,7 +481,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The stream whose record is next. Most are the guest's and in the batch that is there, so that it is not asked for.
+    /// The stream whose record is next. Most are the guest's and in its batch, so that this is not asked for.
     #[cold]
     fn choose(&mut self) -> &mut Stream<'a> {
         let (guest, host) = (self.guest.peek(), self.host.peek());

@@ -2,7 +2,7 @@
 //!
 //! Records are decoded a batch at a time into memory that the next batch takes over: the loop that decodes them has
 //! nothing else to keep in mind, and whoever takes them has them as they would lie in a file. A batch is small, so that
-//! it stays in the first cache, whatever the size of a chunk.
+//! it stays in the cache next to the CPU, whatever the size of a chunk.
 
 use abi::record::HEAD_SIZE;
 
@@ -110,5 +110,47 @@ fn copy(payload: &[u8], origin: Origin, out: &mut [u8]) -> Decoded {
         let Some(room) = out.get_mut(done.read..end) else { return done };
         room.copy_from_slice(&payload[done.read..end]);
         done = Decoded { read: end, written: end, records: done.records + 1, is_all: false };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::compact::Encoder;
+    use crate::trace::samples::Random;
+
+    #[test]
+    fn the_batches_are_the_payload() {
+        let mut random = Random::new(5);
+        let raw: Vec<u8> = (0..1000).flat_map(|tsc| random.sample(tsc).to_bytes()).collect();
+        let mut compact = Vec::new();
+        assert!(Encoder::default().encode(&raw, Origin::Guest, &mut compact));
+        for (payload, encoding) in [(&raw, RAW), (&compact, COMPACT)] {
+            let mut walk = Walk::new(Origin::Guest);
+            walk.start(payload, encoding);
+            let (mut seen, mut batches) = (Vec::new(), Vec::new());
+            while let records @ 1.. = walk.next_batch() {
+                batches.push(records);
+                while let Some((tsc, head, words)) = walk.take() {
+                    seen.extend_from_slice([tsc, head].map(u64::to_le_bytes).as_flattened());
+                    seen.extend_from_slice(words);
+                }
+            }
+            assert!(batches.len() > 1);
+            assert_eq!((batches.iter().sum(), walk.left()), (1000, 0));
+            assert_eq!(seen, raw);
+        }
+    }
+
+    /// What a decoder has in its slots after it was wrong could make records of nothing.
+    #[test]
+    fn where_a_payload_ends_it_stays_ended() {
+        let (mut host, mut payload) = (Vec::new(), Vec::new());
+        format::push_record(&mut host, 0, 0xC0, 0, 0, &[]);
+        assert!(Encoder::default().encode(&host, Origin::Host, &mut payload));
+        let mut walk = Walk::new(Origin::Guest);
+        walk.start(&payload, COMPACT);
+        assert_eq!([(); 5].map(|()| walk.next_batch()), [0; 5]);
+        assert_eq!(walk.left(), payload.len());
     }
 }
