@@ -10,8 +10,9 @@ use libtest_mimic::Failed;
 use crate::kernel::Code;
 use crate::support::{self, TestResult, ensure};
 
-/// What kernel code may use. `fxsave` and `fxrstor` move a process's registers and are FXSR.
-const ALLOWED: [CpuidFeature; 12] = [
+/// What kernel code may use. `fxsave` and `fxrstor` move a process's registers and are FXSR; FSGSBASE is
+/// used where CPUID has it.
+const ALLOWED: [CpuidFeature; 13] = [
     CpuidFeature::INTEL8086,
     CpuidFeature::INTEL186,
     CpuidFeature::INTEL286,
@@ -23,6 +24,7 @@ const ALLOWED: [CpuidFeature; 12] = [
     CpuidFeature::TSC,
     CpuidFeature::CMOV,
     CpuidFeature::FXSR,
+    CpuidFeature::FSGSBASE,
     CpuidFeature::PAUSE,
 ];
 

@@ -80,6 +80,8 @@ pub enum Need {
     Module(&'static str),
     /// A mount namespace, which takes root.
     Namespace,
+    /// A back end of KVM that lets the guest's kernel keep the selectors of its programs.
+    Selectors,
 }
 
 impl Need {
@@ -90,6 +92,7 @@ impl Need {
             Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
             Need::Module(module) => module_missing(module),
             Need::Namespace => namespace_missing(),
+            Need::Selectors => selectors_missing(),
         }
     }
 
@@ -98,7 +101,7 @@ impl Need {
         let variable = match self {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
             Need::Tool(_) | Need::Module(_) => "TRAPLINE_REQUIRE_TOOLS",
-            Need::Namespace => return None,
+            Need::Namespace | Need::Selectors => return None,
         };
         std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
     }
@@ -122,6 +125,12 @@ fn namespace_missing() -> Option<String> {
         Ok(_) => Some("a mount namespace takes root".into()),
         Err(error) => Some(format!("unshare: {error}")),
     }
+}
+
+/// Why the guest's kernel cannot keep the selectors of its programs; None: it can.
+fn selectors_missing() -> Option<String> {
+    let keeps_them = trapline::machine::host::back_end() != "kvm_pvm";
+    (!keeps_them).then(|| "kvm_pvm keeps the selectors of user mode from the guest's kernel".into())
 }
 
 /// Why Python does not have a module; None: it does.
