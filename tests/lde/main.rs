@@ -34,6 +34,11 @@ fn main() {
         .kvm("a_spoiled_xmm_register_is_seen", registers::spoiled_xmm_register)
         .kvm("a_spoiled_base_is_seen", registers::spoiled_base)
         .needs(&[Need::Kvm, Need::Selectors], "a_spoiled_selector_is_seen", registers::spoiled_selector)
+        .needs(
+            &[Need::Kvm, Need::FxsaveLeak],
+            "a_spoiled_operand_pointer_is_seen",
+            registers::spoiled_operand_pointer,
+        )
         .kvm("forged_calls_are_refused", protection::forgeries)
         .kvm("thieves_get_nothing", protection::thieves)
         .kvm("jumps_into_the_kernel_fault", protection::jumps)

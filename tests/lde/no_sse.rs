@@ -11,7 +11,7 @@ use crate::kernel::Code;
 use crate::support::{self, TestResult, ensure};
 
 /// What kernel code may use. `fxsave` and `fxrstor` move a process's registers and are FXSR; FSGSBASE is
-/// used where CPUID has it.
+/// used where CPUID has it; `fninit` is the one x87 instruction.
 const ALLOWED: [CpuidFeature; 13] = [
     CpuidFeature::INTEL8086,
     CpuidFeature::INTEL186,
@@ -32,6 +32,7 @@ const ALLOWED: [CpuidFeature; 13] = [
 fn is_allowed(instruction: &Instruction) -> bool {
     instruction.mnemonic() == Mnemonic::Nop
         || instruction.mnemonic() == Mnemonic::Ud2
+        || instruction.mnemonic() == Mnemonic::Fninit
         || instruction.cpuid_features().iter().all(|feature| ALLOWED.contains(feature))
 }
 

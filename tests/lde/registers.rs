@@ -140,3 +140,10 @@ pub fn spoiled_selector() -> TestResult {
     }
     Ok(())
 }
+
+/// A switch that leaves the pointer to the last x87 operand where the CPU does not load it.
+pub fn spoiled_operand_pointer() -> TestResult {
+    let mut spoiled = Code::built_in()?;
+    ensure(spoiled.remove(&[Mnemonic::Fninit]) > 0, || "the kernel does not clear the pointers".into())?;
+    spoiled_says(&spoiled, "canary: register x87 operand wrong")
+}

@@ -8,6 +8,7 @@ use core::cell::UnsafeCell;
 use core::mem::offset_of;
 
 use crate::kernel::{USER_CODE, USER_DATA, USER_END};
+use crate::syscall::sched_yield;
 
 /// The index of RAX in [`Registers::general`].
 pub const RAX: usize = 14;
@@ -37,7 +38,7 @@ pub struct Floating {
     pub status: u16,
     /// A bit for each x87 register in use.
     pub tags: u8,
-    /// The last x87 instruction and its operand: AMD's processors do not keep them, so they are not compared.
+    /// The last x87 instruction and its operand: not every processor of AMD's keeps them, so they are not compared.
     last: [u8; 19],
     /// The SSE control and status register.
     pub mxcsr: u32,
@@ -251,6 +252,32 @@ fn system_flags() -> u64 {
     // SAFETY: pushes and pops one word.
     unsafe { asm!("pushfq", "pop {}", out(reg) flags) };
     flags & !PROGRAM_FLAGS
+}
+
+/// Operands for x87 instructions: by its address, each tells who used it.
+static OPERAND: [u32; OPERANDS as usize] = [0; OPERANDS as usize];
+/// How many there are.
+pub const OPERANDS: u64 = 64;
+
+/// Lets x87 load an operand, the one with the number `own` (below [`OPERANDS`]), and lets the others run; gives the number of
+/// the one that the CPU then says was last, `None` if it names none of them.
+pub fn last_operand(own: u64) -> Option<u64> {
+    /// What `fnstenv` stores (SDM volume 1, 8.1.10); of the address of the operand it has 32 bits.
+    #[repr(C)]
+    struct Environment {
+        before: [u32; 5],
+        operand: u32,
+        selector: u32,
+    }
+    let mut found = Environment { before: [0; 5], operand: 0, selector: 0 };
+    let operand = &OPERAND[own as usize];
+    // SAFETY: the x87 stack is empty before and after.
+    unsafe { asm!("fild dword ptr [{}]", "fstp st(0)", in(reg) operand, options(nostack)) };
+    sched_yield();
+    // SAFETY: the environment is ours.
+    unsafe { asm!("fnstenv [{}]", in(reg) &raw mut found, options(nostack)) };
+    let distance = found.operand.wrapping_sub(OPERAND.as_ptr() as u32) / size_of::<u32>() as u32;
+    Some(distance.into()).filter(|&number| number < OPERANDS)
 }
 
 /// What the registers are held across.

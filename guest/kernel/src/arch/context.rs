@@ -149,11 +149,14 @@ impl FpuState {
 
     /// Loads it into the CPU. The kernel is built without SSE, so nothing of its own is lost.
     ///
+    /// AMD's older processors load the pointers to the last x87 instruction and its operand only when an exception is
+    /// pending (APM, FXRSTOR; CVE-2006-1056): what they had of another process is cleared first.
+    ///
     /// # Safety
     /// `from` holds [`FpuState::INITIAL`] or what `save` stored.
     #[inline(always)]
     pub unsafe fn load(from: *const Self) {
         // SAFETY: the caller's promise; the type is aligned to 16.
-        unsafe { asm!("fxrstor64 [{}]", in(reg) from, options(nostack, preserves_flags)) }
+        unsafe { asm!("fninit", "fxrstor64 [{}]", in(reg) from, options(nostack, preserves_flags)) }
     }
 }
