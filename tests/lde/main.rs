@@ -54,6 +54,7 @@ fn main() {
         .kvm("a_time_out_ends_a_kernel_that_spins", stuck::hand_made_kernel)
         .kvm("ctrl_c_ends_a_program_that_spins_in_ring_0", stuck::interrupted)
         .tools(&["qemu-system-x86_64"], "qemu_boots_the_same_kernel", qemu::boots_the_same_kernel)
+        .tools(&["qemu-system-x86_64"], "dirty_memory_is_cleared", qemu::dirty_memory)
         .needs(&[Need::Kvm, Need::Tool("strace")], "strace_tells_the_same", strace::tells_the_same)
         .pure("the_kernel_has_no_sse", no_sse::kernel_is_free_of_it)
         .pure("an_sse_instruction_in_the_kernel_is_seen", no_sse::a_patched_one_is_seen)
