@@ -42,6 +42,10 @@ pub const APIC_KHZ: &str = "apic_khz";
 /// CLOCK_REALTIME at boot, in nanoseconds since 1970.
 pub const EPOCH_NS: &str = "epoch_ns";
 
+/// 1: all memory that the host did not fill is zero, so the kernel need not clear what it hands out. 0 where nobody
+/// says otherwise: firmware that ran before leaves traces.
+pub const ZEROED: &str = "zeroed";
+
 /// The most modules, and so processes, that one boot takes.
 pub const PROCESSES_MAX: usize = 64;
 /// The longest command line of a module: the program's name and arguments, in bytes.

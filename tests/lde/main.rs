@@ -18,13 +18,17 @@ mod run;
 mod sequence;
 mod strace;
 mod stuck;
+mod timer;
 
 use support::Need;
+
+const QEMU_WITH_KVM: [Need; 2] = [Need::Kvm, Need::Tool("qemu-system-x86_64")];
 
 fn main() {
     support::Suite::default()
         .kvm("every_process_is_created_traps_and_ends", processes::every_process_is_traced)
         .kvm("a_hog_is_preempted", processes::a_hog_is_preempted)
+        .kvm("the_timer_runs_at_the_rate_told", timer::runs_at_the_rate_told)
         .kvm("without_a_timer_a_hog_keeps_the_cpu", processes::a_hog_keeps_the_cpu)
         .kvm("an_offender_ends_with_its_reason", processes::offenders_end)
         .kvm("stacks_and_arguments_are_as_the_abi_says", processes::stacks_and_arguments)
@@ -32,6 +36,13 @@ fn main() {
         .kvm("a_spoiled_general_register_is_seen", registers::spoiled_general_register)
         .kvm("a_spoiled_flag_is_seen", registers::spoiled_flags)
         .kvm("a_spoiled_xmm_register_is_seen", registers::spoiled_xmm_register)
+        .kvm("a_spoiled_base_is_seen", registers::spoiled_base)
+        .needs(&[Need::Kvm, Need::Selectors], "a_spoiled_selector_is_seen", registers::spoiled_selector)
+        .needs(
+            &[Need::Kvm, Need::FxsaveLeak],
+            "a_spoiled_operand_pointer_is_seen",
+            registers::spoiled_operand_pointer,
+        )
         .kvm("forged_calls_are_refused", protection::forgeries)
         .kvm("thieves_get_nothing", protection::thieves)
         .kvm("jumps_into_the_kernel_fault", protection::jumps)
@@ -47,6 +58,8 @@ fn main() {
         .kvm("a_time_out_ends_a_kernel_that_spins", stuck::hand_made_kernel)
         .kvm("ctrl_c_ends_a_program_that_spins_in_ring_0", stuck::interrupted)
         .tools(&["qemu-system-x86_64"], "qemu_boots_the_same_kernel", qemu::boots_the_same_kernel)
+        .needs(&QEMU_WITH_KVM, "a_deadline_in_xapic_mode_is_met", qemu::deadline_in_xapic_mode)
+        .tools(&["qemu-system-x86_64"], "dirty_memory_is_cleared", qemu::dirty_memory)
         .needs(&[Need::Kvm, Need::Tool("strace")], "strace_tells_the_same", strace::tells_the_same)
         .pure("the_kernel_has_no_sse", no_sse::kernel_is_free_of_it)
         .pure("an_sse_instruction_in_the_kernel_is_seen", no_sse::a_patched_one_is_seen)

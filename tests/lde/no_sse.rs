@@ -10,8 +10,9 @@ use libtest_mimic::Failed;
 use crate::kernel::Code;
 use crate::support::{self, TestResult, ensure};
 
-/// What kernel code may use. `fxsave` and `fxrstor` move a process's registers and are FXSR.
-const ALLOWED: [CpuidFeature; 12] = [
+/// What kernel code may use. `fxsave` and `fxrstor` move a process's registers and are FXSR; FSGSBASE is
+/// used where CPUID has it; `fninit` is the one x87 instruction.
+const ALLOWED: [CpuidFeature; 13] = [
     CpuidFeature::INTEL8086,
     CpuidFeature::INTEL186,
     CpuidFeature::INTEL286,
@@ -23,6 +24,7 @@ const ALLOWED: [CpuidFeature; 12] = [
     CpuidFeature::TSC,
     CpuidFeature::CMOV,
     CpuidFeature::FXSR,
+    CpuidFeature::FSGSBASE,
     CpuidFeature::PAUSE,
 ];
 
@@ -30,6 +32,7 @@ const ALLOWED: [CpuidFeature; 12] = [
 fn is_allowed(instruction: &Instruction) -> bool {
     instruction.mnemonic() == Mnemonic::Nop
         || instruction.mnemonic() == Mnemonic::Ud2
+        || instruction.mnemonic() == Mnemonic::Fninit
         || instruction.cpuid_features().iter().all(|feature| ALLOWED.contains(feature))
 }
 

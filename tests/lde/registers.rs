@@ -113,3 +113,37 @@ pub fn spoiled_xmm_register() -> TestResult {
     }
     Ok(())
 }
+
+/// A switch that forgets to load the base of FS or of GS.
+pub fn spoiled_base() -> TestResult {
+    for (forgotten, name) in [(Mnemonic::Wrfsbase, "fs base"), (Mnemonic::Wrgsbase, "gs base")] {
+        let mut spoiled = Code::built_in()?;
+        ensure(spoiled.remove(&[forgotten]) > 0, || format!("the kernel has no {forgotten:?}"))?;
+        spoiled_says(&spoiled, &format!("canary: register {name} wrong"))?;
+    }
+    Ok(())
+}
+
+/// A switch that forgets to load one of the selectors.
+pub fn spoiled_selector() -> TestResult {
+    for (register, name) in
+        [(Register::DS, "ds"), (Register::ES, "es"), (Register::FS, "fs"), (Register::GS, "gs")]
+    {
+        let mut spoiled = Code::built_in()?;
+        let is_load = |instruction: &Instruction| {
+            instruction.mnemonic() == Mnemonic::Mov && instruction.op0_register() == register
+        };
+        let loads: Vec<_> = spoiled.instructions().filter(is_load).collect();
+        ensure(!loads.is_empty(), || format!("the kernel does not load {name}"))?;
+        loads.iter().for_each(|load| spoiled.replace(load, &[]));
+        spoiled_says(&spoiled, &format!("canary: register {name} wrong"))?;
+    }
+    Ok(())
+}
+
+/// A switch that leaves the pointer to the last x87 operand where the CPU does not load it.
+pub fn spoiled_operand_pointer() -> TestResult {
+    let mut spoiled = Code::built_in()?;
+    ensure(spoiled.remove(&[Mnemonic::Fninit]) > 0, || "the kernel does not clear the pointers".into())?;
+    spoiled_says(&spoiled, "canary: register x87 operand wrong")
+}

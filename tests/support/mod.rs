@@ -80,6 +80,10 @@ pub enum Need {
     Module(&'static str),
     /// A mount namespace, which takes root.
     Namespace,
+    /// A back end of KVM that lets the guest's kernel keep the selectors of its programs.
+    Selectors,
+    /// A CPU whose `fxrstor` does not load the x87 pointers.
+    FxsaveLeak,
 }
 
 impl Need {
@@ -90,6 +94,8 @@ impl Need {
             Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
             Need::Module(module) => module_missing(module),
             Need::Namespace => namespace_missing(),
+            Need::Selectors => selectors_missing(),
+            Need::FxsaveLeak => fxsave_leak_missing(),
         }
     }
 
@@ -98,7 +104,7 @@ impl Need {
         let variable = match self {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
             Need::Tool(_) | Need::Module(_) => "TRAPLINE_REQUIRE_TOOLS",
-            Need::Namespace => return None,
+            Need::Namespace | Need::Selectors | Need::FxsaveLeak => return None,
         };
         std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
     }
@@ -122,6 +128,18 @@ fn namespace_missing() -> Option<String> {
         Ok(_) => Some("a mount namespace takes root".into()),
         Err(error) => Some(format!("unshare: {error}")),
     }
+}
+
+/// Why the guest's kernel cannot keep the selectors of its programs; None: it can.
+fn selectors_missing() -> Option<String> {
+    let keeps_them = trapline::machine::host::back_end() != "kvm_pvm";
+    (!keeps_them).then(|| "kvm_pvm keeps the selectors of user mode from the guest's kernel".into())
+}
+
+/// Why `fxrstor` here loads the x87 pointers; None: it does not, and Linux says so.
+fn fxsave_leak_missing() -> Option<String> {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    (!cpu.contains("fxsave_leak")).then(|| "this CPU loads the x87 pointers with the rest".into())
 }
 
 /// Why Python does not have a module; None: it does.

@@ -44,7 +44,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     let Some(boot) = pvh::Boot::read(start_info) else { panic(Panic::NoPrograms, start_info) };
     let Some(options) = Options::parse(boot.command_line()) else { panic(Panic::BadCommandLine, 0) };
     protect(&options);
-    set_up_memory(&boot);
+    set_up_memory(&boot, &options);
     timer::initialize(&options);
     if !options::direct() {
         probe::run();
@@ -89,7 +89,7 @@ fn protect(options: &Options) {
 
 /// What the kernel may hand out: from behind itself and the modules to the end of its stretch of RAM, or, where
 /// the VMM put the modules at that end, up to them.
-fn set_up_memory(boot: &pvh::Boot) {
+fn set_up_memory(boot: &pvh::Boot, options: &Options) {
     let image = boot::image_end();
     let Some(end) = boot.ram_end(image) else { panic(Panic::OutOfMemory, image) };
     let (first, last) = boot.modules().fold((end, image), |(first, last), module| {
@@ -97,7 +97,7 @@ fn set_up_memory(boot: &pvh::Boot) {
     });
     let (start, end) =
         if end.saturating_sub(last) > first.saturating_sub(image) { (last, end) } else { (image, first) };
-    frames::initialize(start, end);
+    frames::initialize(start, end, options.zeroed);
     trace::record(Kind::Boot, Step::Started as u32, [layout::IMAGE, image, end - start]);
 }
 

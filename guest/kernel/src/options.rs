@@ -17,6 +17,8 @@ pub struct Options {
     /// 0: not told.
     pub apic_khz: u64,
     pub epoch_ns: u64,
+    /// Memory that was never used is zero.
+    pub zeroed: bool,
 }
 
 static DIRECT: Local<bool> = Local::new(false);
@@ -38,6 +40,7 @@ impl Options {
             tsc_khz: 0,
             apic_khz: 0,
             epoch_ns: 0,
+            zeroed: false,
         };
         for word in line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()) {
             let mut parts = word.splitn(2, |&byte| byte == b'=');
@@ -56,6 +59,8 @@ impl Options {
                 options.apic_khz = within(value, 1, u32::MAX.into())?;
             } else if key == boot::EPOCH_NS.as_bytes() {
                 options.epoch_ns = within(value, 0, u64::MAX)?;
+            } else if key == boot::ZEROED.as_bytes() {
+                options.zeroed = within(value, 0, 1)? == 1;
             } else {
                 return None;
             }

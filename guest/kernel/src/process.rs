@@ -3,7 +3,7 @@
 use abi::boot::PROCESSES_MAX;
 use abi::record::{Kind, LoadError};
 
-use crate::arch::context::{Context, FpuState};
+use crate::arch::context::{Context, FpuState, Segments};
 use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{boot, cpu, entry};
 use crate::cell::Local;
@@ -18,6 +18,7 @@ pub struct Process {
     /// What the last switch away stored.
     pub context: Context,
     pub fpu: FpuState,
+    pub segments: Segments,
     pub id: u16,
     pub state: State,
     pub space: AddressSpace,
@@ -45,6 +46,7 @@ impl Process {
     const UNUSED: Self = Self {
         context: Context::EMPTY,
         fpu: FpuState::EMPTY,
+        segments: Segments::NULL,
         id: 0,
         state: State::Unused,
         space: AddressSpace::KERNEL,
@@ -71,6 +73,7 @@ pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
     let mut space = AddressSpace::new().ok_or(LoadError::OutOfMemory)?;
     process.id = id;
     process.fpu = FpuState::INITIAL;
+    process.segments = Segments::NULL;
     process.kernel_stack = stack_top(slot(id));
     let [name, name_rest] = name(module);
     let structure = &raw const *process as u64;

@@ -7,7 +7,7 @@ use abi::boot::PROCESSES_MAX;
 use abi::record::{FIRST_RETURN, Kind, Reason};
 
 use crate::arch::boot::root_table;
-use crate::arch::context::{Context, FpuState, switch};
+use crate::arch::context::{Context, FpuState, Segments, switch};
 use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{cpu, gdt};
 use crate::cell::Local;
@@ -179,6 +179,7 @@ fn switch_to(next: u16, reason: Reason) {
         cpu::load_root((*to).space.root);
         gdt::set_kernel_stack((*to).kernel_stack);
         FpuState::load(&raw const (*to).fpu);
+        Segments::switch(&raw mut (*from).segments, &raw const (*to).segments);
         switch(&raw mut (*from).context, &raw const (*to).context);
     }
     arrived();

@@ -15,6 +15,10 @@ pub const LAPIC: u64 = 0xFFFF_FFFF_FEE0_0000;
 pub const USER_END: u64 = 0x7FFF_FFFF_F000;
 /// The lowest address of the user stack.
 pub const USER_STACK: u64 = USER_END - 8 * PAGE;
+/// The selector of the data segment that user mode can load, and that is in SS there.
+pub const USER_DATA: u16 = 0x1B;
+/// The selector of the code segment that user mode runs in.
+pub const USER_CODE: u16 = 0x23;
 /// A page.
 pub const PAGE: u64 = 4096;
 

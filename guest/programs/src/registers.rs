@@ -1,10 +1,14 @@
 //! All registers that a program can set, held at once across a piece of code, and what became of them.
 //!
-//! Segment registers and their bases are not among them, nor what `fxsave` does not save (AVX).
+//! What `fxsave` does not save (AVX) is not among them.
 
+use core::arch::x86_64::__cpuid_count;
 use core::arch::{asm, naked_asm};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
+
+use crate::kernel::{USER_CODE, USER_DATA, USER_END};
+use crate::syscall::sched_yield;
 
 /// The index of RAX in [`Registers::general`].
 pub const RAX: usize = 14;
@@ -34,7 +38,7 @@ pub struct Floating {
     pub status: u16,
     /// A bit for each x87 register in use.
     pub tags: u8,
-    /// The last x87 instruction and its operand: AMD's processors do not keep them, so they are not compared.
+    /// The last x87 instruction and its operand: not every processor of AMD's keeps them, so they are not compared.
     last: [u8; 19],
     /// The SSE control and status register.
     pub mxcsr: u32,
@@ -44,6 +48,80 @@ pub struct Floating {
     /// XMM0 to XMM15, low word first.
     pub xmm: [[u64; 2]; 16],
     reserved: [u64; 12],
+}
+
+/// The segment registers that a program can load, and the bases of the last two. No code here uses them: 64-bit code
+/// reaches memory through DS, as if it were not there.
+#[derive(Clone, Copy)]
+pub struct Segments {
+    /// DS, ES, FS and GS; null where they are not the kernel's to keep.
+    selectors: [u16; 4],
+    /// Of FS and GS; 0 where the CPU does not let programs have their own.
+    bases: [u64; 2],
+}
+
+impl Segments {
+    const SELECTOR_NAMES: [&str; 4] = ["ds", "es", "fs", "gs"];
+    const BASE_NAMES: [&str; 2] = ["fs base", "gs base"];
+    /// What user mode can load: null, and the two segments that are there for it.
+    const LOADABLE: [u16; 3] = [0, USER_DATA, USER_CODE];
+    const ZERO: Segments = Segments { selectors: [0; 4], bases: [0; 2] };
+
+    fn load(self) {
+        let [ds, es, fs, gs] = self.selectors.map(u32::from);
+        let [fs_base, gs_base] = self.bases;
+        // SAFETY: nobody here reaches memory through them; the bases are canonical, and last, for a selector has its own.
+        unsafe {
+            if has_selectors() {
+                asm!("mov ds, {:e}", "mov es, {:e}", "mov fs, {:e}", "mov gs, {:e}", in(reg) ds, in(reg) es, in(reg) fs,
+                    in(reg) gs);
+            }
+            if has_bases() {
+                asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs_base, in(reg) gs_base);
+            }
+        }
+    }
+
+    fn read() -> Segments {
+        let mut found = Segments::ZERO;
+        // SAFETY: it only reads.
+        unsafe {
+            if has_selectors() {
+                let (ds, es, fs, gs): (u16, u16, u16, u16);
+                asm!("mov {:x}, ds", "mov {:x}, es", "mov {:x}, fs", "mov {:x}, gs", out(reg) ds, out(reg) es,
+                    out(reg) fs, out(reg) gs);
+                found.selectors = [ds, es, fs, gs];
+            }
+            if has_bases() {
+                asm!("rdfsbase {}", "rdgsbase {}", out(reg) found.bases[0], out(reg) found.bases[1]);
+            }
+        }
+        found
+    }
+
+    fn difference(
+        &self,
+        found: &Segments,
+        single: impl Fn(&'static str, u64, u64) -> Option<Difference>,
+    ) -> Option<Difference> {
+        let selectors = self.selectors.iter().zip(&found.selectors).map(|(&a, &b)| (a.into(), b.into()));
+        let bases = self.bases.iter().zip(&found.bases).map(|(&a, &b)| (a, b));
+        let names = Segments::SELECTOR_NAMES.into_iter().chain(Segments::BASE_NAMES);
+        names.zip(selectors.chain(bases)).find_map(|(name, (ours, theirs))| single(name, ours, theirs))
+    }
+}
+
+/// The selectors that programs have are the kernel's, and so it can keep them. On kvm_pvm they are the host's.
+fn has_selectors() -> bool {
+    let code: u16;
+    // SAFETY: it only reads.
+    unsafe { asm!("mov {:x}, cs", out(reg) code) };
+    code == USER_CODE
+}
+
+/// CPUID has FSGSBASE, and the kernel turns on what it has.
+fn has_bases() -> bool {
+    __cpuid_count(7, 0).ebx & 1 != 0
 }
 
 /// A set of registers.
@@ -58,6 +136,8 @@ pub struct Registers {
     pub rsp: u64,
     /// The flags.
     pub rflags: u64,
+    /// The segment registers.
+    pub segments: Segments,
 }
 
 const _: () = assert!(size_of::<Floating>() == 512);
@@ -90,6 +170,7 @@ impl Registers {
         general: [0; 15],
         rsp: 0,
         rflags: 0,
+        segments: Segments::ZERO,
     };
 
     /// A pattern in every register: a different value each, and others for another `seed`. It leaves the stack
@@ -99,6 +180,12 @@ impl Registers {
         let mut next = || splitmix(&mut state);
         let mut pattern = Registers::ZERO;
         pattern.general.iter_mut().for_each(|register| *register = next());
+        if has_selectors() {
+            pattern.segments.selectors = core::array::from_fn(|_| Segments::LOADABLE[next() as usize % 3]);
+        }
+        if has_bases() {
+            pattern.segments.bases = core::array::from_fn(|_| next() % USER_END);
+        }
         pattern.rflags = system_flags() | next() & PROGRAM_FLAGS;
         let floating = &mut pattern.floating;
         floating.st.iter_mut().for_each(|register| *register = [next(), next() & ST_HIGH]);
@@ -133,6 +220,7 @@ impl Registers {
         general()
             .or_else(|| single("rsp", self.rsp, found.rsp))
             .or_else(|| single("rflags", self.rflags, found.rflags))
+            .or_else(|| self.segments.difference(&found.segments, single))
             .or_else(|| wide("xmm", &ours.xmm, &theirs.xmm, u64::MAX))
             .or_else(|| single("mxcsr", ours.mxcsr.into(), theirs.mxcsr.into()))
             .or_else(|| wide("st", &ours.st, &theirs.st, ST_HIGH))
@@ -164,6 +252,32 @@ fn system_flags() -> u64 {
     // SAFETY: pushes and pops one word.
     unsafe { asm!("pushfq", "pop {}", out(reg) flags) };
     flags & !PROGRAM_FLAGS
+}
+
+/// Operands for x87 instructions: by its address, each tells who used it.
+static OPERAND: [u32; OPERANDS as usize] = [0; OPERANDS as usize];
+/// How many there are.
+pub const OPERANDS: u64 = 64;
+
+/// Lets x87 load an operand, the one with the number `own` (below [`OPERANDS`]), and lets the others run; gives the number of
+/// the one that the CPU then says was last, `None` if it names none of them.
+pub fn last_operand(own: u64) -> Option<u64> {
+    /// What `fnstenv` stores (SDM volume 1, 8.1.10); of the address of the operand it has 32 bits.
+    #[repr(C)]
+    struct Environment {
+        before: [u32; 5],
+        operand: u32,
+        selector: u32,
+    }
+    let mut found = Environment { before: [0; 5], operand: 0, selector: 0 };
+    let operand = &OPERAND[own as usize];
+    // SAFETY: the x87 stack is empty before and after.
+    unsafe { asm!("fild dword ptr [{}]", "fstp st(0)", in(reg) operand, options(nostack)) };
+    sched_yield();
+    // SAFETY: the environment is ours.
+    unsafe { asm!("fnstenv [{}]", in(reg) &raw mut found, options(nostack)) };
+    let distance = found.operand.wrapping_sub(OPERAND.as_ptr() as u32) / size_of::<u32>() as u32;
+    Some(distance.into()).filter(|&number| number < OPERANDS)
 }
 
 /// What the registers are held across.
@@ -203,13 +317,14 @@ pub unsafe fn hold(wanted: &mut Registers, across: Across) -> Registers {
     // SAFETY: one thread, so nobody else is in the three blocks; the functions keep to the C ABI.
     unsafe {
         *WANTED.0.get() = *wanted;
+        wanted.segments.load();
         match across {
             Across::Spin => hold_across_spin(),
             Across::Syscall => hold_across_syscall(),
             Across::Interrupt => hold_across_interrupt(),
         }
         wanted.rsp = (*WANTED.0.get()).rsp;
-        *FOUND.0.get()
+        Registers { segments: Segments::read(), ..*FOUND.0.get() }
     }
 }
 

@@ -114,14 +114,15 @@ pub enum BootError {
     Memory(String),
 }
 
-/// The kernel's command line, with the keys of [`abi::boot`].
+/// The kernel's command line, with the keys of [`abi::boot`]. Memory is zeroed: [`layout::reserve`] maps it afresh for
+/// each boot, and no firmware runs.
 pub fn command_line(settings: &Settings, clocks: &Clocks) -> String {
-    use abi::boot::{APIC_KHZ, BATCH, EPOCH_NS, POLICY, QUANTUM_US, TIMER, TSC_KHZ};
+    use abi::boot::{APIC_KHZ, BATCH, EPOCH_NS, POLICY, QUANTUM_US, TIMER, TSC_KHZ, ZEROED};
     let Settings { policy, quantum_us, timer, batch } = settings;
     let Clocks { tsc_khz, apic_khz, epoch_ns } = clocks;
     format!(
         "{POLICY}={policy} {QUANTUM_US}={quantum_us} {TIMER}={timer} {BATCH}={batch} {TSC_KHZ}={tsc_khz} \
-         {APIC_KHZ}={apic_khz} {EPOCH_NS}={epoch_ns}"
+         {APIC_KHZ}={apic_khz} {EPOCH_NS}={epoch_ns} {ZEROED}=1"
     )
 }
 

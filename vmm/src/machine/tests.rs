@@ -88,6 +88,6 @@ fn the_command_line_has_each_key_of_the_contract_once() {
     let clocks = Clocks { tsc_khz: 2, apic_khz: 3, epoch_ns: 4 };
     assert_eq!(
         boot::command_line(&settings, &clocks),
-        "policy=rr quantum_us=1000 timer=periodic batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4"
+        "policy=rr quantum_us=1000 timer=periodic batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1"
     );
 }

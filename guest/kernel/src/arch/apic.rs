@@ -85,6 +85,16 @@ pub fn set_mode(mode: Timer) {
         Timer::Deadline => MODE_DEADLINE,
     };
     write(Register::TimerEntry, mode | u32::from(vector::TIMER));
+    if mode == MODE_DEADLINE && !X2APIC.get() {
+        serialize();
+    }
+}
+
+/// A write to memory, as the xAPIC's registers are, may still be under way when a later WRMSR sets the deadline, which
+/// is then lost (SDM vol. 3, 10.5.4.1). The manual takes MFENCE; CPUID completes writes too (8.3), and can be emulated
+/// where MFENCE cannot.
+fn serialize() {
+    core::arch::x86_64::__cpuid(0);
 }
 
 /// Lets a periodic timer go on counting without interrupting, until [`set_mode`] ends that.

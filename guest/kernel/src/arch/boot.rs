@@ -64,6 +64,8 @@ upper_start:
     xor eax, eax
     mov ds, ax
     mov es, ax
+    mov fs, ax
+    mov gs, ax
     mov ss, ax
     mov edi, esi
     xor ebp, ebp

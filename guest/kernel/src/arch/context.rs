@@ -2,6 +2,9 @@
 
 use core::arch::{asm, naked_asm};
 
+use super::cpu;
+use crate::layout::selector;
+
 /// The registers that a C function must leave as they were, and where to go on: enough, because a process
 /// gives up the CPU by calling a function.
 #[repr(C)]
@@ -50,6 +53,73 @@ pub unsafe extern "C" fn switch(from: *mut Context, to: *const Context) {
     )
 }
 
+/// DS, ES, FS and GS, and the bases of the last two. The kernel uses none of them (64-bit code has no bases but those
+/// two: SDM vol. 3, 3.4.4), so a trap leaves them to the process, and only the switch has to care.
+///
+/// The limit: kvm_pvm runs user mode on the host's own GDT and keeps ring 0's selectors apart from ring 3's. What is read
+/// here is null then, and what is loaded never gets there, so on that back end a program can see another's selectors.
+/// The bases are switched there too.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Segments {
+    /// 16 bits each, DS lowest.
+    selectors: u64,
+    /// Of FS and GS. They stay 0 where user mode cannot write them: every descriptor's base is 0.
+    bases: [u64; 2],
+}
+
+impl Segments {
+    /// As the first return to user mode leaves them: null selectors, bases 0.
+    pub const NULL: Self = Self { selectors: 0, bases: [0; 2] };
+
+    /// Stores what the CPU has in `from`, and loads `to`. Selectors seldom differ, so they are compared first.
+    ///
+    /// # Safety
+    /// `from` may be written; `to` is [`Segments::NULL`] or was stored by `switch`.
+    #[inline(always)]
+    pub unsafe fn switch(from: *mut Self, to: *const Self) {
+        // SAFETY: the caller's promise for the memory; CR4 has FSGSBASE where it is used, and what user mode had for a
+        // base is canonical.
+        unsafe {
+            asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
+                in(reg) &raw mut (*from).selectors, options(nostack, preserves_flags));
+            if cpu::has_bases() {
+                asm!("rdfsbase {0}", "mov [{1}], {0}", "rdgsbase {0}", "mov [{1} + 8], {0}",
+                    out(reg) _, in(reg) &raw mut (*from).bases, options(nostack, preserves_flags));
+            }
+            if (*from).selectors != (*to).selectors {
+                load((*to).selectors);
+            }
+            // Last, for a selector brings its descriptor's base.
+            if cpu::has_bases() {
+                let [fs, gs] = (*to).bases;
+                asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nostack, preserves_flags));
+            }
+        }
+    }
+}
+
+/// Loads DS, ES, FS and GS.
+#[cold]
+fn load(selectors: u64) {
+    let [ds, es, fs, gs] = [0, 16, 32, 48].map(|shift| u32::from(loadable((selectors >> shift) as u16)));
+    // SAFETY: each is null, or leads to a segment of the GDT that may be read; none is used to reach memory.
+    unsafe {
+        asm!("mov ds, {:e}", "mov es, {:e}", "mov fs, {:e}", "mov gs, {:e}", in(reg) ds, in(reg) es, in(reg) fs,
+            in(reg) gs, options(nostack, preserves_flags));
+    }
+}
+
+/// What of `selector` ring 0 can load: where user mode has another GDT than ours, it can hold what is no segment in
+/// ours (kvm_pvm's SS is our TSS), and loading that would be a fault in the kernel. Such a one becomes null.
+fn loadable(selector: u16) -> u16 {
+    const RPL: u16 = 3;
+    match selector | RPL {
+        RPL | selector::USER_DATA | selector::USER_CODE => selector,
+        _ => 0,
+    }
+}
+
 /// The x87, MMX and XMM registers, as `fxsave64` lays them out (SDM vol. 1, 10.5).
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
@@ -79,11 +149,14 @@ impl FpuState {
 
     /// Loads it into the CPU. The kernel is built without SSE, so nothing of its own is lost.
     ///
+    /// AMD's older processors load the pointers to the last x87 instruction and its operand only when an exception is
+    /// pending (APM, FXRSTOR; CVE-2006-1056): what they had of another process is cleared first.
+    ///
     /// # Safety
     /// `from` holds [`FpuState::INITIAL`] or what `save` stored.
     #[inline(always)]
     pub unsafe fn load(from: *const Self) {
         // SAFETY: the caller's promise; the type is aligned to 16.
-        unsafe { asm!("fxrstor64 [{}]", in(reg) from, options(nostack, preserves_flags)) }
+        unsafe { asm!("fninit", "fxrstor64 [{}]", in(reg) from, options(nostack, preserves_flags)) }
     }
 }

@@ -3,6 +3,8 @@
 
 use core::arch::asm;
 
+use crate::cell::Local;
+
 pub const CR0_PE: u32 = 1 << 0;
 pub const CR0_MP: u32 = 1 << 1;
 pub const CR0_ET: u32 = 1 << 4;
@@ -16,6 +18,8 @@ pub const CR4_OSFXSR: u32 = 1 << 9;
 pub const CR4_OSXMMEXCPT: u32 = 1 << 10;
 /// User mode cannot read GDTR, IDTR, LDTR, TR and CR0.
 pub const CR4_UMIP: u32 = 1 << 11;
+/// `rdfsbase` and the like work, in user mode too.
+pub const CR4_FSGSBASE: u32 = 1 << 16;
 /// Ring 0 cannot execute user pages.
 pub const CR4_SMEP: u32 = 1 << 20;
 
@@ -40,6 +44,14 @@ pub mod rflags {
     pub const AC: u64 = 1 << 18;
     /// What user mode may choose: CF PF AF ZF SF TF DF OF AC ID. Not IOPL, NT or IF.
     pub const USER: u64 = 0x0024_0DD5;
+}
+
+static HAS_BASES: Local<bool> = Local::new(false);
+
+/// [`protect`] found FSGSBASE: the bases of FS and GS can be read and written, and programs may do so.
+#[inline(always)]
+pub fn has_bases() -> bool {
+    HAS_BASES.get()
 }
 
 /// Reads the time stamp counter.
@@ -125,7 +137,7 @@ pub unsafe fn load_root(root: u64) {
     unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) }
 }
 
-/// Turns on what CPUID offers of SMEP and UMIP; gives CR4. `user_code`: ring 0 will execute user pages, so no SMEP.
+/// Turns on what CPUID offers of SMEP, UMIP and FSGSBASE; gives CR4. `user_code`: ring 0 will execute user pages, so no SMEP.
 pub fn protect(user_code: bool) -> u64 {
     let features = core::arch::x86_64::__cpuid_count(7, 0);
     let mut cr4 = read_cr!("cr4");
@@ -134,6 +146,11 @@ pub fn protect(user_code: bool) -> u64 {
     }
     if features.ecx & 1 << 2 != 0 {
         cr4 |= u64::from(CR4_UMIP);
+    }
+    if features.ebx & 1 << 0 != 0 {
+        // Some user mode has these instructions whatever CR4 says: kvm_pvm's runs with the host's own.
+        cr4 |= u64::from(CR4_FSGSBASE);
+        HAS_BASES.set(true);
     }
     // SAFETY: CPUID has the bits (SDM vol. 3, 2.5); with SMEP the kernel executes no user page.
     unsafe { asm!("mov cr4, {}", in(reg) cr4, options(nostack, preserves_flags)) }

@@ -25,11 +25,16 @@ const INTERRUPT: u8 = 0x8E;
 /// The same, open to `int n` of user mode.
 const INTERRUPT_USER: u8 = 0xEE;
 
+/// Vectors that are the CPU's own.
+const EXCEPTIONS: u8 = 32;
+/// Those of the timer, the system call and the spurious interrupt.
+const OTHER_GATES: u64 = 3;
+
 static IDT: Local<[Gate; 256]> = Local::new([Gate { low: 0, high: 0 }; 256]);
 
 /// Fills the table and tells the CPU of it; gives its address and the number of gates.
 pub fn load() -> (u64, u64) {
-    for number in 0..32 {
+    for number in 0..EXCEPTIONS {
         let (kind, ist) = match number {
             vector::DOUBLE_FAULT => (INTERRUPT, IST_DOUBLE_FAULT),
             vector::NMI => (INTERRUPT, IST_NMI),
@@ -46,7 +51,7 @@ pub fn load() -> (u64, u64) {
     let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base };
     // SAFETY: the table is a static, each present gate leads to a stub.
     unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) }
-    (base, 35)
+    (base, u64::from(EXCEPTIONS) + OTHER_GATES)
 }
 
 fn set(number: u8, handler: u64, kind: u8, ist: u8) {

@@ -1,6 +1,6 @@
 //! Physical frames: a stretch of memory that was never used, then a list of what came back.
 //!
-//! Fresh frames are zero: a VM's memory starts so. A list of frames is linked through an array beside them,
+//! Fresh frames are zero where the VMM promises it, and then nobody clears them again. A list of frames is linked through an array beside them,
 //! so that all that a process owns is given back in a few instructions.
 
 use super::physical;
@@ -15,6 +15,8 @@ const NONE: u32 = 0;
 static NEXT: Local<[u32; FRAMES]> = Local::new([NONE; FRAMES]);
 /// The next fresh frame, and the first that is none.
 static FRESH: Local<(u32, u32)> = Local::new((0, 0));
+/// Fresh frames are zero already.
+static ZEROED: Local<bool> = Local::new(false);
 static FREE: Local<FrameList> = Local::new(FrameList::EMPTY);
 
 /// The frames that somebody owns.
@@ -35,6 +37,9 @@ impl FrameList {
         let (fresh, end) = FRESH.get();
         let frame = if fresh < end {
             FRESH.set((fresh + 1, end));
+            if !ZEROED.get() {
+                clear(fresh);
+            }
             fresh
         } else {
             reuse()?
@@ -59,8 +64,9 @@ impl FrameList {
     }
 }
 
-/// Hands out the memory from `start` to `end` (physical).
-pub fn initialize(start: u64, end: u64) {
+/// Hands out the memory from `start` to `end` (physical); `zeroed`: all of it is zero.
+pub fn initialize(start: u64, end: u64, zeroed: bool) {
+    ZEROED.set(zeroed);
     let end = end.min(DIRECT_MAP_SIZE);
     FRESH.set((start.div_ceil(PAGE) as u32, (end / PAGE) as u32));
 }
@@ -70,12 +76,17 @@ fn reuse() -> Option<u32> {
     if free.first == NONE {
         return None;
     }
-    // SAFETY: a frame in a list is below FRAMES; nobody owns it now, and the direct map shows it.
-    unsafe {
-        FREE.set(FrameList { first: NEXT.pointer().cast::<u32>().add(free.first as usize).read(), ..free });
-        physical::<u8>(u64::from(free.first) * PAGE).write_bytes(0, PAGE as usize);
-    }
+    // SAFETY: a frame in a list is below FRAMES.
+    let next = unsafe { NEXT.pointer().cast::<u32>().add(free.first as usize).read() };
+    FREE.set(FrameList { first: next, ..free });
+    clear(free.first);
     Some(free.first)
+}
+
+/// Zeroes a frame that nobody owns.
+fn clear(frame: u32) {
+    // SAFETY: the frame is free, and the direct map shows it.
+    unsafe { physical::<u8>(u64::from(frame) * PAGE).write_bytes(0, PAGE as usize) }
 }
 
 fn set_next(frame: u32, next: u32) {

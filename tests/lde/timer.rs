@@ -1,0 +1,52 @@
+//! The timer's rate: what the host told the kernel of it is what the kernel then sees.
+
+use abi::boot::{DEADLINE, ONE_SHOT, PERIODIC};
+use trapline::trace::{Boot, What};
+
+use crate::run::{Run, run};
+use crate::support::{TestResult, ensure};
+
+const QUANTUM_US: u64 = 2_000;
+/// How often the hog is interrupted at least.
+const TICKS: usize = 20;
+/// A busy host is late; only a wrong unit or a wrong divider is so far off.
+const FACTOR: u64 = 5;
+
+/// The rate by the kernel's own measurement at boot, and the mean time from tick to tick, in each mode of the timer.
+pub fn runs_at_the_rate_told() -> TestResult {
+    for mode in [PERIODIC, ONE_SHOT, DEADLINE] {
+        let quantum = format!("{QUANTUM_US}us");
+        let run = run(&["hog 400", "--quantum", &quantum, "--timer", mode], 0)?;
+        let timer = run.events.iter().find_map(|event| match event.what {
+            What::Boot(Boot::Timer { tsc_khz, apic_khz, apic_khz_measured, .. }) => {
+                Some((tsc_khz, apic_khz, apic_khz_measured))
+            }
+            _ => None,
+        });
+        let (tsc_khz, told, measured) = timer.ok_or("the kernel says nothing of its timer")?;
+        is_near(&format!("{mode}: kHz of the LAPIC"), told, measured)?;
+        is_near(
+            &format!("{mode}: cycles from tick to tick"),
+            QUANTUM_US * tsc_khz / 1000,
+            tick_period(&run)?,
+        )?;
+    }
+    Ok(())
+}
+
+/// The mean time from tick to tick, in cycles of the TSC.
+fn tick_period(run: &Run) -> Result<u64, libtest_mimic::Failed> {
+    let ticks: Vec<u64> = run
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::Tick { .. }))
+        .map(|event| event.tsc)
+        .collect();
+    ensure(ticks.len() >= TICKS, || format!("there are only {} ticks", ticks.len()))?;
+    Ok((ticks[ticks.len() - 1] - ticks[0]) / (ticks.len() as u64 - 1))
+}
+
+fn is_near(what: &str, told: u64, found: u64) -> TestResult {
+    let near = told / FACTOR..=told * FACTOR;
+    ensure(near.contains(&found), || format!("{what}: {told} as told, {found} as found"))
+}
