@@ -60,7 +60,7 @@ class Lane {
 /// Lanes and switches of the records.
 function build(records) {
   const kernel = new Lane('kernel', 0), host = new Lane('host', -1);
-  const lanes = new Map([[0, kernel], ...facts.processes.map(({ number }) => [number, new Lane(who(number), number)])]);
+  const lanes = new Map([[0, kernel], ...stat.processes.map(({ number }) => [number, new Lane(who(number), number)])]);
   const switches = { load: [], save: [], time: [] };
   const entryClass = vector => vector === names.syscall || vector === names.int ? 'call' : vector < 32 ? 'fault' : 'tick';
   let saved = -1, booted = false;
