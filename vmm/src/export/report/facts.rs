@@ -7,8 +7,8 @@ use abi::record::{
 use abi::syscall::{Call, errno, error_name};
 use serde_json::{Map, Value, json};
 
-use crate::analysis::hardware::{exception, exit_reason, flags, vector_name};
 use crate::analysis::Summary;
+use crate::analysis::hardware::{exception, exit_reason, flags, vector_name};
 use crate::analysis::stat::{Stat, json_of_one};
 use crate::trace::{CONTEXT_REGISTERS, Trace};
 

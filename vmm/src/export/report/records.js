@@ -97,6 +97,9 @@ function selectors(word) {
   return { cs: Number(word & 0xffffn), ss: Number(word >> 16n & 0xffffn), rflags: Number(word >> 32n) };
 }
 
+/// The exceptions that push an error code.
+const WITH_ERROR = [8, 10, 11, 12, 13, 14, 17, 21];
+
 /// Small numbers of either sign in decimal, all others in hexadecimal.
 function value(word) {
   const signed = BigInt.asIntN(64, word);
@@ -126,10 +129,11 @@ function call(records, i) {
 }
 
 function fault(vector, error, cr2) {
-  if (names.short[vector] !== '#PF') return names.vectors[vector];
+  const selector = () => `${error & 2 ? 'gate' : 'selector'} ${hex(error & 2 ? error >> 3 : error & ~7)} of the ${error & 2 ? 'trap table' : error & 4 ? 'LDT' : 'GDT'}`;
+  if (names.short[vector] !== '#PF') return names.vectors[vector] + (error && WITH_ERROR.includes(vector) ? `: ${selector()}` : '');
   const verb = error & 16 ? 'execute at' : error & 2 ? 'write to' : 'read from';
   const why = error & 8 ? 'reserved bit set' : error & 1 ? 'not allowed' : 'not present';
-  return `${names.vectors[vector]}: ${verb} ${hex(cr2)} (${why})`;
+  return `${names.vectors[vector]}: ${verb} ${hex(cr2)} (${why}${error & 4 ? '' : ', by the kernel'})`;
 }
 
 /// The frame that starts at word `n`: address (none at -1), RIP, RSP, selectors and flags.
