@@ -305,13 +305,15 @@ fn step(row: &Row, load: u64) -> Result<Value, Failed> {
         Some(Layer::TrapFrame) => ("stub pushed", "stub popped"),
         Some(Layer::Context) => ("switch stored", "switch loaded"),
     };
+    // What stands in backticks, the page sets as code.
+    let plain = |text: &String| text.replace('`', "");
     let microseconds = grouped(row.nanoseconds / 1000);
     Ok(serde_json::json!({
         "time": format!("{microseconds}.{:03} µs", row.nanoseconds % 1000),
         "column": column,
         "layer": if row.record < load { out } else { into },
-        "text": row.text,
-        "details": row.details,
+        "text": plain(&row.text),
+        "details": row.details.iter().map(plain).collect::<Vec<_>>(),
         "values": serde_json::to_value(row)?["values"],
     }))
 }

@@ -47,7 +47,7 @@
     seen.numbers = [...document.querySelectorAll('[data-of]')].map(element => ({ of: element.dataset.of, value: +element.value, text: element.textContent }));
     seen.ends = text('#processes tbody tr td:last-child');
     seen.bars = Object.fromEntries([...document.querySelectorAll('td.shape')].map(cell =>
-      [cell.nextSibling.firstChild.dataset.of, cell.querySelectorAll('rect[fill="var(--bar)"]').length]));
+      [cell.nextSibling.firstChild.dataset.of, cell.querySelectorAll('rect[fill="var(--user)"]').length]));
     seen.lanes = text('#lanes li');
     seen.warnings = text('#warnings p');
     seen.unnamed = [...document.querySelectorAll('button, input, svg[role=img], canvas')]

@@ -2,7 +2,7 @@
 // of `trapline protocol`, in the same words; written here again because all switches of a trace would not fit a page. A
 // test compares the two.
 
-const COLUMNS = ['os', 'hardware', 'program'];
+const COLUMNS = { os: 'operating system', hardware: 'hardware', program: 'program' };
 /// Layers of saved registers: the colour, and what it is called on the way out and on the way in.
 const LAYERS = {
   'hardware-frame': ['hardware', 'hardware pushed', 'hardware popped'], 'hardware-registers': ['hardware', 'hardware kept', ''],
@@ -187,15 +187,18 @@ function context(records, r) {
   return { values: [['proc', records.word(r, 0)], ...values], details };
 }
 
+/// Instructions stand in backticks.
+const withCode = text => text.split('`').map((part, i) => i % 2 ? make('code', {}, part) : part);
+
 /// A row of the table.
 function rowOf(records, load, { record, actor, text, layer, details, values }) {
-  const content = [make('p', {}, text)];
+  const content = [make('p', {}, ...withCode(text))];
   const [colour, out, into] = LAYERS[layer] ?? ['plain'];
   if (layer) content.unshift(make('span', { class: `layer ${colour}` }, record >= load ? into : out));
   const pair = ([name, word]) => make('div', {}, make('dt', {}, name), make('dd', {}, hex(word) + (['RFLAGS', 'R11'].includes(name) ? ` [${flags(Number(word))}]` : '')));
   if (values.length) content.push(make('dl', { class: 'values' }, ...values.map(pair)));
-  if (details.length) content.push(make('ul', { class: 'details' }, ...details.map(line => make('li', {}, line))));
-  const cells = COLUMNS.map(column => column === actor ? make('td', { class: colour }, ...content) : make('td'));
+  if (details.length) content.push(make('ul', { class: 'details' }, ...details.map(line => make('li', {}, ...withCode(line)))));
+  const cells = Object.keys(COLUMNS).map(column => column === actor ? make('td', { class: colour, 'data-actor': COLUMNS[actor] }, ...content) : make('td'));
   return make('tr', {}, make('th', { scope: 'row', class: 'number' }, stamp(records.time[record])), ...cells);
 }
 

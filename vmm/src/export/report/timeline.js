@@ -124,8 +124,9 @@ class Timeline {
       this.colours[name] = getComputedStyle(probe).color;
     }
     probe.remove();
-    const light = name => this.colours[name].match(/[\d.]+/g).reduce((sum, part, n) => sum + part * ([.3, .6, .1][n] ?? 0), 0);
-    const far = (name, other) => Math.abs(light(name) - light(other));
+    // Contrast as WCAG has it, but for the exact curve of sRGB.
+    const light = name => this.colours[name].match(/[\d.]+/g).reduce((sum, part, n) => sum + (part / 255) ** 2.2 * ([.2126, .7152, .0722][n] ?? 0), .05);
+    const far = (name, other) => Math.abs(Math.log(light(name) / light(other)));
     this.textOn = Object.fromEntries(CLASSES.map(name => [name, this.colours[far(name, 'ink') > far(name, 'paper') ? 'ink' : 'paper']]));
     this.font = `11px ${getComputedStyle(document.documentElement).getPropertyValue('--sans')}`;
     this.redraw();

@@ -41,9 +41,9 @@ function scale(histograms) {
   if (!ends.length || !timed) return undefined;
   const low = Math.log10(Math.min(...ends) * BIN), high = Math.log10(Math.max(...ends));
   const x = ns => (Math.log10(Math.max(ns, 1)) - low) / (high - low) * SHAPE;
-  const powers = Array.from({ length: 12 }, (_, power) => 10 ** power).filter(ns => ns >= 10 ** low && ns <= 10 ** high);
-  const apart = Math.ceil(powers.length / 4);
-  const shown = powers.filter((_, i) => i % apart === 0);
+  const rounds = each => Array.from({ length: 12 }, (_, power) => each.map(times => times * 10 ** power)).flat().filter(ns => ns >= 10 ** low && ns <= 10 ** high);
+  const powers = rounds([1]), all = powers.length > 1 ? powers : rounds([1, 2, 5]);
+  const shown = all.filter((_, i) => i % Math.ceil(all.length / 4) === 0);
   const labels = () => {
     const svg = draw('svg', { viewBox: `0 0 ${SHAPE} 14`, width: SHAPE, height: 14, 'aria-hidden': 'true' });
     for (const ns of shown) {
@@ -63,7 +63,7 @@ function histogram(times, { x, shown }) {
   shown.forEach(ns => rect(x(ns), 0, 1, TALL, 'rule'));
   for (const [end, number] of bins) {
     const [from, to] = [x(end * BIN), x(+end)], tall = Math.max(number / most * (TALL - 3), 1.5);
-    rect(from, TALL - tall, Math.max(to - from - .5, 1), tall, 'bar');
+    rect(from, TALL - tall, Math.max(to - from - .5, 1), tall, 'user');
   }
   if (bins.length) rect(x(times.p50_ns) - .75, 0, 1.5, TALL, 'ink');
   return svg;
@@ -79,15 +79,13 @@ function draw(tag, attributes, ...children) {
 /// How a process ended.
 const ending = ({ how, status, why }) => ({ exited: `exited with ${status}`, killed: `killed by ${why}` })[how] ?? 'still running';
 
-const WAITS = { preempted: 'its turn was over', yielded: 'it yielded', slept: 'it slept', ended: 'it ended' };
-
 /// Fills all tables of numbers.
 function fillNumbers() {
   const list = (name, label = row => row.name) => stat[name].map((row, i) => [label(row, i), `/${name}/${i}`]);
   const traps = [['count', '/count'], ['errors', '/errors']], waited = [['waiting', '/ready_ns'], ['asleep', '/asleep_ns']];
   numbers('calls', 'System call', list('system_calls'), traps, '/kernel', waited);
   numbers('traps', 'Way into the kernel', list('traps', row => names.short[row.vector]), traps, '/kernel', waited);
-  const whole = Object.keys(stat.switches.whole).map(why => [WAITS[why] ?? why, `/switches/whole/${why}`]);
+  const whole = Object.keys(stat.switches.whole).map(why => [why, `/switches/whole/${why}`]);
   const counted = rows => rows.filter(([, place]) => at(place).count);
   numbers('switches', 'Switch', counted([...whole, ['save to load', '/switches/save_to_load'], ['wait', '/switches/wait']]), [['count', '/count']], '');
   numbers('ticks', 'Tick', counted([['period', '/ticks/period'], ['jitter', '/ticks/jitter']]), [['count', '/count']], '');
