@@ -295,7 +295,7 @@ class Timeline {
     if (this.slice < 0) return;
     const lane = this.model.lanes[this.chosen];
     const from = Math.max(this.x(lane.start[this.slice]), 1), to = Math.min(this.x(lane.end[this.slice]), this.width - 1);
-    context.strokeStyle = colours.accent;
+    context.strokeStyle = colours.ink;
     context.lineWidth = 2;
     if (to > 0 && from < this.width) {
       context.strokeRect(from, AXIS + this.chosen * ROW + (ROW - BAR - STRIP) / 2 - 1, Math.max(to - from, 2), BAR + 2);
