@@ -21,7 +21,7 @@ fn calls(run: &Run, process: u16) -> usize {
 }
 
 pub fn every_process_is_traced() -> TestResult {
-    let run = run(&["hello", "counter", "hog", "--quantum", "1ms", "--timeout", "2s"], 36)?;
+    let run = run(&["hello", "counter", "hog 200", "--quantum", "1ms"], 0)?;
     for process in 1..=3 {
         has(&run, process, "creation", |what| matches!(what, What::ProcessCreated { .. }))?;
         has(&run, process, "trap", |what| matches!(what, What::TrapEntry { .. }))?;
@@ -38,7 +38,7 @@ pub fn every_process_is_traced() -> TestResult {
 }
 
 pub fn a_hog_is_preempted() -> TestResult {
-    let run = run(&["hog", "counter 50", "--quantum", "1ms", "--timeout", "2s"], 36)?;
+    let run = run(&["hog 200", "counter 50", "--quantum", "1ms"], 0)?;
     ensure(calls(&run, 1) == 0, || "the hog made a system call".into())?;
     let ticks = run.of(1).filter(|what| is_tick(what)).count();
     ensure(ticks >= 2, || format!("the hog had {ticks} ticks"))?;

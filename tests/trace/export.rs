@@ -1,4 +1,5 @@
-//! Exports, each read by the tool that it is for: the same events, switches, names and times as the trace itself.
+//! Exports, each read by the tool that it is for: the same events, switches, names and times as the trace itself, and as
+//! many of them as `trapline stat` counts.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -24,7 +25,21 @@ const CHUNK: u64 = 100;
 pub fn add(suite: Suite) -> Suite {
     let (python, perfetto) = ([Need::Tool("python3")], [Need::Tool("python3"), Need::Module("perfetto")]);
     let (babeltrace, trace_cmd) = ([Need::Tool("babeltrace2")], [Need::Tool("trace-cmd")]);
+    let every = [
+        Need::Kvm,
+        Need::Tool("python3"),
+        Need::Module("perfetto"),
+        Need::Tool("babeltrace2"),
+        Need::Tool("trace-cmd"),
+    ];
+    let suite = if cfg!(feature = "parquet") {
+        let pyarrow = [Need::Tool("python3"), Need::Module("pyarrow")];
+        suite.needs(&pyarrow, "export::parquet_is_read_by_pyarrow", || real_and_many(&PARQUET))
+    } else {
+        suite
+    };
     suite
+        .needs(&every, "export::the_tour_is_the_same_in_every_tool", the_tour)
         .needs(&python, "export::jsonl_is_read_by_python", || real_and_many(&JSONL))
         .needs(&python, "export::csv_is_read_by_python", || real_and_many(&CSV))
         .needs(&perfetto, "export::perfetto_is_read_by_its_own_classes", || real_and_many(&PERFETTO))
@@ -95,8 +110,7 @@ impl Said {
     }
 }
 
-/// A form of export, and how the tool that reads it is heard. `start` is what a tool that gives absolute times counts
-/// from.
+/// A form of export, and how the tool that reads it is heard.
 struct Form {
     name: &'static str,
     read: fn(folder: &Path, export: &str) -> Result<Said, Failed>,
@@ -104,9 +118,17 @@ struct Form {
 
 const JSONL: Form = Form { name: "jsonl", read: |folder, export| python(folder, "jsonl", export) };
 const CSV: Form = Form { name: "csv", read: |folder, export| python(folder, "csv", export) };
+const PARQUET: Form = Form { name: "parquet", read: |folder, export| python(folder, "parquet", export) };
 const PERFETTO: Form = Form { name: "perfetto", read: |folder, export| python(folder, "perfetto", export) };
 const CTF: Form = Form { name: "ctf", read: babeltrace };
 const TRACE_CMD: Form = Form { name: "trace-cmd", read: trace_cmd };
+
+fn the_tour() -> TestResult {
+    let folder = folder();
+    trapline(folder.path(), &["run", "--trace", "tour.trap"])?.expect(0)?;
+    let tour = folder.path().join("tour.trap");
+    [JSONL, CSV, PERFETTO, CTF, TRACE_CMD].iter().try_for_each(|form| compare(folder.path(), &tour, form))
+}
 
 fn real_and_many(form: &Form) -> TestResult {
     let folder = folder();
@@ -136,15 +158,20 @@ fn tells_what_is_missing(form: &Form) -> TestResult {
 
 /// Exports a trace and hears what the tool says of it.
 fn compare(folder: &Path, trace: &Path, form: &Form) -> TestResult {
-    let (path, name) = (trace.to_str().ok_or("a path that is text")?, "out");
-    trapline(folder, &["export", path, "--format", form.name, "-o", name, "--force"])?.expect(0)?;
+    let (path, name) = (trace.to_str().ok_or("a path that is text")?, form.name);
+    trapline(folder, &["export", path, "--format", name, "-o", name, "--force"])?.expect(0)?;
     let mut expected = Said::of(&Trace::open(trace)?);
     let said = (form.read)(folder, name)?;
-    // What these two have no word for, the numbers of their rows tell.
-    if matches!(form.name, "jsonl" | "csv") {
+    // What these have no word for, the numbers of their rows tell.
+    if matches!(name, "jsonl" | "csv" | "parquet") {
         expected.missing = 0;
     }
-    said.expect(&expected).map_err(|error| format!("{path}: {}", error.message().unwrap_or_default()).into())
+    said.expect(&expected).map_err(|error| format!("{path}: {}", error.message().unwrap_or_default()))?;
+    let stat = trapline(folder, &["stat", path, "--json"])?.expect(0)?;
+    let stat = &serde_json::from_str::<serde_json::Value>(&stat.stdout)?["traces"][0];
+    let counted = [&stat["events"], &stat["switches"]["count"]].map(serde_json::Value::as_u64);
+    let read = [Some(said.events), Some(said.switches.len() as u64)];
+    ensure(counted == read, || format!("{path}: stat counts {counted:?} events and switches, not {read:?}"))
 }
 
 /// The records of a trace so many times over, the host's once, with a chunk for each `each` of them.

@@ -1,8 +1,11 @@
-//! How fast a trace file is written and read, on the tour's mix of records.
+//! How fast a trace file is written and read, and how large it is, on the tour's mix of records.
 //!
 //! `cargo bench --bench trace` runs the tour (or takes the trace that `TRAPLINE_TRACE` names, where there is no KVM),
-//! repeats its records until there are `EVENTS` (10 million), and prints what each pass over them costs, with the
-//! hardware that it ran on. Each pass is done [`PASSES`] times, and the fastest counts.
+//! repeats its records until there are `EVENTS` (10 million), and prints what each pass over them gives beside what it
+//! should give, with the hardware that it ran on. Each pass is done [`PASSES`] times on one core, and the fastest counts:
+//! whatever else the machine does can only make it slower.
+
+mod support;
 
 use std::error::Error;
 use std::fs;
@@ -12,47 +15,81 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use support::row;
 use trapline::analysis::Summary;
 use trapline::analysis::stat::Stat;
 use trapline::export::text::{self, Text};
-use trapline::trace::{Meta, Origin, Record, Trace, Writer, format};
+use trapline::trace::{Event, Meta, Origin, Record, Trace, What, Writer, format};
 
 /// How often each pass is done.
-const PASSES: u32 = 3;
+const PASSES: u32 = 5;
+/// How many events there are, unless `EVENTS` says.
+const EVENTS: usize = 10_000_000;
+/// How many of them are printed as text, at most.
+const TEXT_EVENTS: usize = 1_000_000;
 /// About the size of the guest's buffer: what one doorbell hands over.
 const DOORBELL: usize = 64 << 10;
+/// The argument that makes this program its own child: it takes the statistics of the file named next.
+const STAT_OF: &str = "stat-of";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|argument| argument == STAT_OF) {
+        let path = PathBuf::from(arguments.next().ok_or("no file to take the statistics of")?);
+        return stat_of(&path);
+    }
     let folder = tempfile::tempdir()?;
     let tour = tour(folder.path())?;
-    let events = std::env::var("EVENTS").map_or(Ok(10_000_000), |events| events.parse())?;
-    println!("on {}; {} events of {}", cpu()?, events, tour.display());
+    let events = std::env::var("EVENTS").map_or(Ok(EVENTS), |events| events.parse())?;
     let small = Trace::open(&tour)?;
-    println!("{:24} {:8.1} bytes an event in the file", "the tour", per(&tour, small.events().count())?);
+    let each = small.events().count();
+    support::head(&format!("{events} events: {each} of {}, again and again", tour.display()));
 
+    row("size of the tour's own file", bytes_an_event(&tour, each)?, "at most 24");
     let path = folder.path().join("large.trap");
     let start = Instant::now();
     write(&small, &path, events)?;
-    report("write", events, start.elapsed().as_secs_f64());
-    println!("{:24} {:8.1} bytes an event in the file", "the tour, repeated", per(&path, events)?);
-
-    passes("open", events, || Trace::open(&path).map(|_| events))?;
-    let trace = Trace::open(&path)?;
-    passes("iterate, records", events, || Ok::<_, io::Error>(all_words(&trace)))?;
-    passes("iterate, events", events, || Ok::<_, io::Error>(trace.events().count()))?;
-    passes("summary", events, || Ok::<_, io::Error>(Summary::of(&trace).events as usize))?;
-    passes("stat", events, || Ok::<_, io::Error>(Stat::of(&trace).events as usize))?;
-    let some = events.min(1_000_000);
+    row("write", rate(events, start.elapsed().as_secs_f64()), "");
+    row("size of what was written", bytes_an_event(&path, events)?, "at most 24");
+    read(&path, events)?;
     let shorter = folder.path().join("text.trap");
-    write(&small, &shorter, some)?;
-    let shorter = Trace::open(&shorter)?;
-    passes("text", some, || {
-        let mut text = Text::new(shorter.meta(), text::Options::default(), io::sink());
-        shorter.events().try_for_each(|event| text.event(&event))?;
-        Ok::<_, io::Error>(text.written() as usize)
+    write(&small, &shorter, events.min(TEXT_EVENTS))?;
+    print(&Trace::open(&shorter)?, events.min(TEXT_EVENTS))?;
+    let output = Command::new(std::env::current_exe()?).arg(STAT_OF).arg(&path).output()?;
+    let kib: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
+    row("stat, most memory of a process", format!("{:.1} MiB", kib / 1024.0), "under 64 MiB");
+    Ok(())
+}
+
+/// The passes that give numbers.
+fn read(path: &Path, events: usize) -> Result<()> {
+    passes("open, all CRCs and records", "", events, || Ok(Trace::open(path).map(|_| events)?))?;
+    let trace = Trace::open(path)?;
+    passes("Trace::records, every word", "at least 50", events, || Ok(all_words(&trace)))?;
+    passes("Trace::events, counted", "at least 50", events, || Ok(trace.events().count()))?;
+    passes("Trace::events, each looked into", "at least 50", events, || Ok(all_events(&trace)))?;
+    passes("summary", "", events, || Ok(Summary::of(&trace).events as usize))?;
+    passes("stat", "", events, || Ok(Stat::of(&trace).events as usize))
+}
+
+/// The pass that gives text.
+fn print(trace: &Trace, events: usize) -> Result<()> {
+    passes("view, text to nowhere", "at least 3", events, || {
+        let mut text = Text::new(trace.meta(), text::Options::default(), io::sink());
+        trace.events().try_for_each(|event| text.event(&event))?;
+        Ok(text.written() as usize)
     })
+}
+
+/// Takes the statistics of a file, and prints the most memory that this took, in KiB.
+fn stat_of(path: &Path) -> Result<()> {
+    black_box(Stat::of(&Trace::open(path)?));
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    println!("{}", peak.ok_or("the kernel does not tell the most memory used")?);
+    Ok(())
 }
 
 /// The trace whose mix is taken: a new tour's, unless one is named.
@@ -66,14 +103,12 @@ fn tour(folder: &Path) -> Result<PathBuf> {
     if status.success() { Ok(path) } else { Err("no tour here: name a trace by TRAPLINE_TRACE".into()) }
 }
 
-fn cpu() -> Result<String> {
-    let about = fs::read_to_string("/proc/cpuinfo")?;
-    let model = about.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    Ok(model.map_or("an unknown CPU", |(_, model)| model).into())
+fn bytes_an_event(path: &Path, events: usize) -> Result<String> {
+    Ok(format!("{:.1} bytes an event", fs::metadata(path)?.len() as f64 / events as f64))
 }
 
-fn per(path: &Path, events: usize) -> Result<f64> {
-    Ok(fs::metadata(path)?.len() as f64 / events as f64)
+fn rate(events: usize, seconds: f64) -> String {
+    format!("{:.1} million events/s", events as f64 / seconds / 1e6)
 }
 
 /// Reads every word of every record; gives the number of records.
@@ -81,6 +116,23 @@ fn all_words(trace: &Trace) -> usize {
     let (mut records, mut count, mut sum) = (trace.records(), 0, 0);
     while let Some(record) = records.next() {
         sum = record.words().fold(record.tsc.wrapping_add(sum), u64::wrapping_add);
+        count += 1;
+    }
+    black_box(sum);
+    count
+}
+
+/// Looks at what every event was; gives the number of events.
+fn all_events(trace: &Trace) -> usize {
+    let (mut count, mut sum) = (0, 0_u64);
+    for Event { nanoseconds, what, .. } in trace.events() {
+        let word = match what {
+            What::TrapEntry { frame, .. } | What::TrapReturn { frame, .. } => frame.rip,
+            What::Registers { values, .. } => values[0],
+            What::SystemCall { number, .. } => number,
+            _ => nanoseconds,
+        };
+        sum = sum.wrapping_add(word);
         count += 1;
     }
     black_box(sum);
@@ -123,36 +175,14 @@ fn give(writer: &mut Writer, bytes: &mut Vec<u8>, records: &mut u64) -> Result<(
 }
 
 /// Does a pass some times; it gives the number of events that it saw.
-fn passes<E: Error + 'static>(
-    name: &str,
-    events: usize,
-    mut pass: impl FnMut() -> std::result::Result<usize, E>,
-) -> Result<()> {
+fn passes(name: &str, target: &str, events: usize, mut pass: impl FnMut() -> Result<usize>) -> Result<()> {
     let mut fastest = f64::INFINITY;
-    forget_peak()?;
     for _ in 0..PASSES {
         let start = Instant::now();
         let seen = pass()?;
         fastest = fastest.min(start.elapsed().as_secs_f64());
         assert_eq!(seen, events, "{name} saw other events than there are");
     }
-    report(name, events, fastest);
+    row(name, rate(events, fastest), target);
     Ok(())
-}
-
-fn report(name: &str, events: usize, seconds: f64) {
-    let rate = events as f64 / seconds / 1e6;
-    println!("{name:24} {rate:8.1} million events a second, at most {} MiB in memory", peak() / 1024);
-}
-
-/// Lets the highest memory use start anew (proc(5), clear_refs).
-fn forget_peak() -> io::Result<()> {
-    fs::write("/proc/self/clear_refs", "5")
-}
-
-/// The highest memory use so far, in KiB.
-fn peak() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
 }

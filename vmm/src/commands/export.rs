@@ -10,6 +10,8 @@ use anyhow::Context;
 use tempfile::{Builder, NamedTempFile};
 
 use super::Usage;
+#[cfg(feature = "parquet")]
+use crate::export::parquet;
 use crate::export::{ctf, fields, perfetto, tracecmd};
 use crate::trace::Trace;
 
@@ -20,6 +22,8 @@ Formats, and what opens them:
   perfetto    tracks on a time line: ui.perfetto.dev, trace_processor
   jsonl       an object a line, for scripts and jq
   csv         a row an event, for spreadsheets and data frames
+  parquet     the same as typed columns: DuckDB, Polars, Spark
+              (in builds with: cargo build --release --features parquet)
 
 Examples:
   trapline export t.trap --format jsonl -o t.jsonl
@@ -55,6 +59,8 @@ enum Format {
     Perfetto,
     Jsonl,
     Csv,
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// Runs the command; the value is the exit code.
@@ -70,6 +76,8 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         Format::Perfetto => write_file(args, |out| perfetto::write(&trace, out)),
         Format::Jsonl => write_file(args, |out| fields::write_json_lines(&trace, out)),
         Format::Csv => write_file(args, |out| fields::write_csv(&trace, out)),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => write_file(args, |out| parquet::write(&trace, out)),
     }
     .with_context(|| format!("cannot write {}", args.output.display()))?;
     Ok(super::OK)

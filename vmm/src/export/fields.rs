@@ -1,4 +1,4 @@
-//! Events as rows: the same named fields for JSONL and CSV, so that scripts need no text to take apart.
+//! Events as rows: the same named fields for JSONL, CSV and Parquet, so that scripts need no text to take apart.
 //!
 //! Every event has the fields of [`HEAD`]; the others of [`COLUMNS`] are there where the kind has them. Addresses,
 //! registers and flags are hexadecimal text, because many readers of JSON keep 53 bits of a number.
@@ -10,54 +10,77 @@ use abi::syscall::Call;
 use crate::analysis::hardware::{exit_reason, vector_name};
 use crate::trace::{Boot, Context, Event, Frame, Names, Origin, Trace, What, name_text};
 
+/// What a column holds, so that forms with types have one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// A number that may be negative.
+    Signed,
+    /// A number.
+    Unsigned,
+    /// An address, a register or flags.
+    Hex,
+    /// Text.
+    Text,
+}
+
+use Holds::{Hex, Signed, Text, Unsigned};
+
 /// The fields of every event: its number among those of its origin, `guest` or `host`, TSC, nanoseconds since the
 /// start, process (0: the kernel), who that is, and the kind.
-pub const HEAD: [&str; 7] = ["sequence", "origin", "tsc", "ns", "process", "name", "kind"];
+pub const HEAD: [(&str, Holds); 7] = [
+    ("sequence", Unsigned),
+    ("origin", Text),
+    ("tsc", Unsigned),
+    ("ns", Unsigned),
+    ("process", Unsigned),
+    ("name", Text),
+    ("kind", Text),
+];
 
 /// The other fields, in the order of CSV's columns.
-pub const COLUMNS: [&str; 42] = [
-    "vector",
-    "vector_name",
-    "arrived",
-    "error_code",
-    "rip",
-    "rsp",
-    "cs",
-    "ss",
-    "rflags",
-    "cr2",
-    "frame",
-    "rax",
-    "number",
-    "call",
-    "a0",
-    "a1",
-    "a2",
-    "a3",
-    "a4",
-    "a5",
-    "result",
-    "argument",
-    "data",
-    "ticks",
-    "timer",
-    "value",
-    "cycles",
-    "reason",
-    "from",
-    "structure",
-    "cr3",
-    "kernel_stack",
-    "program",
-    "address",
-    "size",
-    "status",
-    "step",
-    "count",
-    "guest_ns",
-    "host_ns",
-    "monotonic_ns",
-    "realtime_ns",
+pub const COLUMNS: [(&str, Holds); 42] = [
+    ("vector", Unsigned),
+    ("vector_name", Text),
+    ("arrived", Unsigned),
+    ("error_code", Unsigned),
+    ("rip", Hex),
+    ("rsp", Hex),
+    ("cs", Hex),
+    ("ss", Hex),
+    ("rflags", Hex),
+    ("cr2", Hex),
+    ("frame", Hex),
+    ("rax", Hex),
+    ("number", Unsigned),
+    ("call", Text),
+    ("a0", Hex),
+    ("a1", Hex),
+    ("a2", Hex),
+    ("a3", Hex),
+    ("a4", Hex),
+    ("a5", Hex),
+    ("result", Signed),
+    ("argument", Unsigned),
+    ("data", Text),
+    ("ticks", Unsigned),
+    ("timer", Text),
+    ("value", Unsigned),
+    ("cycles", Unsigned),
+    ("reason", Text),
+    ("from", Unsigned),
+    ("structure", Hex),
+    ("cr3", Hex),
+    ("kernel_stack", Hex),
+    ("program", Text),
+    ("address", Hex),
+    ("size", Unsigned),
+    ("status", Signed),
+    ("step", Text),
+    ("count", Unsigned),
+    ("guest_ns", Unsigned),
+    ("host_ns", Unsigned),
+    ("monotonic_ns", Unsigned),
+    ("realtime_ns", Unsigned),
 ];
 
 /// The value of a field.
@@ -94,7 +117,7 @@ impl<W: Write> JsonLines<W> {
     /// Writes an event.
     pub fn event(&mut self, event: &Event, names: &Names) -> io::Result<()> {
         self.line.clear();
-        let head = HEAD.into_iter().zip(head(event, names));
+        let head = HEAD.map(|(name, _)| name).into_iter().zip(head(event, names));
         for (key, value) in head.chain(fields(&event.what)) {
             self.line.push(if self.line.is_empty() { '{' } else { ',' });
             self.line.push_str(&format!("\"{key}\":"));
@@ -123,7 +146,7 @@ impl<W: Write> Csv<W> {
     /// Rows for `out`, the first of them the names of the columns.
     pub fn new(out: W) -> io::Result<Self> {
         let mut out = csv::Writer::from_writer(out);
-        out.write_record(HEAD.into_iter().chain(COLUMNS)).map_err(into_io)?;
+        out.write_record(HEAD.iter().chain(&COLUMNS).map(|(name, _)| name)).map_err(into_io)?;
         Ok(Self { out })
     }
 
@@ -138,7 +161,7 @@ impl<W: Write> Csv<W> {
             })
         };
         head(event, names).into_iter().try_for_each(&mut cell).map_err(into_io)?;
-        for column in COLUMNS {
+        for (column, _) in COLUMNS {
             let found = fields.iter().position(|(key, _)| *key == column);
             let value = found.map_or(Value::Text(String::new()), |index| fields.swap_remove(index).1);
             cell(value).map_err(into_io)?;
@@ -179,7 +202,8 @@ fn into_io(error: csv::Error) -> io::Error {
     }
 }
 
-fn head(event: &Event, names: &Names) -> [Value; HEAD.len()] {
+/// The values of [`HEAD`].
+pub(super) fn head(event: &Event, names: &Names) -> [Value; HEAD.len()] {
     let kind = abi::record::Kind::try_from(event.what.kind());
     [
         number(event.sequence),
@@ -381,11 +405,18 @@ mod tests {
     #[test]
     fn every_field_is_a_column_and_every_column_a_field() {
         let trace = trace();
-        let used: Vec<&str> =
-            trace.events().flat_map(|event| fields(&event.what)).map(|(key, _)| key).collect();
-        assert!(used.iter().all(|key| COLUMNS.contains(key)), "{used:?}");
-        let unused: Vec<&str> = COLUMNS.into_iter().filter(|column| !used.contains(column)).collect();
-        assert_eq!(unused, Vec::<&str>::new());
+        let used: Vec<(&str, Value)> = trace.events().flat_map(|event| fields(&event.what)).collect();
+        for (key, value) in &used {
+            let column = COLUMNS.iter().find(|(name, _)| name == key);
+            let fits = match value {
+                Value::Number(_) => [Signed, Unsigned].as_slice(),
+                Value::Hex(_) => &[Hex],
+                Value::Text(_) => &[Text],
+            };
+            assert!(column.is_some_and(|(_, holds)| fits.contains(holds)), "{key}: {value:?}");
+        }
+        let is_used = |column: &str| used.iter().any(|(key, _)| *key == column);
+        assert_eq!(COLUMNS.into_iter().find(|(column, _)| !is_used(column)), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 pub mod ctf;
 pub mod fields;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod perfetto;
 pub mod report;
 pub mod strace;

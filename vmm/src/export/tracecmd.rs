@@ -3,7 +3,7 @@
 //! A record is an event, one for one. Switches and system calls are the kernel's own `sched_switch`, `sys_enter` and
 //! `sys_exit`, with its fields first, so that tools know them; all others are of a system `trapline`. Times are
 //! nanoseconds since the start, and the date option says when that was. There is one CPU, as in the guest; the host's
-//! records carry [`HOST_PID`]. Limits: tools call process 0 `<idle>`, whatever the file says; records missing at the
+//! records carry process 65536. Limits: tools call process 0 `<idle>`, whatever the file says; records missing at the
 //! very end are told only by the CPU's statistics; a record with an earlier time than the one before has the latter's.
 
 use std::io::{self, Seek, SeekFrom, Write};

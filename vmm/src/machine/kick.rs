@@ -13,7 +13,7 @@
 //! 6. After the [`Target`] is gone: the reason is kept and nobody is kicked.
 //!
 //! `immediate_exit` stays set, so no order of these loses a kick. From the first signal on another one follows
-//! every [`REPEAT_SECONDS`], so that 5 holds for each later write too.
+//! every `REPEAT_SECONDS`, so that 5 holds for each later write too.
 //!
 //! Limits: one vCPU a process, as these statics belong to the process, and it runs in the thread that started
 //! the [`Watch`]. The time-out's signal goes to that thread; the others go to a process, and find that thread

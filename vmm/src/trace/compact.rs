@@ -8,10 +8,11 @@
 //! A varint has its length in its first byte, so that reading one takes a load, a count of zeros and two shifts, and
 //! no loop. Its limit is no compression beyond that: repeating sequences of records are told again.
 
-use abi::record::{FIRST_HOST_KIND, HEAD_SIZE, WORDS_MAX};
+use abi::record::{HEAD_SIZE, WORDS_MAX};
 
 use super::Origin;
-use super::format::{record_size, u64_at};
+use super::format::{head_size, record_size, u64_at};
+use super::walk::Decoded;
 
 /// How many slots there are: a byte names one.
 const SLOTS: usize = 256;
@@ -19,6 +20,13 @@ const SLOTS: usize = 256;
 const CELLS: usize = 1 + WORDS_MAX;
 /// Zeros at the end of a payload, so that a reader may load eight bytes wherever a varint starts.
 pub(super) const PADDING: usize = 8;
+
+/// The longest record in a payload: a slot, and varints of nine bytes.
+const LONGEST: usize = 1 + 9 * (2 + CELLS);
+/// As much of a payload as a record is decoded from: its end is looked for once, not at each varint.
+const WINDOW: usize = LONGEST + PADDING;
+/// Room that the decoder wants for a record: a time, and a place for each cell of a slot.
+pub(super) const ROOM_FOR_ONE: usize = 8 * (1 + CELLS);
 
 /// Numbers as their bytes: words are shown as they would lie in a file.
 type Cell = [u8; 8];
@@ -28,33 +36,32 @@ type Cell = [u8; 8];
 struct State {
     /// Their memory is zeros that the system gives when they are first used: most never are.
     slots: Box<[[Cell; CELLS]; SLOTS]>,
-    /// A bit for each slot that was used.
-    used: [u64; SLOTS / 64],
+    /// Which slots were used.
+    used: [bool; SLOTS],
     tsc: u64,
 }
 
 impl Default for State {
     fn default() -> State {
         let slots = vec![[Cell::default(); CELLS]; SLOTS].into_boxed_slice();
-        State { slots: slots.try_into().expect("as many as were made"), used: [0; SLOTS / 64], tsc: 0 }
+        State { slots: slots.try_into().expect("as many as were made"), used: [false; SLOTS], tsc: 0 }
     }
 }
 
 impl State {
     fn reset(&mut self) {
-        for slot in 0..SLOTS {
-            if self.used[slot / 64] >> (slot % 64) & 1 != 0 {
-                self.slots[slot] = [Cell::default(); CELLS];
+        for (slot, used) in self.slots.iter_mut().zip(&mut self.used) {
+            if std::mem::take(used) {
+                *slot = [Cell::default(); CELLS];
             }
         }
-        self.used = [0; SLOTS / 64];
         self.tsc = 0;
     }
 
     /// A slot, to be changed.
     #[inline]
     fn slot(&mut self, slot: u8) -> &mut [Cell; CELLS] {
-        self.used[usize::from(slot / 64)] |= 1 << (slot % 64);
+        self.used[usize::from(slot)] = true;
         &mut self.slots[usize::from(slot)]
     }
 }
@@ -108,63 +115,70 @@ fn slot_of(head: u64) -> u8 {
     kind.wrapping_add(process.wrapping_mul(32))
 }
 
-/// Decodes a payload, each record in two steps, so that the time of the next is known before the record is wanted.
+/// Decodes payloads.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Decoder {
-    state: State,
-    /// Of the record that was peeked at: its slot, which cells change, and where their changes start.
-    slot: u8,
-    mask: u64,
-    changes: usize,
-}
+pub(super) struct Decoder(State);
 
 impl Decoder {
     /// Begins a payload.
     pub(super) fn reset(&mut self) {
-        self.state.reset();
+        self.0.reset();
     }
 
-    /// Looks at the record at the start of `bytes`, which go to the end of the padding. The value is its time; none:
-    /// there is no record.
-    #[inline]
-    pub(super) fn peek(&mut self, bytes: &[u8]) -> Option<u64> {
-        self.slot = *bytes.first()?;
-        self.changes = 1;
-        self.mask = varint(bytes, &mut self.changes)?;
-        let change = unzigzag(varint(bytes, &mut self.changes)?);
-        self.state.tsc = self.state.tsc.wrapping_add(change);
-        (self.mask >> CELLS == 0).then_some(self.state.tsc)
+    /// Decodes the records of `origin` at the start of `bytes`, which go to the end of the padding, as many as there is
+    /// room for. It is to go on behind what was read, unless that was all.
+    pub(super) fn decode(&mut self, bytes: &[u8], origin: Origin, out: &mut [u8]) -> Decoded {
+        let mut done = Decoded::default();
+        while let Some(room) = out[done.written..].first_chunk_mut() {
+            let rest = &bytes[done.read..];
+            let (size, head) = match rest.first_chunk() {
+                Some(window) => self.record(window, room),
+                None if rest.len() > PADDING => self.record_at_end(rest, room),
+                None => return Decoded { is_all: true, ..done },
+            };
+            let Some(written) = head_size(head, origin).filter(|_| size + PADDING <= rest.len()) else {
+                return Decoded { is_all: true, ..done };
+            };
+            done.read += size;
+            done.written += written;
+            done.records += 1;
+        }
+        done
     }
 
-    /// Takes the record that was peeked at. The value is its slot, and its size in `bytes`; none: it is no whole record of
-    /// `origin`.
-    #[inline]
-    pub(super) fn take(&mut self, bytes: &[u8], origin: Origin) -> Option<(u8, usize)> {
-        let cells = self.state.slot(self.slot);
-        let (mut mask, mut at) = (self.mask, self.changes);
+    #[cold]
+    fn record_at_end(&mut self, bytes: &[u8], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
+        let mut window = [0; WINDOW];
+        window[..bytes.len()].copy_from_slice(bytes);
+        self.record(&window, out)
+    }
+
+    /// Decodes a record. The value is its size in the window, and what stands behind the time in its head.
+    #[inline(always)]
+    fn record(&mut self, window: &[u8; WINDOW], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
+        let (slot, mut varints) = Varints::behind_slot(window);
+        let mut mask = varints.next();
+        self.0.tsc = self.0.tsc.wrapping_add(unzigzag(varints.next()));
+        let out = out.as_chunks_mut().0;
+        out[0] = self.0.tsc.to_le_bytes();
+        // First all cells, whether they change or not: in halves, as a copy of this size in one would be a call.
+        let cells = self.0.slot(slot);
+        let (low, high) = out[1..].split_at_mut(CELLS / 2);
+        low.copy_from_slice(&cells[..CELLS / 2]);
+        high.copy_from_slice(&cells[CELLS / 2..]);
+        if mask >> CELLS != 0 {
+            return (varints.at(), 0);
+        }
         while mask != 0 {
-            let cell = cells.get_mut(mask.trailing_zeros() as usize)?;
-            let change = unzigzag(varint(bytes, &mut at)?);
-            *cell = u64::from_le_bytes(*cell).wrapping_add(change).to_le_bytes();
+            let cell = mask.trailing_zeros() as usize;
+            let value = u64::from_le_bytes(cells[cell]).wrapping_add(unzigzag(varints.next()));
+            cells[cell] = value.to_le_bytes();
+            out[1 + cell] = value.to_le_bytes();
             mask &= mask - 1;
         }
-        let head = self.head(self.slot);
-        let (kind, words) = (head as u8, usize::from((head >> 8) as u8));
-        let its_own = (kind >= FIRST_HOST_KIND) == (origin == Origin::Host);
-        let whole = kind != 0 && its_own && words <= WORDS_MAX && at + PADDING <= bytes.len();
-        whole.then_some((self.slot, at))
-    }
-
-    /// What stands behind the time in the head of the record that a slot holds.
-    #[inline]
-    pub(super) fn head(&self, slot: u8) -> u64 {
-        u64::from_le_bytes(self.state.slots[usize::from(slot)][0]).rotate_left(32)
-    }
-
-    /// The bytes of the words of the record that a slot holds, and behind them some of others.
-    #[inline]
-    pub(super) fn words(&self, slot: u8) -> &[u8] {
-        self.state.slots[usize::from(slot)][1..].as_flattened()
+        let head = u64::from_le_bytes(cells[0]).rotate_left(32);
+        out[1] = head.to_le_bytes();
+        (varints.at(), head)
     }
 }
 
@@ -194,19 +208,67 @@ fn push_varint(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&marked.to_le_bytes()[..bytes as usize]);
 }
 
-/// Reads the varint at `at`, and moves `at` behind it.
-#[inline(always)]
-fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let load = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-    let low = load(*at)?;
-    let length = low.trailing_zeros() + 1;
-    if length > 8 {
-        let number = load(*at + 1)?;
-        *at += 9;
-        return Some(number);
+/// What of the number in a varint of so many bytes, less one, is its own.
+const OWN_BITS: [u64; 8] = {
+    let mut own = [0; 8];
+    let mut length = 0;
+    while length < 8 {
+        own[length] = (1 << (7 * (length + 1))) - 1;
+        length += 1;
     }
-    *at += length as usize;
-    Some((low << (64 - 8 * length)) >> (64 - 7 * length))
+    own
+};
+
+/// The varints of a record, one after the other. Where one starts is known only when the length of the last is, and all of
+/// decoding waits for that: so they are shifted out of a word, which takes less long than to load each.
+struct Varints<'a> {
+    window: &'a [u8; WINDOW],
+    /// What was loaded and not yet taken, how many bytes that is, and where it ends.
+    word: u64,
+    loaded: u32,
+    end: usize,
+}
+
+impl<'a> Varints<'a> {
+    /// The first byte of a record, and the varints behind it.
+    #[inline(always)]
+    fn behind_slot(window: &'a [u8; WINDOW]) -> (u8, Varints<'a>) {
+        let mut varints = Varints { window, word: 0, loaded: 0, end: 0 };
+        varints.load(0);
+        let slot = varints.word as u8;
+        (varints.word, varints.loaded) = (varints.word >> 8, 7);
+        (slot, varints)
+    }
+
+    /// Where the next starts.
+    #[inline(always)]
+    fn at(&self) -> usize {
+        self.end - self.loaded as usize
+    }
+
+    #[inline(always)]
+    fn load(&mut self, at: usize) {
+        let bytes = self.window[at..at + 8].try_into().expect("eight bytes");
+        (self.word, self.loaded, self.end) = (u64::from_le_bytes(bytes), 8, at + 8);
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        let mut more = self.word.trailing_zeros();
+        if more >= self.loaded {
+            self.load(self.at());
+            more = self.word.trailing_zeros();
+            if more >= 8 {
+                self.load(self.at() + 1);
+                self.loaded = 0;
+                return self.word;
+            }
+        }
+        let number = (self.word >> 1 >> more) & OWN_BITS[more as usize & 7];
+        self.word = self.word >> 8 >> ((8 * more) & 63);
+        self.loaded -= 1 + more;
+        number
+    }
 }
 
 #[cfg(test)]
@@ -218,13 +280,13 @@ mod tests {
     fn varints_of_every_length_come_back() {
         let edges = (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1]);
         for number in edges.chain([u64::MAX]) {
-            let mut bytes = Vec::new();
-            push_varint(&mut bytes, number);
+            let mut bytes = vec![7];
+            (0..3).for_each(|_| push_varint(&mut bytes, number));
             let length = bytes.len();
-            bytes.extend_from_slice(&[0xff; PADDING]);
-            let mut at = 0;
-            assert_eq!(varint(&bytes, &mut at), Some(number));
-            assert_eq!(at, length);
+            bytes.resize(WINDOW, 0xff);
+            let (slot, mut varints) = Varints::behind_slot(bytes.first_chunk().unwrap());
+            assert_eq!((slot, [(); 3].map(|()| varints.next())), (7, [number; 3]));
+            assert_eq!(varints.at(), length);
             assert_eq!(unzigzag(zigzag(number)), number);
         }
         assert_eq!((zigzag(1), zigzag(u64::MAX)), (2, 1));
@@ -232,15 +294,15 @@ mod tests {
 
     fn decode(bytes: &[u8], origin: Origin) -> (Vec<u8>, usize) {
         let (mut decoder, mut at, mut out) = (Decoder::default(), 0, Vec::new());
-        while let Some(tsc) = decoder.peek(&bytes[at..])
-            && let Some((slot, size)) = decoder.take(&bytes[at..], origin)
-        {
-            at += size;
-            let head = decoder.head(slot);
-            out.extend_from_slice([tsc, head].map(u64::to_le_bytes).as_flattened());
-            out.extend_from_slice(&decoder.words(slot)[..8 * usize::from((head >> 8) as u8)]);
+        loop {
+            let mut batch = [0; 2 * ROOM_FOR_ONE];
+            let done = decoder.decode(&bytes[at..], origin, &mut batch);
+            at += done.read;
+            out.extend_from_slice(&batch[..done.written]);
+            if done.is_all {
+                return (out, at);
+            }
         }
-        (out, at)
     }
 
     #[test]

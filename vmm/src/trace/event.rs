@@ -185,10 +185,7 @@ impl What {
     /// Decodes a record.
     #[inline]
     pub fn decode(record: &Record<'_>) -> What {
-        Kind::try_from(record.kind)
-            .ok()
-            .and_then(|kind| known(kind, record))
-            .unwrap_or_else(|| unknown(record))
+        decode(record, |what| what)
     }
 
     /// The number of its kind: a [`Kind`], but for [`What::Unknown`].
@@ -237,6 +234,51 @@ impl What {
     }
 }
 
+/// What `make` makes of the event of a record. It is made where it is wanted: an event is too large to be handed about
+/// for each record. Only the kinds that come with every trap and switch are worth a place in the loops of readers.
+#[inline(always)]
+pub(super) fn decode<T>(record: &Record<'_>, make: impl Fn(What) -> T) -> T {
+    const TRAP_ENTRY: u8 = Kind::TrapEntry as u8;
+    const REGISTERS: u8 = Kind::Registers as u8;
+    const SYSTEM_CALL: u8 = Kind::SystemCall as u8;
+    const SYSTEM_CALL_RESULT: u8 = Kind::SystemCallResult as u8;
+    const TICK: u8 = Kind::Tick as u8;
+    const CONTEXT_SAVED: u8 = Kind::ContextSaved as u8;
+    const CONTEXT_LOADED: u8 = Kind::ContextLoaded as u8;
+    const TRAP_RETURN: u8 = Kind::TrapReturn as u8;
+    let detail = record.detail;
+    match record.kind {
+        TRAP_ENTRY if let Some(what) = trap_entry(record) => make(what),
+        REGISTERS if let Some(values) = record.first_words() => {
+            make(What::Registers { at_return: detail as u8 == 1, handler_flags: detail >> 8, values })
+        }
+        CONTEXT_SAVED if let (Some(words), Ok(reason)) = (record.first_words(), Reason::try_from(detail)) => {
+            make(What::ContextSaved { reason, context: Context::from_words(&words) })
+        }
+        CONTEXT_LOADED if let Some([context @ .., cr3, kernel_stack_top]) = record.first_words::<11>() => {
+            let context = Context::from_words(&context);
+            make(What::ContextLoaded { from: detail, context, cr3, kernel_stack_top })
+        }
+        SYSTEM_CALL if let Some([a, b, c, d, e, f, number]) = record.first_words() => {
+            make(What::SystemCall { number, arguments: [a, b, c, d, e, f] })
+        }
+        SYSTEM_CALL_RESULT if let Some([result]) = record.first_words() => {
+            make(What::SystemCallResult { number: detail, result: result as i64 })
+        }
+        TICK => make(What::Tick { ticks: detail }),
+        TRAP_RETURN if let Some([frame @ .., rax]) = record.first_words::<5>() => {
+            let vector = (detail != abi::record::FIRST_RETURN).then_some(detail as u8);
+            make(What::TrapReturn { vector, frame: Frame::from_words(frame), rax })
+        }
+        _ => make(rare(record)),
+    }
+}
+
+#[cold]
+fn rare(record: &Record<'_>) -> What {
+    Kind::try_from(record.kind).ok().and_then(|kind| known(kind, record)).unwrap_or_else(|| unknown(record))
+}
+
 fn unknown(record: &Record<'_>) -> What {
     let mut words = [0; WORDS_MAX];
     words.iter_mut().zip(record.words()).for_each(|(to, from)| *to = from);
@@ -247,12 +289,12 @@ fn unknown(record: &Record<'_>) -> What {
 fn known(kind: Kind, record: &Record<'_>) -> Option<What> {
     match kind as u8 {
         abi::record::FIRST_HOST_KIND.. => of_host(kind, record),
-        _ => of_cpu(kind, record).or_else(|| of_process(kind, record)),
+        _ => of_kernel(kind, record).or_else(|| of_process(kind, record)),
     }
 }
 
-/// What the CPU did, and the kernel with it.
-fn of_cpu(kind: Kind, record: &Record<'_>) -> Option<What> {
+/// What the kernel did, and the CPU for it.
+fn of_kernel(kind: Kind, record: &Record<'_>) -> Option<What> {
     let detail = record.detail;
     Some(match kind {
         Kind::Boot => What::Boot(boot(record)?),
@@ -260,37 +302,9 @@ fn of_cpu(kind: Kind, record: &Record<'_>) -> Option<What> {
             let [handler] = record.first_words()?;
             What::Gate { vector: detail as u8, kind: (detail >> 8) as u8, ist: (detail >> 16) as u8, handler }
         }
-        Kind::TrapEntry => trap_entry(record)?,
-        Kind::Registers => What::Registers {
-            at_return: detail as u8 == 1,
-            handler_flags: detail >> 8,
-            values: record.first_words()?,
-        },
-        Kind::SystemCall => {
-            let [a, b, c, d, e, f, number] = record.first_words()?;
-            What::SystemCall { number, arguments: [a, b, c, d, e, f] }
-        }
-        Kind::SystemCallResult => {
-            let [result] = record.first_words()?;
-            What::SystemCallResult { number: detail, result: result as i64 }
-        }
-        Kind::Tick => What::Tick { ticks: detail },
         Kind::TimerArmed => {
             let [value, cycles] = record.first_words()?;
             What::TimerArmed { timer: Timer::try_from(detail).ok()?, value, cycles }
-        }
-        Kind::ContextSaved => {
-            let context = Context::from_words(&record.first_words()?);
-            What::ContextSaved { reason: Reason::try_from(detail).ok()?, context }
-        }
-        Kind::ContextLoaded => {
-            let [rest @ .., cr3, kernel_stack_top] = record.first_words::<11>()?;
-            What::ContextLoaded { from: detail, context: Context::from_words(&rest), cr3, kernel_stack_top }
-        }
-        Kind::TrapReturn => {
-            let [frame @ .., rax] = record.first_words::<5>()?;
-            let vector = (detail != abi::record::FIRST_RETURN).then_some(detail as u8);
-            What::TrapReturn { vector, frame: Frame::from_words(frame), rax }
         }
         Kind::Called => {
             let [rip, rsp, selectors_and_flags] = record.first_words()?;
@@ -315,13 +329,14 @@ fn of_cpu(kind: Kind, record: &Record<'_>) -> Option<What> {
     })
 }
 
+#[inline]
 fn trap_entry(record: &Record<'_>) -> Option<What> {
     let (vector, arrived) = (record.detail as u8, (record.detail >> 8) as u8);
     let error_code = (record.detail >> 16) as u16;
     let frame = Frame::from_words(record.first_words()?);
-    let mut more = record.words().skip(4);
-    let cr2 = if vector == PAGE_FAULT { Some(more.next()?) } else { None };
-    let as_arrived = if vector == arrived { None } else { Some((more.next()?, more.next()?)) };
+    let (cr2, next) = if vector == PAGE_FAULT { (Some(record.word(4)?), 5) } else { (None, 4) };
+    let as_arrived =
+        if vector == arrived { None } else { Some((record.word(next)?, record.word(next + 1)?)) };
     Some(What::TrapEntry { vector, arrived, error_code, frame, cr2, as_arrived })
 }
 

@@ -251,10 +251,15 @@ pub fn push_record(bytes: &mut Vec<u8>, tsc: u64, kind: u8, process: u16, detail
 #[inline]
 pub fn record_size(bytes: &[u8], origin: Origin) -> Option<usize> {
     let head = bytes.get(..abi::record::HEAD_SIZE)?;
-    let (kind, words) = (head[8], usize::from(head[9]));
-    let size = abi::record::HEAD_SIZE + 8 * words;
+    head_size(u64_at(head, 8), origin).filter(|size| *size <= bytes.len())
+}
+
+/// The size in bytes of a record by what stands behind the time in its head, if it is one that `origin` may write.
+#[inline]
+pub(super) fn head_size(head: u64, origin: Origin) -> Option<usize> {
+    let (kind, words) = (head as u8, usize::from((head >> 8) as u8));
     let its_own = (kind >= abi::record::FIRST_HOST_KIND) == (origin == Origin::Host);
-    (kind != 0 && its_own && words <= abi::record::WORDS_MAX && size <= bytes.len()).then_some(size)
+    (kind != 0 && its_own && words <= abi::record::WORDS_MAX).then_some(abi::record::HEAD_SIZE + 8 * words)
 }
 
 /// Two bytes as a number. Panics beyond the end, as indexing does.

@@ -33,6 +33,7 @@ mod recover;
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod writer;
 
 pub use clock::Clock;

@@ -6,12 +6,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use abi::record::{HEAD_SIZE, HostCounter, Kind};
+use abi::record::{HostCounter, Kind};
 
-use super::compact::{Decoder, PADDING};
+use super::event;
 use super::format::{self, CHUNK_MAGIC, CHUNK_SIZE, COMPACT, ChunkHead, Content, HeadState, Origin, RAW};
 use super::mapping::Bytes;
-use super::{Clock, Event, Meta, What};
+use super::walk::Walk;
+use super::{Clock, Event, Meta};
 
 /// How far into a file the end of its first chunk can be.
 const FIRST_CHUNK_WITHIN: usize =
@@ -124,8 +125,6 @@ struct Chunk {
     encoding: u8,
     /// The number of its first record.
     first: u64,
-    /// Its whole records.
-    records: u32,
     /// Where its head is.
     at: usize,
     /// Where its payload ends.
@@ -184,7 +183,7 @@ impl Trace {
     /// All records, those of guest and host merged by their time. Within an origin they keep their order. Each is lent
     /// until the next is asked for: `while let Some(record) = records.next()`.
     pub fn records(&self) -> Records<'_> {
-        Records { guest: self.stream(Origin::Guest), host: self.stream(Origin::Host) }
+        Records { guest: self.stream(Origin::Guest), host: self.stream(Origin::Host), host_at: 0 }
     }
 
     /// All records, decoded, in the order of [`Trace::records`].
@@ -215,6 +214,7 @@ impl Trace {
         let Content::Records(origin) = head.content else { return 0 };
         let mut walk = Walk::new(origin);
         walk.start(&chunk[CHUNK_SIZE..], head.encoding);
+        walk.next_batch();
         walk.peek().unwrap_or(0)
     }
 
@@ -224,8 +224,6 @@ impl Trace {
             chunks: self.chunks.iter(),
             walk: Walk::new(origin),
             sequence: 0,
-            next: None,
-            left: 0,
             let_go: 0,
         }
     }
@@ -357,11 +355,11 @@ impl<'a> Scan<'a> {
         let walk = &mut self.walks[origin as usize];
         walk.start(payload, encoding);
         let mut found = 0;
-        while walk.peek().is_some() && walk.take().is_some() {
-            found += 1;
+        while let records @ 1.. = walk.next_batch() {
+            found += records;
         }
         let left = walk.left();
-        self.chunks.push(Chunk { origin, encoding, first: head.first, records: found, at, end });
+        self.chunks.push(Chunk { origin, encoding, first: head.first, at, end });
         if left > 0 {
             self.damage.push(Damage::Malformed { offset: end - left, bytes: left, origin });
         }
@@ -416,78 +414,6 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Steps through the records of a payload, in whichever encoding it is: a peek, a take, and so on.
-#[derive(Clone, Debug)]
-struct Walk<'a> {
-    origin: Origin,
-    encoding: u8,
-    /// What is left of the payload.
-    rest: &'a [u8],
-    decoder: Decoder,
-}
-
-impl<'a> Walk<'a> {
-    fn new(origin: Origin) -> Walk<'a> {
-        Walk { origin, encoding: RAW, rest: &[], decoder: Decoder::default() }
-    }
-
-    fn start(&mut self, payload: &'a [u8], encoding: u8) {
-        (self.rest, self.encoding) = (payload, encoding);
-        self.decoder.reset();
-    }
-
-    /// The time of the next record, if there is one.
-    #[inline]
-    fn peek(&mut self) -> Option<u64> {
-        match self.encoding {
-            COMPACT => self.decoder.peek(self.rest),
-            _ => format::record_size(self.rest, self.origin).map(|_| format::u64_at(self.rest, 0)),
-        }
-    }
-
-    /// Takes the record that was peeked at, if it is whole.
-    #[inline]
-    fn take(&mut self) -> Option<Taken<'a>> {
-        let (taken, size) = match self.encoding {
-            COMPACT => {
-                let (slot, size) = self.decoder.take(self.rest, self.origin)?;
-                (Taken::Compact(slot), size)
-            }
-            _ => {
-                let size = format::record_size(self.rest, self.origin)?;
-                (Taken::Raw(&self.rest[..size]), size)
-            }
-        };
-        self.rest = &self.rest[size..];
-        Some(taken)
-    }
-
-    /// What stands behind the time in the head of a record that was taken, and the bytes of its words.
-    #[inline]
-    fn show(&self, taken: Taken<'a>) -> (u64, &[u8]) {
-        let (head, words) = match taken {
-            Taken::Compact(slot) => (self.decoder.head(slot), self.decoder.words(slot)),
-            Taken::Raw(record) => (format::u64_at(record, 8), &record[HEAD_SIZE..]),
-        };
-        (head, &words[..8 * usize::from((head >> 8) as u8)])
-    }
-
-    /// Bytes that are no record and should be one, when there is none any more.
-    fn left(&self) -> usize {
-        let padding = if self.encoding == COMPACT { PADDING } else { 0 };
-        if self.rest.len() == padding { 0 } else { self.rest.len() }
-    }
-}
-
-/// Where a record is that was taken, until the next is.
-#[derive(Clone, Copy, Debug)]
-enum Taken<'a> {
-    /// In a slot of the decoder.
-    Compact(u8),
-    /// In the file.
-    Raw(&'a [u8]),
-}
-
 /// The records of one origin.
 #[derive(Clone, Debug)]
 struct Stream<'a> {
@@ -496,57 +422,41 @@ struct Stream<'a> {
     walk: Walk<'a>,
     /// The number of the record that is next.
     sequence: u64,
-    /// Its time; none: there is no more.
-    next: Option<u64>,
-    /// How many are left in the chunk.
-    left: u32,
     /// Up to where the file's memory went back.
     let_go: usize,
 }
 
 impl Stream<'_> {
-    /// Makes sure that the time of the next record is known, if there is one. The record taken before is gone.
-    #[inline]
+    /// The time of the next record, if there is one. The record taken before is gone.
     fn peek(&mut self) -> Option<u64> {
-        if self.next.is_none() && self.chunks.len() > 0 && self.next_chunk() {
-            self.advance();
+        if self.walk.peek().is_none() {
+            self.next_batch();
         }
-        self.next
+        self.walk.peek()
     }
 
+    /// Takes the record that was peeked at.
     #[inline]
     fn take(&mut self) -> Option<Record<'_>> {
-        let (tsc, sequence, origin) = (self.next?, self.sequence, self.walk.origin);
-        // What is no record was found at the opening, unless somebody writes on the file.
-        let taken = self.walk.take()?;
+        let (sequence, origin) = (self.sequence, self.walk.origin());
+        let (tsc, head, words) = self.walk.take()?;
         self.sequence = sequence.wrapping_add(1);
-        self.advance();
-        let (head, words) = self.walk.show(taken);
         let (kind, process, detail) = (head as u8, (head >> 16) as u16, (head >> 32) as u32);
         Some(Record { sequence, origin, tsc, kind, process, detail, words })
     }
 
-    /// Looks at the next record of the chunk, if there is one.
-    #[inline]
-    fn advance(&mut self) {
-        self.next = if self.left == 0 { None } else { self.walk.peek() };
-        self.left = self.left.saturating_sub(1);
-    }
-
-    /// Goes to the next chunk that has a record, if there is one.
-    #[cold]
-    fn next_chunk(&mut self) -> bool {
-        let origin = self.walk.origin;
-        let Some(chunk) = self.chunks.find(|chunk| chunk.origin == origin && chunk.records > 0) else {
-            return false;
-        };
-        if chunk.at - self.let_go >= LET_GO_EACH {
-            self.bytes.let_go(self.let_go..chunk.at);
-            self.let_go = chunk.at;
+    /// Goes to the next batch, if there is one.
+    fn next_batch(&mut self) {
+        let origin = self.walk.origin();
+        while self.walk.next_batch() == 0 {
+            let Some(chunk) = self.chunks.find(|chunk| chunk.origin == origin) else { return };
+            if chunk.at - self.let_go >= LET_GO_EACH {
+                self.bytes.let_go(self.let_go..chunk.at);
+                self.let_go = chunk.at;
+            }
+            self.walk.start(&self.bytes[chunk.at + CHUNK_SIZE..chunk.end], chunk.encoding);
+            self.sequence = chunk.first;
         }
-        self.walk.start(&self.bytes[chunk.at + CHUNK_SIZE..chunk.end], chunk.encoding);
-        (self.sequence, self.left) = (chunk.first, chunk.records);
-        true
     }
 }
 
@@ -555,19 +465,28 @@ impl Stream<'_> {
 pub struct Records<'a> {
     guest: Stream<'a>,
     host: Stream<'a>,
+    /// While there are records of the guest that are not later than this, they come next.
+    host_at: u64,
 }
 
-impl Records<'_> {
+impl<'a> Records<'a> {
     /// The next record. It lies in memory that the one after it takes over, so this is no [`Iterator`]:
     /// `while let Some(record) = records.next()`.
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "an iterator's items cannot borrow from it")]
     pub fn next(&mut self) -> Option<Record<'_>> {
-        let host_first = match (self.guest.peek(), self.host.peek()) {
-            (Some(guest), Some(host)) => host < guest,
-            (guest, _) => guest.is_none(),
-        };
-        if host_first { self.host.take() } else { self.guest.take() }
+        match self.guest.walk.peek() {
+            Some(tsc) if tsc <= self.host_at => self.guest.take(),
+            _ => self.choose().take(),
+        }
+    }
+
+    /// The stream whose record is next. Most are the guest's and in the batch that is there, so that it is not asked for.
+    #[cold]
+    fn choose(&mut self) -> &mut Stream<'a> {
+        let (guest, host) = (self.guest.peek(), self.host.peek());
+        self.host_at = host.unwrap_or(u64::MAX);
+        if guest.is_some_and(|guest| guest <= self.host_at) { &mut self.guest } else { &mut self.host }
     }
 }
 
@@ -584,13 +503,8 @@ impl Iterator for Events<'_> {
     #[inline]
     fn next(&mut self) -> Option<Event> {
         let record = self.records.next()?;
-        Some(Event {
-            sequence: record.sequence,
-            origin: record.origin,
-            tsc: record.tsc,
-            nanoseconds: self.clock.nanoseconds(record.tsc),
-            process: record.process,
-            what: What::decode(&record),
-        })
+        let Record { sequence, origin, tsc, process, .. } = record;
+        let nanoseconds = self.clock.nanoseconds(tsc);
+        event::decode(&record, |what| Some(Event { sequence, origin, tsc, nanoseconds, process, what }))
     }
 }

@@ -1,6 +1,6 @@
 //! Does a trace keep the protocol of limited direct execution? One pass over its events, a rule at a time.
 //!
-//! A rule sees each event beside what the [`Machine`] was before it, so it holds little state of its own, and
+//! A rule sees each event beside what the `Machine` was before it, so it holds little state of its own, and
 //! memory does not grow with the trace. Rules know the records and nothing else: what the kernel did not
 //! record, they cannot see, and a rule that was never tested says so. Where records are missing, the rules
 //! forget what they knew instead of guessing.

@@ -2,7 +2,7 @@
 //!
 //! What a process does is a sequence of steps that depends on its program alone: how it was loaded, its system calls with
 //! their arguments, data and results, its faults, its end. When ticks come, and the switches that follow, is chance, as
-//! are all times; and a host may let a trap arrive as another. Such things are no steps: see [`steps::timeless`].
+//! are all times; and a host may let a trap arrive as another. Such things are no steps: see `steps::timeless`.
 //!
 //! One pass over each trace makes a digest of each process's steps. Only where two digests differ are the traces walked
 //! side by side to the first difference. So memory grows neither with the traces nor with what differs.
