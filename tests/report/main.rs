@@ -54,6 +54,7 @@ fn main() {
         .tools(&[BROWSER], "the_page_answers_keyboard_and_pointer", answers)
         .tools(&[BROWSER], "a_million_events_cost_no_more_to_draw", draws_a_million)
         .tools(&[BROWSER], "a_guest_that_lies_does_not_break_the_page", survives_lies)
+        .tools(&[BROWSER], "a_trace_of_nothing_has_a_page", survives_nothing)
         .run()
 }
 
@@ -390,6 +391,18 @@ fn survives_lies() -> TestResult {
     }
     run.writer.finish()?;
     look(folder.path(), &path, 0.5).map(drop)
+}
+
+/// Tables without rows are left out, and times without the rate of the clock.
+fn survives_nothing() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let mut run = Run { writer: Writer::create(&path, true, &Meta::default())?, tsc: 5_000_000 };
+    run.add(1000, Kind::Idle, 0, 0, &[]);
+    run.writer.finish()?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    same("events", text(&seen["totals"]["events"]), "1")?;
+    same("duration", text(&seen["totals"]["from first to last"]), "\u{2013}")
 }
 
 fn replaces_nothing() -> TestResult {

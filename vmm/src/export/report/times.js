@@ -18,7 +18,7 @@ function number(place) {
 }
 
 /// Rows of numbers; a column is its heading and the place below that of the row. `times`: where below the row its
-/// durations are, if it has any; `more`: columns behind those.
+/// durations are, if it has any; `more`: columns behind those. Without rows there is no table.
 function numbers(id, heading, rows, columns, times, more = []) {
   const table = $(id), places = rows.map(([, place]) => place);
   if (!rows.length) return table.closest('.block').remove();
@@ -85,15 +85,15 @@ function fillNumbers() {
   const traps = [['count', '/count'], ['errors', '/errors']], waited = [['waiting', '/ready_ns'], ['asleep', '/asleep_ns']];
   numbers('calls', 'System call', list('system_calls'), traps, '/kernel', waited);
   numbers('traps', 'Way into the kernel', list('traps', row => names.short[row.vector]), traps, '/kernel', waited);
+  $('asked').append(number('/ticks/asked_ns'));
   const whole = Object.keys(stat.switches.whole).map(why => [why, `/switches/whole/${why}`]);
   const counted = rows => rows.filter(([, place]) => at(place).count);
   numbers('switches', 'Switch', counted([...whole, ['save to load', '/switches/save_to_load'], ['wait', '/switches/wait']]), [['count', '/count']], '');
   numbers('ticks', 'Tick', counted([['period', '/ticks/period'], ['jitter', '/ticks/jitter']]), [['count', '/count']], '');
-  $('asked').append(number('/ticks/asked_ns'));
   const processes = stat.processes.map((process, i) => [who(process.number), `/processes/${i}`, ending(process.end)]);
   numbers('processes', 'Process', processes, [['calls', '/system_calls'], ['errors', '/errors'], ['faults', '/faults'], ['ticks', '/ticks'], ['turns', '/turns'],
     ['user', '/user_ns'], ['kernel', '/kernel_ns'], ['waiting', '/ready_ns'], ['asleep', '/asleep_ns']]);
-  $('processes').tHead.rows[0]?.append(make('th', { scope: 'col' }, 'The end'));
+  $('processes')?.tHead.rows[0].append(make('th', { scope: 'col' }, 'The end'));
   const most = (a, b) => at(b[1]) - at(a[1]), each = (place, label = key => key) => Object.keys(at(place)).map(key => [label(key), `${place}/${key}`]);
   numbers('kinds', 'Events', each('/kinds').sort(most), [['count', '']]);
   numbers('cpu', 'Who had the CPU', each('/cpu', key => key.replace('_ns', '')).sort(most), [['time', '']]);
