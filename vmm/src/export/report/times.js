@@ -39,7 +39,9 @@ function numbers(id, heading, rows, columns, times, more = []) {
 function scale(histograms) {
   const ends = histograms.flatMap(bins => Object.keys(bins).map(Number)).filter(end => end > 0);
   if (!ends.length || !timed) return undefined;
-  const low = Math.log10(Math.min(...ends) * BIN), high = Math.log10(Math.max(...ends));
+  const [first, last] = [Math.log10(Math.min(...ends) * BIN), Math.log10(Math.max(...ends))];
+  // A power of ten at least, so that one bar does not fill all.
+  const spare = Math.max(1 - (last - first), 0) / 2, [low, high] = [first - spare, last + spare];
   const x = ns => (Math.log10(Math.max(ns, 1)) - low) / (high - low) * SHAPE;
   const rounds = each => Array.from({ length: 12 }, (_, power) => each.map(times => times * 10 ** power)).flat().filter(ns => ns >= 10 ** low && ns <= 10 ** high);
   const powers = rounds([1]), all = powers.length > 1 ? powers : rounds([1, 2, 5]);
