@@ -3,6 +3,7 @@
 //! The page under test is a copy with one script more, `report.js`, which does what a reader does and leaves what it
 //! saw in the page; headless Chromium prints that.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,8 +12,10 @@ use abi::record::{Kind, REGISTERS, SYSCALL_VECTOR};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use libtest_mimic::Failed;
 use serde_json::Value;
-use support::{Suite, TestResult, command, ensure, folder, trapline};
+use support::{Need, Suite, TestResult, command, ensure, folder, trapline};
 use trapline::analysis::Summary;
+use trapline::analysis::protocol::{Actor, Excerpt, Layer, Row, tables};
+use trapline::analysis::stat::duration;
 use trapline::trace::format::push_record;
 use trapline::trace::{Meta, Program, Trace, What, Writer};
 
@@ -26,6 +29,19 @@ const TSC_KHZ: u64 = 1_000_000;
 const TIMER_VECTOR: u32 = 0x20;
 /// Records that a round of [`rounds`] writes.
 const ROUND: u64 = 13;
+const FIXTURE: &str = "../tests/fixtures/check.trap";
+/// What `stat --json` says and the page has no number for: names, the run's options, bars, and what it says in words.
+const NOT_SHOWN: [&str; 9] = [
+    "/meta/",
+    "/histogram/",
+    "/number",
+    "/vector",
+    "/end/",
+    "/reason",
+    "/host/",
+    "/guest_events",
+    "/kernel/count",
+];
 /// The name of the second process tries to end the page's script.
 const HOSTILE: [u64; 2] = [u64::from_le_bytes(*b"</script"), u64::from_le_bytes(*b"><b>x\0\0\0")];
 
@@ -33,9 +49,12 @@ fn main() {
     Suite::default()
         .pure("a_report_replaces_nothing_unless_told_to", replaces_nothing)
         .tools(&[BROWSER], "the_page_says_what_the_trace_says", says_what_the_trace_says)
+        .tools(&[BROWSER], "the_page_says_what_the_fixture_says", says_what_the_fixture_says)
+        .needs(&[Need::Kvm, Need::Tool(BROWSER)], "the_page_says_what_the_tour_says", says_what_the_tour_says)
         .tools(&[BROWSER], "the_page_answers_keyboard_and_pointer", answers)
         .tools(&[BROWSER], "a_million_events_cost_no_more_to_draw", draws_a_million)
         .tools(&[BROWSER], "a_guest_that_lies_does_not_break_the_page", survives_lies)
+        .tools(&[BROWSER], "a_trace_of_nothing_has_a_page", survives_nothing)
         .run()
 }
 
@@ -166,20 +185,138 @@ fn says_what_the_trace_says() -> TestResult {
     for (name, expected) in totals {
         same(name, text(&seen["totals"][name]), &expected.to_string())?;
     }
-    for (row, (number, process)) in summary.processes.iter().enumerate() {
-        let cells = texts(&seen["processes"][row]);
-        let counts = [process.ticks, process.calls, process.switches_in].map(|count| count.to_string());
-        same("name", cells[0], &format!("{}/{number}", process.name))?;
-        same("counts", &cells[1..4], &counts.each_ref().map(String::as_str)[..])?;
-        same("end", cells[4], &process.end.to_string())?;
-    }
     same("lanes", texts(&seen["lanes"]), vec!["alpha/1", "</script><b>x/2", "kernel", "host"])?;
     same("markup from a name", seen["intruders"].as_u64(), Some(0))?;
-    // Each of them takes the same time in every round.
-    same("calls", texts(&seen["times"]["System calls"]), vec!["40", "6 µs", "6 µs", "6 µs", "6 µs"])?;
-    same("switches", texts(&seen["times"]["Switches"]), vec!["40", "2 µs", "2 µs", "2 µs", "2 µs"])?;
-    let period = texts(&seen["times"]["Between two ticks"]);
-    same("ticks", period, vec!["39", "68.7 µs", "68.7 µs", "68.7 µs", "68.7 µs"])
+    numbers_are_those_of_stat(folder.path(), &path, &seen)?;
+    steps_are_those_of_protocol(&path, &seen)
+}
+
+/// A trace of real runs, whose calls sleep and yield, and arrive by both doors.
+fn says_what_the_fixture_says() -> TestResult {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
+    agrees(folder().path(), &path)
+}
+
+fn says_what_the_tour_says() -> TestResult {
+    let folder = folder();
+    trapline(folder.path(), &["run", "--trace", "t.trap"])?.expect(0)?;
+    agrees(folder.path(), &folder.path().join("t.trap"))
+}
+
+fn agrees(folder: &Path, path: &Path) -> TestResult {
+    let seen = look(folder, path, 0.5)?;
+    numbers_are_those_of_stat(folder, path, &seen)?;
+    steps_are_those_of_protocol(path, &seen)
+}
+
+/// Every number of the page is the one that `stat --json` has at the place which the page names, and none is left out.
+fn numbers_are_those_of_stat(folder: &Path, path: &Path, seen: &Value) -> TestResult {
+    let arguments = ["stat", path.to_str().ok_or("a path that is text")?, "--json"];
+    let stat: Value = serde_json::from_str(&trapline(folder, &arguments)?.expect(0)?.stdout)?;
+    let stat = &stat["traces"][0];
+    let mut shown = BTreeSet::new();
+    for number in seen["numbers"].as_array().into_iter().flatten() {
+        let place = text(&number["of"]);
+        let expected = stat.pointer(place).map_or(Some(0), Value::as_u64).ok_or(place)?;
+        same(place, number["value"].as_u64(), Some(expected))?;
+        let (of, name) = place.rsplit_once('/').unwrap_or_default();
+        let is_timed = stat.pointer(&format!("{of}/count")).is_none_or(|count| *count != 0);
+        let words = match name.ends_with("_ns") {
+            true if is_timed => duration(expected),
+            true => "\u{2013}".into(),
+            false => grouped(expected),
+        };
+        same(place, text(&number["text"]), &words)?;
+        shown.insert(place.to_owned());
+    }
+    let mut all = Vec::new();
+    numbers_of("", stat, &mut all);
+    let is_of_process = |place: &str| place.starts_with("/processes/") && place.contains("/traps/");
+    all.retain(|place| !NOT_SHOWN.iter().any(|part| place.contains(part)) && !is_of_process(place));
+    let missing: Vec<_> = all.iter().filter(|place| !shown.contains(*place)).collect();
+    ensure(missing.is_empty() && all.len() > 50, || {
+        format!("not on the page: {missing:?} of {}", all.len())
+    })?;
+    for (place, bars) in seen["bars"].as_object().into_iter().flatten() {
+        let histogram = stat.pointer(&place.replace("total_ns", "histogram")).and_then(Value::as_object);
+        same(place, bars.as_u64(), histogram.map(|bins| bins.len() as u64))?;
+    }
+    let summary = Summary::of(&Trace::open(path)?);
+    let ends: Vec<_> = summary.processes.values().map(|process| process.end.to_string()).collect();
+    same("ends", texts(&seen["ends"]), ends.iter().map(String::as_str).collect())
+}
+
+/// The places of all numbers in a value; of durations that there were none of, and of the run's options, none.
+fn numbers_of(place: &str, value: &Value, all: &mut Vec<String>) {
+    match value {
+        Value::Number(_) => all.push(place.into()),
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(i, value)| numbers_of(&format!("{place}/{i}"), value, all))
+        }
+        Value::Object(object) if object.contains_key("histogram") && object["count"] == 0 => {}
+        Value::Object(object) => {
+            object.iter().for_each(|(key, value)| numbers_of(&format!("{place}/{key}"), value, all))
+        }
+        _ => {}
+    }
+}
+
+/// With commas between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let comma = |(i, digit): (usize, char)| {
+        let is_third = i > 0 && (digits.len() - i).is_multiple_of(3);
+        is_third.then_some(',').into_iter().chain([digit])
+    };
+    digits.char_indices().flat_map(comma).collect()
+}
+
+/// Every switch between two processes has on the page the steps that `trapline protocol --switch` prints.
+fn steps_are_those_of_protocol(path: &Path, seen: &Value) -> TestResult {
+    let trace = Trace::open(path)?;
+    let loads: Vec<_> =
+        trace.events().filter(|event| matches!(event.what, What::ContextLoaded { .. })).collect();
+    let mut compared = 0;
+    while let Ok(tables) = tables(&trace, &Excerpt::Switch(compared + 1)) {
+        let rows = &tables.last().ok_or("no table")?.rows;
+        let load = rows.iter().find(|row| row.step == "switch-load").ok_or("no load")?;
+        let index = loads.iter().position(|event| event.sequence == load.record).ok_or("no such record")?;
+        let on_page = seen["switches"][index].as_array().ok_or("the page has no such switch")?;
+        let what = format!("switch {}, {} on the page", compared + 1, index + 1);
+        same(&what, on_page.len(), rows.len())?;
+        for (row, on_page) in rows.iter().zip(on_page) {
+            same(&what, on_page, &step(row, load.record)?)?;
+        }
+        compared += 1;
+    }
+    ensure(compared > 10, || format!("{compared} switches compared"))
+}
+
+/// A step as `report.js` reads it from the page.
+fn step(row: &Row, load: u64) -> Result<Value, Failed> {
+    let column = match row.actor {
+        Actor::Os => 1,
+        Actor::Hardware => 2,
+        Actor::Program => 3,
+    };
+    let (out, into) = match row.layer {
+        None => ("", ""),
+        Some(Layer::HardwareFrame) => ("hardware pushed", "hardware popped"),
+        Some(Layer::HardwareRegisters) => ("hardware kept", ""),
+        Some(Layer::TrapFrame) => ("stub pushed", "stub popped"),
+        Some(Layer::Context) => ("switch stored", "switch loaded"),
+    };
+    // What stands in backticks, the page sets as code.
+    let plain = |text: &String| text.replace('`', "");
+    let microseconds = grouped(row.nanoseconds / 1000);
+    Ok(serde_json::json!({
+        "time": format!("{microseconds}.{:03} µs", row.nanoseconds % 1000),
+        "column": column,
+        "layer": if row.record < load { out } else { into },
+        "text": plain(&row.text),
+        "details": row.details.iter().map(plain).collect::<Vec<_>>(),
+        "values": serde_json::to_value(row)?["values"],
+    }))
 }
 
 fn answers() -> TestResult {
@@ -205,9 +342,7 @@ fn answers() -> TestResult {
     ];
     same("layers", texts(&seen["clicked"]["layers"]), layers.to_vec())?;
     let steps = texts(&seen["clicked"]["steps"]).join("\n");
-    for value in
-        ["0x401001", "0x401002", "0xffff800000001000", "0xffff800000002000", "timer interrupt, number 5"]
-    {
+    for value in ["0x401001", "0x401002", "0xffff800000001000", "0xffff800000002000", "tick 5 of the timer"] {
         ensure(steps.contains(value), || format!("{value} is not in the table of the switch: {steps}"))?;
     }
     for what in ["panned", "back", "repainted"] {
@@ -256,6 +391,18 @@ fn survives_lies() -> TestResult {
     }
     run.writer.finish()?;
     look(folder.path(), &path, 0.5).map(drop)
+}
+
+/// Tables without rows are left out, and times without the rate of the clock.
+fn survives_nothing() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let mut run = Run { writer: Writer::create(&path, true, &Meta::default())?, tsc: 5_000_000 };
+    run.add(1000, Kind::Idle, 0, 0, &[]);
+    run.writer.finish()?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    same("events", text(&seen["totals"]["events"]), "1")?;
+    same("duration", text(&seen["totals"]["from first to last"]), "\u{2013}")
 }
 
 fn replaces_nothing() -> TestResult {

@@ -12,6 +12,7 @@
   const fillRect = CanvasRenderingContext2D.prototype.fillRect;
   CanvasRenderingContext2D.prototype.fillRect = function (...where) { rectangles++; fillRect.apply(this, where); };
 
+  const READ_MAX = 300;
   const $ = id => document.getElementById(id);
   const text = selector => [...document.querySelectorAll(selector)].map(element => element.textContent.trim());
   const frame = () => new Promise(done => setTimeout(done, 50));
@@ -28,18 +29,32 @@
   const picture = () => $('canvas').toDataURL();
   const row = number => 28 + 34 * number + 17;
 
+  // The steps of a switch, whose number is typed in.
+  const steps = number => {
+    $('number').value = number;
+    $('number').dispatchEvent(new Event('change'));
+    return [...$('protocol').tBodies[0].rows].map(line => {
+      const column = [...line.cells].findIndex((cell, i) => i > 0 && cell.textContent), cell = line.cells[column];
+      const texts = selector => [...cell.querySelectorAll(selector)].map(element => element.textContent);
+      const values = texts('dt').map((name, i) => [name, texts('dd')[i].split(' ')[0]]);
+      return { time: line.cells[0].textContent, column, layer: texts('.layer').join(), text: texts('p')[0], details: texts('li'), values: Object.fromEntries(values) };
+    });
+  };
+
   async function read() {
     const seen = { errors, title: $('title').textContent, width: $('canvas').clientWidth, colours: colours() };
     seen.totals = Object.fromEntries([...document.querySelectorAll('#totals div')].map(pair => [pair.children[0].textContent, pair.children[1].textContent]));
-    seen.processes = [...$('processes').tBodies[0].rows].map(line => [...line.cells].map(cell => cell.textContent));
+    seen.numbers = [...document.querySelectorAll('[data-of]')].map(element => ({ of: element.dataset.of, value: +element.value, text: element.textContent }));
+    seen.ends = text('#processes tbody tr td:last-child');
+    seen.bars = Object.fromEntries([...document.querySelectorAll('td.shape')].map(cell =>
+      [cell.nextSibling.firstChild.dataset.of, cell.querySelectorAll('rect[fill="var(--user)"]').length]));
     seen.lanes = text('#lanes li');
-    seen.times = Object.fromEntries([...document.querySelectorAll('#times article')].map(chart =>
-      [chart.querySelector('h3').textContent, [...chart.querySelectorAll('td')].map(cell => cell.textContent)]));
     seen.warnings = text('#warnings p');
     seen.unnamed = [...document.querySelectorAll('button, input, svg[role=img], canvas')]
       .filter(element => !element.textContent.trim() && !element.ariaLabel && !element.labels?.length).length;
     seen.intruders = document.querySelectorAll('b, img').length;
 
+    seen.switches = +$('number').max <= READ_MAX ? Array.from({ length: +$('number').max }, (_, i) => steps(i + 1)) : [];
     const kernel = seen.lanes.indexOf('kernel');
     click(seen.width * SWITCH, row(kernel));
     seen.clicked = { heading: $('h-switch').textContent, who: $('who').textContent, steps: text('#protocol tbody tr'), layers: text('#protocol .layer') };

@@ -1,5 +1,7 @@
 //! The numbers as JSON. `docs/stat.md` says what each means; all times are in nanoseconds.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::{Process, Stat, Switches, Ticks, Times, Traps, call_name};
@@ -12,14 +14,17 @@ const VERSION: u32 = 1;
 
 /// The numbers of traces, each with the name of its file.
 pub fn json(traces: &[(String, Trace, Stat)]) -> Value {
-    let traces = traces.iter().map(|(file, trace, stat)| {
-        let mut value = numbers(stat);
-        value["file"] = json!(file);
-        value["meta"] = json!(trace.meta());
-        value["damage"] = trace.damage().iter().map(ToString::to_string).collect();
-        value
-    });
-    json!({ "version": VERSION, "traces": traces.collect::<Vec<_>>() })
+    let traces: Vec<_> = traces.iter().map(|(file, trace, stat)| json_of_one(file, trace, stat)).collect();
+    json!({ "version": VERSION, "traces": traces })
+}
+
+/// The numbers of one trace.
+pub fn json_of_one(file: &str, trace: &Trace, stat: &Stat) -> Value {
+    let mut value = numbers(stat);
+    value["file"] = json!(file);
+    value["meta"] = json!(trace.meta());
+    value["damage"] = trace.damage().iter().map(ToString::to_string).collect();
+    value
 }
 
 fn numbers(stat: &Stat) -> Value {
@@ -77,7 +82,17 @@ fn times(times: &Times, clock: &Clock) -> Value {
         "p90_ns": quantile(0.9),
         "p99_ns": quantile(0.99),
         "max_ns": clock.span(times.longest()),
+        "histogram": histogram(times, clock),
     })
+}
+
+/// Bins that end in the same nanosecond are one.
+fn histogram(times: &Times, clock: &Clock) -> Map<String, Value> {
+    let mut bins = BTreeMap::<u64, u64>::new();
+    for (last, count) in times.bins() {
+        *bins.entry(clock.span(last)).or_default() += count;
+    }
+    bins.into_iter().map(|(last, count)| (last.to_string(), count.into())).collect()
 }
 
 fn traps(traps: &Traps, clock: &Clock) -> Value {

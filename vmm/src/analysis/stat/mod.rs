@@ -19,7 +19,7 @@ use abi::syscall::Call;
 use super::End;
 use crate::trace::{Clock, Trace};
 
-pub use json::json;
+pub use json::{json, json_of_one};
 pub use text::{duration, put_wrapped, text};
 pub use times::Times;
 

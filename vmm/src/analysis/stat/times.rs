@@ -7,6 +7,10 @@ const DIGITS: u8 = 3;
 /// The longest duration that a histogram tells apart, in cycles: some minutes. What is longer counts as this long in
 /// quantiles; total and longest stay exact.
 const LONGEST: u64 = 1 << 40;
+/// The first bin of [`Times::bins`] ends here, in cycles: less is noise of the clock.
+const FIRST_BIN: u64 = 64;
+/// Each bin ends at so many times the end of the one before: four to a doubling, as fine as a small picture shows.
+const BIN_RATIO: f64 = 1.189_207_115_002_721;
 
 /// A distribution of durations in TSC cycles.
 #[derive(Clone, Debug)]
@@ -51,6 +55,13 @@ impl Times {
         self.longest
     }
 
+    /// The shape: the last duration of each bin that holds any, in cycles, and how many it holds.
+    pub fn bins(&self) -> impl Iterator<Item = (u64, u64)> {
+        let bins = self.histogram.iter_log(FIRST_BIN, BIN_RATIO);
+        let bins = bins.map(|bin| (bin.value_iterated_to(), bin.count_since_last_iteration()));
+        bins.filter(|&(_, count)| count > 0)
+    }
+
     /// The smallest duration that at least this part of all do not exceed, in cycles; 0 if there are none.
     pub fn quantile(&self, part: f64) -> u64 {
         self.histogram.value_at_quantile(part).min(self.longest)
@@ -87,6 +98,21 @@ mod tests {
         let times = times((1..=100).map(|n| 10 * n));
         assert_eq!((times.count(), times.total(), times.mean(), times.longest()), (100, 50_500, 505, 1000));
         assert_eq!([0.5, 0.9, 0.99, 1.0].map(|part| times.quantile(part)), [500, 900, 990, 1000]);
+    }
+
+    #[test]
+    fn the_bins_hold_every_duration_once() {
+        let times = times((1..=1000).map(|n| 97 * n));
+        assert_eq!(times.bins().map(|(_, count)| count).sum::<u64>(), 1000);
+        for (last, _) in times.bins() {
+            let below: u64 = times.bins().filter(|&(bin, _)| bin <= last).map(|(_, count)| count).sum();
+            // To a part in a thousand, as the histogram is.
+            assert!(
+                (last.min(times.longest()) / 97).abs_diff(below) <= 1 + below / 500,
+                "{below} up to {last}"
+            );
+        }
+        assert_eq!(Times::default().bins().count(), 0);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the page is told besides the records: what ran, its totals, and the names of all numbers.
+//! What the page is told besides the records: the numbers of `trapline stat --json`, how the run ended, and the names
+//! of all that the records hold as numbers.
 
 use abi::record::{
     Ending, HostCounter, Kind, LoadError, Panic, Policy, REGISTERS, Reason, Step, Stop, Timer,
@@ -6,20 +7,17 @@ use abi::record::{
 use abi::syscall::{Call, errno, error_name};
 use serde_json::{Map, Value, json};
 
+use crate::analysis::Summary;
 use crate::analysis::hardware::{exception, exit_reason, flags, vector_name};
-use crate::analysis::{ProcessSummary, Summary};
+use crate::analysis::stat::{Stat, json_of_one};
 use crate::trace::{CONTEXT_REGISTERS, Trace};
 
 /// The facts, as JSON that can stand in a `<script>`.
 pub(super) fn json(trace: &Trace, name: &str) -> String {
     let summary = Summary::of(trace);
     let facts = json!({
-        "file": name,
-        "meta": trace.meta(),
-        "damage": trace.damage().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "stat": json_of_one(name, trace, &Stat::of(trace)),
         "drawn": summary.events.min(super::EVENTS_MAX as u64),
-        "totals": totals(&summary),
-        "processes": processes(&summary),
         "ending": summary.ending_words(),
         "panic": summary.panic,
         "not_loaded": summary.not_loaded,
@@ -27,31 +25,6 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
     });
     // Inside a script element only `<` could end it; in JSON it stands in strings alone.
     facts.to_string().replace('<', "\\u003c")
-}
-
-fn totals(summary: &Summary) -> Value {
-    let kinds: Map<String, Value> =
-        summary.kinds.iter().map(|(kind, &count)| (kind.to_string(), count.into())).collect();
-    json!({
-        "events": summary.events,
-        "nanoseconds": summary.nanoseconds,
-        "switches": summary.switches,
-        "ticks": summary.ticks,
-        "system_calls": summary.calls.values().sum::<u64>(),
-        "calls": summary.calls,
-        "kinds": kinds,
-    })
-}
-
-fn processes(summary: &Summary) -> Vec<Value> {
-    let row = |(&number, process): (&u16, &ProcessSummary)| {
-        let ProcessSummary { name, ticks, calls, switches_in, end } = process;
-        json!({
-            "number": number, "name": name, "ticks": ticks, "calls": calls, "turns": switches_in,
-            "end": end.to_string(),
-        })
-    };
-    summary.processes.iter().map(row).collect()
 }
 
 /// Number to name.

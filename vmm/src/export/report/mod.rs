@@ -1,7 +1,7 @@
 //! A trace as one page that opens offline: what ran, a timeline, each switch step by step, distributions.
 //!
-//! The page holds the records themselves, compressed, and draws from them; names and totals come from here, so
-//! that the page knows no number of the contract. Everything of the trace enters the page as JSON or base64 and
+//! The page holds the records themselves, compressed, and draws the timeline from them. Its numbers and their shapes
+//! are those of `analysis::stat`, names come from here too: the page computes none, and knows none of the contract. Everything of the trace enters the page as JSON or base64 and
 //! is shown as text, never as markup. Limit: it draws the first [`EVENTS_MAX`] events, and says so when there
 //! are more; the totals are of all.
 
@@ -126,7 +126,7 @@ mod tests {
         let facts = element(&page, "facts");
         assert!(facts.ends_with('}') && !facts.contains('<'), "{facts}");
         let facts: serde_json::Value = serde_json::from_str(facts).expect("JSON");
-        assert_eq!(facts["processes"][0]["name"], "</script><img/>");
-        assert_eq!(facts["file"], "<t>.trap");
+        assert_eq!(facts["stat"]["processes"][0]["name"], "</script><img/>");
+        assert_eq!(facts["stat"]["file"], "<t>.trap");
     }
 }

@@ -2,38 +2,21 @@
 
 const EVENTS_A_PAGE = 50;
 
-function fillTable(table, head, rows) {
-  const cell = (tag, text, number, scope) => make(tag, { ...(number && { class: 'number' }), ...(scope && { scope }) }, text);
-  if (table.tHead) table.tHead.replaceChildren(make('tr', {}, ...head.map(([name, number]) => cell('th', name, number, 'col'))));
-  table.tBodies[0].replaceChildren(...rows.map(row =>
-    make('tr', {}, ...row.map((text, i) => cell(i ? 'td' : 'th', text, head[i][1], i ? '' : 'row')))));
-}
-
-function fillList(list, entries) {
-  list.append(...entries.filter(([, text]) => text).map(([name, text]) => make('div', {}, make('dt', {}, name), make('dd', {}, text))));
-}
-
 function fillFacts() {
-  const { meta, totals } = facts, options = meta.options;
+  const { meta, events } = stat, options = meta.options;
   const line = program => [program.name, ...program.arguments].join(' ');
   const programs = meta.programs.map(line);
-  document.title = `${facts.file} \u2013 Trapline`;
-  $('file').textContent = facts.file;
+  document.title = `${stat.file} \u2013 Trapline`;
+  $('file').textContent = stat.file;
   $('title').textContent = new Intl.ListFormat('en').format(programs.length > 8 ? [...programs.slice(0, 7), `${programs.length - 7} more`] : programs) || 'A run';
   const end = facts.panic ? `the kernel gave up: ${facts.panic}` : facts.ending;
   $('ending').textContent = `${end[0].toUpperCase()}${end.slice(1)}.`;
-  fillList($('totals'), [
-    ['events', count(totals.events)], ['system calls', count(totals.system_calls)], ['switches', count(totals.switches)],
-    ['ticks', count(totals.ticks)], [timed ? 'from first to last' : '', timed ? duration(totals.nanoseconds, 4) : ''],
-  ]);
-  const cut = facts.drawn < totals.events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(totals.events)} events; the totals are of all.`] : [];
+  const totals = [['events', '/events'], ['system calls', '/kinds/system-call'], ['switches', '/switches/count'], ['ticks', '/ticks/count'], ['from first to last', '/duration_ns']];
+  $('totals').append(...totals.map(([name, place]) => make('div', {}, make('dt', {}, name), make('dd', {}, number(place)))));
+  const cut = facts.drawn < events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(events)} events; the numbers are of all.`] : [];
   const lost = facts.not_loaded.map(([name, reason]) => `${name} was not loaded: ${reason}.`);
-  $('warnings').append(...[...facts.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
-  fillTable($('processes'), [['Process'], ['Ticks', true], ['System calls', true], ['Turns', true], ['The end']],
-    facts.processes.map(p => [who(p.number), count(p.ticks), count(p.calls), count(p.turns), p.end]));
-  const most = ([, a], [, b]) => b - a;
-  fillTable($('kinds'), [[''], ['', true]], Object.entries(totals.kinds).sort(most).map(([kind, number]) => [names.kinds[kind] ?? `kind ${kind}`, count(number)]));
-  fillTable($('calls'), [[''], ['', true]], Object.entries(totals.calls).sort(most).map(([name, number]) => [name, count(number)]));
+  $('warnings').append(...[...stat.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
+  fillNumbers();
   const run = [
     ['Programs', programs.join(' | ')], ['Policy', options.policy], ['Quantum', options.quantum_us ? `${count(options.quantum_us)} µs` : ''], ['Timer', options.timer],
     ['Batch', options.batch && count(options.batch)], ['Memory', options.memory_mib && `${count(options.memory_mib)} MiB`], ['Time-out', options.timeout_ms && `${count(options.timeout_ms)} ms`],
@@ -217,7 +200,6 @@ async function open() {
   const model = build(records);
   const page = new Page(records, model);
   themes(() => page.timeline.recolour());
-  $('times').append(...durations(records, model).map(chart));
   document.documentElement.dataset.ready = 'yes';
 }
 

@@ -4,10 +4,10 @@
 
 const $ = id => document.getElementById(id);
 const facts = JSON.parse($('facts').textContent);
-const names = facts.names;
+const { names, stat } = facts;
 const KIND = Object.fromEntries(Object.entries(names.kinds).map(([number, name]) => [name, +number]));
 /// Without the rate of the TSC there are no times.
-const timed = facts.meta.tsc_khz > 0;
+const timed = stat.meta.tsc_khz > 0;
 
 /// An element with attributes and children; text is text, never markup.
 function make(tag, attributes = {}, ...children) {
@@ -29,11 +29,14 @@ function stamp(ns, step = 1) {
   return `${(ns / scale).toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${unit}`;
 }
 
-/// Nanoseconds as people say them.
-function duration(ns, digits = 3) {
-  const [scale, unit] = ns >= 1e9 ? [1e9, 's'] : ns >= 1e6 ? [1e6, 'ms'] : ns >= 1e3 ? [1e3, 'µs'] : [1, 'ns'];
-  const value = ns / scale;
-  return `${scale === 1 ? Math.round(value) : +value.toPrecision(Math.max(digits, Math.ceil(Math.log10(value + 1))))} ${unit}`;
+/// Nanoseconds in three digits and the unit that fits, as `trapline stat` says them.
+function duration(ns) {
+  const units = ['ns', 'µs', 'ms', 's'];
+  if (ns < 1000) return `${Math.round(ns)} ns`;
+  let unit = 0;
+  for (; ns >= 999.5 && unit + 1 < units.length; unit++) ns /= 1000;
+  const digits = ns < 9.995 ? 2 : ns < 99.95 ? 1 : 0;
+  return `${ns.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: 'halfEven', useGrouping: false })} ${units[unit]}`;
 }
 
 class Records {
@@ -66,7 +69,7 @@ async function unpack() {
   return new Records(await new Response(stream).arrayBuffer());
 }
 
-const processNames = new Map(facts.processes.map(process => [process.number, process.name || '?']));
+const processNames = new Map(stat.processes.map(process => [process.number, process.name || '?']));
 /// A name of a table, or the number where the table has none.
 const named = (table, number) => table[number] ?? `number ${number}`;
 const isHost = kind => kind >= 128;
@@ -93,6 +96,9 @@ function flags(bits) {
 function selectors(word) {
   return { cs: Number(word & 0xffffn), ss: Number(word >> 16n & 0xffffn), rflags: Number(word >> 32n) };
 }
+
+/// The exceptions that push an error code.
+const WITH_ERROR = [8, 10, 11, 12, 13, 14, 17, 21];
 
 /// Small numbers of either sign in decimal, all others in hexadecimal.
 function value(word) {
@@ -123,10 +129,11 @@ function call(records, i) {
 }
 
 function fault(vector, error, cr2) {
-  if (names.short[vector] !== '#PF') return names.vectors[vector];
+  const selector = () => `${error & 2 ? 'gate' : 'selector'} ${hex(error & 2 ? error >> 3 : error & ~7)} of the ${error & 2 ? 'trap table' : error & 4 ? 'LDT' : 'GDT'}`;
+  if (names.short[vector] !== '#PF') return names.vectors[vector] + (error && WITH_ERROR.includes(vector) ? `: ${selector()}` : '');
   const verb = error & 16 ? 'execute at' : error & 2 ? 'write to' : 'read from';
   const why = error & 8 ? 'reserved bit set' : error & 1 ? 'not allowed' : 'not present';
-  return `${names.vectors[vector]}: ${verb} ${hex(cr2)} (${why})`;
+  return `${names.vectors[vector]}: ${verb} ${hex(cr2)} (${why}${error & 4 ? '' : ', by the kernel'})`;
 }
 
 /// The frame that starts at word `n`: address (none at -1), RIP, RSP, selectors and flags.

@@ -1,148 +1,211 @@
-// A switch, step by step, in the columns of the book's table: operating system, hardware, program. Each step is a
-// record of the trace; what the trace does not hold is not told.
+// A switch, step by step, in the columns of the book's table: operating system, hardware, program. The steps are those
+// of `trapline protocol`, in the same words; written here again because all switches of a trace would not fit a page. A
+// test compares the two.
 
-/// How many records around a switch are looked at for its trap and its return.
-const AROUND = 400;
-const COLUMNS = ['system', 'hardware', 'program'];
+const COLUMNS = { os: 'operating system', hardware: 'hardware', program: 'program' };
+/// Layers of saved registers: the colour, and what it is called on the way out and on the way in.
+const LAYERS = {
+  'hardware-frame': ['hardware', 'hardware pushed', 'hardware popped'], 'hardware-registers': ['hardware', 'hardware kept', ''],
+  'trap-frame': ['stub', 'stub pushed', 'stub popped'], 'context': ['stored', 'switch stored', 'switch loaded'],
+};
+const WHY = { preempted: 'its turn is over', yielded: 'it yields', slept: 'it sleeps', ended: 'it has ended', idle: 'somebody can run' };
+/// User addresses end here (canonical addresses of 48 bits).
+const USER_END = 1n << 47n;
+/// RFLAGS.IF, and the type of an interrupt gate, whose use clears it.
+const [IF, INTERRUPT_GATE] = [1n << 9n, 0xe];
 
-/// The steps of switch `i`: { record, column, layer, text, values }.
+/// Switch `i` as rows, from its trap to what proves its return.
 function steps(records, { load, save }, i) {
-  const [into, out] = [load[i], save[i]];
-  const [from, to] = [records.detail(into), records.process(into)];
-  const before = out < 0 ? [] : leave(records, out, from);
-  return [...before, ...loaded(records, into, to), ...resume(records, into, to)];
-}
-
-/// From the trap to the save.
-function leave(records, saved, process) {
-  const entry = process ? back(records, saved, process) : -1;
-  const rows = entry < 0 ? [] : trapped(records, entry, process);
-  for (let i = entry < 0 ? saved : entry + 1; i < saved; i++) {
-    const name = names.kinds[records.kind(i)];
-    if (['registers', 'trap-entry', 'timer-armed'].includes(name) || isHost(records.kind(i))) continue;
-    rows.push({ record: i, column: 'system', text: handled(records, i, name) });
-  }
-  rows.push({
-    record: saved, column: 'system', layer: 'stored',
-    text: `Switch, ${named(names.reasons, records.detail(saved))}: stores the registers of ${whom(process)} in its process structure at ${hex(records.word(saved, 0))}.`,
-    values: context(records, saved),
-  });
-  return rows;
-}
-
-/// The trap that a process came in by, if it is near.
-function back(records, from, process) {
-  for (let i = from - 1; i >= Math.max(from - AROUND, 0); i--) {
-    if (records.is(i, 'context-loaded') || records.is(i, 'trap-return')) return -1;
-    if (records.is(i, 'trap-entry') && records.process(i) === process) return i;
-  }
-  return -1;
-}
-
-function trapped(records, entry, process) {
-  const f = frame(records, entry), [vector, arrived] = [records.detail(entry) & 255, records.detail(entry) >> 8 & 255];
-  const isCall = vector === names.syscall || vector === names.int;
-  const reason = vector < 32 ? fault(vector, records.detail(entry) >>> 16, records.word(entry, 4)) : names.vectors[vector];
-  const as = vector === arrived ? '' : `, which this host\u2019s CPU delivers as ${names.short[arrived]}`;
-  const rows = [
-    { record: entry, column: 'program', text: `${who(process)} runs in ring ${f.cs & 3}; ${isCall ? 'it makes a system call before' : 'it is interrupted at'} ${hex(f.rip)}.` },
-    {
-      record: entry, column: 'hardware', layer: 'hardware',
-      text: `Trap: ${reason}${as}. To kernel mode; on the kernel stack of ${whom(process)} at ${hex(f.address)}:`, values: pushed(f),
-    },
-  ];
-  const beside = entry + 1;
-  if (beside < records.count && records.is(beside, 'registers') && !(records.detail(beside) & 0xff)) {
-    rows.push({ record: beside, column: 'system', layer: 'stub', text: 'The trap stub pushes the general registers beside them.', values: general(records, beside) });
-  }
-  return rows;
-}
-
-function handled(records, i, name) {
-  const [, details] = describe(records, i);
-  const of = whom(records.process(i));
-  const words = {
-    'tick': `Handles the timer interrupt, ${details}.`, 'system-call': `Handles the call ${details}.`,
-    'data': `Checks a pointer: ${details}.`, 'system-call-result': `Leaves the result: ${details}.`,
-    'sleep': `${of} waits.`, 'wake': `${of} is ready again.`, 'process-exited': `${of} has ended, ${details}.`,
-    'process-killed': `Kills ${of}: ${details}.`, 'process-freed': `Frees the memory of ${of}, ${details}.`,
-  };
-  return words[name] ?? `${name} (${of}): ${details}`;
-}
-
-function loaded(records, into, process) {
-  const rest = [['cr3', records.word(into, 9)], ['k-stack', records.word(into, 10)]].filter((_, n) => 9 + n < records.size(into));
-  return [{
-    record: into, column: 'system', layer: 'stored',
-    text: `Loads the registers of ${whom(process)} from its process structure at ${hex(records.word(into, 0))}, its page tables, and its kernel stack into the TSS.`,
-    values: [...context(records, into), ...rest],
-  }];
-}
-
-/// From the load to user mode.
-function resume(records, into, process) {
+  const from = records.detail(load[i]), to = records.process(load[i]);
+  const shows = r => !isHost(records.kind(r)) && [from, to].includes(records.process(r));
+  const first = save[i] < 0 ? load[i] : back(records, save[i], from), last = forth(records, load[i]);
   const rows = [];
-  for (let i = into + 1; i < Math.min(into + AROUND, records.count); i++) {
-    if (records.is(i, 'context-saved') || records.is(i, 'trap-entry')) break;
-    const name = names.kinds[records.kind(i)];
-    if (records.process(i) === process && name === 'registers') {
-      rows.push({ record: i, column: 'system', layer: 'stub', text: `The trap stub pops the general registers of ${whom(process)}.`, values: general(records, i) });
-    } else if (name === 'trap-return' && records.process(i) === process) {
-      return [...rows, ...returned(records, i, process)];
-    } else if (name === 'called') {
-      return [...rows, { record: i, column: 'program', text: `${who(process)} is called, with no limits.` }];
-    } else if (!isHost(records.kind(i))) {
-      rows.push({ record: i, column: 'system', text: handled(records, i, name) });
-    }
-  }
+  for (let r = first; r <= last; r++) if (shows(r)) STEPS[names.kinds[records.kind(r)]]?.(rows, records, r);
+  let next = last + 1;
+  while (next < records.count && !shows(next) && !['host-stop', 'host-end'].some(end => records.is(next, end))) next++;
+  if (next < records.count && proves(records, last, next)) arrived(rows, records, last);
   return rows;
 }
 
-function returned(records, i, process) {
-  const f = frame(records, i), first = records.detail(i) === names.first_return;
-  const of = first ? 'for the first time' : `from ${names.vectors[records.detail(i) & 255]}`;
-  return [
-    { record: i, column: 'system', text: `Returns from the trap, ${of}.` },
-    { record: i, column: 'hardware', layer: 'hardware', text: `iretq pops from the kernel stack of ${whom(process)} at ${hex(f.address)}; to ring ${f.cs & 3}:`, values: pushed(f) },
-    { record: i, column: 'program', text: `${who(process)} runs ${first ? 'from its entry' : 'on'} at ${hex(f.rip)}.` },
-  ];
+/// The trap by which a process came in to be switched away from.
+function back(records, saved, process) {
+  for (let r = saved - 1; r >= 0; r--) if (records.is(r, 'trap-entry')) return records.process(r) === process ? r : saved;
+  return saved;
 }
 
-/// The frame in the order of the pushes.
-function pushed(f) {
-  return [['ss', f.ss], ['rsp', f.rsp], ['rflags', `${hex(f.rflags)} ${flags(f.rflags)}`], ['cs', f.cs], ['rip', f.rip]];
-}
-const general = (records, i) => [...names.registers].map((name, n) => [name, records.word(i, n)]).reverse();
-const context = (records, i) => names.context.map((name, n) => [name, records.word(i, 1 + n)]);
-
-const LAYER = { hardware: ['hardware pushed', 'hardware popped'], stub: ['stub pushed', 'stub popped'], stored: ['switch stored', 'switch loaded'] };
-
-/// Registers and their values, those that hold 0 in one line.
-function values(list) {
-  const pair = (name, text) => make('div', {}, make('dt', {}, name), make('dd', {}, text));
-  const zero = list.filter(([, word]) => word === 0 || word === 0n).map(([name]) => name);
-  const rest = list.filter(([name]) => !zero.includes(name));
-  const pairs = rest.map(([name, word]) => pair(name, typeof word === 'string' ? word : hex(word)));
-  if (zero.length) {
-    const all = pair(zero.join(' '), '= 0');
-    all.className = 'zero';
-    pairs.push(all);
+/// The return that ends a switch, or the switch itself if there is none.
+function forth(records, into) {
+  for (let r = into + 1; r < records.count; r++) {
+    if (records.is(r, 'trap-return') || records.is(r, 'called')) return r;
+    if (records.is(r, 'trap-entry') || records.is(r, 'context-saved')) return into;
   }
-  return make('dl', { class: 'values' }, ...pairs);
+  return into;
+}
+
+/// The kernel writes a return down before it returns; what happened next tells whether it arrived.
+function proves(records, left, next) {
+  if (!records.is(left, 'trap-return') && !records.is(left, 'called')) return false;
+  const isSame = records.process(next) === records.process(left);
+  if (records.is(next, 'trap-entry')) return isSame && frame(records, next).rip < USER_END;
+  if (records.is(next, 'host-end')) return records.word(next, 2) !== 0n && records.word(next, 2) < USER_END;
+  return isSame && records.is(next, 'returned');
+}
+
+function push(rows, record, actor, text, more = {}) {
+  rows.push({ record, actor, text, details: [], values: [], ...more });
+  return rows[rows.length - 1];
+}
+
+/// What happens at a record, by its kind.
+const STEPS = {
+  'trap-entry': trapEntry,
+  'registers'(rows, records, r) {
+    const of = who(records.process(r)), all = names.registers.map((name, n) => [name, records.word(r, n)]).reverse();
+    const trap = rows.find(row => row.layer === 'hardware-registers');
+    const kept = Object.fromEntries(all), isReturn = (records.detail(r) & 0xff) === 1;
+    if (trap && !isReturn && kept.rcx === trap.rip) trap.values = [['RCX', kept.rcx], ['R11', kept.r11]];
+    const text = isReturn ? `restore general registers of ${of}` : `save general registers of ${of} beside the frame`;
+    push(rows, r, 'os', text, { layer: 'trap-frame', ...notZero(all) });
+  },
+  'timer-armed'(rows, records, r) {
+    const cycles = records.word(r, 1);
+    push(rows, r, 'os', 'start interrupt timer', { details: [`${named(names.timers, records.detail(r))}, value ${records.word(r, 0)}`] });
+    push(rows, r, 'hardware', `start timer: interrupt CPU in ${timed ? `${(Number(cycles) / stat.meta.tsc_khz).toFixed(3)} ms` : `${cycles} cycles`}`);
+  },
+  'system-call'(rows, records, r) {
+    const number = records.word(r, 6), name = names.calls[number];
+    const program = rows.find(row => row.isCall);
+    const given = Array.from({ length: names.arguments[number] ?? 0 }, (_, n) => records.word(r, n)).map(word => word < 4096n ? `${word}` : hex(word));
+    if (program) program.text = `${who(records.process(r))} calls ${name ? `${name}(${given.join(', ')})` : `number ${number}`}: trap into OS`;
+    push(rows, r, 'os', 'handle trap: check the system call number', { details: [`number ${number}: ${name ?? 'not one of ours'}`] });
+  },
+  'system-call-result'(rows, records, r) {
+    const signed = BigInt.asIntN(64, records.word(r, 0)), error = names.errors[`${-signed}`];
+    push(rows, r, 'os', 'do work of system call', { details: [`result ${error ? `-${error}` : signed}, into the frame's RAX`] });
+  },
+  'tick': (rows, records, r) => push(rows, r, 'os', 'handle the trap', { details: [`tick ${records.detail(r)} of the timer`] }),
+  'context-saved'(rows, records, r) {
+    const of = who(records.process(r)), kept = context(records, r);
+    const why = WHY[names.reasons[records.detail(r)]];
+    push(rows, r, 'os', `call switch(): save regs(${of}) to proc(${of})`, { layer: 'context', ...kept, details: [`why: ${why}`, ...kept.details] });
+  },
+  'context-loaded'(rows, records, r) {
+    const of = who(records.process(r));
+    push(rows, r, 'os', `restore regs(${of}) from proc(${of})`, { layer: 'context', ...context(records, r) });
+    push(rows, r, 'os', `switch to k-stack(${of}) and its page tables`, { values: [['TSS.RSP0', records.word(r, 10)], ['CR3', records.word(r, 9)]] });
+  },
+  'trap-return'(rows, records, r) {
+    const vector = records.detail(r), from = vector === names.first_return ? ', for the first time' : `, from ${names.vectors[vector & 255]}`;
+    push(rows, r, 'os', `return-from-trap (into ${who(records.process(r))})`, { details: [`by \`iretq\`${from}`] });
+  },
+  'called'(rows, records, r) {
+    const f = frame(records, r, -1);
+    push(rows, r, 'os', 'call main(): no limits', { values: [['RIP', f.rip], ['RSP', f.rsp], ['CS', f.cs], ['RFLAGS', f.rflags]] });
+  },
+  'sleep': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} waits`),
+  'wake': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} is ready again`),
+  'process-exited': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} has ended, with status ${BigInt.asIntN(64, records.word(r, 0))}`),
+  'process-killed': (rows, records, r) =>
+    push(rows, r, 'os', `end ${who(records.process(r))}`, { details: [fault(records.detail(r) & 255, records.detail(r) >>> 16, records.word(r, 1))] }),
+  'process-freed': (rows, records, r) =>
+    push(rows, r, 'os', 'free memory of process, remove from process list', { details: [`${who(records.process(r))}: ${records.word(r, 0)} page frames`] }),
+  'fault-redirected': (rows, records, r) =>
+    push(rows, r, 'os', `hand the fault to ${who(records.process(r))}'s own handler`, { values: [['RIP', records.word(r, 2)], ['RSP', records.word(r, 3)]] }),
+};
+
+function trapEntry(rows, records, r) {
+  const detail = records.detail(r), [vector, arrived, error] = [detail & 255, detail >> 8 & 255, detail >>> 16];
+  const f = frame(records, r), of = who(records.process(r)), isSyscall = vector === names.syscall && arrived === vector;
+  program(rows, records, r, f);
+  const what = vector === names.syscall || vector === names.int ? 'trap' : vector < 32 && names.short[vector][0] === '#' ? names.short[vector] : 'timer interrupt';
+  const text = isSyscall ? '`syscall`: keep PC and flags in RCX and R11' : `${what}: save regs(${of}) to k-stack(${of})`;
+  const details = [...isSyscall ? ['no frame, no stack switch'] : [], f.cs & 3 ? `move to kernel mode: CPL ${f.cs & 3} \u2192 0` : 'already in kernel mode: CPL 0', ...handler(records, arrived)];
+  const isFault = names.short[vector] === '#PF', cr2 = isFault ? 1 : 0;
+  if (isFault) details.push(`CR2 = ${hex(records.word(r, 4))}`);
+  // RFLAGS is the one word that the kernel rewrites without a copy on record.
+  const changed = [['frame', f.address], ['RIP', records.word(r, 4 + cr2)], ['CS', f.cs], ['RSP', f.rsp], ['SS', f.ss], ['error', error]];
+  const pushed = [...frameValues(f), ...WITH_ERROR.includes(vector) ? [['error', error]] : []];
+  const layer = isSyscall ? 'hardware-registers' : 'hardware-frame';
+  push(rows, r, 'hardware', text, { layer, details, rip: f.rip, values: isSyscall ? [] : vector === arrived ? pushed : changed });
+  const stub = isSyscall ? `switch to k-stack(${of}), build the frame` : `take it for \`${names.vectors[vector]}\`: set right PC and flags`;
+  if (isSyscall || vector !== arrived) push(rows, r, 'os', stub, { layer: 'trap-frame', values: frameValues(f) });
+}
+
+/// The row of the program that trapped.
+function program(rows, records, r, f) {
+  const vector = records.detail(r) & 255, of = who(records.process(r)), isCall = vector === names.syscall || vector === names.int;
+  if (!isCall && (f.rip >= USER_END || vector >= 32 && rows.at(-1)?.actor === 'program')) return;
+  const text = isCall ? `${of} calls system: trap into OS`
+    : vector < 32 ? `${of} does what it may not: ${fault(vector, records.detail(r) >>> 16, records.word(r, 4))}` : `${of} runs\u2026`;
+  push(rows, r, 'program', text, { isCall, details: [`${isCall ? 'PC after the trap' : 'PC'} ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
+}
+
+/// The return arrived.
+function arrived(rows, records, left) {
+  const isReturn = records.is(left, 'trap-return'), f = frame(records, left, isReturn ? 0 : -1), of = who(records.process(left));
+  const isFirst = !isReturn || records.detail(left) === names.first_return;
+  if (isReturn) {
+    const mode = f.cs & 3 ? `move to user mode: CPL 0 \u2192 ${f.cs & 3}` : 'stay in kernel mode: CPL 0';
+    push(rows, left, 'hardware', `restore regs(${of}) from k-stack(${of})`,
+      { layer: 'hardware-frame', values: frameValues(f), details: [mode, `jump to ${isFirst ? 'main' : 'PC'}: ${hex(f.rip)}`] });
+  }
+  push(rows, left, 'program', isFirst ? `${of} runs main()\u2026` : `${of} goes on\u2026`, { details: [`PC ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
+}
+
+/// Where the hardware goes at this vector, and that interrupts are off there, as the kernel told it at boot.
+function handler(records, vector) {
+  const { gates, syscall } = known(records), off = by => `interrupts off: ${by}`;
+  if (vector === names.syscall) return syscall ? [...syscall.sfmask & IF ? [off('SFMASK clears IF')] : [], `jump to trap handler: LSTAR = ${hex(syscall.lstar)}`] : [];
+  const gate = gates.get(vector);
+  if (!gate) return [];
+  const at = `jump to trap handler: gate 0x${vector.toString(16).padStart(2, '0')} = ${hex(gate.handler)}`;
+  return [...(gate.kind & 0xf) === INTERRUPT_GATE ? [off('an interrupt gate')] : [], at];
+}
+
+function known(records) {
+  if (records.known) return records.known;
+  records.known = { gates: new Map() };
+  for (let r = 0; r < records.count; r++) {
+    const detail = records.detail(r);
+    if (records.is(r, 'gate')) records.known.gates.set(detail & 255, { kind: detail >> 8 & 255, handler: records.word(r, 0) });
+    else if (records.is(r, 'boot') && names.steps[detail] === 'syscall-handler') records.known.syscall = { lstar: records.word(r, 0), sfmask: records.word(r, 2) };
+  }
+  return records.known;
+}
+
+/// In the order of addresses, as it lies in memory.
+const frameValues = f => [['frame', f.address], ['RIP', f.rip], ['CS', f.cs], ['RFLAGS', f.rflags], ['RSP', f.rsp], ['SS', f.ss]];
+
+/// The registers that are not 0, and a line about the others.
+function notZero(all) {
+  const values = all.filter(([, word]) => word), zero = all.length - values.length;
+  return { values, details: zero ? [!values.length ? 'all 0' : zero === 1 ? 'the other is 0' : `the other ${zero} are 0`] : [] };
+}
+
+function context(records, r) {
+  const { values, details } = notZero(names.context.map((name, n) => [name, records.word(r, 1 + n)]));
+  return { values: [['proc', records.word(r, 0)], ...values], details };
+}
+
+/// Instructions stand in backticks.
+const withCode = text => text.split('`').map((part, i) => i % 2 ? make('code', {}, part) : part);
+
+/// A row of the table.
+function rowOf(records, load, { record, actor, text, layer, details, values }) {
+  const content = [make('p', {}, ...withCode(text))];
+  const [colour, out, into] = LAYERS[layer] ?? ['plain'];
+  if (layer) content.unshift(make('span', { class: `layer ${colour}` }, record >= load ? into : out));
+  const pair = ([name, word]) => make('div', {}, make('dt', {}, name), make('dd', {}, hex(word) + (['RFLAGS', 'R11'].includes(name) ? ` [${flags(Number(word))}]` : '')));
+  if (values.length) content.push(make('dl', { class: 'values' }, ...values.map(pair)));
+  if (details.length) content.push(make('ul', { class: 'details' }, ...details.map(line => make('li', {}, ...withCode(line)))));
+  const cells = Object.keys(COLUMNS).map(column => column === actor ? make('td', { class: colour, 'data-actor': COLUMNS[actor] }, ...content) : make('td'));
+  return make('tr', {}, make('th', { scope: 'row', class: 'number' }, stamp(records.time[record])), ...cells);
 }
 
 /// Fills the table of a switch.
 function showSwitch(records, switches, i) {
   const load = switches.load[i];
-  const rows = steps(records, switches, i).map(step => {
-    const isIn = step.record >= load ? 1 : 0;
-    const content = [make('p', {}, step.text)];
-    if (step.layer) content.unshift(make('span', { class: `layer ${step.layer}` }, LAYER[step.layer][isIn]));
-    if (step.values) content.push(values(step.values));
-    const cells = COLUMNS.map(column => column === step.column ? make('td', { class: step.layer ?? 'plain' }, ...content) : make('td'));
-    return make('tr', {}, make('th', { scope: 'row', class: 'number' }, stamp(records.time[step.record])), ...cells);
-  });
-  $('protocol').tBodies[0].replaceChildren(...rows);
+  $('protocol').tBodies[0].replaceChildren(...steps(records, switches, i).map(row => rowOf(records, load, row)));
   const why = switches.save[i] < 0 ? '' : `, ${named(names.reasons, records.detail(switches.save[i]))}`;
   const text = `${who(records.detail(load))} \u2192 ${who(records.process(load))}${why}`;
   $('h-switch').textContent = `Switch ${count(i + 1)}`;

@@ -60,7 +60,7 @@ class Lane {
 /// Lanes and switches of the records.
 function build(records) {
   const kernel = new Lane('kernel', 0), host = new Lane('host', -1);
-  const lanes = new Map([[0, kernel], ...facts.processes.map(({ number }) => [number, new Lane(who(number), number)])]);
+  const lanes = new Map([[0, kernel], ...stat.processes.map(({ number }) => [number, new Lane(who(number), number)])]);
   const switches = { load: [], save: [], time: [] };
   const entryClass = vector => vector === names.syscall || vector === names.int ? 'call' : vector < 32 ? 'fault' : 'tick';
   let saved = -1, booted = false;
@@ -124,8 +124,9 @@ class Timeline {
       this.colours[name] = getComputedStyle(probe).color;
     }
     probe.remove();
-    const light = name => this.colours[name].match(/[\d.]+/g).reduce((sum, part, n) => sum + part * ([.3, .6, .1][n] ?? 0), 0);
-    const far = (name, other) => Math.abs(light(name) - light(other));
+    // Contrast as WCAG has it, but for the exact curve of sRGB.
+    const light = name => this.colours[name].match(/[\d.]+/g).reduce((sum, part, n) => sum + (part / 255) ** 2.2 * ([.2126, .7152, .0722][n] ?? 0), .05);
+    const far = (name, other) => Math.abs(Math.log(light(name) / light(other)));
     this.textOn = Object.fromEntries(CLASSES.map(name => [name, this.colours[far(name, 'ink') > far(name, 'paper') ? 'ink' : 'paper']]));
     this.font = `11px ${getComputedStyle(document.documentElement).getPropertyValue('--sans')}`;
     this.redraw();
@@ -294,7 +295,7 @@ class Timeline {
     if (this.slice < 0) return;
     const lane = this.model.lanes[this.chosen];
     const from = Math.max(this.x(lane.start[this.slice]), 1), to = Math.min(this.x(lane.end[this.slice]), this.width - 1);
-    context.strokeStyle = colours.accent;
+    context.strokeStyle = colours.ink;
     context.lineWidth = 2;
     if (to > 0 && from < this.width) {
       context.strokeRect(from, AXIS + this.chosen * ROW + (ROW - BAR - STRIP) / 2 - 1, Math.max(to - from, 2), BAR + 2);

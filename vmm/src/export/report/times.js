@@ -1,96 +1,103 @@
-// Distributions: how long calls, switches and ticks took, as histograms with a table of the numbers beside each.
+// The numbers: tables of what `stat --json` says, each number by its place there, with the shape of its durations.
 
-const BINS = 60;
 const SVG = 'http://www.w3.org/2000/svg';
-const QUANTILES = [['median', .5], ['90%', .9], ['99%', .99]];
+const TIMES = [['total', '/total_ns'], ['mean', '/mean_ns'], ['median', '/p50_ns'], ['90 %', '/p90_ns'], ['99 %', '/p99_ns'], ['longest', '/max_ns']];
+/// A bin of a histogram begins at so much of its end.
+const BIN = 2 ** -.25;
+const [SHAPE, TALL] = [180, 26];
 
-/// The durations that the charts show.
-function durations(records, model) {
-  const { load, save, time } = model.switches;
-  const handlers = kind => model.lanes.filter(lane => lane.process > 0).flatMap(lane => {
-    const wanted = [];
-    for (let i = 0; i < lane.start.length; i++) if (lane.kind[i] === CLASS[kind]) wanted.push(lane.end[i] - lane.start[i]);
-    return wanted;
-  });
-  const costs = [];
-  for (let i = 0; i < load.length; i++) if (save[i] >= 0) costs.push(time[i] - records.time[save[i]]);
-  const ticks = model.lanes.flatMap(lane => Array.from(lane.marks.tick.time)).sort((a, b) => a - b);
-  return [
-    ['System calls', 'From the trap to the return, or to the switch away.', handlers('call')],
-    ['Switches', 'From storing the old registers to having loaded the new.', costs],
-    ['Timer interrupts', 'From the trap to the return, or to the switch away.', handlers('tick')],
-    ['Between two ticks', 'From one timer interrupt to the next.', ticks.slice(1).map((tick, i) => tick - ticks[i])],
-  ].map(([title, meaning, list]) => ({ title, meaning, sorted: Float64Array.from(list).sort() }));
+/// What stands at a place of the numbers: `/ticks/period/p50_ns`.
+const at = place => place.split('/').slice(1).reduce((node, key) => node?.[key], stat);
+
+/// The number at a place, in its unit; times are unknown without the clock, and where nothing was timed.
+function number(place) {
+  const value = at(place) ?? 0, isTime = place.endsWith('_ns');
+  const isKnown = !isTime || timed && at(place.replace(/[^/]*$/, 'count')) !== 0;
+  const text = !isKnown ? '\u2013' : isTime ? duration(value) : count(value);
+  return make('data', { value, 'data-of': place, ...(isTime && isKnown && { title: `${count(value)} ns` }) }, text);
 }
 
-/// The smallest value that at least this part of all values do not exceed.
-const quantile = (sorted, part) => sorted[Math.max(Math.ceil(part * sorted.length) - 1, 0)];
+/// Rows of numbers; a column is its heading and the place below that of the row. `times`: where below the row its
+/// durations are, if it has any; `more`: columns behind those. Without rows there is no table.
+function numbers(id, heading, rows, columns, times, more = []) {
+  const table = $(id), places = rows.map(([, place]) => place);
+  if (!rows.length) return table.closest('.block').remove();
+  const axis = times !== undefined && scale(places.map(place => at(place + times).histogram));
+  const all = times === undefined ? columns : [...columns, ...TIMES.map(([name, field]) => [name, times + field]), ...more];
+  const shape = place => axis ? [make('td', { class: 'shape' }, histogram(at(place + times), axis))] : [];
+  const head = all.map(([name]) => make('th', { scope: 'col', class: 'number' }, name));
+  if (axis) head.splice(columns.length, 0, make('th', { scope: 'col', class: 'shape' }, make('span', { class: 'hidden' }, 'how they are spread'), axis.labels()));
+  table.tHead.replaceChildren(make('tr', {}, make('th', { scope: 'col' }, heading), ...head));
+  table.tBodies[0].replaceChildren(...rows.map(([name, place, ...rest]) => {
+    const cells = all.map(([, field]) => make('td', { class: 'number' }, number(place + field)));
+    cells.splice(columns.length, 0, ...shape(place));
+    return make('tr', {}, make('th', { scope: 'row' }, name), ...cells, ...rest.map(text => make('td', {}, text)));
+  }));
+}
 
-function chart({ title, meaning, sorted }) {
-  const figure = make('article', {}, make('h3', {}, title), make('p', {}, meaning));
-  if (!sorted.length) {
-    figure.append(make('p', {}, 'There were none.'));
-    return figure;
+/// A logarithmic axis for all histograms of a table; none if they are empty.
+function scale(histograms) {
+  const ends = histograms.flatMap(bins => Object.keys(bins).map(Number)).filter(end => end > 0);
+  if (!ends.length || !timed) return undefined;
+  const [first, last] = [Math.log10(Math.min(...ends) * BIN), Math.log10(Math.max(...ends))];
+  // A power of ten at least, so that one bar does not fill all.
+  const spare = Math.max(1 - (last - first), 0) / 2, [low, high] = [first - spare, last + spare];
+  const x = ns => (Math.log10(Math.max(ns, 1)) - low) / (high - low) * SHAPE;
+  const rounds = each => Array.from({ length: 12 }, (_, power) => each.map(times => times * 10 ** power)).flat().filter(ns => ns >= 10 ** low && ns <= 10 ** high);
+  const powers = rounds([1]), all = powers.length > 1 ? powers : rounds([1, 2, 5]);
+  const shown = all.filter((_, i) => i % Math.ceil(all.length / 4) === 0);
+  const labels = () => {
+    const svg = draw('svg', { viewBox: `0 0 ${SHAPE} 14`, width: SHAPE, height: 14, 'aria-hidden': 'true' });
+    for (const ns of shown) {
+      const anchor = x(ns) < 18 ? 'start' : x(ns) > SHAPE - 18 ? 'end' : 'middle';
+      svg.append(draw('text', { x: x(ns), y: 11, 'text-anchor': anchor }, duration(ns).replace(/\.0+ /, ' ')));
+    }
+    return svg;
+  };
+  return { x, shown, labels };
+}
+
+/// The bars of one row, and its median as a line. The numbers beside it say the same.
+function histogram(times, { x, shown }) {
+  const svg = draw('svg', { viewBox: `0 0 ${SHAPE} ${TALL}`, width: SHAPE, height: TALL, 'aria-hidden': 'true' });
+  const bins = Object.entries(times.histogram), most = Math.max(...bins.map(([, number]) => number));
+  const rect = (x, y, width, height, colour) => svg.append(draw('rect', { x, y, width, height, fill: `var(--${colour})` }));
+  shown.forEach(ns => rect(x(ns), 0, 1, TALL, 'rule'));
+  for (const [end, number] of bins) {
+    const [from, to] = [x(end * BIN), x(+end)], tall = Math.max(number / most * (TALL - 3), 1.5);
+    rect(from, TALL - tall, Math.max(to - from - .5, 1), tall, 'user');
   }
-  const numbers = [...QUANTILES.map(([name, part]) => [name, quantile(sorted, part)]), ['longest', sorted[sorted.length - 1]]];
-  figure.append(histogram(title, sorted, numbers));
-  const head = make('tr', {}, ...['count', ...numbers.map(([name]) => name)].map(name => make('th', { scope: 'col' }, name)));
-  const body = make('tr', {}, ...[count(sorted.length), ...numbers.map(([, ns]) => duration(ns))].map(text => make('td', {}, text)));
-  figure.append(make('table', {}, make('thead', {}, head), make('tbody', {}, body)));
-  return figure;
-}
-
-/// The scale of an axis: logarithmic where the values differ much, so that neither end is lost.
-function scale(low, high, width) {
-  const isWide = high / low > 8;
-  const place = isWide ? Math.log10 : ns => ns;
-  const margin = (place(high) - place(low)) * .04 || place(low) * .05 || 1;
-  const [first, last] = [place(low) - margin, place(high) + margin];
-  return { isWide, x: ns => (place(Math.max(ns, .5)) - first) / (last - first) * width };
-}
-
-/// Round values on an axis.
-function rounds(low, high, isWide) {
-  if (!isWide) {
-    const rough = (high - low || low) / 4, power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * [1, 2, 5, 10].find(times => times * power >= rough);
-    return Array.from({ length: 8 }, (_, i) => (Math.ceil(low / step) + i) * step).filter(ns => ns <= high);
-  }
-  const each = high / low > 3000 ? [1] : [1, 3];
-  return Array.from({ length: 14 }, (_, power) => each.map(times => times * 10 ** power)).flat().filter(ns => ns >= low && ns <= high);
-}
-
-function histogram(title, sorted, numbers) {
-  const [width, height, base, top] = [420, 150, 124, 18];
-  const [low, high] = [Math.max(sorted[0], 1), Math.max(sorted[sorted.length - 1], 1)];
-  const { isWide, x } = scale(low, high, width);
-  const bars = new Array(BINS).fill(0);
-  sorted.forEach(ns => bars[Math.min(Math.max(Math.floor(x(ns) / width * BINS), 0), BINS - 1)]++);
-  const most = Math.max(...bars), step = width / BINS;
-  const label = `${title}: ${plural(sorted.length, 'value')}, ${numbers.map(([name, ns]) => `${name} ${duration(ns)}`).join(', ')}`;
-  const svg = shape('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });
-  bars.forEach((number, i) => {
-    const tall = Math.max(number / most * (base - top - 4), 1.5);
-    if (number) svg.append(shape('rect', { x: i * step + .5, y: base - tall, width: step - 1, height: tall, fill: 'var(--user)' }));
-  });
-  svg.append(shape('rect', { x: 0, y: base, width, height: 1, fill: 'var(--rule)' }));
-  rounds(low, high, isWide).forEach(ns => {
-    svg.append(shape('rect', { x: x(ns), y: base, width: 1, height: 5, fill: 'var(--soft)' }));
-    svg.append(shape('text', { x: x(ns), y: base + 19, 'text-anchor': 'middle' }, duration(ns)));
-  });
-  let taken = -Infinity;
-  numbers.slice(0, QUANTILES.length).forEach(([name, ns]) => {
-    const at = x(ns), isLeft = at > width - 50;
-    svg.append(shape('rect', { x: at - .5, y: top - 4, width: 1, height: base - top + 4, fill: 'var(--ink)', opacity: .55 }));
-    if (at - taken > 46) svg.append(shape('text', { x: at, y: top - 8, 'text-anchor': isLeft ? 'end' : 'start' }, name));
-    taken = at - taken > 46 ? at : taken;
-  });
+  if (bins.length) rect(x(times.p50_ns) - .75, 0, 1.5, TALL, 'ink');
   return svg;
 }
 
-function shape(tag, attributes, ...children) {
+function draw(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
   Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
   element.append(...children);
   return element;
+}
+
+/// How a process ended.
+const ending = ({ how, status, why }) => ({ exited: `exited with ${status}`, killed: `killed by ${why}` })[how] ?? 'still running';
+
+/// Fills all tables of numbers.
+function fillNumbers() {
+  const list = (name, label = row => row.name) => stat[name].map((row, i) => [label(row, i), `/${name}/${i}`]);
+  const traps = [['count', '/count'], ['errors', '/errors']], waited = [['waiting', '/ready_ns'], ['asleep', '/asleep_ns']];
+  numbers('calls', 'System call', list('system_calls'), traps, '/kernel', waited);
+  numbers('traps', 'Way into the kernel', list('traps', row => names.short[row.vector]), traps, '/kernel', waited);
+  $('asked').append(number('/ticks/asked_ns'));
+  const whole = Object.keys(stat.switches.whole).map(why => [why, `/switches/whole/${why}`]);
+  const counted = rows => rows.filter(([, place]) => at(place).count);
+  numbers('switches', 'Switch', counted([...whole, ['save to load', '/switches/save_to_load'], ['wait', '/switches/wait']]), [['count', '/count']], '');
+  numbers('ticks', 'Tick', counted([['period', '/ticks/period'], ['jitter', '/ticks/jitter']]), [['count', '/count']], '');
+  const processes = stat.processes.map((process, i) => [who(process.number), `/processes/${i}`, ending(process.end)]);
+  numbers('processes', 'Process', processes, [['calls', '/system_calls'], ['errors', '/errors'], ['faults', '/faults'], ['ticks', '/ticks'], ['turns', '/turns'],
+    ['user', '/user_ns'], ['kernel', '/kernel_ns'], ['waiting', '/ready_ns'], ['asleep', '/asleep_ns']]);
+  $('processes')?.tHead.rows[0].append(make('th', { scope: 'col' }, 'The end'));
+  const most = (a, b) => at(b[1]) - at(a[1]), each = (place, label = key => key) => Object.keys(at(place)).map(key => [label(key), `${place}/${key}`]);
+  numbers('kinds', 'Events', each('/kinds').sort(most), [['count', '']]);
+  numbers('cpu', 'Who had the CPU', each('/cpu', key => key.replace('_ns', '')).sort(most), [['time', '']]);
+  numbers('exits', 'VM exit', list('exits', exit => exit.name ?? `reason ${exit.reason}`), [['count', '/count'], ['in the host', '/host_ns'], ['in the guest before', '/guest_ns']]);
 }
