@@ -11,9 +11,10 @@ mod faults;
 mod handmade;
 mod second_reader;
 mod stat;
+mod view;
 
 fn main() {
     let suite = faults::add(support::Suite::default());
     let suite = export::add(second_reader::add(damage::add(suite)));
-    diff::add(stat::add(suite)).run()
+    view::add(diff::add(stat::add(suite))).run()
 }

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::lines::Lines;
-use super::{FAILED, OK, Usage};
+use super::{FAILED, OK, open};
 use crate::analysis::check::{self, Finding, Report, Verdict, Violation};
-use crate::trace::{Meta, Origin, Trace};
+use crate::trace::{Meta, Origin};
 
 /// Check that a trace keeps the protocol of limited direct execution.
 ///
@@ -31,8 +31,7 @@ pub struct Args {
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
-    // Exit code 1 is for violations alone.
-    let trace = Trace::open(&args.trace).map_err(|error| Usage(error.to_string()))?;
+    let trace = open(&args.trace)?;
     let report = check::check(&trace);
     let text = if args.json {
         format!("{:#}\n", as_json(&report, trace.meta()))

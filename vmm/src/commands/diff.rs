@@ -2,16 +2,15 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
 
 use super::lines::Lines;
-use super::{FAILED, OK, Usage};
+use super::{FAILED, OK, open};
 use crate::analysis::diff::{Diff, Difference, Doer, Measure, Outcome, Pair, Quantile, Verdict};
 use crate::analysis::stat::{duration, put_wrapped};
-use crate::trace::Trace;
 
 /// Compare two traces: what their processes did, then how long it took.
 ///
@@ -66,15 +65,6 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     };
     io::stdout().write_all(out.as_bytes())?;
     Ok(if diff.is_same_sequence() { OK } else { FAILED })
-}
-
-fn open(path: &Path) -> Result<Trace, Usage> {
-    // Exit code 1 is for differences alone.
-    let trace = Trace::open(path).map_err(|error| Usage(error.to_string()))?;
-    for damage in trace.damage() {
-        eprintln!("warning: {}: {damage}", path.display());
-    }
-    Ok(trace)
 }
 
 fn as_text(diff: &Diff, paths: [&PathBuf; 2], lines: &mut [Lines; 2]) -> String {

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use tempfile::{Builder, NamedTempFile};
 
-use super::Usage;
+use super::{Usage, open};
 #[cfg(feature = "parquet")]
 use crate::export::parquet;
 use crate::export::{ctf, fields, perfetto, tracecmd};
-use crate::trace::Trace;
 
 const EXAMPLES: &str = "\
 Formats, and what opens them:
@@ -65,10 +64,7 @@ enum Format {
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
-    let trace = Trace::open(&args.trace)?;
-    for damage in trace.damage() {
-        eprintln!("trapline: warning: {}: {damage}", args.trace.display());
-    }
+    let trace = open(&args.trace)?;
     may_write(args)?;
     match args.format {
         Format::Ctf => write_folder(args, |folder| ctf::write(&trace, folder)),

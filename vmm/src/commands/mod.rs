@@ -21,11 +21,12 @@ pub mod tour;
 pub mod view;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::machine::host::Missing;
 use crate::machine::vcpu::VmError;
-use crate::trace::WriteError;
+use crate::trace::{Damage, OpenError, Trace, WriteError};
 
 /// All is well.
 pub const OK: u8 = 0;
@@ -50,6 +51,12 @@ pub const INTERRUPTED: u8 = 130;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
+
+impl From<OpenError> for Usage {
+    fn from(error: OpenError) -> Usage {
+        Usage(error.to_string())
+    }
+}
 
 /// Watch limited direct execution happen on a real virtual CPU.
 ///
@@ -137,6 +144,18 @@ fn chain(error: &anyhow::Error) -> String {
 /// A diagnostic on stderr. Nobody can be told that stderr is closed.
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "trapline: {message}");
+}
+
+/// The trace file that the command line names, with a warning of each damage. That it is none is wrong usage, so that
+/// exit code 1 of `check` and `diff` is for what they find.
+fn open(path: &Path) -> Result<Trace, Usage> {
+    let trace = Trace::open(path)?;
+    warn(path, trace.damage());
+    Ok(trace)
+}
+
+fn warn<'a>(path: &Path, damages: impl IntoIterator<Item = &'a Damage>) {
+    damages.into_iter().for_each(|damage| complain(&format!("warning: {}: {damage}", path.display())));
 }
 
 /// A duration such as `200us`, `1ms`, `1.5s` or `2m`.

@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::Usage;
+use super::{Usage, open};
 use crate::analysis::protocol::{self, Excerpt};
-use crate::trace::Trace;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,10 +50,7 @@ enum Format {
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
-    let trace = Trace::open(&args.trace)?;
-    for damage in trace.damage() {
-        eprintln!("warning: {}: {damage}", args.trace.display());
-    }
+    let trace = open(&args.trace)?;
     let tables = protocol::tables(&trace, &args.excerpt()).map_err(|error| Usage(error.to_string()))?;
     let text = match args.format {
         Format::Text => protocol::text(&tables, args.width),

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::Usage;
+use super::{Usage, complain, open};
 use crate::export::report;
-use crate::trace::Trace;
 
 /// Make a page of a trace: a timeline, every switch step by step, and where the time went.
 ///
@@ -30,10 +29,7 @@ pub struct Args {
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
-    let trace = Trace::open(&args.trace)?;
-    for damage in trace.damage() {
-        eprintln!("trapline: warning: {}: {damage}", args.trace.display());
-    }
+    let trace = open(&args.trace)?;
     let file = create(args)?;
     let name = args.trace.file_name().unwrap_or(OsStr::new("a trace")).to_string_lossy();
     if let Err(error) = report::write(&trace, &name, BufWriter::new(&file)) {
@@ -41,10 +37,8 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         return Err(error).with_context(|| format!("cannot write {}", args.output.display()));
     }
     if trace.events().nth(report::EVENTS_MAX).is_some() {
-        eprintln!(
-            "trapline: warning: the page draws the first {} events only; its totals are of all",
-            report::EVENTS_MAX
-        );
+        let drawn = report::EVENTS_MAX;
+        complain(&format!("warning: the page draws the first {drawn} events only; its totals are of all"));
     }
     writeln!(io::stdout(), "The report is in {}: open it in a browser.", args.output.display())?;
     Ok(super::OK)

@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::OK;
+use super::{OK, open};
 use crate::analysis::stat::{Stat, json, text};
-use crate::trace::Trace;
 
 /// Show where the time went: by system call, trap, process, switch, tick and VM exit.
 ///
@@ -25,10 +24,7 @@ pub struct Args {
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let mut traces = Vec::new();
     for path in &args.traces {
-        let trace = Trace::open(path)?;
-        for damage in trace.damage() {
-            eprintln!("warning: {}: {damage}", path.display());
-        }
+        let trace = open(path)?;
         let stat = Stat::of(&trace);
         traces.push((path.display().to_string(), trace, stat));
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::Usage;
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+use super::{Usage, complain, warn};
 use crate::analysis::filter::Filter;
 use crate::export::fields::{Csv, JsonLines};
 use crate::export::strace::Strace;
@@ -75,14 +77,16 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         filter = filter.around(event, AROUND);
     }
     let is_picky = filter != Filter::default();
-    let trace = Trace::open(&args.trace)?;
-    warn(&args.trace, trace.damage().iter().filter(|damage| !args.follow || !is_growing(damage)));
+    let trace = Trace::open(&args.trace).map_err(Usage::from)?;
+    if !args.follow {
+        warn(&args.trace, trace.damage());
+    }
 
     let output = Output::new(!args.no_pager && !args.follow)?;
     let mut writer = Writer::new(args.format, filter, &trace, output)?;
     let result = if args.follow { follow(&args.trace, trace, &mut writer) } else { all(&trace, &mut writer) };
     if writer.finish(result)? == 0 && is_picky {
-        eprintln!("trapline: the trace has no event that the filter wants");
+        complain("the trace has no event that the filter wants");
     }
     Ok(super::OK)
 }
@@ -91,16 +95,27 @@ fn all(trace: &Trace, writer: &mut Writer) -> io::Result<()> {
     trace.events().try_for_each(|event| writer.event(&event))
 }
 
-/// Shows what is there, then what comes, until the file has its end.
+/// Shows what is there, then what comes, until the file has its end, and warns of what is missing then. An event of the host waits for one of the guest
+/// behind it: until then earlier ones of the guest may still come.
 fn follow(path: &Path, mut trace: Trace, writer: &mut Writer) -> io::Result<()> {
-    let mut seen = 0;
+    // The numbers from which on the events of each origin are new.
+    let mut new = [0; 2];
     loop {
-        for event in trace.events().skip(seen) {
-            writer.event(&event)?;
-            seen += 1;
+        let is_growing = trace.damage().iter().any(is_growing);
+        let (since, mut waiting) = (new, Vec::new());
+        for event in trace.events().filter(|event| event.sequence >= since[event.origin as usize]) {
+            let waits = is_growing && event.origin == Origin::Host;
+            waiting.push(event);
+            if !waits {
+                for event in waiting.drain(..) {
+                    writer.event(&event)?;
+                    new[event.origin as usize] = event.sequence + 1;
+                }
+            }
         }
         writer.flush()?;
-        if !trace.damage().iter().any(is_growing) {
+        if !is_growing {
+            warn(path, trace.damage());
             return Ok(());
         }
         std::thread::sleep(LOOK_AGAIN);
@@ -111,12 +126,6 @@ fn follow(path: &Path, mut trace: Trace, writer: &mut Writer) -> io::Result<()> 
 /// A file that is being written looks like one that was cut.
 fn is_growing(damage: &Damage) -> bool {
     matches!(damage, Damage::NotClosed | Damage::Tail { .. })
-}
-
-fn warn<'a>(path: &Path, damages: impl Iterator<Item = &'a Damage>) {
-    for damage in damages {
-        eprintln!("trapline: warning: {}: {damage}", path.display());
-    }
 }
 
 /// Where the lines go: standard output, through a pager on a terminal.
@@ -153,7 +162,11 @@ fn start_pager() -> Option<Child> {
     if std::env::var_os("LESS").is_none() {
         command.env("LESS", "FRX");
     }
-    command.spawn().ok()
+    let pager = command.spawn().ok()?;
+    // Ctrl-C is for the pager, which may go on; it would else lose its text, and its terminal to the shell.
+    // SAFETY: no handler is installed, so none can do anything that a signal handler must not.
+    let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
+    Some(pager)
 }
 
 /// Writes events in the form that was asked for.

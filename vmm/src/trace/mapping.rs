@@ -1,7 +1,7 @@
 //! A whole file in memory: mapped where it can be, read where it cannot (a pipe).
 //!
-//! A mapped file that somebody cuts while it is read ends this process with SIGBUS; the writer never cuts a
-//! file that it replaces, it makes a new one.
+//! A mapped file that somebody cuts while it is read ends this process with SIGBUS. The writer makes a new file instead
+//! of cutting one that it replaces, and cuts its own only by what a failed write left behind the last whole chunk.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -93,7 +93,7 @@ impl Mapping {
     #[inline]
     fn bytes(&self) -> &[u8] {
         // SAFETY: `start` and `size` are a live mapping until drop. The writer only appends to a trace file, so
-        // bytes that were there when it was mapped do not change.
+        // the bytes of whole chunks do not change.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.size.get()) }
     }
 }

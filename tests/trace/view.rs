@@ -1,0 +1,219 @@
+//! `trapline view` as its reader has it: a growing file, a filter, forms for scripts, and a terminal with a pager.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::pty::{OpenptyResult, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use trapline::trace::{Names, Trace, What};
+
+use crate::stat::FIXTURE;
+use crate::support::{self, Suite, TestResult, binary, ensure, folder, trapline, wait};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Adds the tests of this file.
+pub fn add(suite: Suite) -> Suite {
+    suite
+        .pure("view::a_growing_file_is_followed_to_its_end", a_growing_file_is_followed_to_its_end)
+        .pure("view::every_form_has_the_events_of_the_filter", every_form_has_the_events_of_the_filter)
+        .pure("view::around_shows_neighbours", around_shows_neighbours)
+        .pure("view::a_wrong_filter_is_pointed_at", a_wrong_filter_is_pointed_at)
+        .pure("view::a_terminal_has_colour_and_a_pager", a_terminal_has_colour_and_a_pager)
+        .pure("view::a_pager_that_is_interrupted_stays", a_pager_that_is_interrupted_stays)
+        .pure("view::what_is_no_trace_is_wrong_usage", what_is_no_trace_is_wrong_usage)
+        .pure(
+            "view::a_warning_that_cannot_be_written_costs_nothing",
+            a_warning_that_cannot_be_written_costs_nothing,
+        )
+}
+
+/// The file comes in pieces that end anywhere, as a reader may find it while it is written.
+fn a_growing_file_is_followed_to_its_end() -> TestResult {
+    const PIECES: usize = 5;
+    let folder = folder();
+    let whole = fs::read(FIXTURE)?;
+    let expected = trapline(folder.path(), &["view", FIXTURE])?.expect(0)?.stdout;
+    let mut pieces = whole.chunks(whole.len().div_ceil(PIECES));
+    fs::write(folder.path().join("t.trap"), pieces.next().unwrap_or_default())?;
+    let view = ["view", "--follow", "t.trap"];
+    let mut follower = Command::new(binary());
+    follower.args(view).current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut follower = follower.spawn()?;
+    let mut growing = OpenOptions::new().append(true).open(folder.path().join("t.trap"))?;
+    for piece in pieces {
+        sleep(Duration::from_millis(150));
+        ensure(follower.try_wait()?.is_none(), || "it ended before the file did".into())?;
+        growing.write_all(piece)?;
+    }
+    let output = follower.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure(output.status.success() && output.stderr.is_empty(), || format!("{output:#?}"))?;
+    ensure(text == expected, || format!("followed:\n{text}"))
+}
+
+fn every_form_has_the_events_of_the_filter() -> TestResult {
+    let folder = folder();
+    let view = |form: &str| {
+        let filter = ["--filter", "process=hog and kind=tick"];
+        let arguments = [["view", FIXTURE].as_slice(), &filter, &["--format", form]].concat();
+        trapline(folder.path(), &arguments)?.expect(0)
+    };
+    let trace = Trace::open(Path::new(FIXTURE))?;
+    let mut names = Names::default();
+    let ticks = trace.events().filter(|event| {
+        names.learn(event);
+        matches!(event.what, What::Tick { .. }) && names.get(event.process) == Some("hog")
+    });
+    let ticks = ticks.count();
+    ensure(ticks > 0, || "the fixture's hog has no tick".into())?;
+    let lines = |text: &str, of: &str| text.lines().filter(|line| line.contains(of)).count();
+    let [text, rows, objects] = [view("text")?.stdout, view("csv")?.stdout, view("jsonl")?.stdout];
+    ensure(lines(&text, " tick ") == ticks, || text)?;
+    ensure(rows.lines().count() == ticks + 1, || rows)?;
+    ensure(objects.lines().count() == ticks && lines(&objects, "\"tick\"") == ticks, || objects)
+}
+
+fn around_shows_neighbours() -> TestResult {
+    let folder = folder();
+    let view = ["view", FIXTURE, "--around", "500", "--format", "jsonl"];
+    let objects = trapline(folder.path(), &view)?.expect(0)?.stdout;
+    let numbers = objects.lines().map(serde_json::from_str::<serde_json::Value>);
+    let numbers: Result<Vec<_>, _> = numbers.map(|object| object.map(|it| it["sequence"].as_u64())).collect();
+    let expected: Vec<_> = (480..=520).map(Some).collect();
+    ensure(numbers? == expected, || objects)
+}
+
+fn a_wrong_filter_is_pointed_at() -> TestResult {
+    let folder = folder();
+    let view = ["view", FIXTURE, "--filter", "process=hog and knd=tick"];
+    let output = trapline(folder.path(), &view)?.expect(2)?;
+    let pointed = "  process=hog and knd=tick\n                  ^\n";
+    ensure(output.stderr.contains(pointed) && output.stderr.contains("vector"), || format!("{output:#?}"))
+}
+
+/// `trapline view` of the fixture on a terminal, and the terminal's other side.
+fn on_a_terminal(folder: &Path, variables: &[(&str, &str)]) -> Result<(Child, File), libtest_mimic::Failed> {
+    let OpenptyResult { master, slave } = openpty(None, None)?;
+    let mut view = Command::new(binary());
+    view.args(["view", FIXTURE]).current_dir(folder).stdin(Stdio::null()).stdout(slave);
+    ["NO_COLOR", "LESS", "PAGER", "TRAPLINE_PAGER"].iter().for_each(|name| {
+        view.env_remove(name);
+    });
+    Ok((view.envs(variables.iter().copied()).spawn()?, master.into()))
+}
+
+/// What a terminal shows until nobody writes to it any more.
+fn shown(mut terminal: File) -> Result<String, libtest_mimic::Failed> {
+    let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        match terminal.read(&mut piece) {
+            Ok(0) => break,
+            Ok(size) => text.extend_from_slice(&piece[..size]),
+            // EIO: the last writer is gone.
+            Err(error) if error.raw_os_error() == Some(nix::libc::EIO) => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(String::from_utf8(text)?)
+}
+
+/// The text without the terminal's colours and carriage returns.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.map(|part| part.split_once('m').map_or(part, |(_, text)| text));
+    (first + &rest.collect::<String>()).replace('\r', "")
+}
+
+fn a_terminal_has_colour_and_a_pager() -> TestResult {
+    let folder = folder();
+    let expected = trapline(folder.path(), &["view", FIXTURE])?.expect(0)?.stdout;
+    ensure(!expected.contains('\x1b'), || "colours in a file".into())?;
+
+    let (mut view, terminal) = on_a_terminal(folder.path(), &[("PAGER", "cat")])?;
+    let text = shown(terminal)?;
+    ensure(wait(&mut view, LIMIT)?.success() && text.contains("\x1b["), || text.clone())?;
+    ensure(plain(&text) == expected, || text.clone())?;
+
+    let (mut view, terminal) = on_a_terminal(folder.path(), &[("PAGER", ""), ("NO_COLOR", "1")])?;
+    let text = shown(terminal)?;
+    ensure(wait(&mut view, LIMIT)?.success() && text.replace('\r', "") == expected, || text.clone())?;
+
+    let pagers = [("PAGER", "false"), ("TRAPLINE_PAGER", "cat >paged; echo less has $LESS")];
+    let (mut view, terminal) = on_a_terminal(folder.path(), &pagers)?;
+    let text = shown(terminal)?;
+    ensure(wait(&mut view, LIMIT)?.success() && text == "less has FRX\r\n", || text)?;
+    let paged = fs::read_to_string(folder.path().join("paged"))?;
+    ensure(plain(&paged) == expected && paged != expected, || paged.clone())?;
+
+    // One that is left at once, as by `q`.
+    let (mut view, terminal) = on_a_terminal(folder.path(), &[("PAGER", "head -1 >paged")])?;
+    shown(terminal)?;
+    ensure(wait(&mut view, LIMIT)?.success(), || "a pager that is left early is an error".into())
+}
+
+/// Ctrl-C reaches both. A pager such as `less` takes it as a command, and must keep its text and its terminal.
+fn a_pager_that_is_interrupted_stays() -> TestResult {
+    let folder = folder();
+    let pager = [("PAGER", "touch started; sleep 0.5; cat >paged")];
+    let (mut view, terminal) = on_a_terminal(folder.path(), &pager)?;
+    while !folder.path().join("started").exists() {
+        ensure(view.try_wait()?.is_none(), || "it ended before its pager started".into())?;
+        sleep(Duration::from_millis(1));
+    }
+    sleep(Duration::from_millis(100));
+    kill(Pid::from_raw(view.id().cast_signed()), Signal::SIGINT)?;
+    shown(terminal)?;
+    ensure(wait(&mut view, LIMIT)?.success(), || "it did not wait for its pager".into())?;
+    let paged = fs::read_to_string(folder.path().join("paged"))?;
+    let expected = trapline(folder.path(), &["view", FIXTURE])?.expect(0)?.stdout;
+    ensure(plain(&paged) == expected, || "the pager lacks a part of the text".into())
+}
+
+fn what_is_no_trace_is_wrong_usage() -> TestResult {
+    let folder = folder();
+    fs::write(folder.path().join("text"), "no trace\n")?;
+    for file in ["text", "missing"] {
+        for command in [
+            ["view", file].as_slice(),
+            &["protocol", file],
+            &["check", file],
+            &["stat", file],
+            &["stat", FIXTURE, file],
+            &["diff", file, FIXTURE],
+            &["diff", FIXTURE, file],
+            &["report", file],
+            &["export", file, "--format", "csv", "-o", "out"],
+            &["recover", file, "-o", "out"],
+        ] {
+            let output = trapline(folder.path(), command)?.expect(2)?;
+            let says = output.stderr.contains(file) && output.stdout.is_empty();
+            ensure(says, || format!("{command:?}: {output:#?}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn a_warning_that_cannot_be_written_costs_nothing() -> TestResult {
+    let folder = folder();
+    let mut bytes = fs::read(FIXTURE)?;
+    bytes.pop();
+    fs::write(folder.path().join("cut.trap"), &bytes)?;
+    for command in
+        ["view", "protocol", "check", "stat", "diff cut.trap", "report", "export --format csv -o out"]
+    {
+        let line = format!("\"$0\" {command} cut.trap 2>/dev/full");
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(line).arg(binary()).current_dir(folder.path());
+        // A cut file breaks a rule.
+        support::command(&mut shell, folder.path())?.expect(i32::from(command == "check"))?;
+    }
+    Ok(())
+}
