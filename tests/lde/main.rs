@@ -7,6 +7,7 @@ mod support;
 mod handmade;
 
 mod direct;
+mod documents;
 mod kernel;
 mod no_sse;
 mod processes;
@@ -61,6 +62,9 @@ fn main() {
         .needs(&QEMU_WITH_KVM, "a_deadline_in_xapic_mode_is_met", qemu::deadline_in_xapic_mode)
         .tools(&["qemu-system-x86_64"], "dirty_memory_is_cleared", qemu::dirty_memory)
         .needs(&[Need::Kvm, Need::Tool("strace")], "strace_tells_the_same", strace::tells_the_same)
+        .kvm("the_chapter_runs_as_shown", documents::the_chapter_runs_as_shown)
+        .kvm("the_readme_runs_as_shown", documents::the_readme_runs_as_shown)
+        .pure("what_shows_each_idea_exists", documents::what_shows_each_idea_exists)
         .pure("the_kernel_has_no_sse", no_sse::kernel_is_free_of_it)
         .pure("an_sse_instruction_in_the_kernel_is_seen", no_sse::a_patched_one_is_seen)
         .pure("a_kernel_built_with_sse_is_seen", no_sse::a_built_one_is_seen)

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::lines::Lines;
 use super::{FAILED, OK, open};
 use crate::analysis::check::{self, Finding, Report, Verdict, Violation};
+use crate::analysis::stat::put_wrapped;
 use crate::trace::{Meta, Origin};
 
 /// Check that a trace keeps the protocol of limited direct execution.
@@ -28,6 +29,10 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
 }
+
+/// The columns where the rules start, and what violates them.
+const RULE_MARGIN: usize = 44;
+const VIOLATION_MARGIN: usize = 4;
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
@@ -62,11 +67,12 @@ fn as_text(report: &Report, meta: &Meta) -> String {
     for finding in &report.findings {
         let Finding { name, rule, verdict, tested, violations, first } = finding;
         let tested = if *verdict == Verdict::DoesNotApply { "-".into() } else { tested.to_string() };
-        let _ = writeln!(text, "{:14} {tested:>9}  {name:17} {rule}", word(*verdict));
+        let _ = write!(text, "{:14} {tested:>9}  {name:17} ", word(*verdict));
+        put_wrapped(&mut text, rule, RULE_MARGIN);
         if let Some(violation) = first {
             let times =
                 if *violations == 1 { String::new() } else { format!(" (the first of {violations})") };
-            let _ = writeln!(text, "    {}{times}", violation.message);
+            put_wrapped(&mut text, &format!("{}{times}", violation.message), VIOLATION_MARGIN);
             lines(violation, report, meta).iter().for_each(|line| text.push_str(&indented(line)));
         }
     }

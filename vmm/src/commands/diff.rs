@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::lines::Lines;
 use super::{FAILED, OK, open};
 use crate::analysis::diff::{Diff, Difference, Doer, Measure, Outcome, Pair, Quantile, Verdict};
-use crate::analysis::stat::{duration, put_wrapped};
+use crate::analysis::stat::{MARGIN, duration, put_wrapped};
 
 /// Compare two traces: what their processes did, then how long it took.
 ///
@@ -187,7 +187,7 @@ fn put_measures<'a>(out: &mut String, measures: impl Iterator<Item = &'a Measure
     table.lines().for_each(|line| {
         let _ = writeln!(out, "{}", line.trim_end());
     });
-    put_wrapped(out, LEGEND);
+    put_wrapped(out, LEGEND, MARGIN);
 }
 
 fn cells(quantile: &Quantile, side: usize) -> [String; 2] {

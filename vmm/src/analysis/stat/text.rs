@@ -95,7 +95,8 @@ const NOTES: &str = "p50, p90, p99: what so many percent do not exceed, true to 
 
 /// Columns of the text.
 const WIDTH: usize = 100;
-const INDENT: &str = "   ";
+/// The margin of what numbers mean.
+pub const MARGIN: usize = 3;
 
 /// The numbers of traces, each with the name of its file, at most 100 columns wide.
 pub fn text(traces: &[(String, Trace, Stat)]) -> String {
@@ -108,7 +109,7 @@ pub fn text(traces: &[(String, Trace, Stat)]) -> String {
         put_section(&mut out, section, &stats);
     }
     out.push('\n');
-    put_wrapped(&mut out, NOTES);
+    put_wrapped(&mut out, NOTES, MARGIN);
     out
 }
 
@@ -169,22 +170,22 @@ fn put_section(out: &mut String, section: &Section, stats: &[&Stat]) {
     table.lines().for_each(|line| {
         let _ = writeln!(out, "{}", line.trim_end());
     });
-    put_wrapped(out, section.legend);
+    put_wrapped(out, section.legend, MARGIN);
 }
 
-/// Appends a text in lines of at most 100 columns, indented, and broken between words.
-pub fn put_wrapped(out: &mut String, text: &str) {
-    let mut column = 0;
+/// Appends a text from the column `margin` on, in lines of at most 100 columns that are broken between words.
+pub fn put_wrapped(out: &mut String, text: &str, margin: usize) {
+    let mut column = out.chars().rev().take_while(|last| *last != '\n').count();
     for word in text.split_whitespace() {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH {
+        if column > margin && column + 1 + length > WIDTH {
             out.push('\n');
             column = 0;
         }
-        let before = if column == 0 { INDENT } else { " " };
-        out.push_str(before);
+        let before = if column > margin { 1 } else { margin - column };
+        out.extend(std::iter::repeat_n(' ', before));
         out.push_str(word);
-        column += before.len() + length;
+        column += before + length;
     }
     out.push('\n');
 }

@@ -1,0 +1,154 @@
+//! What README.md and docs/ostep.md print: each command in them runs, ends as they say, and prints lines of the form that
+//! they show. Where a rule or a test is named, there is one.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use libtest_mimic::Failed;
+use trapline::commands::{OK, PROCESS_FAILED, TIME_OUT};
+use trapline::trace::Trace;
+
+use crate::support::{self, TestResult, ensure, folder};
+
+const README: &str = include_str!("../../README.md");
+const CHAPTER: &str = include_str!("../../docs/ostep.md");
+/// Where the excerpts are from. Other back ends deliver some traps in other ways.
+const BACKEND: &str = "kvm_pvm";
+
+/// A command of a document, and the excerpts that follow it.
+struct Shown<'a> {
+    command: String,
+    excerpts: Vec<&'a str>,
+}
+
+/// What runs in a document: blocks named `console` with a prompt, or `sh`.
+fn shown<'a>(document: &'a str, commands: &str) -> Vec<Shown<'a>> {
+    let mut all: Vec<Shown> = Vec::new();
+    // Between two fences is a block, outside text.
+    for block in document.split("```").skip(1).step_by(2) {
+        let (name, body) = block.split_once('\n').unwrap_or_default();
+        if name == commands {
+            let lines = body.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line));
+            all.push(Shown { command: lines.collect::<Vec<_>>().join("\n"), excerpts: Vec::new() });
+        } else if let ("text", Some(last)) = (name, all.last_mut()) {
+            last.excerpts.push(body);
+        }
+    }
+    all
+}
+
+/// The exit code that an excerpt names, else 0.
+fn exit_code(excerpt: &str) -> i32 {
+    let code = excerpt.split_once("(exit code ").and_then(|(_, rest)| rest.split_once(')'));
+    code.and_then(|(code, _)| code.parse().ok()).unwrap_or(0)
+}
+
+/// What a line says but for what differs from run to run: its words, with no number, flag or value of a register.
+fn form(line: &str) -> String {
+    let is_line = |c: char| ('\u{2500}'..='\u{257f}').contains(&c);
+    let is_value =
+        |word: &str| word.split_once('=').is_some_and(|(_, value)| value.starts_with(char::is_numeric));
+    let is_flags = |word: &str| word.starts_with('[') && !word.contains(char::is_lowercase);
+    let words = line.split(|c: char| c.is_whitespace() || is_line(c));
+    let words = words.filter(|word| !word.is_empty() && !is_value(word) && !is_flags(word));
+    words.map(|word| numberless(word) + " ").collect()
+}
+
+/// A word with `#` for each number.
+fn numberless(word: &str) -> String {
+    let mut form = String::new();
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        let number = match rest.strip_prefix("0x") {
+            Some(digits) => 2 + digits.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digits.len()),
+            None => rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ',')).unwrap_or(rest.len()),
+        };
+        let is_number = first.is_ascii_digit() && number > 0;
+        form.push(if is_number { '#' } else { first });
+        rest = &rest[if is_number { number } else { first.len_utf8() }..];
+    }
+    form
+}
+
+/// Fails unless each line of an excerpt has the form of a line that was printed.
+fn is_of_the_form(excerpt: &str, printed: &str) -> TestResult {
+    let forms: HashSet<String> = printed.lines().map(form).collect();
+    let is_told = |line: &&str| line.trim() != "..." && !line.starts_with("(exit code ");
+    let is_known = |line: &&str| form(line).is_empty() || forms.contains(&form(line));
+    let strange: Vec<&str> = excerpt.lines().filter(is_told).filter(|line| !is_known(line)).collect();
+    ensure(strange.is_empty(), || format!("no such lines:\n{}\nin\n{printed}", strange.join("\n")))
+}
+
+/// A shell's command line, with `trapline` the one under test.
+fn shell(line: &str, folder: &Path) -> Result<support::Output, Failed> {
+    let line = format!("trapline() {{ \"$0\" \"$@\"; }}\n{line}");
+    support::command(
+        Command::new("sh").args(["-ec", &line]).arg(support::binary()).current_dir(folder),
+        folder,
+    )
+}
+
+pub fn the_chapter_runs_as_shown() -> TestResult {
+    let folder = folder();
+    let shown = shown(CHAPTER, "console");
+    ensure(shown.len() > 20, || format!("{} commands", shown.len()))?;
+    for Shown { command, excerpts } in shown {
+        let code = excerpts.iter().map(|excerpt| exit_code(excerpt)).max().unwrap_or(0);
+        let output = shell(&command, folder.path())?.expect(code)?;
+        let printed = output.stdout + &output.stderr;
+        if Trace::open(&folder.path().join("tour.trap"))?.meta().kvm_backend == BACKEND {
+            for excerpt in excerpts {
+                is_of_the_form(excerpt, &printed)
+                    .map_err(|error| format!("{command}: {}", error.message().unwrap_or_default()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The README's excerpts are of the tour and its trace. Each of its command lines is one that Trapline takes.
+pub fn the_readme_runs_as_shown() -> TestResult {
+    let folder = folder();
+    let tour = shell("trapline run; trapline view trapline-1.trap", folder.path())?.expect(0)?.stdout;
+    let is_backend = Trace::open(&folder.path().join("trapline-1.trap"))?.meta().kvm_backend == BACKEND;
+    // The files that its command lines name.
+    let files = "trapline extract files; cp files/hello mine; cp files/kernel.elf kernel.elf
+                 for copy in a b broken; do cp trapline-1.trap $copy.trap; done";
+    shell(files, folder.path())?.expect(0)?;
+    let mut lines = 0;
+    for Shown { command, excerpts } in shown(README, "sh") {
+        for excerpt in excerpts.iter().filter(|_| is_backend) {
+            is_of_the_form(excerpt, &tour)?;
+        }
+        for line in command.lines().filter(|line| line.starts_with("trapline ")) {
+            let output = shell(line, folder.path())?;
+            // Not 1 or 2: Trapline failed, or the line was wrong.
+            let is_right = [OK, PROCESS_FAILED, TIME_OUT].contains(&u8::try_from(output.code)?);
+            ensure(is_right, || format!("{line}: {output:#?}"))?;
+            lines += 1;
+        }
+    }
+    ensure(lines > 10, || format!("{lines} command lines"))
+}
+
+/// The last column of the chapter's table.
+pub fn what_shows_each_idea_exists() -> TestResult {
+    let mut known = String::new();
+    for folder in ["../tests/lde", "../tests/check", "src/analysis/check"] {
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))? {
+            known += &fs::read_to_string(entry?.path())?;
+        }
+    }
+    let rows = CHAPTER.lines().filter(|line| line.starts_with("| [")).collect::<Vec<_>>();
+    ensure(rows.len() > 20, || format!("{} rows", rows.len()))?;
+    for row in rows {
+        let proofs = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        let quoted = proofs.split('`').skip(1).step_by(2);
+        let names: Vec<&str> = quoted.filter(|name| !name.starts_with("trapline ")).collect();
+        let unknown: Vec<_> = names.iter().filter(|name| !known.contains(&format!("\"{name}\""))).collect();
+        ensure(!names.is_empty() && unknown.is_empty(), || format!("{unknown:?} in {row}"))?;
+    }
+    Ok(())
+}
