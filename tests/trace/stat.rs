@@ -19,7 +19,6 @@ pub fn add(suite: Suite) -> Suite {
         .pure("stat_counts_what_is_there", stat_counts_what_is_there)
         .pure("stat_leaves_no_time_out", stat_leaves_no_time_out)
         .pure("stat_prints_what_it_counted", stat_prints_what_it_counted)
-        .pure("stat_refuses_what_is_no_trace", stat_refuses_what_is_no_trace)
         .kvm("stat_of_the_tour", stat_of_the_tour)
 }
 
@@ -90,11 +89,6 @@ fn stat_prints_what_it_counted() -> TestResult {
     ensure(text.contains("A  ") && text.contains("B  "), || text.clone())?;
     let is_narrow = |line: &str| line.chars().count() <= 100 || line.contains(FIXTURE);
     ensure(text.lines().all(is_narrow), || text.clone())
-}
-
-fn stat_refuses_what_is_no_trace() -> TestResult {
-    let output = trapline(folder().path(), &["stat", "/dev/null"])?.expect(1)?;
-    ensure(output.stderr.contains("/dev/null") && output.stdout.is_empty(), || format!("{output:#?}"))
 }
 
 fn stat_of_the_tour() -> TestResult {

@@ -180,7 +180,7 @@ fn a_pager_that_is_interrupted_stays() -> TestResult {
 fn what_is_no_trace_is_wrong_usage() -> TestResult {
     let folder = folder();
     fs::write(folder.path().join("text"), "no trace\n")?;
-    for file in ["text", "missing"] {
+    for file in ["text", "missing", "/dev/null"] {
         for command in [
             ["view", file].as_slice(),
             &["protocol", file],

@@ -3,8 +3,8 @@
 //! The rooms, from the ground up; each uses only what stands above it:
 //!
 //! - [`trace`]: the trace file and its events. No KVM in it.
-//! - [`analysis`]: what events mean: summaries.
-//! - [`export`]: events in other forms, text first.
+//! - [`analysis`]: what events mean: summary, protocol, rules, times, filters.
+//! - [`export`]: events in other forms: text, a page, files for other tools.
 //! - [`machine`]: KVM: memory, boot, vCPU, run loop.
 //! - [`devices`]: what sits on the port bus.
 //! - [`images`]: the guest kernel and programs that are built into this binary.

@@ -17,7 +17,8 @@
 //! as it is whole: [`Trace::damage`] says what is not, and [`recover`] makes a whole file of the rest.
 //!
 //! The format stands in `docs/trace-format.md`, precise enough for another implementation. There is no KVM
-//! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business.
+//! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business, and so is
+//! [`crate::analysis::filter`], which picks those that somebody wants to see.
 
 mod clock;
 mod compact;
