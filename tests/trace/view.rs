@@ -105,6 +105,7 @@ fn on_a_terminal(folder: &Path, variables: &[(&str, &str)]) -> Result<(Child, Fi
     ["NO_COLOR", "LESS", "PAGER", "TRAPLINE_PAGER"].iter().for_each(|name| {
         view.env_remove(name);
     });
+    view.env("TERM", "xterm");
     Ok((view.envs(variables.iter().copied()).spawn()?, master.into()))
 }
 
@@ -142,9 +143,11 @@ fn a_terminal_has_colour_and_a_pager() -> TestResult {
     ensure(wait(&mut view, LIMIT)?.success() && text.contains("\x1b["), || text.clone())?;
     ensure(plain(&text) == expected, || text.clone())?;
 
-    let (mut view, terminal) = on_a_terminal(folder.path(), &[("PAGER", ""), ("NO_COLOR", "1")])?;
-    let text = shown(terminal)?;
-    ensure(wait(&mut view, LIMIT)?.success() && text.replace('\r', "") == expected, || text.clone())?;
+    for plainly in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let (mut view, terminal) = on_a_terminal(folder.path(), &[("PAGER", ""), plainly])?;
+        let text = shown(terminal)?;
+        ensure(wait(&mut view, LIMIT)?.success() && text.replace('\r', "") == expected, || text.clone())?;
+    }
 
     let pagers = [("PAGER", "false"), ("TRAPLINE_PAGER", "cat >paged; echo less has $LESS")];
     let (mut view, terminal) = on_a_terminal(folder.path(), &pagers)?;

@@ -137,7 +137,9 @@ struct Output {
 impl Output {
     fn new(may_page: bool) -> io::Result<Output> {
         let terminal = io::stdout().is_terminal();
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let colour = terminal && !is_unwanted && !is_dumb;
         let pager = if terminal && may_page { start_pager() } else { None };
         Ok(Output { pager, colour })
     }
