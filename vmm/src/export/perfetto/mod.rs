@@ -3,9 +3,9 @@
 //! Each process has a track, with a slice from trap to return and in it one for the system call; records that are
 //! neither start nor end of a slice are instants, the bulky ones on a track of their own below. The kernel's track says
 //! what it works on, the host's what it noted. Every record is one track event with its number and fields as
-//! annotations; what is derived from records has none: `sched_switch` for each switch, the kernel's slices, the number
-//! of processes that can run. Times are nanoseconds since the start as the guest's CLOCK_BOOTTIME; each of the host's
-//! pairs of clocks is a clock snapshot.
+//! annotations (`end_` before those of a record that ends a slice); what is derived from records has none:
+//! `sched_switch` for each switch, the kernel's slices, the number of processes that can run. Times are nanoseconds since
+//! the start as the guest's CLOCK_BOOTTIME; each of the host's pairs of clocks is a clock snapshot.
 
 mod schema;
 
@@ -301,8 +301,10 @@ impl<W: Write> Packets<'_, W> {
         let head =
             [("sequence", Value::Number(event.sequence.into())), ("tsc", Value::Number(event.tsc.into()))];
         let mut new = InternedData::default();
+        // A slice has the annotations of its begin and of its end, and a key once.
+        let side = if kind == SLICE_END { "end_" } else { "" };
         let annotations = head.into_iter().chain(fields(&event.what)).map(|(key, value)| {
-            let iid = self.keys.of(key, &mut new.debug_annotation_names);
+            let iid = self.keys.of(&format!("{side}{key}"), &mut new.debug_annotation_names);
             annotation(iid, value)
         });
         let debug_annotations = annotations.collect();
@@ -400,12 +402,12 @@ impl<W: Write> Packets<'_, W> {
             }
             Track::Process(process) => {
                 let process_name = self.survey.name(Origin::Guest, process).into();
-                descriptor.process = Some(ProcessDescriptor { pid: process.into(), process_name });
+                descriptor.process = Some(ProcessDescriptor { pid: pid(process), process_name });
             }
             Track::Thread(process) => {
                 self.describe(Track::Process(process))?;
-                let (pid, thread_name) = (process.into(), self.survey.name(Origin::Guest, process).into());
-                descriptor.thread = Some(ThreadDescriptor { pid, tid: pid, thread_name });
+                let (tid, thread_name) = (process.into(), self.survey.name(Origin::Guest, process).into());
+                descriptor.thread = Some(ThreadDescriptor { pid: pid(process), tid, thread_name });
             }
             Track::Details(process) => {
                 self.describe(Track::Process(process))?;
@@ -425,6 +427,12 @@ impl<W: Write> Packets<'_, W> {
         packet.encode_length_delimited(&mut self.bytes).map_err(io::Error::other)?;
         self.out.write_all(&self.bytes)
     }
+}
+
+/// A process's number in the table of processes. Perfetto takes pid 2, wherever there are switches, for Linux's kthreadd.
+fn pid(process: u16) -> i32 {
+    const FIRST: i32 = 1000;
+    FIRST + i32::from(process)
 }
 
 fn annotation(name_iid: u64, value: Value) -> DebugAnnotation {
