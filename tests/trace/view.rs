@@ -86,7 +86,12 @@ fn around_shows_neighbours() -> TestResult {
     let numbers = objects.lines().map(serde_json::from_str::<serde_json::Value>);
     let numbers: Result<Vec<_>, _> = numbers.map(|object| object.map(|it| it["sequence"].as_u64())).collect();
     let expected: Vec<_> = (480..=520).map(Some).collect();
-    ensure(numbers? == expected, || objects)
+    ensure(numbers? == expected, || objects.clone())?;
+    let text = trapline(folder.path(), &view[..4])?.expect(0)?.stdout;
+    let marked: Vec<&str> = text.lines().filter(|line| line.get(13..14) == Some(">")).collect();
+    let asked: serde_json::Value = serde_json::from_str(objects.lines().nth(20).unwrap_or_default())?;
+    let name = asked["name"].as_str().unwrap_or_default();
+    ensure(marked.len() == 1 && !name.is_empty() && marked[0].contains(name), || text.clone())
 }
 
 fn a_wrong_filter_is_pointed_at() -> TestResult {

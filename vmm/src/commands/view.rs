@@ -45,7 +45,7 @@ pub struct Args {
     /// Only the events that this filter wants; see below
     #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
-    /// Only the guest's event of this number and its neighbours
+    /// Only the guest's event of this number, with a mark in the text, and its neighbours
     #[arg(long, value_name = "EVENT")]
     around: Option<u64>,
     /// Text for people, system calls as `strace -f -ttt -T` writes them, or rows for scripts
@@ -83,7 +83,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     }
 
     let output = Output::new(!args.no_pager && !args.follow)?;
-    let mut writer = Writer::new(args.format, filter, &trace, output)?;
+    let mut writer = Writer::new(args, filter, &trace, output)?;
     let result = if args.follow { follow(&args.trace, trace, &mut writer) } else { all(&trace, &mut writer) };
     if writer.finish(result)? == 0 && is_picky {
         complain("the trace has no event that the filter wants");
@@ -188,11 +188,12 @@ enum Form {
 }
 
 impl Writer {
-    fn new(format: Format, filter: Filter, trace: &Trace, mut output: Output) -> io::Result<Writer> {
+    fn new(args: &Args, filter: Filter, trace: &Trace, mut output: Output) -> io::Result<Writer> {
         let out = output.writer();
-        let form = match format {
+        let form = match args.format {
             Format::Text => {
-                let options = text::Options { colour: output.colour, filter: filter.clone() };
+                let options =
+                    text::Options { colour: output.colour, filter: filter.clone(), mark: args.around };
                 let mut text = Text::new(trace.meta(), options, out);
                 ignore_closed(text.header(trace.meta()))?;
                 Form::Text(Box::new(text))

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::words::Words;
 use crate::analysis::filter::Filter;
-use crate::trace::{Event, Meta, Names, Options as RunOptions, Program, What};
+use crate::trace::{Event, Meta, Names, Options as RunOptions, Origin, Program, What};
 
 /// The width that lines keep to where they can.
 pub const COLUMNS: usize = 100;
@@ -25,6 +25,8 @@ pub struct Options {
     pub colour: bool,
     /// Only the events that it wants.
     pub filter: Filter,
+    /// The number of the guest's event that is pointed at.
+    pub mark: Option<u64>,
 }
 
 /// Writes events as they come.
@@ -92,9 +94,11 @@ impl<W: Write> Text<W> {
         let (dim, plain) = self.style(DIM);
         let (on, off) = self.style(colour(&event.what));
         let width = self.who_width;
+        let is_marked = event.origin == Origin::Guest && self.options.mark == Some(event.sequence);
+        let mark = if is_marked { '>' } else { ' ' };
         write!(
             self.out,
-            "{dim}{micros:>whole$}.{nanos:03}{plain}  {who:width$}  {on}{verb:VERB_WIDTH$}{off}  "
+            "{dim}{micros:>whole$}.{nanos:03}{plain} {mark}{who:width$}  {on}{verb:VERB_WIDTH$}{off}  "
         )?;
         let margin = TIME_WIDTH + 2 + width.max(who.chars().count()) + 2 + VERB_WIDTH + 2;
         write_wrapped(&mut self.out, &self.details, margin)
@@ -213,7 +217,7 @@ mod tests {
     #[test]
     fn a_process_alone() {
         let filter = Filter::parse("process=hello").expect("a filter");
-        let text = text_of(&Options { colour: false, filter });
+        let text = text_of(&Options { filter, ..Options::default() });
         let events = text.lines().filter(|line| line.contains('.') && !line.starts_with('#'));
         assert!(events.clone().count() > 20 && events.clone().all(|line| line.contains(" hello/1 ")));
     }
