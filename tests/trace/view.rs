@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use trapline::trace::{Names, Trace, What};
+use trapline::trace::{Names, Trace, What, Writer};
 
 use crate::stat::FIXTURE;
 use crate::support::{self, Suite, TestResult, binary, ensure, folder, trapline, wait};
@@ -27,6 +27,7 @@ pub fn add(suite: Suite) -> Suite {
         .pure("view::a_terminal_has_colour_and_a_pager", a_terminal_has_colour_and_a_pager)
         .pure("view::a_pager_that_is_interrupted_stays", a_pager_that_is_interrupted_stays)
         .pure("view::what_is_no_trace_is_wrong_usage", what_is_no_trace_is_wrong_usage)
+        .pure("view::a_terminal_obeys_no_trace", a_terminal_obeys_no_trace)
         .pure(
             "view::a_warning_that_cannot_be_written_costs_nothing",
             a_warning_that_cannot_be_written_costs_nothing,
@@ -222,6 +223,32 @@ fn a_warning_that_cannot_be_written_costs_nothing() -> TestResult {
         shell.arg("-c").arg(line).arg(binary()).current_dir(folder.path());
         // A cut file breaks a rule.
         support::command(&mut shell, folder.path())?.expect(i32::from(command == "check"))?;
+    }
+    Ok(())
+}
+
+/// The text of the head may be anybody's.
+fn a_terminal_obeys_no_trace() -> TestResult {
+    const CLEAR: &str = "\x1b[2J\x07\u{9b}2J";
+    let folder = folder();
+    let mut meta = Trace::open(Path::new(FIXTURE))?.meta().clone();
+    let (run, programs) = (&mut meta.options, &mut meta.programs[..2]);
+    let [first, second] = programs else { return Err("the fixture has one program".into()) };
+    let of_the_run = [&mut run.policy, &mut run.timer, &mut run.kernel_command_line];
+    let of_the_host = [&mut meta.trapline_version, &mut meta.host_cpu, &mut meta.kvm_backend];
+    let of_programs = [&mut first.name, &mut second.arguments[0]];
+    of_the_run.into_iter().chain(of_the_host).chain(of_programs).for_each(|text| text.push_str(CLEAR));
+    meta.recovered.push(CLEAR.into());
+    Writer::create(&folder.path().join("t.trap"), true, &meta)?.finish()?;
+    for command in
+        ["view", "protocol", "check", "stat", "view --format strace", "diff t.trap", "recover -o new"]
+    {
+        let arguments: Vec<&str> = command.split(' ').chain(["t.trap"]).collect();
+        let output = trapline(folder.path(), &arguments)?;
+        let text = output.stdout.clone() + &output.stderr;
+        ensure(!text.is_empty() && !text.contains(|c: char| c.is_control() && c != '\n'), || {
+            format!("{output:#?}")
+        })?;
     }
     Ok(())
 }

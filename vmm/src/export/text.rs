@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::words::Words;
 use crate::analysis::filter::Filter;
-use crate::trace::{Event, Meta, Names, Options as RunOptions, Origin, Program, What};
+use crate::trace::{Event, Meta, Names, Options as RunOptions, Origin, Program, What, printable};
 
 /// The width that lines keep to where they can.
 pub const COLUMNS: usize = 100;
@@ -68,7 +68,7 @@ impl<W: Write> Text<W> {
         // Nothing is known of a run whose head is damaged.
         if *meta != Meta::default() {
             for line in header_lines(meta) {
-                writeln!(self.out, "{on}# {line}{off}")?;
+                writeln!(self.out, "{on}# {}{off}", printable(&line))?;
             }
         }
         let width = self.who_width;

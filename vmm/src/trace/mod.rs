@@ -41,7 +41,7 @@ pub use clock::Clock;
 pub use event::{Boot, CONTEXT_REGISTERS, Context, Event, Frame, What};
 pub use format::Origin;
 pub use meta::{Image, Meta, Options, Program};
-pub use names::{Names, text as name_text};
+pub use names::{Names, printable, text as name_text};
 pub use reader::{Damage, Events, OpenError, Record, Records, Trace};
 pub use recover::{Recovered, recover};
 pub use writer::{WriteError, Writer};

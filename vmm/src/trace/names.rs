@@ -35,8 +35,13 @@ impl Names {
 /// A name as the guest stores it, zero padded, as text that is safe on a terminal.
 pub fn text(name: [u8; 16]) -> String {
     let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-    let printable = |c: char| if c.is_control() || c == char::REPLACEMENT_CHARACTER { '?' } else { c };
-    String::from_utf8_lossy(&name[..length]).chars().map(printable).collect()
+    printable(&String::from_utf8_lossy(&name[..length]))
+}
+
+/// Text of a file without what a terminal would obey.
+pub fn printable(text: &str) -> String {
+    let safe = |c: char| if c.is_control() || c == char::REPLACEMENT_CHARACTER { '?' } else { c };
+    text.chars().map(safe).collect()
 }
 
 #[cfg(test)]

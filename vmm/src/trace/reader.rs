@@ -11,6 +11,7 @@ use abi::record::{HostCounter, Kind};
 use super::event;
 use super::format::{self, CHUNK_MAGIC, CHUNK_SIZE, COMPACT, ChunkHead, Content, HeadState, Origin, RAW};
 use super::mapping::Bytes;
+use super::names::printable;
 use super::walk::Walk;
 use super::{Clock, Event, Meta};
 
@@ -162,7 +163,7 @@ impl Trace {
                 (Meta::default(), first.unwrap_or(bytes.len()))
             }
         };
-        scan.damage.extend(meta.recovered.iter().map(|what| Damage::Recovered { what: what.clone() }));
+        scan.damage.extend(meta.recovered.iter().map(|what| Damage::Recovered { what: printable(what) }));
         scan.run(start);
         let Scan { chunks, damage, next: totals, .. } = scan;
         let mut trace = Trace { bytes, meta, chunks, damage, totals };

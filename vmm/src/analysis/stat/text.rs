@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Stat, Times, Traps, call_name};
 use crate::analysis::hardware::{exit_reason, vector_name};
-use crate::trace::{Clock, Meta, Trace};
+use crate::trace::{Clock, Meta, Trace, printable};
 
 /// A line of a section: what it is of, and its numbers.
 type Row = (String, Vec<String>);
@@ -123,11 +123,11 @@ fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, s
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{}{file}", letter.map_or_else(String::new, |letter| format!("{letter}  ")));
     let options = &meta.options;
-    let _ = writeln!(
-        out,
-        "   {}, {}; policy {}, quantum {} µs, timer {}, batch {}",
+    let run = format!(
+        "{}, {}; policy {}, quantum {} µs, timer {}, batch {}",
         meta.host_cpu, meta.kvm_backend, options.policy, options.quantum_us, options.timer, options.batch
     );
+    let _ = writeln!(out, "   {}", printable(&run));
     let _ = writeln!(
         out,
         "   {} events in {}: {} system calls, {} switches, {} ticks",
