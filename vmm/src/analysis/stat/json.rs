@@ -74,10 +74,12 @@ fn kinds(stat: &Stat) -> Map<String, Value> {
 
 fn times(times: &Times, clock: &Clock) -> Value {
     let quantile = |part| clock.span(times.quantile(part));
+    let total = clock.span(times.total());
     json!({
         "count": times.count(),
-        "total_ns": clock.span(times.total()),
-        "mean_ns": clock.span(times.mean()),
+        "total_ns": total,
+        // Not of the mean in cycles, which is rounded already.
+        "mean_ns": total.checked_div(times.count()).unwrap_or(0),
         "p50_ns": quantile(0.5),
         "p90_ns": quantile(0.9),
         "p99_ns": quantile(0.99),
@@ -148,4 +150,19 @@ fn with(mut base: Value, more: Value) -> Value {
         base.extend(more);
     }
     base
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_is_rounded_once() {
+        let mut both = Times::default();
+        both.add(1);
+        both.add(2);
+        // A cycle of this clock is 2500 ns.
+        assert_eq!(times(&both, &Clock::new(0, 400))["mean_ns"], 3750);
+        assert_eq!(times(&Times::default(), &Clock::new(0, 400))["mean_ns"], 0);
+    }
 }
