@@ -21,7 +21,8 @@ use crate::analysis::stat::{MARGIN, duration, put_wrapped};
 ///
 /// Times are compared by median and 99 %. Each stands with the bounds in which 99 of 100 samples of this size have it
 /// (from the ranks of the sample, whatever the distribution). A difference is called real where the bounds do not
-/// overlap. That speaks of these two runs: a busy host moves whole runs, so compare several.
+/// overlap and it is more than 5 %, which runs differ by with nothing changed. A busy host can move whole runs further, so
+/// compare several.
 ///
 /// Traces that do not differ at all give no output.
 #[derive(clap::Args, Debug)]
@@ -47,7 +48,8 @@ const VERSION: u32 = 1;
 /// What the table of times means.
 const LEGEND: &str = "Time in the kernel of calls and traps; switches from the trap of the old process to the return \
                       into the new. within: bounds of the number on its left, 99 % sure by the spread of this run. real: \
-                      the bounds do not overlap. not shown: they do. too few: no bounds can be told.";
+                      the bounds do not overlap, and the difference is above 5 %, by which equal runs differ. not shown: \
+                      else. too few: no bounds can be told.";
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {

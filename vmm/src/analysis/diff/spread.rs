@@ -9,6 +9,9 @@ use serde::Serialize;
 pub const QUANTILES: [f64; 2] = [0.5, 0.99];
 /// Half the width of a quantile's bounds, in standard deviations of its rank: 99 % of samples have the quantile within.
 pub const DEVIATIONS: f64 = 2.576;
+/// How far a quantile moves from run to run with nothing changed, as a part of it: what the host does to a run lasts for
+/// many durations, so the spread within a run does not tell it. Nearly all equal runs differ by less.
+const DRIFT: f64 = 0.05;
 
 /// A duration that both traces have many of.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,9 +43,9 @@ pub struct Quantile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Their bounds do not overlap.
+    /// Their bounds do not overlap, and they differ by more than runs drift.
     Real,
-    /// They overlap.
+    /// It may be chance.
     NotShown,
     /// A trace has too few to tell the bounds.
     TooFew,
@@ -62,7 +65,7 @@ impl Measure {
                 };
                 let within_ns = [within(0), within(1)];
                 let ns = both(&|times| times.quantile(part));
-                Quantile { part, ns, within_ns, verdict: verdict(within_ns) }
+                Quantile { part, ns, within_ns, verdict: verdict(ns, within_ns) }
             }),
         }
     }
@@ -75,9 +78,12 @@ impl Measure {
     }
 }
 
-fn verdict(within: [Option<(u64, u64)>; 2]) -> Verdict {
+fn verdict(ns: [u64; 2], within: [Option<(u64, u64)>; 2]) -> Verdict {
+    let is_beyond_drift = ns[0].abs_diff(ns[1]) as f64 > DRIFT * ns[0].min(ns[1]) as f64;
     match within {
-        [Some(first), Some(second)] if first.1 < second.0 || second.1 < first.0 => Verdict::Real,
+        [Some(first), Some(second)] if is_beyond_drift && (first.1 < second.0 || second.1 < first.0) => {
+            Verdict::Real
+        }
         [Some(_), Some(_)] => Verdict::NotShown,
         _ => Verdict::TooFew,
     }
@@ -134,5 +140,13 @@ mod tests {
         let near = times((1..=1000).map(|n| 2 * n + 100));
         assert_eq!(median(&slow, &near).verdict, Verdict::NotShown);
         assert_eq!(median(&slow, &times(1..=3)).verdict, Verdict::TooFew);
+    }
+
+    #[test]
+    fn a_difference_is_not_real_that_equal_runs_have() {
+        // Bounds of no width at all, which so small a difference leaves apart.
+        let (one, drifted, other) = (times([1000; 100]), times([2080; 100]), times([2120; 100]));
+        assert_eq!(median(&one, &drifted).verdict, Verdict::NotShown);
+        assert_eq!(median(&one, &other).verdict, Verdict::Real);
     }
 }
