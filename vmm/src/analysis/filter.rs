@@ -19,6 +19,7 @@ use std::fmt;
 
 use abi::record::{Kind, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR};
+use unicode_width::UnicodeWidthStr;
 
 use super::hardware::exception;
 use crate::trace::{Event, Names, Origin, What};
@@ -63,8 +64,10 @@ pub struct FilterError {
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "the filter is not understood: {}", self.wanted)?;
-        writeln!(f, "  {}", self.text)?;
-        write!(f, "  {:>width$}", "^", width = self.at + 1)
+        // Line ends and tabs would move the text away from the mark below it.
+        let text = self.text.replace(char::is_control, " ");
+        let before: String = text.chars().take(self.at).collect();
+        write!(f, "  {text}\n  {:>width$}", "^", width = before.width() + 1)
     }
 }
 
@@ -99,7 +102,7 @@ impl Node {
             Node::Not(node) => !node.holds(event, names),
             Node::Process(wanted) => is_called(&names.label(event.origin, event.process), wanted),
             Node::Kind(kind) => event.what.kind() == *kind,
-            Node::Call(number) => call_of(&event.what).is_some_and(|called| called == *number as u32),
+            Node::Call(number) => is_call(&event.what, *number),
             Node::Vector(vector) => vector_of(&event.what) == Some(*vector),
             Node::Time(from, to) => (*from..*to).contains(&event.nanoseconds),
             Node::Event(from, to) => event.origin == Origin::Guest && (*from..*to).contains(&event.sequence),
@@ -112,11 +115,12 @@ fn is_called(label: &str, wanted: &str) -> bool {
     label == wanted || label.split_once('/').is_some_and(|(name, number)| name == wanted || number == wanted)
 }
 
-fn call_of(what: &What) -> Option<u32> {
+/// Of a result, the low half of the number is all that is known.
+fn is_call(what: &What, wanted: u64) -> bool {
     match *what {
-        What::SystemCall { number, .. } => Some(number as u32),
-        What::SystemCallResult { number, .. } => Some(number),
-        _ => None,
+        What::SystemCall { number, .. } => number == wanted,
+        What::SystemCallResult { number, .. } => number == wanted as u32,
+        _ => false,
     }
 }
 
@@ -297,7 +301,7 @@ fn nanoseconds(text: &str) -> Option<u64> {
     let units = [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)];
     let (digits, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
     let number: f64 = digits.parse().ok()?;
-    (number.is_finite() && number >= 0.0).then_some((number * unit) as u64)
+    (number.is_finite() && number >= 0.0).then_some((number * unit).round() as u64)
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -344,8 +348,11 @@ mod tests {
         assert_eq!(wanted("kind=gate").len(), 2);
         assert_eq!(wanted("call=write"), wanted("call=1"));
         assert_eq!(wanted("call=write").len(), 2);
+        // Only a result may be that of so large a number.
+        assert_eq!(wanted("call=0x100000001"), wanted("call=write")[1..]);
         assert_eq!(wanted("vector=#PF"), wanted("vector=0xe"));
         assert_eq!(wanted("time=2us..4us"), [2, 3]);
+        assert_eq!(time("1.001ms..30.801291s"), Ok(Node::Time(1_001_000, 30_801_291_000)));
         assert_eq!(wanted("process=hello"), wanted("process=1"));
         assert_eq!(wanted("event=2"), [3]);
         assert_eq!(wanted("event=2..4"), [3, 4]);
@@ -377,6 +384,8 @@ mod tests {
         assert_eq!(error("ä=1 or").0, 0);
         let text = Filter::parse("kind=tick ör").expect_err("no filter").to_string();
         assert_eq!(text.lines().last(), Some("            ^"), "{text}");
+        let text = Filter::parse("process=日本\nor\tkind").expect_err("no filter").to_string();
+        assert!(text.ends_with("\n  process=日本 or kind\n                      ^"), "{text}");
     }
 
     #[test]
