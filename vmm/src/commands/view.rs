@@ -19,7 +19,8 @@ A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
   process=NAME, NUMBER, NAME/NUMBER, kernel or host      kind=trap-entry, system-call, tick, ...
   call=write, or a number                                vector=#PF, timer, syscall, int80, or a number
   time=1ms..2ms, since the start                         event=100..200 or 100, the guest's events by number
-Of a range the end is left out, and either side may miss. `and` binds closer than `or`; `!=` is `not` of `=`.
+A range leaves its end out, and either side may miss. `and` binds closer than `or`. `!=` is the
+opposite of `=`.
 
 Examples:
   trapline view t.trap --filter 'process=hog'
