@@ -22,6 +22,7 @@ pub fn add(suite: Suite) -> Suite {
     suite
         .pure("view::a_growing_file_is_followed_to_its_end", a_growing_file_is_followed_to_its_end)
         .pure("view::every_form_has_the_events_of_the_filter", every_form_has_the_events_of_the_filter)
+        .pure("view::strace_shows_calls_of_the_filter_whole", strace_shows_calls_of_the_filter_whole)
         .pure("view::around_shows_neighbours", around_shows_neighbours)
         .pure("view::a_wrong_filter_is_pointed_at", a_wrong_filter_is_pointed_at)
         .pure("view::a_terminal_has_colour_and_a_pager", a_terminal_has_colour_and_a_pager)
@@ -32,6 +33,17 @@ pub fn add(suite: Suite) -> Suite {
             "view::a_warning_that_cannot_be_written_costs_nothing",
             a_warning_that_cannot_be_written_costs_nothing,
         )
+}
+
+fn strace_shows_calls_of_the_filter_whole() -> TestResult {
+    let (folder, strace) = (folder(), ["view", FIXTURE, "--format", "strace"]);
+    let all = trapline(folder.path(), &strace)?.expect(0)?.stdout;
+    let writes: String = all.split_inclusive('\n').filter(|line| line.contains(" write(1, \"")).collect();
+    let picked = |filter| trapline(folder.path(), &[&strace[..], &["--filter", filter]].concat())?.expect(0);
+    let output = picked("call=write")?;
+    ensure(!writes.is_empty() && output.stdout == writes, || format!("{output:#?}\nnot\n{writes}"))?;
+    let nothing = picked("process=nobody")?;
+    ensure(nothing.stdout.is_empty() && nothing.stderr.contains("no event"), || format!("{nothing:#?}"))
 }
 
 /// The file comes in pieces that end anywhere, as a reader may find it while it is written.

@@ -12,7 +12,7 @@ use crate::analysis::filter::Filter;
 use crate::export::fields::{Csv, JsonLines};
 use crate::export::strace::Strace;
 use crate::export::text::{self, Text};
-use crate::trace::{Damage, Event, Names, Origin, Trace};
+use crate::trace::{Damage, Event, Names, Origin, Trace, What};
 
 const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
@@ -215,12 +215,14 @@ impl Writer {
             return Ok(());
         }
         self.names.learn(event);
-        // strace's clock is the host's.
-        let is_clock = matches!((&self.form, event.origin), (Form::Strace(_), Origin::Host));
-        if !is_clock && !self.filter.wants(event, &self.names) {
+        let is_wanted = self.filter.wants(event, &self.names);
+        self.shown += u64::from(is_wanted);
+        // strace's clock is the host's, and what a call's pointers lead to is in records that do not name the call.
+        let is_part = event.origin == Origin::Host || matches!(event.what, What::Data { .. });
+        let is_needed = is_part && matches!(self.form, Form::Strace(_));
+        if !is_wanted && !is_needed {
             return Ok(());
         }
-        self.shown += 1;
         match &mut self.form {
             Form::Text(text) => text.event(event),
             Form::Strace(strace) => strace.event(event),

@@ -103,7 +103,8 @@ impl<W: Write> Strace<W> {
             What::Data { argument, size, shown, bytes } => {
                 let data =
                     self.calls.get_mut(&process).and_then(|call| call.data.get_mut(usize::from(argument)));
-                data.into_iter().for_each(|data| *data = Some(Data { bytes, shown, size }));
+                // A call that a filter left no result of keeps what it had.
+                data.into_iter().for_each(|data| _ = data.get_or_insert(Data { bytes, shown, size }));
                 Ok(())
             }
             What::SystemCallResult { result, .. } => self.result(process, now, result),
