@@ -10,7 +10,7 @@ pub const QUANTILES: [f64; 2] = [0.5, 0.99];
 /// Half the width of a quantile's bounds, in standard deviations of its rank: 99 % of samples have the quantile within.
 pub const DEVIATIONS: f64 = 2.576;
 /// How far a quantile moves from run to run with nothing changed, as a part of it: what the host does to a run lasts for
-/// many durations, so the spread within a run does not tell it. Nearly all equal runs differ by less.
+/// many durations, so the spread within a run does not tell it. Most quantiles of equal runs differ by less, not all.
 const DRIFT: f64 = 0.05;
 
 /// A duration that both traces have many of.
