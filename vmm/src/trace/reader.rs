@@ -80,6 +80,9 @@ pub enum Damage {
     /// Whole chunks, but no end.
     #[error("the file was not closed: the run was cut off, and what came last may be missing")]
     NotClosed,
+    /// The file took no more, and was closed so.
+    #[error("the trace could not be written to its end: {}", io::Error::from_raw_os_error(*error))]
+    NotWritten { error: i32 },
     /// Sequence numbers that no chunk has.
     #[error("{records} {} records from number {first} on are missing", origin_name(*origin))]
     Gap { origin: Origin, first: u64, records: u64 },
@@ -299,6 +302,9 @@ impl<'a> Scan<'a> {
                     self.take_records(at, &head, payload, origin)
                 }
                 Content::Index => {
+                    if head.failure != 0 {
+                        self.damage.push(Damage::NotWritten { error: head.failure.cast_signed() });
+                    }
                     for (origin, total) in
                         [(Origin::Guest, head.guest_total), (Origin::Host, head.host_total)]
                     {

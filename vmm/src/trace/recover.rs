@@ -40,8 +40,8 @@ pub fn recover(trace: &Trace, path: &Path, replace: bool) -> Result<Recovered, W
         recovered.records += u64::from(head.records);
         output.chunk(origin, head.records, tsc, chunk).map_err(|cause| failed(path, cause))?;
     }
-    let [guest, host] = [Origin::Guest, Origin::Host].map(|origin| trace.total(origin));
-    output.close(guest, host).map_err(|cause| failed(path, cause))?;
+    let totals = [Origin::Guest, Origin::Host].map(|origin| trace.total(origin));
+    output.close(totals).map_err(|cause| failed(path, cause))?;
     for damage in trace.damage() {
         match damage {
             Damage::Gap { records, .. } => recovered.missing = recovered.missing.saturating_add(*records),
@@ -57,9 +57,10 @@ fn meta(trace: &Trace) -> Meta {
     let mut meta = trace.meta().clone();
     let gone = trace.damage().iter().filter_map(|damage| match damage {
         Damage::Head | Damage::Unreadable { .. } | Damage::Tail { .. } => Some(damage.to_string()),
-        Damage::NotClosed | Damage::OutOfOrder { .. } | Damage::UnknownChunk { .. } => {
-            Some(damage.to_string())
-        }
+        Damage::NotClosed
+        | Damage::NotWritten { .. }
+        | Damage::OutOfOrder { .. }
+        | Damage::UnknownChunk { .. } => Some(damage.to_string()),
         // These show in the new file as they did in the old.
         _ => None,
     });

@@ -271,6 +271,7 @@ fn version_1(samples: &[Sample], each: usize) -> Vec<u8> {
                 first,
                 guest_total: totals[0],
                 host_total: totals[1],
+                failure: 0,
             }
             .seal(&mut chunk);
             bytes.extend(chunk);

@@ -5,7 +5,8 @@
 //! for it, and when it gets nowhere for [`STALL`], as with a pipe that nobody reads, the run ends with an error.
 //!
 //! Nothing is ever dropped in silence. When a write fails, the file is cut back to its last whole chunk, and the
-//! error, now and at every later call, says how many records are not in it. When the whole process is killed, what it
+//! error, now and at every later call, says how many records are not in it. At the end of the run the file itself says so
+//! too, and why; room for that is kept behind its last chunk. When the whole process is killed, what it
 //! loses is at most [`CHUNK_AGE`] old, and what the disk has not yet taken.
 
 use std::io;
@@ -103,6 +104,12 @@ enum Wish {
     Quit,
 }
 
+impl Wish {
+    fn is_last(self) -> bool {
+        matches!(self, Wish::Finish | Wish::Quit)
+    }
+}
+
 /// What both threads see.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -111,10 +118,10 @@ struct Waiting {
     wish: Wish,
     /// The thread has taken something that is not yet in the file.
     busy: bool,
-    /// Records that were given to the writer, taken or not. A guest may claim any number.
-    given: u64,
+    /// Records of guest and host that were given to the writer, taken or not. A guest may claim any number.
+    given: [u64; 2],
     /// Records in the file.
-    written: u64,
+    written: [u64; 2],
     /// Grows whenever something got into the file.
     progress: u64,
     failed: Option<Failure>,
@@ -130,7 +137,8 @@ impl Waiting {
 
     /// Counts records that were given, and refuses them after a failure.
     fn count(&mut self, path: &Path, origin: Origin, records: u64) -> Result<(), WriteError> {
-        self.given = self.given.saturating_add(records);
+        let given = &mut self.given[origin as usize];
+        *given = given.saturating_add(records);
         self.check(path)?;
         // What a guest claims wrongly, the reader sees.
         let pending = self.of(origin);
@@ -146,7 +154,8 @@ impl Waiting {
                 io::Error::new(io::ErrorKind::TimedOut, format!("it took nothing for {STALL:?}"))
             }
         };
-        let missing = self.given.saturating_sub(self.written);
+        let [given, written] = [self.given, self.written].map(|[guest, host]| guest.saturating_add(host));
+        let missing = given.saturating_sub(written);
         Err(WriteError::Write { path: path.into(), cause, missing })
     }
 
@@ -293,10 +302,8 @@ impl Writer {
     /// Has the thread do something, and waits for that.
     fn wish(&self, wish: Wish) -> Result<(), WriteError> {
         let mut waiting = self.shared.lock();
-        if waiting.failed.is_none() {
-            waiting.wish = wish;
-            self.shared.work.notify_one();
-        }
+        waiting.wish = wish;
+        self.shared.work.notify_one();
         self.shared.wait(waiting, |waiting| waiting.is_settled()).check(&self.path)
     }
 
@@ -333,8 +340,7 @@ fn spawn(scribe: Scribe) -> io::Result<JoinHandle<()>> {
 /// What the thread has: the file, and the chunk that it makes.
 struct Scribe {
     shared: Arc<Shared>,
-    /// None: it is closed.
-    output: Option<Output>,
+    output: Output,
     encoder: Encoder,
     /// What it took. Its memory goes back with the next exchange, so that none is allocated as the run goes on.
     guest: Pending,
@@ -348,7 +354,7 @@ impl Scribe {
     fn new(output: Output, shared: Arc<Shared>) -> Scribe {
         Scribe {
             shared,
-            output: Some(output),
+            output,
             encoder: Encoder::default(),
             guest: Pending::default(),
             host: Pending::default(),
@@ -377,29 +383,34 @@ impl Scribe {
             waiting = shared.lock();
             waiting.busy = false;
             waiting.progress += 1;
-            waiting.written = self.next[0].saturating_add(self.next[1]);
-            if let Err(error) = &result {
+            waiting.written = self.next;
+            shared.done.notify_all();
+            if let Err(error) = result {
                 let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
                 waiting.failed.get_or_insert(Failure::Write(code));
+                return self.give_up(waiting, wish, code);
             }
-            shared.done.notify_all();
-            if waiting.failed.is_some() || matches!(wish, Wish::Finish | Wish::Quit) {
+            if waiting.failed.is_some() || wish.is_last() {
                 return;
             }
         }
+    }
+
+    /// After a write that failed: waits for the end of the run, when it is known how many records are missing.
+    fn give_up(mut self, mut waiting: MutexGuard<'_, Waiting>, wish: Wish, code: i32) {
+        while !wish.is_last() && !waiting.wish.is_last() {
+            waiting = self.shared.work.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let given = waiting.given;
+        drop(waiting);
+        self.output.give_up(given, code.cast_unsigned());
     }
 
     /// Writes what was taken. The host's goes first: its first record is the start of time.
     fn write(&mut self, wish: Wish) -> io::Result<()> {
         self.write_chunk(Origin::Host)?;
         self.write_chunk(Origin::Guest)?;
-        match (wish, self.output.take()) {
-            (Wish::Finish, Some(output)) => output.close(self.next[0], self.next[1]),
-            (_, output) => {
-                self.output = output;
-                Ok(())
-            }
-        }
+        if wish == Wish::Finish { self.output.close(self.next) } else { Ok(()) }
     }
 
     /// Makes a chunk of what was taken of one origin, if anything was, and writes it.
@@ -408,7 +419,6 @@ impl Scribe {
             Origin::Guest => &mut self.guest,
             Origin::Host => &mut self.host,
         };
-        let Some(output) = &mut self.output else { return Ok(()) };
         if pending.bytes.is_empty() && pending.records == 0 {
             return Ok(());
         }
@@ -433,12 +443,13 @@ impl Scribe {
             first,
             guest_total: next[0],
             host_total: next[1],
+            failure: 0,
         }
         .seal(&mut self.chunk);
         let tsc = pending.bytes.first_chunk().map_or(0, |tsc| u64::from_le_bytes(*tsc));
         pending.bytes.clear();
         pending.records = 0;
-        output.chunk(origin, records, tsc, &self.chunk)?;
+        self.output.chunk(origin, records, tsc, &self.chunk)?;
         self.next = next;
         Ok(())
     }
@@ -470,6 +481,7 @@ mod tests {
         let path = place.path().join("t.trap");
         let mut output = Output::create(&path, false, &Meta::default()).expect("a new file");
         output.file = File::options().write(true).open("/dev/full").expect("a device that is always full");
+        output.regular = false;
         let mut writer = Writer::over(output).expect("a thread");
         let missing = |result: Result<(), WriteError>| match result {
             Err(WriteError::Write { missing, cause, .. }) => {
@@ -494,6 +506,7 @@ mod tests {
             Output::create(&place.path().join("t.trap"), false, &Meta::default()).expect("a new file");
         let (_reader, pipe) = std::io::pipe().expect("a pipe");
         output.file = File::from(std::os::fd::OwnedFd::from(pipe));
+        output.regular = false;
         let mut writer = Writer::over(output).expect("a thread");
         let noise = |room: &mut [u8]| {
             room.fill(0xff);
