@@ -417,5 +417,10 @@ fn replaces_nothing() -> TestResult {
     same("the trace", std::fs::read(&path)?, trace)?;
     trapline(folder.path(), &["report", "t.trap", "-o", "kept.html", "--force"])?.expect(0)?;
     let page = std::fs::read_to_string(folder.path().join("kept.html"))?;
-    ensure(page.starts_with("<!DOCTYPE html>"), || "no page".into())
+    ensure(page.starts_with("<!DOCTYPE html>"), || "no page".into())?;
+    // One that cannot be written leaves what is there. No file may be larger than 8 KiB.
+    let line = format!("ulimit -f 16; exec {:?} report t.trap -o kept.html --force", support::binary());
+    let failed = command(Command::new("sh").args(["-c", &line]).current_dir(folder.path()), folder.path())?;
+    ensure(failed.expect(1)?.stderr.contains("cannot write kept.html"), || "no word of it".into())?;
+    same("the page", std::fs::read_to_string(folder.path().join("kept.html"))?, page)
 }

@@ -10,6 +10,7 @@ pub mod export;
 pub mod extract;
 mod lines;
 pub mod list;
+mod output;
 pub mod programs;
 pub mod protocol;
 pub mod recover;
