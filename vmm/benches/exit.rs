@@ -1,10 +1,11 @@
-//! What the doorbell costs: a guest of a few instructions that rings for one record, again and again (`--batch 1`).
+//! What the doorbell costs: a guest of a few instructions that rings again and again, for one record (`--batch 1`) or for
+//! as many as it collects by default.
 //!
 //! `cargo bench --bench exit` runs it in Trapline's own loop, with the doorbell and a trace file, and in the least loop
 //! that KVM allows, which does nothing about an exit. Guest and exits are the same, so what Trapline adds is the
 //! difference.
-//! The two take turns, [`PASSES`] times with [`RINGS`] rings, and of each the fastest counts: whatever else the machine
-//! does can only make it slower. Needs KVM.
+//! The two take turns, [`PASSES`] times, and of each the fastest counts: whatever else the machine does can only make it
+//! slower. Needs KVM.
 
 mod support;
 
@@ -12,8 +13,9 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
+use abi::boot::BATCH_DEFAULT;
 use abi::ports::{ATTACH, DOORBELL, EXIT};
-use abi::record::{BUFFER_MAGIC, BufferHead, Ending, HEAD_SIZE, Kind};
+use abi::record::{BUFFER_MAGIC, BufferHead, Ending, Kind};
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{Kvm, VcpuExit};
 use support::row;
@@ -28,8 +30,22 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 /// How often each loop is run.
 const PASSES: u32 = 9;
-/// Rings of a run.
-const RINGS: u32 = 20_000;
+/// What a run does.
+#[derive(Clone, Copy)]
+struct Load {
+    /// How often it rings.
+    rings: u32,
+    /// For how many records.
+    records: u32,
+    /// How many words each has.
+    words: usize,
+}
+
+const LOADS: [Load; 2] = [
+    Load { rings: 20_000, records: 1, words: 0 },
+    // As few rings as the trace takes while its thread sleeps, so that it is not the thread's speed that counts.
+    Load { rings: 40, records: BATCH_DEFAULT as u32, words: 8 },
+];
 /// Where the guest's code is.
 const CODE: u64 = KERNEL_LOWEST;
 /// Where its trace buffer is.
@@ -40,35 +56,60 @@ const COUNT_AT: u8 = std::mem::offset_of!(BufferHead, records) as u8;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let kvm = host::open()?;
-    let (mut bare, mut whole) = (f64::INFINITY, f64::INFINITY);
+    support::head("The fastest of some passes each");
+    LOADS.into_iter().try_for_each(compare)
+}
+
+fn compare(load: Load) -> Result<()> {
+    let Load { rings, records, .. } = load;
+    let (folder, kvm) = (tempfile::tempdir()?, host::open()?);
+    let (mut bare, mut whole, mut copy) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
     for pass in 0..PASSES {
-        bare = bare.min(bare_loop(&kvm)?);
-        whole = whole.min(trapline(&kvm, &folder.path().join(format!("{pass}.trap")))?);
+        bare = bare.min(bare_loop(&kvm, load)?);
+        whole = whole.min(trapline(&kvm, load, &folder.path().join(format!("{pass}.trap")))?);
+        copy = copy.min(copies(load)?);
     }
-    support::head(&format!("{RINGS} rings for one record each"));
+    let micros = |seconds: f64| format!("{:.2} us a ring", 1e6 * seconds / f64::from(rings));
+    row(&format!("{rings} rings for {records} records"), "", "");
     row("bare loop on KVM", micros(bare), "");
     row("Trapline, with a trace file", micros(whole), "");
     row("ratio", format!("{:.2}", whole / bare), "");
     row("Trapline's own part of a ring", micros(whole - bare), "");
+    row("a copy of the same bytes", micros(copy), "");
     Ok(())
 }
 
-fn micros(seconds: f64) -> String {
-    format!("{:.2} us a ring", 1e6 * seconds / f64::from(RINGS))
+/// The bytes of all records that wait at a ring.
+fn waiting(load: Load) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let words = vec![0; load.words];
+    (0..load.records).for_each(|_| format::push_record(&mut bytes, 0, Kind::Tick as u8, 0, 0, &words));
+    bytes
 }
 
-/// The guest: it attaches the buffer, counts a record and rings, [`RINGS`] times, and exits with 0. The host leaves the
-/// buffer as it is, so that the record in it need not be written again.
-fn guest() -> Result<Memory> {
+/// Copies what the guest hands over, as often as it rings, behind each other; the value is in seconds.
+fn copies(load: Load) -> Result<f64> {
+    let (memory, size) = (guest(load)?, waiting(load).len());
+    let mut all = vec![0; size * load.rings as usize];
+    let start = Instant::now();
+    for bytes in all.chunks_mut(size) {
+        memory.read_slice(bytes, GuestAddress(BUFFER + BufferHead::SIZE as u64))?;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    std::hint::black_box(all);
+    Ok(seconds)
+}
+
+/// The guest: it attaches the buffer, counts its records and rings, as often as it is to, and exits with 0. The host leaves
+/// the buffer as it is, so that the records in it need not be written again.
+fn guest(load: Load) -> Result<Memory> {
     let memory = layout::reserve(MEMORY_MIN_MIB)?;
-    let mut record = Vec::new();
-    format::push_record(&mut record, 0, Kind::Tick as u8, 0, 0, &[]);
+    let records = waiting(load);
+    let size = records.len() as u32;
     let sizes = (BufferHead::SIZE as u32) << 16 | u32::from(abi::VERSION);
-    let head = [BUFFER_MAGIC, sizes, PAGE as u32 - BufferHead::SIZE as u32, HEAD_SIZE as u32];
+    let head = [BUFFER_MAGIC, sizes, size, size];
     memory.write_slice(&head.map(u32::to_le_bytes).concat(), GuestAddress(BUFFER))?;
-    memory.write_slice(&record, GuestAddress(BUFFER + BufferHead::SIZE as u64))?;
+    memory.write_slice(&records, GuestAddress(BUFFER + BufferHead::SIZE as u64))?;
 
     let number = |opcode: u8, value: u32| [&[opcode][..], &value.to_le_bytes()].concat();
     let (mov_eax, mov_ecx, mov_edx, mov_edi) = (0xB8, 0xB9, 0xBA, 0xBF);
@@ -78,11 +119,12 @@ fn guest() -> Result<Memory> {
         number(mov_eax, (BUFFER / PAGE) as u32),
         number(mov_edx, ATTACH.into()),
         vec![out_dx_eax],
-        number(mov_eax, HEAD_SIZE as u32),
+        number(mov_eax, size),
         number(mov_edx, DOORBELL.into()),
-        number(mov_ecx, RINGS),
-        // Once more: inc dword [edi + COUNT_AT]; out dx, eax; dec ecx; jnz once more.
-        vec![0xFF, 0x47, COUNT_AT, out_dx_eax, 0x49, 0x75, 0xF9],
+        number(mov_ecx, load.rings),
+        // Once more: add dword [edi + COUNT_AT], records; out dx, eax; dec ecx; jnz once more.
+        [&[0x81, 0x47, COUNT_AT][..], &load.records.to_le_bytes()].concat(),
+        vec![out_dx_eax, 0x49, 0x75, 0xF5],
         number(mov_eax, 0),
         number(mov_edx, EXIT.into()),
         vec![out_dx_eax],
@@ -92,8 +134,8 @@ fn guest() -> Result<Memory> {
 }
 
 /// Runs the guest as `trapline run` does; the value is in seconds.
-fn trapline(kvm: &Kvm, path: &Path) -> Result<f64> {
-    let memory = guest()?;
+fn trapline(kvm: &Kvm, load: Load, path: &Path) -> Result<f64> {
+    let memory = guest(load)?;
     let mut vm = Vm::new(kvm, memory.clone())?;
     vm.vcpu.prepare(Entry { address: CODE })?;
     let clock = vm.vcpu.clock(vm.vcpu.tsc_khz()?)?;
@@ -107,13 +149,13 @@ fn trapline(kvm: &Kvm, path: &Path) -> Result<f64> {
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!(outcome.end.ending, Ending::Exited, "{:?}", outcome.end.message);
     doorbell.into_trace().finish()?;
-    assert_eq!(Trace::open(path)?.events().count(), RINGS as usize);
+    assert_eq!(Trace::open(path)?.events().count(), (load.rings * load.records) as usize);
     Ok(seconds)
 }
 
 /// Runs the guest and does nothing but to enter it again; the value is in seconds.
-fn bare_loop(kvm: &Kvm) -> Result<f64> {
-    let memory = guest()?;
+fn bare_loop(kvm: &Kvm, load: Load) -> Result<f64> {
+    let memory = guest(load)?;
     let vm = kvm.create_vm()?;
     vm.set_tss_address(layout::KVM_TSS as usize)?;
     let region = kvm_userspace_memory_region {
