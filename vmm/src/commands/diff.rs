@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::lines::Lines;
 use super::{FAILED, OK, open};
 use crate::analysis::diff::{Diff, Difference, Doer, Hunk, Measure, Outcome, Pair, Quantile, Verdict};
-use crate::analysis::stat::{MARGIN, duration, put_wrapped};
+use crate::analysis::stat::{MARGIN, duration, put_wrapped, setting};
 use crate::trace::{Event, Trace};
 
 /// Compare two traces: what their processes did, then how long it took.
@@ -68,20 +68,24 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     } else if diff.is_empty() {
         String::new()
     } else {
-        as_text(&diff, paths, &mut lines)
+        as_text(&diff, paths, traces, &mut lines)
     };
     io::stdout().write_all(out.as_bytes())?;
     Ok(if diff.is_same_sequence() { OK } else { FAILED })
 }
 
-fn as_text(diff: &Diff, paths: [&PathBuf; 2], lines: &mut [Lines; 2]) -> String {
+fn as_text(diff: &Diff, paths: [&PathBuf; 2], traces: [&Trace; 2], lines: &mut [Lines; 2]) -> String {
     let mut out = String::new();
-    for (side, path) in SIDES.iter().zip(paths) {
+    for side in 0..2 {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{side}  {}", path.display());
+        let _ = writeln!(out, "{}  {}", SIDES[side], paths[side].display());
+        put_wrapped(&mut out, &setting(traces[side].meta()), MARGIN);
     }
     out.push('\n');
     diff.processes.iter().for_each(|pair| put_pair(&mut out, pair, lines));
+    if !out.ends_with("\n\n") {
+        out.push('\n');
+    }
     let same = diff.processes.iter().filter(|pair| matches!(pair.outcome, Outcome::Same));
     let (processes, steps) = same.fold((0, 0), |(count, sum), pair| (count + 1, sum + pair.steps[0]));
     let _ = writeln!(
@@ -90,7 +94,8 @@ fn as_text(diff: &Diff, paths: [&PathBuf; 2], lines: &mut [Lines; 2]) -> String 
         diff.processes.len()
     );
     let counts = diff.chance.iter().map(|(name, [first, second])| format!("{name} {first} and {second}"));
-    let _ = writeln!(out, "By chance: {}.", counts.collect::<Vec<_>>().join(", "));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    put_wrapped(&mut out, &format!("Decided by time, and not compared: {counts}."), 0);
     put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()));
     out
 }
@@ -100,13 +105,17 @@ fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2]) {
     let [first, second] = pair.steps;
     let _ = match &pair.outcome {
         Outcome::Same => Ok(()),
+        Outcome::CutShort if name == "host" => {
+            let side = SIDES[usize::from(first > second)];
+            writeln!(out, "host: how {side} ended by itself is not in its trace")
+        }
         Outcome::CutShort => {
             let (side, steps) = if first < second { ("A", first) } else { ("B", second) };
-            writeln!(out, "{name}: the same as far as {side} goes, which was cut off after {steps} steps\n")
+            writeln!(out, "{name}: the same as far as {side} goes, which was cut off after {steps} steps")
         }
         Outcome::Missing => {
             let side = SIDES[usize::from(pair.who[0].is_none())];
-            writeln!(out, "{name}: only in {side}, {} steps\n", first.max(second))
+            writeln!(out, "{name}: only in {side}, {} steps", first.max(second))
         }
         Outcome::Differs(difference) => {
             let [only, other] = difference.only;
@@ -256,6 +265,7 @@ fn as_json(diff: &Diff, paths: [&PathBuf; 2], traces: [&Trace; 2], lines: &mut [
     json!({
         "version": VERSION,
         "files": paths.map(|path| path.display().to_string()),
+        "meta": traces.map(Trace::meta),
         "damage": damage,
         "same_sequence": diff.is_same_sequence(),
         "processes": processes,

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use imara_diff::{Algorithm, InternedInput, Interner};
 
-use crate::trace::{Event, What};
+use crate::trace::Event;
 
 /// How many equal steps are kept around a difference.
 pub(super) const CONTEXT: usize = 3;
@@ -47,8 +47,8 @@ pub struct Hunk {
     pub after: Vec<[Event; 2]>,
 }
 
-/// A step: its event, and what of it is compared.
-pub(super) type Step = (Event, What);
+/// A step: its event, and a digest of what of it is compared.
+pub(super) type Step = (Event, u64);
 
 /// The steps of a process in one trace that are not dealt with yet.
 pub(super) struct Side<I> {
@@ -162,20 +162,18 @@ impl Found {
         let mut done = [0, 0];
         for [first, second] in compared(sides) {
             let ends = [first.end, second.end];
-            let lengths = match done {
-                _ if is_all => [first.len(), second.len()],
-                [0, 0] if ends == sizes => without_like(sides),
-                [0, 0] => [first.len(), second.len()],
-                _ if ends.iter().all(|&end| end <= WINDOW / 2) => [first.len(), second.len()],
-                // What is behind the window may change this.
-                _ => return,
-            };
+            // What is behind the window may change all but the first.
+            if done != [0, 0] && !is_all && ends.iter().any(|&end| end > WINDOW / 2) {
+                return;
+            }
+            let lengths =
+                if ends == sizes && !is_all { without_like(sides) } else { [first.len(), second.len()] };
             (done[0]..first.start).for_each(|_| self.equal(sides));
             if (0..2).any(|side| lengths[side] == 0 && sides[side].is_cut_off()) {
                 return;
             }
-            for side in 0..2 {
-                (0..lengths[side]).for_each(|_| self.only(sides, side));
+            for (side, length) in lengths.into_iter().enumerate() {
+                (0..length).for_each(|_| self.only(sides, side));
             }
             done = ends;
         }
@@ -187,9 +185,9 @@ fn compared<I>(sides: &[Side<I>; 2]) -> Vec<[Range<usize>; 2]> {
     let mut interner = Interner::new(WINDOW);
     let [before, after] = sides
         .each_ref()
-        .map(|side| side.window.iter().map(|(_, step)| interner.intern(step)).collect::<Vec<_>>());
+        .map(|side| side.window.iter().map(|(_, step)| interner.intern(*step)).collect::<Vec<_>>());
     let input = InternedInput { before, after, interner };
-    let mut diff = imara_diff::Diff::compute(Algorithm::Histogram, &input);
+    let mut diff = imara_diff::Diff::compute(Algorithm::Myers, &input);
     diff.postprocess_no_heuristic(&input);
     let range = |range: Range<u32>| range.start as usize..range.end as usize;
     diff.hunks().map(|hunk| [range(hunk.before), range(hunk.after)]).collect()

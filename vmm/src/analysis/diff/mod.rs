@@ -144,7 +144,9 @@ impl Roster {
 fn program_of(trace: &Trace, doer: Doer) -> Option<String> {
     let Doer::Guest(number) = doer else { return None };
     let program = trace.meta().programs.get(usize::from(number).checked_sub(1)?)?;
-    Some(program.name.clone())
+    // As much of it as a record has.
+    let bytes = program.name.bytes().chain(std::iter::repeat(0));
+    Some(name_text(bytes.take(16).collect::<Vec<_>>().try_into().ok()?))
 }
 
 /// Who of one trace is who of the other: by name. Of one name, those that did the same, then the others in their order.
@@ -190,11 +192,17 @@ fn compare(traces: [&Trace; 2], rosters: &[Roster; 2], who: [Option<Doer>; 2]) -
     Pair { name, who, steps, outcome }
 }
 
+fn digest(step: &What) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    step.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Walks two processes that do not do the same side by side.
 fn align_two(traces: [&Trace; 2], who: [(Doer, &Entry); 2]) -> Outcome {
     let difference = align::align([0, 1].map(|side| {
         let (doer, entry) = who[side];
-        let steps = Steps::of_one(traces[side], doer).map(|(_, event, step)| (event, step));
+        let steps = Steps::of_one(traces[side], doer).map(|(_, event, step)| (event, digest(&step)));
         align::Side::new(steps, entry.steps, !entry.has_ended)
     }));
     if difference.places == 0 { Outcome::CutShort } else { Outcome::Differs(Box::new(difference)) }

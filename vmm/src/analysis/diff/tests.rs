@@ -253,6 +253,23 @@ fn steps_are_aligned_behind_a_difference() {
 }
 
 #[test]
+fn what_is_in_both_is_as_many_on_each_side() {
+    let mut random = crate::trace::samples::Random::new(7);
+    let mut numbers = |most: u64| (0..random.next() % 3000).map(|_| random.next() % most).collect::<Vec<_>>();
+    for most in [2, 3, 50, 5000] {
+        let found = diff(&calls(numbers(most)), &calls(numbers(most)));
+        let [pair] = &found.processes[..] else { panic!("{found:?}") };
+        let [first, second] = difference(&found).only;
+        assert_eq!(pair.steps[0] - first, pair.steps[1] - second, "{most}");
+        // Both have at least a trap, a result and a return for each call of the shorter.
+        assert!(
+            4 * first.min(second) <= pair.steps[0].min(pair.steps[1]),
+            "{most}: {first} and {second} of {pair:?}"
+        );
+    }
+}
+
+#[test]
 fn a_long_insertion_is_found_as_one() {
     // Longer than what is looked at together. Its calls occur nowhere else, so the other's come to lie among them.
     let insert = |from: u64| (0..10).chain(from..from + 9000).chain(10..20);
