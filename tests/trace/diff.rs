@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use abi::record::{FIRST_HOST_KIND, Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use trapline::trace::{Record, Trace, Writer, format};
 
 use crate::stat::FIXTURE;
@@ -17,8 +17,9 @@ const COUNTER: u16 = 2;
 pub fn add(suite: Suite) -> Suite {
     suite
         .pure("diff_of_a_trace_with_itself_is_silent", diff_with_itself_is_silent)
-        .pure("diff_shows_the_first_difference", diff_shows_the_first_difference)
+        .pure("diff_shows_the_differences", diff_shows_the_differences)
         .pure("diff_takes_time_as_no_difference", diff_takes_time_as_no_difference)
+        .pure("diff_tells_of_missing_records", diff_tells_of_missing_records)
         .pure("diff_refuses_what_is_no_trace", diff_refuses_what_is_no_trace)
         .kvm("diff_of_two_tours", diff_of_two_tours)
 }
@@ -74,7 +75,7 @@ fn diff_with_itself_is_silent() -> TestResult {
     Ok(())
 }
 
-fn diff_shows_the_first_difference() -> TestResult {
+fn diff_shows_the_differences() -> TestResult {
     let folder = folder();
     let mut results = 0;
     changed(&folder.path().join("t.trap"), |raw| {
@@ -87,17 +88,24 @@ fn diff_shows_the_first_difference() -> TestResult {
     let output = trapline(folder.path(), &["diff", FIXTURE, "t.trap"])?.expect(1)?;
     let text = &output.stdout;
     let side = |mark: &str| text.lines().find(|line| line.starts_with(mark)).unwrap_or_default().to_owned();
-    ensure(text.contains("counter/2: differs from step"), || text.clone())?;
+    ensure(text.contains("counter/2: 2 of 51 steps only in A, 2 of 51 only in B, in 2 places"), || {
+        text.clone()
+    })?;
     ensure(side("  A #").ends_with("getpid() = 2") && side("  B #").ends_with("getpid() = 77"), || {
         text.clone()
     })?;
-    ensure(text.matches("differs from").count() == 1, || text.clone())?;
+    ensure(text.matches(" only in A, ").count() == 1, || text.clone())?;
+    ensure(text.lines().all(|line| line.chars().count() <= 100 || line.contains(FIXTURE)), || text.clone())?;
 
     let json = trapline(folder.path(), &["diff", "--json", FIXTURE, "t.trap"])?.expect(1)?;
     let json: Value = serde_json::from_str(&json.stdout)?;
     let differs = json["processes"].as_array().into_iter().flatten();
     let differs: Vec<&Value> = differs.filter(|process| process["outcome"] == "differs").collect();
     ensure(differs.len() == 1 && differs[0]["name"] == "counter/2", || format!("{json:#}"))?;
+    let difference = &differs[0]["difference"];
+    ensure(difference["places"] == 2 && difference["hunks"][1]["counts"] == json!([1, 1]), || {
+        format!("{difference:#}")
+    })?;
     ensure(json["same_sequence"] == false, || format!("{json:#}"))
 }
 
@@ -110,9 +118,27 @@ fn diff_takes_time_as_no_difference() -> TestResult {
         raw.tsc = start + 2 * (raw.tsc - start);
     })?;
     let text = trapline(folder.path(), &["diff", FIXTURE, "t.trap"])?.expect(0)?.stdout;
-    ensure(!text.contains("differs from") && text.contains("The same in both: "), || text.clone())?;
+    ensure(!text.contains(" only in ") && text.contains("The same in both: "), || text.clone())?;
     let verdict = text.lines().skip_while(|line| !line.starts_with("write ")).nth(2).unwrap_or_default();
     ensure(verdict.contains("+100.") && verdict.contains("real"), || text.clone())
+}
+
+/// The chunk spoiled that has the creation of all processes: the head of the file knows their names.
+fn diff_tells_of_missing_records() -> TestResult {
+    let folder = folder();
+    let mut bytes = std::fs::read(FIXTURE)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(folder.path().join("t.trap"), bytes)?;
+    let output = trapline(folder.path(), &["diff", "--json", FIXTURE, "t.trap"])?.expect(1)?;
+    let json: Value = serde_json::from_str(&output.stdout)?;
+    let damage = &json["damage"];
+    ensure(damage[0] == json!([]) && damage[1].as_array().is_some_and(|damage| !damage.is_empty()), || {
+        format!("{damage:#}")
+    })?;
+    let outcomes = json["processes"].as_array().into_iter().flatten().map(|process| &process["outcome"]);
+    let in_both = outcomes.filter(|outcome| **outcome == "differs").count();
+    ensure(in_both == 4, || format!("{json:#}"))
 }
 
 fn diff_refuses_what_is_no_trace() -> TestResult {

@@ -56,26 +56,36 @@ def compact(payload):
         yield tsc, kind, process, detail, slot[1 : 1 + count]
 
 
+def head(data):
+    return json.loads(data[24 : 24 + struct.unpack_from("<I", data, 12)[0]])
+
+
 def records(data):
     magic, version, _, size, _, crc = struct.unpack_from("<8sHHIII", data)
     assert magic == b"TRAPLINE" and version <= 2, "no trace file"
     assert crc == crc32c(data[:20] + data[24 : 24 + size]), "damaged head"
-    json.loads(data[24 : 24 + size])
+    head(data)
     at = 24 + size
     while data[at : at + 8] == b"\xc5chunk\r\n":
-        crc, size, content, encoding = struct.unpack_from("<IIBB", data, at + 8)
+        crc, size, content, encoding, _, _, first = struct.unpack_from("<IIBBHIQ", data, at + 8)
         assert crc == crc32c(data[at + 12 : at + 64 + size]), "damaged chunk"
         if content < 2:
             payload = data[at + 64 : at + 64 + size]
-            yield from compact(payload) if encoding else raw(payload)
+            for number, record in enumerate(compact(payload) if encoding else raw(payload), first):
+                yield content, number, *record
         at += 64 + size
     assert data[at + 8 :] == b"\xc5close\r\n", "not closed"
 
 
-kinds, checksum = Counter(), 0
-with open(sys.argv[1], "rb") as file:
-    for tsc, kind, process, detail, words in records(file.read()):
-        kinds[kind] += 1
-        # The order between guest and host does not matter to a sum.
-        checksum = checksum + tsc + process + detail + sum(words) & ALL
-print(sum(kinds.values()), checksum, " ".join(f"{kind}:{kinds[kind]}" for kind in sorted(kinds)))
+def main():
+    kinds, checksum = Counter(), 0
+    with open(sys.argv[1], "rb") as file:
+        for _, _, tsc, kind, process, detail, words in records(file.read()):
+            kinds[kind] += 1
+            # The order between guest and host does not matter to a sum.
+            checksum = checksum + tsc + process + detail + sum(words) & ALL
+    print(sum(kinds.values()), checksum, " ".join(f"{kind}:{kinds[kind]}" for kind in sorted(kinds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,16 @@
 //! `trapline stat` on real traces: its numbers are those that another way of counting gives.
 
+use std::convert::Infallible;
 use std::path::Path;
+use std::process::Command;
 
 use abi::record::{Kind, Reason};
 use serde_json::Value;
 use trapline::analysis::Summary;
 use trapline::analysis::stat::{Stat, call_name};
-use trapline::trace::{Origin, Trace, What};
+use trapline::trace::{Meta, Origin, Trace, What, Writer, format};
 
-use crate::support::{Suite, TestResult, ensure, folder, trapline};
+use crate::support::{self, Need, Suite, TestResult, binary, ensure, folder, trapline};
 
 /// A real trace.
 pub const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/check.trap");
@@ -19,7 +21,10 @@ pub fn add(suite: Suite) -> Suite {
         .pure("stat_counts_what_is_there", stat_counts_what_is_there)
         .pure("stat_leaves_no_time_out", stat_leaves_no_time_out)
         .pure("stat_prints_what_it_counted", stat_prints_what_it_counted)
+        .pure("stat_keeps_its_memory_whatever_a_trace_names", stat_keeps_its_memory)
+        .tools(&["python3"], "stat_is_what_another_works_out", || another_works_out(FIXTURE))
         .kvm("stat_of_the_tour", stat_of_the_tour)
+        .needs(&[Need::Kvm, Need::Tool("python3")], "stat_of_runs_is_what_another_works_out", of_runs)
 }
 
 fn counts_agree(trace: &Trace) -> TestResult {
@@ -97,4 +102,66 @@ fn stat_of_the_tour() -> TestResult {
     let trace = Trace::open(&folder.path().join("t.trap"))?;
     counts_agree(&trace)?;
     no_time_is_left_out(&trace)
+}
+
+/// The script has every duration and no histogram, and is made from `docs/stat.md` alone.
+fn another_works_out(trace: &str) -> TestResult {
+    let folder = folder();
+    let json = trapline(folder.path(), &["stat", "--json", trace])?.expect(0)?;
+    std::fs::write(folder.path().join("stat.json"), json.stdout)?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/trace/stat.py");
+    let mut python = Command::new("python3");
+    let python = python.arg(script).args([trace, "stat.json"]).current_dir(folder.path());
+    let said = support::command(python, folder.path())?.expect(0)?.stdout;
+    let numbers: u64 = said.strip_suffix(" numbers\n").unwrap_or_default().parse().unwrap_or(0);
+    ensure(numbers > 100, || format!("{trace}: {said}"))
+}
+
+fn of_runs() -> TestResult {
+    let folder = folder();
+    let runs: [(&[&str], i32); 3] = [
+        (&[], 0),
+        (&["counter", "hog", "polite", "sleeper", "--timer", "oneshot", "--timeout", "500ms"], 36),
+        (&["counter", "polite", "divider", "--policy", "cooperative"], 32),
+    ];
+    for (index, (arguments, code)) in runs.into_iter().enumerate() {
+        let file = folder.path().join(format!("{index}.trap")).display().to_string();
+        let run: Vec<&str> = ["run", "--trace", &file].iter().chain(arguments).copied().collect();
+        trapline(folder.path(), &run)?.expect(code)?;
+        another_works_out(&file)?;
+    }
+    Ok(())
+}
+
+/// A trace that names every vector, every process and every call must not take much memory: there is a histogram for each.
+fn stat_keeps_its_memory() -> TestResult {
+    let folder = folder();
+    let mut writer = Writer::create(&folder.path().join("all.trap"), false, &Meta::default())?;
+    let (mut bytes, mut records) = (Vec::new(), 0);
+    let mut push = |kind: Kind, process: u16, detail: u32, words: &[u64]| {
+        records += 1;
+        format::push_record(&mut bytes, 1000 * records, kind as u8, process, detail, words);
+    };
+    for number in 0..=u16::MAX {
+        let (process, vector) = (number % 70, u32::from(number % 256));
+        push(Kind::TrapEntry, process, vector | vector << 8, &[0; 4]);
+        push(Kind::SystemCall, process, 0, &[0, 0, 0, 0, 0, 0, number.into()]);
+        push(Kind::TrapReturn, process, vector, &[0; 5]);
+    }
+    // The three of a trap, a thousand times.
+    const TRAP: usize = 3 * 16 + 8 * (4 + 7 + 5);
+    for chunk in bytes.chunks(1024 * TRAP) {
+        writer.guest_records(chunk.len(), 3 * 1024, |room| {
+            room.copy_from_slice(chunk);
+            Ok::<(), Infallible>(())
+        })??;
+    }
+    writer.finish()?;
+    let trace = Trace::open(&folder.path().join("all.trap"))?;
+    ensure(trace.damage().is_empty(), || format!("{:?}", trace.damage()))?;
+    // What it may allocate, in KiB.
+    let mut shell = Command::new("sh");
+    let limited = shell.args(["-c", "ulimit -d 65536 && exec \"$0\" stat all.trap"]).arg(binary());
+    let output = support::command(limited.current_dir(folder.path()), folder.path())?.expect(0)?;
+    ensure(output.stdout.contains("interrupt 0xff"), || format!("{output:#?}"))
 }

@@ -9,15 +9,20 @@ use serde_json::{Map, Value, json};
 
 use super::lines::Lines;
 use super::{FAILED, OK, open};
-use crate::analysis::diff::{Diff, Difference, Doer, Measure, Outcome, Pair, Quantile, Verdict};
-use crate::analysis::stat::{MARGIN, duration, put_wrapped};
+use crate::analysis::diff::{Diff, Difference, Doer, Hunk, Measure, Outcome, Pair, Quantile, Verdict};
+use crate::analysis::stat::{MARGIN, duration, put_wrapped, setting};
+use crate::trace::{Event, Trace};
 
 /// Compare two traces: what their processes did, then how long it took.
 ///
-/// Processes are matched by name, those of one name in their order. Compared is what depends on the program alone: how
-/// it was loaded, its system calls with arguments, data and results, its faults, its end. Left out is what depends on
-/// time or host: ticks, switches, sleeps, what a clock said, how a trap arrived, addresses of the kernel, flags. A
-/// process that was cut off by the end of its run is compared as far as it went.
+/// Processes are matched by name; of one name, those that did the same, then the others in their order. Compared is what
+/// depends on the program alone: how it was loaded, its system calls with arguments, data and results, its faults, its
+/// end. Left out is what depends on time or host: ticks, switches, sleeps, what a clock said, how a trap arrived,
+/// addresses of the kernel, flags, a process's own number. A process that was cut off by the end of its run is compared
+/// as far as it went.
+///
+/// The steps of a process are aligned as `git diff` aligns lines: those that only one trace has are marked A or B, with
+/// some that both have around them.
 ///
 /// Times are compared by median and 99 %. Each stands with the bounds in which 99 of 100 samples of this size have it
 /// (from the ranks of the sample, whatever the distribution). A difference is called real where the bounds do not
@@ -44,7 +49,7 @@ pub struct Args {
 /// What stands for the traces.
 const SIDES: [&str; 2] = ["A", "B"];
 /// The version of the JSON form: fields may be added, none changes its meaning within a version.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What the table of times means.
 const LEGEND: &str = "Time in the kernel of calls and traps; switches from the trap of the old process to the return \
                       into the new. within: bounds of the number on its left, 99 % sure by the spread of this run. real: \
@@ -59,24 +64,28 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let diff = Diff::of(traces);
     let mut lines = [0, 1].map(|side| Lines::new(traces[side].meta(), &diff.created[side]));
     let out = if args.json {
-        format!("{:#}\n", as_json(&diff, paths, &mut lines))
+        format!("{:#}\n", as_json(&diff, paths, traces, &mut lines))
     } else if diff.is_empty() {
         String::new()
     } else {
-        as_text(&diff, paths, &mut lines)
+        as_text(&diff, paths, traces, &mut lines)
     };
     io::stdout().write_all(out.as_bytes())?;
     Ok(if diff.is_same_sequence() { OK } else { FAILED })
 }
 
-fn as_text(diff: &Diff, paths: [&PathBuf; 2], lines: &mut [Lines; 2]) -> String {
+fn as_text(diff: &Diff, paths: [&PathBuf; 2], traces: [&Trace; 2], lines: &mut [Lines; 2]) -> String {
     let mut out = String::new();
-    for (side, path) in SIDES.iter().zip(paths) {
+    for side in 0..2 {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{side}  {}", path.display());
+        let _ = writeln!(out, "{}  {}", SIDES[side], paths[side].display());
+        put_wrapped(&mut out, &setting(traces[side].meta()), MARGIN);
     }
     out.push('\n');
     diff.processes.iter().for_each(|pair| put_pair(&mut out, pair, lines));
+    if !out.ends_with("\n\n") {
+        out.push('\n');
+    }
     let same = diff.processes.iter().filter(|pair| matches!(pair.outcome, Outcome::Same));
     let (processes, steps) = same.fold((0, 0), |(count, sum), pair| (count + 1, sum + pair.steps[0]));
     let _ = writeln!(
@@ -85,7 +94,8 @@ fn as_text(diff: &Diff, paths: [&PathBuf; 2], lines: &mut [Lines; 2]) -> String 
         diff.processes.len()
     );
     let counts = diff.chance.iter().map(|(name, [first, second])| format!("{name} {first} and {second}"));
-    let _ = writeln!(out, "By chance: {}.", counts.collect::<Vec<_>>().join(", "));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    put_wrapped(&mut out, &format!("Decided by time, and not compared: {counts}."), 0);
     put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()));
     out
 }
@@ -95,32 +105,55 @@ fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2]) {
     let [first, second] = pair.steps;
     let _ = match &pair.outcome {
         Outcome::Same => Ok(()),
+        Outcome::CutShort if name == "host" => {
+            let side = SIDES[usize::from(first > second)];
+            writeln!(out, "host: how {side} ended by itself is not in its trace")
+        }
         Outcome::CutShort => {
             let (side, steps) = if first < second { ("A", first) } else { ("B", second) };
-            writeln!(out, "{name}: the same as far as {side} goes, which was cut off after {steps} steps\n")
+            writeln!(out, "{name}: the same as far as {side} goes, which was cut off after {steps} steps")
         }
         Outcome::Missing => {
             let side = SIDES[usize::from(pair.who[0].is_none())];
-            writeln!(out, "{name}: only in {side}, {} steps\n", first.max(second))
+            writeln!(out, "{name}: only in {side}, {} steps", first.max(second))
         }
         Outcome::Differs(difference) => {
-            let _ =
-                writeln!(out, "{name}: differs from step {} on, of {first} and {second}", difference.step);
+            let [only, other] = difference.only;
+            let places =
+                if difference.places == 1 { "1 place" } else { &format!("{} places", difference.places) };
+            let _ = writeln!(
+                out,
+                "{name}: {only} of {first} steps only in A, {other} of {second} only in B, in {places}"
+            );
             put_difference(out, difference, lines);
             writeln!(out)
         }
     };
 }
 
-/// The steps before as A has them, then those of each side.
 fn put_difference(out: &mut String, difference: &Difference, lines: &mut [Lines; 2]) {
-    let told = told(difference, lines);
-    told.before.iter().for_each(|text| put_step(out, " ", text));
-    for (side, steps) in SIDES.iter().zip(&told.from) {
-        steps.iter().for_each(|text| put_step(out, side, text));
-        if steps.is_empty() {
-            put_step(out, side, "no more steps");
+    // What the place before showed ends here in A.
+    let mut shown = 0;
+    for hunk in &difference.hunks {
+        let told = Told::of(hunk, lines);
+        let [step, other] = hunk.steps;
+        if step - hunk.before.len() as u64 > shown + 1 || shown == 0 {
+            let _ = writeln!(out, "  at step {step} of A, {other} of B");
         }
+        told.before.iter().for_each(|text| put_step(out, " ", text));
+        for (side, letter) in SIDES.iter().enumerate() {
+            told.only[side].iter().for_each(|text| put_step(out, letter, text));
+            let more = hunk.counts[side] - told.only[side].len() as u64;
+            if more > 0 {
+                put_step(out, letter, &format!("... and {more} more"));
+            }
+        }
+        told.after.iter().for_each(|text| put_step(out, " ", text));
+        shown = step + hunk.counts[0] + hunk.after.len() as u64 - 1;
+    }
+    let more = difference.places - difference.hunks.len() as u64;
+    if more > 0 {
+        let _ = writeln!(out, "  and in {more} more {}", if more == 1 { "place" } else { "places" });
     }
 }
 
@@ -130,20 +163,30 @@ fn put_step(out: &mut String, side: &str, text: &str) {
     }
 }
 
-/// The events of a difference, as text.
+/// The events of a hunk, as text; those that both have as A has them.
 struct Told {
     before: Vec<String>,
-    from: [Vec<String>; 2],
+    only: [Vec<String>; 2],
+    after: Vec<String>,
 }
 
-fn told(difference: &Difference, lines: &mut [Lines; 2]) -> Told {
-    // Those before are said on both sides, so that a result that follows knows its call.
-    let [before, _] = [0, 1].map(|side| say(&difference.before[side], &mut lines[side]));
-    Told { before, from: [0, 1].map(|side| say(&difference.from[side], &mut lines[side])) }
+impl Told {
+    fn of(hunk: &Hunk, lines: &mut [Lines; 2]) -> Told {
+        let before = say_both(&hunk.before, lines);
+        let only =
+            [0, 1].map(|side| hunk.only[side].iter().map(|event| say(event, &mut lines[side])).collect());
+        Told { before, only, after: say_both(&hunk.after, lines) }
+    }
 }
 
-fn say(events: &[crate::trace::Event], lines: &mut Lines) -> Vec<String> {
-    events.iter().map(|event| lines.line(event).trim_end().to_owned()).collect()
+/// Said on both sides, so that a result that follows knows its call.
+fn say_both(pairs: &[[Event; 2]], lines: &mut [Lines; 2]) -> Vec<String> {
+    let said = pairs.iter().map(|[first, second]| [say(first, &mut lines[0]), say(second, &mut lines[1])]);
+    said.map(|[first, _]| first).collect()
+}
+
+fn say(event: &Event, lines: &mut Lines) -> String {
+    lines.line(event).trim_end().to_owned()
 }
 
 fn who(pair: &Pair) -> String {
@@ -214,13 +257,16 @@ fn word(quantile: &Quantile) -> String {
     word.into()
 }
 
-fn as_json(diff: &Diff, paths: [&PathBuf; 2], lines: &mut [Lines; 2]) -> Value {
+fn as_json(diff: &Diff, paths: [&PathBuf; 2], traces: [&Trace; 2], lines: &mut [Lines; 2]) -> Value {
+    let damage = traces.map(|trace| trace.damage().iter().map(ToString::to_string).collect::<Vec<_>>());
     let chance: Map<String, Value> =
         diff.chance.iter().map(|(name, counts)| ((*name).into(), json!(counts))).collect();
     let processes: Vec<Value> = diff.processes.iter().map(|pair| pair_json(pair, lines)).collect();
     json!({
         "version": VERSION,
         "files": paths.map(|path| path.display().to_string()),
+        "meta": traces.map(Trace::meta),
+        "damage": damage,
         "same_sequence": diff.is_same_sequence(),
         "processes": processes,
         "chance": chance,
@@ -237,8 +283,8 @@ fn pair_json(pair: &Pair, lines: &mut [Lines; 2]) -> Value {
     };
     let difference = match &pair.outcome {
         Outcome::Differs(difference) => {
-            let Told { before, from } = told(difference, lines);
-            json!({ "step": difference.step, "before": before, "from": from })
+            let hunks = difference.hunks.iter().map(|hunk| hunk_json(hunk, lines)).collect::<Vec<_>>();
+            json!({ "only": difference.only, "places": difference.places, "hunks": hunks })
         }
         _ => Value::Null,
     };
@@ -250,6 +296,11 @@ fn pair_json(pair: &Pair, lines: &mut [Lines; 2]) -> Value {
         "name": who(pair), "numbers": numbers, "steps": pair.steps, "outcome": outcome,
         "difference": difference,
     })
+}
+
+fn hunk_json(hunk: &Hunk, lines: &mut [Lines; 2]) -> Value {
+    let Told { before, only, after } = Told::of(hunk, lines);
+    json!({ "steps": hunk.steps, "before": before, "counts": hunk.counts, "only": only, "after": after })
 }
 
 fn measure_json(measure: &Measure) -> Value {

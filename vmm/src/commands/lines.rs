@@ -7,6 +7,11 @@ use std::rc::Rc;
 use crate::export::text::{Options, Text};
 use crate::trace::{Event, Meta, Origin};
 
+/// Room for the number of an event, up to 999999 of them.
+const NUMBER_WIDTH: usize = 8;
+/// The most columns that commands put before lines.
+const INDENT_MAX: usize = 6;
+
 /// Where a [`Text`] writes, to be emptied after each event.
 #[derive(Clone, Debug, Default)]
 struct Buffer(Rc<RefCell<Vec<u8>>>);
@@ -32,17 +37,24 @@ impl Lines {
     /// Lines of a run. `created` are the events that created its processes, for their names.
     pub(super) fn new(meta: &Meta, created: &[Event]) -> Lines {
         let buffer = Buffer::default();
-        let text = Text::new(meta, Options::default(), buffer.clone());
+        let options = Options { indent: INDENT_MAX + NUMBER_WIDTH, ..Options::default() };
+        let text = Text::new(meta, options, buffer.clone());
         let mut lines = Lines { buffer, text };
         created.iter().for_each(|event| drop(lines.unnumbered(event)));
         lines
     }
 
-    /// An event: `#17 26005.863  hello/1  tick  number 1`; `h#` is the host's. It can be several lines, each with its
+    /// An event: `#17     26005.863  hello/1  tick  number 1`; `h#` is the host's. It can be several lines, each with its
     /// end.
     pub(super) fn line(&mut self, event: &Event) -> String {
         let mark = if event.origin == Origin::Host { "h#" } else { "#" };
-        format!("{mark}{} {}", event.sequence, self.unnumbered(event).trim_start())
+        let mut number = format!("{mark}{}", event.sequence);
+        let mut text = String::new();
+        for line in self.unnumbered(event).lines() {
+            text.push_str(&format!("{number:NUMBER_WIDTH$}{line}\n"));
+            number.clear();
+        }
+        text
     }
 
     fn unnumbered(&mut self, event: &Event) -> String {

@@ -194,8 +194,12 @@ impl Writer {
         let out = output.writer();
         let form = match args.format {
             Format::Text => {
-                let options =
-                    text::Options { colour: output.colour, filter: filter.clone(), mark: args.around };
+                let options = text::Options {
+                    colour: output.colour,
+                    filter: filter.clone(),
+                    mark: args.around,
+                    indent: 0,
+                };
                 let mut text = Text::new(trace.meta(), options, out);
                 ignore_closed(text.header(trace.meta()))?;
                 Form::Text(Box::new(text))

@@ -27,6 +27,8 @@ pub struct Options {
     pub filter: Filter,
     /// The number of the guest's event that is pointed at.
     pub mark: Option<u64>,
+    /// Columns that somebody else puts before each line.
+    pub indent: usize,
 }
 
 /// Writes events as they come.
@@ -101,7 +103,7 @@ impl<W: Write> Text<W> {
             "{dim}{micros:>whole$}.{nanos:03}{plain} {mark}{who:width$}  {on}{verb:VERB_WIDTH$}{off}  "
         )?;
         let margin = TIME_WIDTH + 2 + width.max(who.chars().count()) + 2 + VERB_WIDTH + 2;
-        write_wrapped(&mut self.out, &self.details, margin)
+        write_wrapped(&mut self.out, &self.details, margin, COLUMNS.saturating_sub(self.options.indent))
     }
 
     fn style(&self, code: &'static str) -> (&'static str, &'static str) {
@@ -134,8 +136,8 @@ fn command_line(program: &Program) -> String {
 }
 
 /// Writes details, broken between words where they do not fit, and going on behind the margin.
-fn write_wrapped(out: &mut impl Write, details: &str, margin: usize) -> io::Result<()> {
-    if margin + details.len() <= COLUMNS {
+fn write_wrapped(out: &mut impl Write, details: &str, margin: usize, columns: usize) -> io::Result<()> {
+    if margin + details.len() <= columns {
         return writeln!(out, "{details}");
     }
     let (mut column, mut spaces) = (margin, 0);
@@ -145,7 +147,7 @@ fn write_wrapped(out: &mut impl Write, details: &str, margin: usize) -> io::Resu
             continue;
         }
         let width = word.chars().count();
-        if column > margin && column + spaces + width > COLUMNS {
+        if column > margin && column + spaces + width > columns {
             write!(out, "\n{:margin$}{word}", "")?;
             column = margin + width;
         } else {
@@ -224,7 +226,7 @@ mod tests {
 
     fn wrapped(details: &str) -> String {
         let mut out = Vec::new();
-        write_wrapped(&mut out, details, 90).expect("a Vec takes all");
+        write_wrapped(&mut out, details, 90, COLUMNS).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
     }
 

@@ -5,8 +5,9 @@
 //! are all times; and a host may let a trap arrive as another. Such things are no steps: see `steps::timeless`.
 //!
 //! One pass over each trace makes a digest of each process's steps. Only where two digests differ are the traces walked
-//! side by side to the first difference. So memory grows neither with the traces nor with what differs.
+//! side by side, and the steps aligned. Memory grows neither with the traces nor with what differs.
 
+mod align;
 mod spread;
 mod steps;
 #[cfg(test)]
@@ -18,11 +19,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::analysis::stat::Stat;
 use crate::trace::{Event, Trace, What, name_text};
 
+pub use align::{Difference, Hunk};
 pub use spread::{DEVIATIONS, Measure, QUANTILES, Quantile, Verdict, measures};
 pub use steps::{Doer, Steps};
-
-/// How many steps before and after a difference are kept.
-const CONTEXT: usize = 3;
 
 /// What the comparison of two traces found.
 #[derive(Clone, Debug)]
@@ -61,17 +60,6 @@ pub enum Outcome {
     Differs(Box<Difference>),
     /// Only one trace has this process.
     Missing,
-}
-
-/// The first difference in the steps of a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// The number of the step, from 1.
-    pub step: u64,
-    /// The steps before it, the last few, in each trace.
-    pub before: [Vec<Event>; 2],
-    /// It and the steps that follow, a few, in each trace. Empty: there are no more.
-    pub from: [Vec<Event>; 2],
 }
 
 impl Diff {
@@ -118,11 +106,19 @@ struct Entry {
     has_ended: bool,
 }
 
+impl Entry {
+    fn is_same(&self, other: &Entry) -> bool {
+        self.steps == other.steps && self.digest.finish() == other.digest.finish()
+    }
+}
+
 impl Roster {
     fn of(trace: &Trace) -> Roster {
         let mut roster = Roster::default();
         for (doer, event, step) in Steps::of(trace) {
-            let entry = roster.entries.entry(doer).or_default();
+            let name = || program_of(trace, doer).unwrap_or_default();
+            let entry =
+                roster.entries.entry(doer).or_insert_with(|| Entry { name: name(), ..Entry::default() });
             entry.steps += 1;
             step.hash(&mut entry.digest);
             match event.what {
@@ -144,17 +140,36 @@ impl Roster {
     }
 }
 
-/// Who of one trace is who of the other: by name, and those of one name in their order.
+/// The name of a process by the head of the file, for one whose creation is missing from the trace.
+fn program_of(trace: &Trace, doer: Doer) -> Option<String> {
+    let Doer::Guest(number) = doer else { return None };
+    let program = trace.meta().programs.get(usize::from(number).checked_sub(1)?)?;
+    // As much of it as a record has.
+    let bytes = program.name.bytes().chain(std::iter::repeat(0));
+    Some(name_text(bytes.take(16).collect::<Vec<_>>().try_into().ok()?))
+}
+
+/// Who of one trace is who of the other: by name. Of one name, those that did the same, then the others in their order.
 fn pairs(rosters: &[Roster; 2]) -> Vec<[Option<Doer>; 2]> {
-    let mut seconds: Vec<(&Doer, &Entry)> = rosters[1].entries.iter().collect();
-    let mut pairs = Vec::new();
-    for (&doer, entry) in &rosters[0].entries {
-        let same = |other: &(&Doer, &Entry)| doer.is_like(*other.0) && entry.name == other.1.name;
-        let second = seconds.iter().position(same).map(|index| *seconds.remove(index).0);
-        pairs.push([Some(doer), second]);
+    let [firsts, seconds] = rosters.each_ref().map(|roster| &roster.entries);
+    let mut found = BTreeMap::new();
+    let mut free: Vec<(&Doer, &Entry)> = seconds.iter().collect();
+    for must_do_the_same in [true, false] {
+        for (doer, entry) in firsts {
+            let is_it = |(other, second): &(&Doer, &Entry)| {
+                doer.is_like(**other)
+                    && entry.name == second.name
+                    && (!must_do_the_same || entry.is_same(second))
+            };
+            if !found.contains_key(doer)
+                && let Some(index) = free.iter().position(is_it)
+            {
+                found.insert(*doer, *free.remove(index).0);
+            }
+        }
     }
-    pairs.extend(seconds.into_iter().map(|(&doer, _)| [None, Some(doer)]));
-    pairs
+    let firsts = firsts.keys().map(|doer| [Some(*doer), found.get(doer).copied()]);
+    firsts.chain(free.into_iter().map(|(doer, _)| [None, Some(*doer)])).collect()
 }
 
 fn compare(traces: [&Trace; 2], rosters: &[Roster; 2], who: [Option<Doer>; 2]) -> Pair {
@@ -164,9 +179,11 @@ fn compare(traces: [&Trace; 2], rosters: &[Roster; 2], who: [Option<Doer>; 2]) -
     let steps = entries.map(|entry| entry.map_or(0, |entry| entry.steps));
     let outcome = match (entries, who) {
         ([Some(first), Some(second)], [Some(doer), Some(other)]) => {
-            let is_same = first.steps == second.steps && first.digest.finish() == second.digest.finish();
-            let has_ended = [first.has_ended, second.has_ended];
-            if is_same { Outcome::Same } else { first_difference(traces, [doer, other], has_ended) }
+            if first.is_same(second) {
+                Outcome::Same
+            } else {
+                align_two(traces, [(doer, first), (other, second)])
+            }
         }
         // The kernel itself makes a step only when it gives up, the host only when it was not stopped.
         _ if who.iter().flatten().any(|doer| *doer == Doer::Host) => Outcome::CutShort,
@@ -175,33 +192,18 @@ fn compare(traces: [&Trace; 2], rosters: &[Roster; 2], who: [Option<Doer>; 2]) -
     Pair { name, who, steps, outcome }
 }
 
-/// Walks two processes side by side up to where they part.
-fn first_difference(traces: [&Trace; 2], who: [Doer; 2], has_ended: [bool; 2]) -> Outcome {
-    let [mut first, mut second] =
-        [0, 1].map(|side| Steps::of(traces[side]).filter(move |(doer, ..)| *doer == who[side]));
-    let mut found = Difference::default();
-    loop {
-        found.step += 1;
-        let sides = [first.next(), second.next()];
-        match sides {
-            [Some((_, a, step)), Some((_, b, other))] if step == other => {
-                for (before, event) in found.before.iter_mut().zip([a, b]) {
-                    before.push(event);
-                    before.drain(..before.len().saturating_sub(CONTEXT));
-                }
-            }
-            _ => {
-                let is_cut = |side: usize| sides[side].is_none() && !has_ended[side];
-                if is_cut(0) || is_cut(1) {
-                    return Outcome::CutShort;
-                }
-                let rest = |start: Option<_>, more: &mut dyn Iterator<Item = (Doer, Event, What)>| {
-                    start.into_iter().chain(more).take(CONTEXT).map(|(_, event, _)| event).collect()
-                };
-                let [a, b] = sides;
-                found.from = [rest(a, &mut first), rest(b, &mut second)];
-                return Outcome::Differs(Box::new(found));
-            }
-        }
-    }
+fn digest(step: &What) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    step.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Walks two processes that do not do the same side by side.
+fn align_two(traces: [&Trace; 2], who: [(Doer, &Entry); 2]) -> Outcome {
+    let difference = align::align([0, 1].map(|side| {
+        let (doer, entry) = who[side];
+        let steps = Steps::of_one(traces[side], doer).map(|(_, event, step)| (event, digest(&step)));
+        align::Side::new(steps, entry.steps, !entry.has_ended)
+    }));
+    if difference.places == 0 { Outcome::CutShort } else { Outcome::Differs(Box::new(difference)) }
 }

@@ -1,12 +1,16 @@
 //! Which events are steps of a process, and what of them must be the same in another run.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
+use abi::boot::PROCESSES_MAX;
 use abi::record::{Ending, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR};
 
 use crate::trace::{Event, Events, Frame, Origin, Trace, What};
 
+/// Stands for all processes that the kernel cannot have.
+const STRANGER: u16 = PROCESSES_MAX as u16 + 1;
 /// Vectors below are exceptions.
 const EXCEPTIONS: u8 = 32;
 
@@ -31,33 +35,93 @@ impl Doer {
     }
 }
 
-/// The steps of all processes of a trace, in the order of the trace: who made it, its event, and what of it must be the
+/// The steps of the processes of a trace, in the order of the trace: who made it, its event, and what of it must be the
 /// same in another run.
 pub struct Steps<'a> {
     events: Events<'a>,
-    /// The system call under way, by process.
-    calls: BTreeMap<u16, u64>,
+    /// Only of this one.
+    who: Option<Doer>,
+    processes: BTreeMap<u16, State>,
+}
+
+/// What must be known of a process to compare its steps.
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// Its number.
+    number: u16,
+    /// The system call under way.
+    call: Option<u64>,
+    /// Its stack, from the lowest address to where it starts.
+    stack: Option<RangeInclusive<u64>>,
 }
 
 impl<'a> Steps<'a> {
     /// The steps of a trace.
     pub fn of(trace: &'a Trace) -> Steps<'a> {
-        Steps { events: trace.events(), calls: BTreeMap::new() }
+        Steps { events: trace.events(), who: None, processes: BTreeMap::new() }
+    }
+
+    /// Those of one process.
+    pub fn of_one(trace: &'a Trace, who: Doer) -> Steps<'a> {
+        Steps { who: Some(who), ..Steps::of(trace) }
     }
 
     fn step(&mut self, event: &Event) -> Option<(Doer, What)> {
-        if let What::SystemCall { number, .. } = event.what {
-            self.calls.insert(event.process, number);
-        }
         let doer = match event.origin {
-            Origin::Guest => Doer::Guest(event.process),
+            // The kernel has no more processes than that: all others are one.
+            Origin::Guest => Doer::Guest(event.process.min(STRANGER)),
             Origin::Host => Doer::Host,
         };
-        match event.what {
-            // What the clock said is a time like any other.
-            What::Data { .. } if self.calls.get(&event.process) == Some(&(Call::ClockGettime as u64)) => None,
-            what => timeless(what).map(|step| (doer, step)),
+        if self.who.is_some_and(|who| who != doer) {
+            return None;
         }
+        let number = event.process.min(STRANGER);
+        let state = self.processes.entry(number).or_insert_with(|| State { number, ..State::default() });
+        match event.what {
+            What::SystemCall { number, .. } => state.call = Some(number),
+            What::StackBuilt { lowest, rsp, .. } => state.stack = Some(lowest..=rsp),
+            // What the clock said is a time like any other.
+            What::Data { .. } if state.call == Some(Call::ClockGettime as u64) => return None,
+            _ => {}
+        }
+        timeless(event.what).map(|step| (doer, state.without_number(state.on_stack(step))))
+    }
+}
+
+impl State {
+    /// A step without the process's own number, which depends on the order in which the programs were named.
+    fn without_number(&self, step: What) -> What {
+        match step {
+            _ if self.call != Some(Call::Getpid as u64) => step,
+            What::SystemCallResult { number, result } if result == i64::from(self.number) => {
+                What::SystemCallResult { number, result: 0 }
+            }
+            What::TrapReturn { vector, frame, rax } if rax == u64::from(self.number) => {
+                What::TrapReturn { vector, frame, rax: 0 }
+            }
+            _ => step,
+        }
+    }
+
+    /// A step with what it has of addresses on the stack counted from where the stack starts, as that depends on the
+    /// arguments: else one argument more would make all steps differ.
+    fn on_stack(&self, mut step: What) -> What {
+        let Some(stack) = &self.stack else { return step };
+        let count = |address: &mut u64| {
+            if stack.contains(address) {
+                *address = address.wrapping_sub(*stack.end());
+            }
+        };
+        match &mut step {
+            What::TrapEntry { frame, .. }
+            | What::TrapReturn { frame, .. }
+            | What::KernelStackFilled(frame)
+            | What::Called(frame) => count(&mut frame.rsp),
+            What::SystemCall { arguments, .. } => arguments.iter_mut().for_each(count),
+            What::FaultRedirected { rsp, .. } => count(rsp),
+            _ => {}
+        }
+        step
     }
 }
 

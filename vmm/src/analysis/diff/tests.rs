@@ -3,6 +3,7 @@
 use abi::record::{FIRST_RETURN, Kind};
 use abi::syscall::Call;
 
+use super::align::CONTEXT;
 use super::*;
 use crate::trace::samples::{Sample, write_file};
 
@@ -51,6 +52,10 @@ impl Run {
         self.add(Kind::TrapEntry, process, TIMER | TIMER << 8, &[7, 0x40_0020, 0x7000, 0]);
         self.add(Kind::Tick, process, 1, &[]);
         self.add(Kind::TrapReturn, process, TIMER, &[7, 0x40_0020, 0x7000, 0, 9]);
+    }
+
+    fn stack(&mut self, process: u16, start: u64) {
+        self.add(Kind::StackBuilt, process, 1, &[start - 0x1000, start, start + 8]);
     }
 
     fn exit(&mut self, process: u16, status: u64) {
@@ -129,10 +134,13 @@ fn each_thing_a_program_did_is_compared() {
         let [Outcome::Same, Outcome::Differs(found), Outcome::Same] = outcomes(&diff)[..] else {
             panic!("{kind:?} {word}: {diff:?}");
         };
-        assert_eq!(found.step, step, "{kind:?} {word}");
-        assert_eq!(found.before[0].len(), (step as usize - 1).min(CONTEXT));
-        assert_eq!([found.from[0][0].what.kind(), found.from[1][0].what.kind()], [kind as u8; 2]);
-        assert_ne!(found.from[0][0].what, found.from[1][0].what);
+        let [hunk] = &found.hunks[..] else { panic!("{kind:?} {word}: {found:?}") };
+        assert_eq!((hunk.steps, hunk.counts), ([step; 2], [1; 2]), "{kind:?} {word}");
+        assert_eq!(hunk.before.len(), (step as usize - 1).min(CONTEXT));
+        assert_eq!(hunk.after.len(), (11 - step as usize).min(CONTEXT));
+        let [first, second] = hunk.only.each_ref().map(|only| only[0].what);
+        assert_eq!([first.kind(), second.kind()], [kind as u8; 2]);
+        assert_ne!(first, second);
         assert!(!diff.is_same_sequence());
     }
 }
@@ -186,7 +194,9 @@ fn who_ended_early_differs() {
     other.0.drain(clock - 1..clock + 4);
     let diff = diff(&run().0, &other.0);
     let Outcome::Differs(found) = &diff.processes[0].outcome else { panic!("{diff:?}") };
-    assert_eq!((found.step, found.from[0].len(), found.from[1].len()), (7, 3, 1));
+    assert_eq!((found.only, found.places), ([4, 0], 1));
+    let Hunk { steps, counts, after, .. } = &found.hunks[0];
+    assert_eq!((*steps, *counts, after.len()), ([7, 7], [4, 0], 1));
 }
 
 #[test]
@@ -201,4 +211,129 @@ fn how_a_run_ended_is_compared_unless_it_was_stopped() {
     assert!(same(Ending::Exited, Ending::Exited));
     assert!(same(Ending::Exited, Ending::Stopped));
     assert!(!same(Ending::Exited, Ending::TripleFault));
+}
+
+/// A process of many calls, each with the number that is given.
+fn calls(numbers: impl IntoIterator<Item = u64>) -> Vec<Sample> {
+    let mut run = Run::default();
+    run.create(1, b"loop\0\0\0\0");
+    numbers.into_iter().for_each(|number| run.call(1, Call::Write, number, 1));
+    run.exit(1, 0);
+    run.0
+}
+
+fn difference(diff: &Diff) -> &Difference {
+    let [Outcome::Differs(found)] = outcomes(diff)[..] else { panic!("{diff:?}") };
+    found
+}
+
+#[test]
+fn steps_are_aligned_behind_a_difference() {
+    let different =
+        |numbers: &[u64]| difference(&diff(&calls(0..1000), &calls(numbers.iter().copied()))).clone();
+    let all: Vec<u64> = (0..1000).collect();
+    // One more early, and one less late: four steps each.
+    let mut other = all.clone();
+    other.insert(10, 5000);
+    other.remove(901);
+    let found = different(&other);
+    assert_eq!((found.only, found.places), ([4, 4], 2));
+    // The steps before are two and four each call.
+    assert_eq!(found.hunks.iter().map(|hunk| hunk.steps).collect::<Vec<_>>(), [[44, 44], [3604, 3608]]);
+    // Two that are near: what is between them is shown once.
+    let mut other = all.clone();
+    (other[10], other[11]) = (5000, 5001);
+    let found = different(&other);
+    let shown: Vec<_> = found.hunks.iter().map(|hunk| (hunk.before.len(), hunk.after.len())).collect();
+    assert_eq!((found.only, &shown[..]), ([2, 2], &[(3, 3), (0, 3)][..]));
+    // Everywhere.
+    let found = different(&all.iter().map(|number| number + 5000).collect::<Vec<_>>());
+    assert_eq!((found.only, found.places), ([1000; 2], 1000));
+    assert!(found.hunks.len() < 10);
+}
+
+#[test]
+fn what_is_in_both_is_as_many_on_each_side() {
+    let mut random = crate::trace::samples::Random::new(7);
+    let mut numbers = |most: u64| (0..random.next() % 3000).map(|_| random.next() % most).collect::<Vec<_>>();
+    for most in [2, 3, 50, 5000] {
+        let found = diff(&calls(numbers(most)), &calls(numbers(most)));
+        let [pair] = &found.processes[..] else { panic!("{found:?}") };
+        let [first, second] = difference(&found).only;
+        assert_eq!(pair.steps[0] - first, pair.steps[1] - second, "{most}");
+        // Both have at least a trap, a result and a return for each call of the shorter.
+        assert!(
+            4 * first.min(second) <= pair.steps[0].min(pair.steps[1]),
+            "{most}: {first} and {second} of {pair:?}"
+        );
+    }
+}
+
+#[test]
+fn a_long_insertion_is_found_as_one() {
+    // Longer than what is looked at together. Its calls occur nowhere else, so the other's come to lie among them.
+    let insert = |from: u64| (0..10).chain(from..from + 9000).chain(10..20);
+    let found = difference(&diff(&calls(0..20), &calls(insert(5000)))).clone();
+    assert!(found.only[0] <= 10 && found.only[1] - found.only[0] == 36_000, "{found:?}");
+    let found = difference(&diff(&calls(insert(5000)), &calls(insert(50_000)))).clone();
+    assert_eq!(found.only, [9000; 2]);
+    assert!(found.hunks.iter().all(|hunk| hunk.only.iter().all(|events| events.len() < 10)));
+}
+
+#[test]
+fn addresses_on_the_stack_are_counted_from_its_start() {
+    let on_stack = |start: u64, depth: u64| {
+        let mut run = Run::default();
+        run.create(1, b"deep\0\0\0\0");
+        run.stack(1, start);
+        run.add(Kind::TrapEntry, 1, PAGE_FAULT | PAGE_FAULT << 8, &[7, 0x40_0010, start - depth, 0, 1]);
+        run.add(Kind::SystemCall, 1, 1, &[1, start - depth, 8, 0, 0, 0, 1]);
+        run.0
+    };
+    let of = |diff: &Diff| match &diff.processes[0].outcome {
+        Outcome::Differs(found) => found.only,
+        _ => [0; 2],
+    };
+    // The record of the stack itself differs.
+    assert_eq!(of(&diff(&on_stack(0x7000, 16), &on_stack(0x6ff0, 16))), [1; 2]);
+    assert_eq!(of(&diff(&on_stack(0x7000, 16), &on_stack(0x7000, 24))), [2; 2]);
+}
+
+#[test]
+fn a_process_may_have_another_number() {
+    let run = |number: u16, answer: u64| {
+        let mut run = Run::default();
+        run.create(number, b"self\0\0\0\0");
+        run.call(number, Call::Getpid, 0, answer);
+        run.exit(number, 0);
+        run.0
+    };
+    assert!(diff(&run(1, 1), &run(2, 2)).is_same_sequence());
+    assert!(!diff(&run(1, 1), &run(2, 3)).is_same_sequence());
+}
+
+#[test]
+fn of_one_name_those_that_do_the_same_are_a_pair() {
+    let mut run = Run::default();
+    for (process, argument) in [(1, 7), (2, 8)] {
+        run.create(process, b"twin\0\0\0\0");
+        run.call(process, Call::Write, argument, 1);
+        run.exit(process, 0);
+    }
+    let mut other = run.clone();
+    // They change places.
+    other.0.iter_mut().for_each(|sample| sample.process = 3 - sample.process);
+    let diff = diff(&run.0, &other.0);
+    assert_eq!(outcomes(&diff), [&Outcome::Same; 2]);
+    let who: Vec<_> = diff.processes.iter().map(|pair| pair.who).collect();
+    let guest = |number| Some(Doer::Guest(number));
+    assert_eq!(who, [[guest(1), guest(2)], [guest(2), guest(1)]]);
+}
+
+#[test]
+fn processes_that_the_kernel_cannot_have_are_one() {
+    let mut run = Run::default();
+    (1000..2000).for_each(|process| run.create(process, b"many\0\0\0\0"));
+    let diff = diff(&run.0, &[]);
+    assert_eq!((diff.processes.len(), diff.processes[0].steps), (1, [2000, 0]));
 }

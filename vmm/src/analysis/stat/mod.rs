@@ -20,7 +20,7 @@ use super::End;
 use crate::trace::{Clock, Trace};
 
 pub use json::{json, json_of_one};
-pub use text::{MARGIN, duration, put_wrapped, text};
+pub use text::{MARGIN, duration, put_wrapped, setting, text};
 pub use times::Times;
 
 /// Stands for all calls that the kernel does not have, in [`Stat::calls`].

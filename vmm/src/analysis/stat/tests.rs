@@ -261,6 +261,22 @@ fn where_records_are_missing_nothing_is_guessed() {
 }
 
 #[test]
+fn a_trap_that_is_cut_off_counts_with_its_error() {
+    // The first trap that fails, and the fault, up to what says so.
+    let at = |kind: Kind, detail| {
+        let is = |sample: &Sample| sample.kind == kind as u8 && sample.detail == detail;
+        run().iter().position(is).expect("the record")
+    };
+    for (end, vector) in [(at(Kind::SystemCallResult, 999), INT80), (at(Kind::ProcessKilled, DIVIDE), DIVIDE)]
+    {
+        let stat = Stat::of(&open(&run()[..=end]));
+        let traps = &stat.traps[&(vector as u8)];
+        assert_eq!((traps.count, traps.errors, traps.kernel.count()), (1, 1, 0));
+        assert_eq!(stat.calls[&UNKNOWN_CALL].errors, 1);
+    }
+}
+
+#[test]
 fn any_records_do_no_harm() {
     let mut random = crate::trace::samples::Random::new(11);
     let records: Vec<Sample> = (0..20_000)

@@ -25,8 +25,9 @@ const SECTIONS: [Section; 7] = [
     Section {
         title: "Who had the CPU",
         columns: &["time", "share"],
-        legend: "kernel: for the process that ran. scheduler: the kernel's own loop. idle: waiting for an \
-                 interrupt. boot: until the first process could start.",
+        legend: "programs: in user mode (policy direct: in ring 0). kernel: for the process that ran. switching: from \
+                 the registers of one stored to those of the next loaded. scheduler: the kernel's own loop. idle: \
+                 waiting for an interrupt. boot: until the first process could start.",
         rows: shares,
     },
     Section {
@@ -73,8 +74,8 @@ const SECTIONS: [Section; 7] = [
         title: "Timer",
         columns: &TIMES_COLUMNS,
         legend: "period: from a tick to the next, whoever ran. jitter: how far a tick was from when it was due, \
-                 early or late: what the timer was set to, after it was armed, or after the last tick where it \
-                 reloads itself.",
+                 early or late. It is due as long after the timer was armed as the timer was set to, or after the \
+                 last tick where the timer reloads itself.",
         rows: ticks,
     },
     Section {
@@ -119,15 +120,19 @@ fn letter(index: usize) -> String {
     letters.filter(char::is_ascii_uppercase).map_or_else(|| (index + 1).to_string(), String::from)
 }
 
+/// Where and how a run was made.
+pub fn setting(meta: &Meta) -> String {
+    let options = &meta.options;
+    printable(&format!(
+        "{}, {}; policy {}, quantum {} µs, timer {}, batch {}",
+        meta.host_cpu, meta.kvm_backend, options.policy, options.quantum_us, options.timer, options.batch
+    ))
+}
+
 fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, stat: &Stat) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{}{file}", letter.map_or_else(String::new, |letter| format!("{letter}  ")));
-    let options = &meta.options;
-    let run = format!(
-        "{}, {}; policy {}, quantum {} µs, timer {}, batch {}",
-        meta.host_cpu, meta.kvm_backend, options.policy, options.quantum_us, options.timer, options.batch
-    );
-    let _ = writeln!(out, "   {}", printable(&run));
+    put_wrapped(out, &setting(meta), MARGIN);
     let _ = writeln!(
         out,
         "   {} events in {}: {} system calls, {} switches, {} ticks",
@@ -328,6 +333,20 @@ mod tests {
                 "1152921505 s"
             ]
         );
+    }
+
+    #[test]
+    fn a_long_name_of_a_cpu_is_wrapped() {
+        let host_cpu = "Genuine(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz, of a long line of many".into();
+        let mut out = String::new();
+        put_head(
+            &mut out,
+            None,
+            "t.trap",
+            &Meta { host_cpu, ..Meta::default() },
+            &Stat::new(Clock::new(0, 1)),
+        );
+        assert!(out.lines().all(|line| line.chars().count() <= WIDTH) && out.contains("batch 0"), "{out}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use abi::boot::PROCESSES_MAX;
 use abi::record::{Kind, Reason, SYSCALL_VECTOR, Timer};
 use abi::syscall::{Call, INT_VECTOR};
 
-use super::{Exits, Process, Shares, Stat, UNKNOWN_CALL};
+use super::{Exits, Process, Shares, Stat, Traps, UNKNOWN_CALL};
 use crate::analysis::End;
 use crate::analysis::hardware::Fault;
 use crate::trace::{Boot, Clock, Origin, Record, What, name_text};
@@ -178,9 +178,7 @@ impl Walk {
             What::ProcessExited { status } => self.process(number).end = End::Exited(status),
             What::ProcessKilled { vector, error_code, rip, cr2 } => {
                 self.process(number).end = End::Killed(Fault { vector, error_code, cr2 }, rip);
-                if let Some(trap) = &mut self.track(number).trap {
-                    trap.is_error = true;
-                }
+                self.trap_failed(number);
             }
             What::Called(_) => self.leave_kernel(number, tsc),
             What::Returned { .. } => self.cpu = Cpu::Kernel(number),
@@ -226,9 +224,7 @@ impl Walk {
     fn end_trap(&mut self, number: u16, tsc: u64) {
         let Some(trap) = self.track(number).trap.take() else { return };
         let kernel = trap.kernel.saturating_add(tsc.saturating_sub(trap.running_since));
-        let call = trap.call.map(|call| self.stat.calls.entry(call).or_default());
-        for traps in [Some(self.stat.traps.entry(trap.vector).or_default()), call].into_iter().flatten() {
-            traps.errors += u64::from(trap.is_error);
+        for traps in self.of_trap(trap.vector, trap.call) {
             traps.kernel.add(kernel);
             traps.ready = traps.ready.saturating_add(trap.ready);
             traps.asleep = traps.asleep.saturating_add(trap.asleep);
@@ -250,9 +246,21 @@ impl Walk {
 
     fn call_failed(&mut self, number: u16) {
         self.process(number).errors += 1;
-        if let Some(trap) = &mut self.track(number).trap {
-            trap.is_error = true;
-        }
+        self.trap_failed(number);
+    }
+
+    /// The trap under way is an error: counted now, as it need not end in the trace.
+    fn trap_failed(&mut self, number: u16) {
+        let Some(trap) = self.track(number).trap.as_mut().filter(|trap| !trap.is_error) else { return };
+        trap.is_error = true;
+        let (vector, call) = (trap.vector, trap.call);
+        self.of_trap(vector, call).for_each(|traps| traps.errors += 1);
+    }
+
+    /// The numbers that a trap goes into: those of its vector, and those of its call.
+    fn of_trap(&mut self, vector: u8, call: Option<u32>) -> impl Iterator<Item = &mut Traps> {
+        let call = call.map(|call| self.stat.calls.entry(call).or_default());
+        [Some(self.stat.traps.entry(vector).or_default()), call].into_iter().flatten()
     }
 
     fn switch_away(&mut self, number: u16, reason: Reason, tsc: u64) {
