@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::analysis::Summary;
 use crate::analysis::hardware::{exception, exit_reason, flags, vector_name};
 use crate::analysis::stat::{Stat, json_of_one};
-use crate::trace::{CONTEXT_REGISTERS, Trace};
+use crate::trace::{CONTEXT_REGISTERS, Trace, printable};
 
 /// The facts, as JSON that can stand in a `<script>`.
 pub(super) fn json(trace: &Trace, name: &str) -> String {
@@ -24,7 +24,7 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
         "names": names(),
     });
     // Inside a script element only `<` could end it; in JSON it stands in strings alone.
-    facts.to_string().replace('<', "\\u003c")
+    printable(&facts.to_string()).replace('<', "\\u003c")
 }
 
 /// Number to name.
