@@ -53,6 +53,8 @@ fn main() {
         .needs(&[Need::Kvm, Need::Tool(BROWSER)], "the_page_says_what_the_tour_says", says_what_the_tour_says)
         .tools(&[BROWSER], "the_page_answers_keyboard_and_pointer", answers)
         .tools(&[BROWSER], "a_million_events_cost_no_more_to_draw", draws_a_million)
+        .tools(&[BROWSER], "every_row_of_many_is_reached", reaches_every_row)
+        .tools(&[BROWSER], "without_a_rate_the_timeline_is_in_cycles", draws_cycles)
         .tools(&[BROWSER], "a_guest_that_lies_does_not_break_the_page", survives_lies)
         .tools(&[BROWSER], "a_trace_of_nothing_has_a_page", survives_nothing)
         .run()
@@ -118,11 +120,11 @@ fn context(process: u16) -> [u64; 9] {
 }
 
 /// A trace of so many rounds.
-fn rounds(folder: &Path, rounds: u64) -> Result<PathBuf, Failed> {
+fn rounds(folder: &Path, rounds: u64, tsc_khz: u64) -> Result<PathBuf, Failed> {
     let path = folder.join("t.trap");
     let program = |name: &str| Program { name: name.into(), ..Program::default() };
     let programs = vec![program("alpha"), program("</script><b>x")];
-    let meta = Meta { tsc_khz: TSC_KHZ, programs, ..Meta::default() };
+    let meta = Meta { tsc_khz, programs, ..Meta::default() };
     let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
     run.create(1, [u64::from_le_bytes(*b"alpha\0\0\0"), 0]);
     run.create(2, HOSTILE);
@@ -173,7 +175,7 @@ fn texts(value: &Value) -> Vec<&str> {
 
 fn says_what_the_trace_says() -> TestResult {
     let folder = folder();
-    let path = rounds(folder.path(), 40)?;
+    let path = rounds(folder.path(), 40, TSC_KHZ)?;
     let seen = look(folder.path(), &path, 0.5)?;
     let summary = Summary::of(&Trace::open(&path)?);
     let totals = [
@@ -205,6 +207,7 @@ fn says_what_the_tour_says() -> TestResult {
 
 fn agrees(folder: &Path, path: &Path) -> TestResult {
     let seen = look(folder, path, 0.5)?;
+    same("labels over labels", seen["crowded"].as_u64(), Some(0))?;
     numbers_are_those_of_stat(folder, path, &seen)?;
     steps_are_those_of_protocol(path, &seen)
 }
@@ -321,7 +324,7 @@ fn step(row: &Row, load: u64) -> Result<Value, Failed> {
 
 fn answers() -> TestResult {
     let folder = folder();
-    let path = rounds(folder.path(), 20)?;
+    let path = rounds(folder.path(), 20, TSC_KHZ)?;
     let trace = Trace::open(&path)?;
     let end = trace.events().last().map_or(0, |event| event.nanoseconds);
     let fifth = trace.events().filter(|event| matches!(event.what, What::ContextLoaded { .. })).nth(4);
@@ -330,7 +333,10 @@ fn answers() -> TestResult {
 
     ensure(seen["colours"].as_u64() > Some(8), || format!("an empty timeline: {} colours", seen["colours"]))?;
     same("clicked", text(&seen["clicked"]["heading"]), "Switch 5")?;
+    let told = "Switch 5: alpha/1 \u{2192} </script><b>x/2, preempted (step by step)";
+    same("told", &seen["told"], &serde_json::json!({ "said": told, "leads": "#h-switch" }))?;
     same("next", text(&seen["next"]), "Switch 6")?;
+    same("beyond", texts(&seen["beyond"]), vec!["Switch 1", "Switch 1", "Switch 2", "Switch 20"])?;
     same("who", text(&seen["clicked"]["who"]), "alpha/1 \u{2192} </script><b>x/2, preempted")?;
     let layers = [
         "hardware pushed",
@@ -352,12 +358,13 @@ fn answers() -> TestResult {
     ensure(seen["papers"][0] != seen["papers"][1], || "light and dark are the same".into())?;
     ensure(text(&seen["said"]).starts_with("</script><b>x/2: "), || format!("said: {}", seen["said"]))?;
     same("elements without a name", seen["unnamed"].as_u64(), Some(0))?;
+    same("landmarks of one name", texts(&seen["namesakes"]), vec![])?;
     same("first event", texts(&seen["rows"][0])[1..3].to_vec(), vec!["alpha/1", "process-created"])
 }
 
 fn draws_a_million() -> TestResult {
     let folder = folder();
-    let path = rounds(folder.path(), 1_000_000 / ROUND + 1)?;
+    let path = rounds(folder.path(), 1_000_000 / ROUND + 1, TSC_KHZ)?;
     let seen = look(folder.path(), &path, 0.5)?;
     same("events", text(&seen["totals"]["events"]), "1,000,016")?;
     let width = seen["width"].as_u64().unwrap_or_default();
@@ -365,6 +372,33 @@ fn draws_a_million() -> TestResult {
     // What a picture takes depends on its pixels, not on the events: a few classes a lane and pixel.
     ensure(most.is_some_and(|most| most < 20 * width), || format!("{most:?} rectangles for {width} pixels"))?;
     same("rows", seen["rows"].as_array().map(Vec::len), Some(50))
+}
+
+/// More rows than the page has room for, among them a name that would turn the direction of what stands behind it.
+fn reaches_every_row() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let meta = Meta { tsc_khz: TSC_KHZ, ..Meta::default() };
+    let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
+    for process in 1..=60 {
+        run.create(process, [u64::from_le_bytes(*b"\xe2\x80\xaetxt.x"), 0]);
+    }
+    run.writer.finish()?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    let lanes = texts(&seen["lanes"]);
+    same("lanes", (lanes.len(), lanes[0]), (62, "?txt.x/1"))?;
+    same("last row", &seen["last"], &serde_json::json!({ "chosen": 61, "inView": true, "pointed": true }))
+}
+
+/// A trace whose head is lost has no rate of the clock, but its records are still one after the other.
+fn draws_cycles() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 20, 0)?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    ensure(seen["colours"].as_u64() > Some(8), || format!("an empty timeline: {} colours", seen["colours"]))?;
+    let range = text(&seen["range"]);
+    ensure(range.starts_with("0.00 M cycles to 1.3"), || range.to_owned())?;
+    same("duration", text(&seen["totals"]["from first to last"]), "\u{2013}")
 }
 
 /// Records of any kind, with any words, of processes that never were.
@@ -407,7 +441,7 @@ fn survives_nothing() -> TestResult {
 
 fn replaces_nothing() -> TestResult {
     let folder = folder();
-    let path = rounds(folder.path(), 1)?;
+    let path = rounds(folder.path(), 1, TSC_KHZ)?;
     let trace = std::fs::read(&path)?;
     std::fs::write(folder.path().join("kept.html"), "kept")?;
     let refused = trapline(folder.path(), &["report", "t.trap", "-o", "kept.html"])?.expect(2)?;

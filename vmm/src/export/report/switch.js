@@ -193,7 +193,7 @@ const withCode = text => text.split('`').map((part, i) => i % 2 ? make('code', {
 /// A row of the table.
 function rowOf(records, load, { record, actor, text, layer, details, values }) {
   const content = [make('p', {}, ...withCode(text))];
-  const [colour, out, into] = LAYERS[layer] ?? ['plain'];
+  const [colour, out, into] = LAYERS[layer] ?? [''];
   if (layer) content.unshift(make('span', { class: `layer ${colour}` }, record >= load ? into : out));
   const pair = ([name, word]) => make('div', {}, make('dt', {}, name), make('dd', {}, hex(word) + (['RFLAGS', 'R11'].includes(name) ? ` [${flags(Number(word))}]` : '')));
   if (values.length) content.push(make('dl', { class: 'values' }, ...values.map(pair)));
