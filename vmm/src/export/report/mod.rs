@@ -115,6 +115,7 @@ mod tests {
         let sizes = samples.iter().map(|sample| sample.to_bytes().len());
         assert_eq!(records.len(), sizes.sum::<usize>());
         assert_eq!(records[8], samples[0].kind);
+        assert!(page.find("<script>") < page.find("id=\"records\""), "the numbers wait for the records");
     }
 
     #[test]
@@ -124,6 +125,7 @@ mod tests {
         for outside in ["http:", "https:", "src=", "href=\"/", "url(", "@import"] {
             assert!(!page.contains(outside), "{outside}");
         }
+        assert!(page.contains("Content-Security-Policy\" content=\"default-src 'none'"), "it could load something");
         assert!(!page.contains("{{"), "a slot was left open");
     }
 

@@ -16,6 +16,9 @@ function fillFacts() {
   const cut = facts.drawn < events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(events)} events; the numbers are of all.`] : [];
   const lost = facts.not_loaded.map(([name, reason]) => `${name} was not loaded: ${reason}.`);
   $('warnings').append(...[...stat.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
+  $('lanes').append(...ROWS.map(([name]) => make('li', {}, name)));
+  // The canvas is what shows of the rows; their names beside it make all of them scroll.
+  $('canvas').style.height = `${AXIS + ROW * ROWS.length}px`;
   fillNumbers();
   const run = [
     ['Programs', programs.join(' | ')], ['Policy', options.policy], ['Quantum', options.quantum_us ? `${count(options.quantum_us)} µs` : ''], ['Timer', options.timer],
@@ -76,7 +79,6 @@ class Page {
     Object.assign(this, { records, model, timeline: new Timeline($('canvas'), model, records) });
     this.table = new EventTable(this.timeline, records);
     this.timeline.changed = () => this.viewChanged();
-    $('lanes').append(...model.lanes.map(lane => make('li', {}, lane.label)));
     const present = [...CLASSES, 'host'].filter(kind => model.lanes.some(lane => lane.has(kind)));
     $('legend').append(...present.map(name => make('li', {}, make('i', { style: `background:var(--${name})` }), CLASS_WORDS[name])));
     $('of').textContent = `of ${count(model.switches.load.length)}`;
@@ -93,7 +95,10 @@ class Page {
     this.listen($('canvas'));
     this.viewChanged();
     if (model.switches.load.length) this.select(this.firstOfInterest());
-    else $('switch').hidden = true;
+    else {
+      $('switch').hidden = true;
+      this.say();
+    }
   }
   /// A switch by the timer to a process that has run before shows all of the protocol.
   firstOfInterest() {
@@ -202,7 +207,6 @@ class Page {
 }
 
 async function open() {
-  fillFacts();
   const records = await unpack();
   const model = build(records);
   const page = new Page(records, model);
@@ -210,6 +214,8 @@ async function open() {
   document.documentElement.dataset.ready = 'yes';
 }
 
-open().catch(error => {
-  $('warnings').append(make('p', { class: 'warning' }, `This browser could not draw the timeline (${error.message}). It needs DecompressionStream: any browser since May 2023.`));
-});
+// What needs no records stands before they have come.
+fillFacts();
+addEventListener('DOMContentLoaded', () => open().catch(error => {
+  $('warnings').append(make('p', { class: 'warning' }, `This browser could not draw the timeline (${error.message}). Any browser since May 2024 can.`));
+}));

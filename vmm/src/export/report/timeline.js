@@ -16,6 +16,8 @@ const MARK_OF = {
   'fault-redirected': 'fault', 'load-failed': 'fault', 'kernel-panic': 'fault',
 };
 const [AXIS, ROW, BAR, STRIP] = [28, 34, 18, 5];
+/// The rows from the top: what they are called, and of which process they are.
+const ROWS = [...stat.processes.map(({ number }) => [who(number), number]), [who(0), 0], ['host', -1]];
 /// The narrowest view, in nanoseconds.
 const NARROWEST = 200;
 
@@ -59,8 +61,8 @@ class Lane {
 
 /// Lanes and switches of the records.
 function build(records) {
-  const kernel = new Lane('kernel', 0), host = new Lane('host', -1);
-  const lanes = new Map([[0, kernel], ...stat.processes.map(({ number }) => [number, new Lane(who(number), number)])]);
+  const all = ROWS.map(([label, process]) => new Lane(label, process)), lanes = new Map(all.map(lane => [lane.process, lane]));
+  const [kernel, host] = all.slice(-2);
   const switches = { load: [], save: [], time: [] };
   const entryClass = vector => vector === names.syscall || vector === names.int ? 'call' : vector < 32 ? 'fault' : 'tick';
   let saved = -1, booted = false;
@@ -100,7 +102,6 @@ function build(records) {
     if (marks[kind]) lane.mark(marks[kind], time, i);
   }
   const last = records.count ? records.time[records.count - 1] : 0;
-  const all = [...[...lanes.values()].filter(lane => lane !== kernel), kernel, host];
   all.forEach(lane => lane.finish(last));
   return { lanes: all, switches, end: Math.max(last, NARROWEST) };
 }
@@ -111,8 +112,6 @@ class Timeline {
     this.context = canvas.getContext('2d');
     this.changed = () => {};
     this.laneOf = new Map(model.lanes.map((lane, row) => [lane.process, row]));
-    // The canvas is what shows of the lanes; their names beside it make all of them scroll.
-    canvas.style.height = `${AXIS + ROW * model.lanes.length}px`;
     this.recolour();
     this.resize();
     new ResizeObserver(() => this.resize()).observe(canvas);
