@@ -77,9 +77,6 @@ const isHost = kind => kind >= 128;
 /// A process as lanes and tables call it.
 function who(process) { return process ? `${processNames.get(process) ?? '?'}/${process}` : 'kernel'; }
 
-/// The same in a sentence.
-const whom = process => process ? who(process) : 'the kernel';
-
 /// The first index in an ascending array whose value is at least `value`.
 function lower(array, value, low = 0, high = array.length) {
   while (low < high) {

@@ -121,7 +121,7 @@ class Timeline {
     // What a canvas draws, no forced colours replace.
     const probe = document.body.appendChild(make('i', { style: 'forced-color-adjust: none' }));
     this.colours = {};
-    for (const name of [...CLASSES, 'host', 'ink', 'soft', 'rule', 'paper', 'raised', 'accent']) {
+    for (const name of [...CLASSES, 'host', 'ink', 'soft', 'rule', 'paper', 'accent']) {
       probe.style.color = `var(--${name})`;
       this.colours[name] = getComputedStyle(probe).color;
     }
