@@ -15,8 +15,8 @@ use serde_json::Value;
 use support::{Need, Suite, TestResult, command, ensure, folder, trapline};
 use trapline::analysis::Summary;
 use trapline::analysis::protocol::{Actor, Excerpt, Layer, Row, tables};
-use trapline::analysis::stat::duration;
-use trapline::trace::format::push_record;
+use trapline::analysis::stat::{Stat, duration};
+use trapline::trace::format::{CHUNK_MAGIC, CHUNK_SIZE, push_record};
 use trapline::trace::{Meta, Program, Trace, What, Writer};
 
 #[path = "../support/mod.rs"]
@@ -29,6 +29,8 @@ const TSC_KHZ: u64 = 1_000_000;
 const TIMER_VECTOR: u32 = 0x20;
 /// Records that a round of [`rounds`] writes.
 const ROUND: u64 = 13;
+/// How many rounds [`rounds`] puts into a chunk.
+const CHUNK_ROUNDS: u64 = 500;
 const FIXTURE: &str = "../tests/fixtures/check.trap";
 /// What `stat --json` says and the page has no number for: names, the run's options, bars, and what it says in words.
 const NOT_SHOWN: [&str; 9] = [
@@ -54,6 +56,7 @@ fn main() {
         .tools(&[BROWSER], "the_page_answers_keyboard_and_pointer", answers)
         .tools(&[BROWSER], "a_million_events_cost_no_more_to_draw", draws_a_million)
         .tools(&[BROWSER], "every_row_of_many_is_reached", reaches_every_row)
+        .tools(&[BROWSER], "where_records_are_missing_the_page_guesses_nothing", guesses_nothing)
         .tools(&[BROWSER], "without_a_rate_the_timeline_is_in_cycles", draws_cycles)
         .tools(&[BROWSER], "a_guest_that_lies_does_not_break_the_page", survives_lies)
         .tools(&[BROWSER], "a_trace_of_nothing_has_a_page", survives_nothing)
@@ -131,6 +134,9 @@ fn rounds(folder: &Path, rounds: u64, tsc_khz: u64) -> Result<PathBuf, Failed> {
     for number in 0..rounds {
         let (from, to) = if number % 2 == 0 { (1, 2) } else { (2, 1) };
         run.round(from, to, number as u32 + 1);
+        if number % CHUNK_ROUNDS == 0 {
+            run.writer.flush()?;
+        }
     }
     run.add(1000, Kind::ProcessExited, 1, 0, &[3]);
     run.add(1000, Kind::ProcessKilled, 2, 14 | 6 << 16, &[0x40_1234, 0xdead_0000]);
@@ -388,6 +394,27 @@ fn reaches_every_row() -> TestResult {
     let lanes = texts(&seen["lanes"]);
     same("lanes", (lanes.len(), lanes[0]), (62, "?txt.x/1"))?;
     same("last row", &seen["last"], &serde_json::json!({ "chosen": 61, "inView": true, "pointed": true }))
+}
+
+/// A chunk in the middle of the file is damaged: what its records told is told by no others.
+fn guesses_nothing() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 2 * CHUNK_ROUNDS, TSC_KHZ)?;
+    let mut bytes = std::fs::read(&path)?;
+    // Of the first round, those up to the next flush, and the rest.
+    let chunks = bytes.windows(CHUNK_MAGIC.len()).enumerate().filter(|(_, window)| *window == CHUNK_MAGIC);
+    let second = chunks.map(|(at, _)| at).nth(1).ok_or("one chunk only")?;
+    bytes[second + CHUNK_SIZE] ^= 0xff;
+    std::fs::write(&path, bytes)?;
+    let trace = Trace::open(&path)?;
+    let events: Vec<_> = trace.events().map(|event| (event.sequence, event.nanoseconds)).collect();
+    let gap = events.windows(2).find(|pair| pair[1].0 != pair[0].0 + 1).ok_or("nothing is missing")?;
+    let (before, after, end) = (gap[0].1, gap[1].1, events.last().map_or(0, |event| event.1));
+    let seen = look(folder.path(), &path, (before + after) as f64 / 2.0 / end as f64)?;
+    let unknown = Stat::of(&trace).shares.unknown;
+    let (whole, part) = (grouped(before / 1000), before % 1000);
+    let told = format!("kernel: records are missing for {}, from {whole}.{part:03} µs", duration(unknown));
+    same("told", text(&seen["told"]["said"]), told.as_str())
 }
 
 /// A trace whose head is lost has no rate of the clock, but its records are still one after the other.

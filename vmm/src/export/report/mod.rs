@@ -125,7 +125,10 @@ mod tests {
         for outside in ["http:", "https:", "src=", "href=\"/", "url(", "@import"] {
             assert!(!page.contains(outside), "{outside}");
         }
-        assert!(page.contains("Content-Security-Policy\" content=\"default-src 'none'"), "it could load something");
+        assert!(
+            page.contains("Content-Security-Policy\" content=\"default-src 'none'"),
+            "it could load something"
+        );
         assert!(!page.contains("{{"), "a slot was left open");
     }
 

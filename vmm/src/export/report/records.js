@@ -10,6 +10,9 @@ const KIND = Object.fromEntries(Object.entries(names.kinds).map(([number, name])
 const timed = stat.meta.tsc_khz > 0;
 const UNITS = timed ? [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs']] : [[1e9, 'G cycles'], [1e6, 'M cycles'], [1, 'cycles']];
 
+/// The records that have others missing before them.
+const gaps = new Set(facts.gaps);
+
 /// An element with attributes and children; text is text, never markup.
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

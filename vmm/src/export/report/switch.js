@@ -22,22 +22,22 @@ function steps(records, { load, save }, i) {
   const rows = [];
   for (let r = first; r <= last; r++) if (shows(r)) STEPS[names.kinds[records.kind(r)]]?.(rows, records, r);
   let next = last + 1;
-  while (next < records.count && !shows(next) && !['host-stop', 'host-end'].some(end => records.is(next, end))) next++;
-  if (next < records.count && proves(records, last, next)) arrived(rows, records, last);
+  while (next < records.count && !gaps.has(next) && !shows(next) && !['host-stop', 'host-end'].some(end => records.is(next, end))) next++;
+  if (next < records.count && !gaps.has(next) && proves(records, last, next)) arrived(rows, records, last);
   return rows;
 }
 
 /// The trap by which a process came in to be switched away from.
 function back(records, saved, process) {
-  for (let r = saved - 1; r >= 0; r--) if (records.is(r, 'trap-entry')) return records.process(r) === process ? r : saved;
+  for (let r = saved - 1; r >= 0 && !gaps.has(r + 1); r--) if (records.is(r, 'trap-entry')) return records.process(r) === process ? r : saved;
   return saved;
 }
 
 /// The return that ends a switch, or the switch itself if there is none.
 function forth(records, into) {
   for (let r = into + 1; r < records.count; r++) {
+    if (gaps.has(r) || records.is(r, 'trap-entry') || records.is(r, 'context-saved')) return into;
     if (records.is(r, 'trap-return') || records.is(r, 'called')) return r;
-    if (records.is(r, 'trap-entry') || records.is(r, 'context-saved')) return into;
   }
   return into;
 }

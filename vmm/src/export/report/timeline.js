@@ -4,10 +4,10 @@
 // running sum of its time, so the share of a class in any pixel takes two binary searches, however many slices
 // are in it.
 
-const CLASSES = ['user', 'free', 'call', 'tick', 'fault', 'switch', 'kernel', 'idle'];
+const CLASSES = ['user', 'free', 'call', 'tick', 'fault', 'switch', 'kernel', 'idle', 'missing'];
 const CLASS_WORDS = {
   user: 'in user mode', free: 'in ring 0, without limits', call: 'system call', tick: 'timer interrupt', fault: 'fault', switch: 'switch',
-  kernel: 'kernel', idle: 'idle', host: 'the host\u2019s records',
+  kernel: 'kernel', idle: 'idle', missing: 'records are missing', host: 'the host\u2019s records',
 };
 const CLASS = Object.fromEntries(CLASSES.map((name, index) => [name, index]));
 const MARKS = ['tick', 'fault', 'start', 'end', 'host'];
@@ -65,7 +65,7 @@ function build(records) {
   const [kernel, host] = all.slice(-2);
   const switches = { load: [], save: [], time: [] };
   const entryClass = vector => vector === names.syscall || vector === names.int ? 'call' : vector < 32 ? 'fault' : 'tick';
-  let saved = -1, booted = false;
+  let saved = -1, booted = false, latest = 0;
   const steps = {
     'trap-entry'(lane, time, i) {
       const kind = entryClass(records.detail(i) & 255);
@@ -84,6 +84,7 @@ function build(records) {
     },
     'context-loaded'(lane, time, i) {
       switches.load.push(i); switches.save.push(saved); switches.time.push(time);
+      if (saved < 0) kernel.begin('switch', time, i);
       saved = -1;
       lane.begin(lane === kernel ? 'kernel' : 'switch', time, i);
     },
@@ -97,7 +98,13 @@ function build(records) {
     const kind = records.kind(i), time = records.time[i];
     if (isHost(kind)) { host.mark('host', time, i); continue; }
     const lane = lanes.get(records.process(i)) ?? kernel;
-    if (!booted) { kernel.begin('kernel', time, i); booted = true; }
+    if (gaps.has(i)) {
+      // What was under way ended nobody knows when, and who had the CPU the next records tell.
+      all.forEach(each => each.stop(latest));
+      kernel.begin('missing', latest, i);
+      saved = -1;
+    } else if (!booted) kernel.begin('kernel', time, i);
+    [booted, latest] = [true, time];
     byKind[kind]?.(lane, time, i);
     if (marks[kind]) lane.mark(marks[kind], time, i);
   }
@@ -345,7 +352,8 @@ class Timeline {
     const called = kind === 'call' ? this.callOf(record) : -1;
     const [name, details] = describe(this.records, called < 0 ? record : called);
     const took = duration(lane.end[slice] - lane.start[slice]);
-    return `${lane.label}: ${CLASS_WORDS[kind]} for ${took}, from ${stamp(lane.start[slice])}: ${called < 0 ? `${name} ` : ''}${details}`;
+    const what = kind === 'missing' ? '' : `: ${called < 0 ? `${name} ` : ''}${details}`;
+    return `${lane.label}: ${CLASS_WORDS[kind]} for ${took}, from ${stamp(lane.start[slice])}${what}`;
   }
 }
 
