@@ -338,6 +338,7 @@ fn answers() -> TestResult {
     let seen = look(folder.path(), &path, (fifth as f64 - 1000.0) / end as f64)?;
 
     ensure(seen["colours"].as_u64() > Some(8), || format!("an empty timeline: {} colours", seen["colours"]))?;
+    same("a row without the line", text(&seen["beside"]), "Switch 20")?;
     same("clicked", text(&seen["clicked"]["heading"]), "Switch 5")?;
     let told = "Switch 5: alpha/1 \u{2192} </script><b>x/2, preempted (step by step)";
     same("told", &seen["told"], &serde_json::json!({ "said": told, "leads": "#h-switch" }))?;

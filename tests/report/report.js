@@ -61,6 +61,8 @@
 
     seen.switches = +$('number').max <= READ_MAX ? Array.from({ length: +$('number').max }, (_, i) => steps(i + 1)) : [];
     const kernel = seen.lanes.indexOf('kernel');
+    click(seen.width * SWITCH, row(seen.lanes.indexOf('host')));
+    seen.beside = $('h-switch').textContent;
     click(seen.width * SWITCH, row(kernel));
     seen.told = { said: $('selected').textContent, leads: $('selected').querySelector('a')?.hash };
     seen.clicked = { heading: $('h-switch').textContent, who: $('who').textContent, steps: text('#protocol tbody tr'), layers: text('#protocol .layer') };

@@ -333,11 +333,12 @@ class Timeline {
     const nearest = nearestTo(this.model.switches.time, time, near);
     const slice = lane.at(time);
     const isSwitch = slice >= 0 && CLASSES[lane.kind[slice]] === 'switch';
-    const wide = slice >= 0 && lane.end[slice] - lane.start[slice] > 2 * near;
+    // Where a line can be told from what is beside it, it must be met; the kernel has a part in every switch.
+    const apart = slice < 0 ? lane.process !== 0 : lane.end[slice] - lane.start[slice] > 2 * near;
     const after = isSwitch ? lower(this.model.switches.load, lane.record[slice]) : -1;
     const mark = MARKS.map(name => lane.marks[name])
       .map(marks => marks.record[nearestTo(marks.time, time, near)]).find(record => record !== undefined);
-    return { row, time, slice, mark, switch: isSwitch ? after : wide && !this.crosses(nearest, row) ? -1 : nearest };
+    return { row, time, slice, mark, switch: isSwitch ? after : apart && !this.crosses(nearest, row) ? -1 : nearest };
   }
   /// Whether the line of a switch runs through or ends in a row.
   crosses(i, row) {
