@@ -15,8 +15,8 @@ use serde_json::Value;
 use support::{Need, Suite, TestResult, command, ensure, folder, trapline};
 use trapline::analysis::Summary;
 use trapline::analysis::protocol::{Actor, Excerpt, Layer, Row, tables};
-use trapline::analysis::stat::duration;
-use trapline::trace::format::push_record;
+use trapline::analysis::stat::{Stat, duration};
+use trapline::trace::format::{CHUNK_MAGIC, CHUNK_SIZE, push_record};
 use trapline::trace::{Meta, Program, Trace, What, Writer};
 
 #[path = "../support/mod.rs"]
@@ -29,6 +29,8 @@ const TSC_KHZ: u64 = 1_000_000;
 const TIMER_VECTOR: u32 = 0x20;
 /// Records that a round of [`rounds`] writes.
 const ROUND: u64 = 13;
+/// How many rounds [`rounds`] puts into a chunk.
+const CHUNK_ROUNDS: u64 = 500;
 const FIXTURE: &str = "../tests/fixtures/check.trap";
 /// What `stat --json` says and the page has no number for: names, the run's options, bars, and what it says in words.
 const NOT_SHOWN: [&str; 9] = [
@@ -53,6 +55,9 @@ fn main() {
         .needs(&[Need::Kvm, Need::Tool(BROWSER)], "the_page_says_what_the_tour_says", says_what_the_tour_says)
         .tools(&[BROWSER], "the_page_answers_keyboard_and_pointer", answers)
         .tools(&[BROWSER], "a_million_events_cost_no_more_to_draw", draws_a_million)
+        .tools(&[BROWSER], "every_row_of_many_is_reached", reaches_every_row)
+        .tools(&[BROWSER], "where_records_are_missing_the_page_guesses_nothing", guesses_nothing)
+        .tools(&[BROWSER], "without_a_rate_the_timeline_is_in_cycles", draws_cycles)
         .tools(&[BROWSER], "a_guest_that_lies_does_not_break_the_page", survives_lies)
         .tools(&[BROWSER], "a_trace_of_nothing_has_a_page", survives_nothing)
         .run()
@@ -118,17 +123,20 @@ fn context(process: u16) -> [u64; 9] {
 }
 
 /// A trace of so many rounds.
-fn rounds(folder: &Path, rounds: u64) -> Result<PathBuf, Failed> {
+fn rounds(folder: &Path, rounds: u64, tsc_khz: u64) -> Result<PathBuf, Failed> {
     let path = folder.join("t.trap");
     let program = |name: &str| Program { name: name.into(), ..Program::default() };
     let programs = vec![program("alpha"), program("</script><b>x")];
-    let meta = Meta { tsc_khz: TSC_KHZ, programs, ..Meta::default() };
+    let meta = Meta { tsc_khz, programs, ..Meta::default() };
     let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
     run.create(1, [u64::from_le_bytes(*b"alpha\0\0\0"), 0]);
     run.create(2, HOSTILE);
     for number in 0..rounds {
         let (from, to) = if number % 2 == 0 { (1, 2) } else { (2, 1) };
         run.round(from, to, number as u32 + 1);
+        if number % CHUNK_ROUNDS == 0 {
+            run.writer.flush()?;
+        }
     }
     run.add(1000, Kind::ProcessExited, 1, 0, &[3]);
     run.add(1000, Kind::ProcessKilled, 2, 14 | 6 << 16, &[0x40_1234, 0xdead_0000]);
@@ -173,7 +181,7 @@ fn texts(value: &Value) -> Vec<&str> {
 
 fn says_what_the_trace_says() -> TestResult {
     let folder = folder();
-    let path = rounds(folder.path(), 40)?;
+    let path = rounds(folder.path(), 40, TSC_KHZ)?;
     let seen = look(folder.path(), &path, 0.5)?;
     let summary = Summary::of(&Trace::open(&path)?);
     let totals = [
@@ -205,6 +213,7 @@ fn says_what_the_tour_says() -> TestResult {
 
 fn agrees(folder: &Path, path: &Path) -> TestResult {
     let seen = look(folder, path, 0.5)?;
+    same("labels over labels", seen["crowded"].as_u64(), Some(0))?;
     numbers_are_those_of_stat(folder, path, &seen)?;
     steps_are_those_of_protocol(path, &seen)
 }
@@ -321,7 +330,7 @@ fn step(row: &Row, load: u64) -> Result<Value, Failed> {
 
 fn answers() -> TestResult {
     let folder = folder();
-    let path = rounds(folder.path(), 20)?;
+    let path = rounds(folder.path(), 20, TSC_KHZ)?;
     let trace = Trace::open(&path)?;
     let end = trace.events().last().map_or(0, |event| event.nanoseconds);
     let fifth = trace.events().filter(|event| matches!(event.what, What::ContextLoaded { .. })).nth(4);
@@ -329,8 +338,12 @@ fn answers() -> TestResult {
     let seen = look(folder.path(), &path, (fifth as f64 - 1000.0) / end as f64)?;
 
     ensure(seen["colours"].as_u64() > Some(8), || format!("an empty timeline: {} colours", seen["colours"]))?;
+    same("a row without the line", text(&seen["beside"]), "Switch 20")?;
     same("clicked", text(&seen["clicked"]["heading"]), "Switch 5")?;
+    let told = "Switch 5: alpha/1 \u{2192} </script><b>x/2, preempted (step by step)";
+    same("told", &seen["told"], &serde_json::json!({ "said": told, "leads": "#h-switch" }))?;
     same("next", text(&seen["next"]), "Switch 6")?;
+    same("beyond", texts(&seen["beyond"]), vec!["Switch 1", "Switch 1", "Switch 2", "Switch 20"])?;
     same("who", text(&seen["clicked"]["who"]), "alpha/1 \u{2192} </script><b>x/2, preempted")?;
     let layers = [
         "hardware pushed",
@@ -352,12 +365,13 @@ fn answers() -> TestResult {
     ensure(seen["papers"][0] != seen["papers"][1], || "light and dark are the same".into())?;
     ensure(text(&seen["said"]).starts_with("</script><b>x/2: "), || format!("said: {}", seen["said"]))?;
     same("elements without a name", seen["unnamed"].as_u64(), Some(0))?;
+    same("landmarks of one name", texts(&seen["namesakes"]), vec![])?;
     same("first event", texts(&seen["rows"][0])[1..3].to_vec(), vec!["alpha/1", "process-created"])
 }
 
 fn draws_a_million() -> TestResult {
     let folder = folder();
-    let path = rounds(folder.path(), 1_000_000 / ROUND + 1)?;
+    let path = rounds(folder.path(), 1_000_000 / ROUND + 1, TSC_KHZ)?;
     let seen = look(folder.path(), &path, 0.5)?;
     same("events", text(&seen["totals"]["events"]), "1,000,016")?;
     let width = seen["width"].as_u64().unwrap_or_default();
@@ -365,6 +379,54 @@ fn draws_a_million() -> TestResult {
     // What a picture takes depends on its pixels, not on the events: a few classes a lane and pixel.
     ensure(most.is_some_and(|most| most < 20 * width), || format!("{most:?} rectangles for {width} pixels"))?;
     same("rows", seen["rows"].as_array().map(Vec::len), Some(50))
+}
+
+/// More rows than the page has room for, among them a name that would turn the direction of what stands behind it.
+fn reaches_every_row() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let meta = Meta { tsc_khz: TSC_KHZ, ..Meta::default() };
+    let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
+    for process in 1..=60 {
+        run.create(process, [u64::from_le_bytes(*b"\xe2\x80\xaetxt.x"), 0]);
+    }
+    run.writer.finish()?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    let lanes = texts(&seen["lanes"]);
+    same("lanes", (lanes.len(), lanes[0]), (62, "?txt.x/1"))?;
+    same("last row", &seen["last"], &serde_json::json!({ "chosen": 61, "inView": true, "pointed": true }))
+}
+
+/// A chunk in the middle of the file is damaged: what its records told is told by no others.
+fn guesses_nothing() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 2 * CHUNK_ROUNDS, TSC_KHZ)?;
+    let mut bytes = std::fs::read(&path)?;
+    // Of the first round, those up to the next flush, and the rest.
+    let chunks = bytes.windows(CHUNK_MAGIC.len()).enumerate().filter(|(_, window)| *window == CHUNK_MAGIC);
+    let second = chunks.map(|(at, _)| at).nth(1).ok_or("one chunk only")?;
+    bytes[second + CHUNK_SIZE] ^= 0xff;
+    std::fs::write(&path, bytes)?;
+    let trace = Trace::open(&path)?;
+    let events: Vec<_> = trace.events().map(|event| (event.sequence, event.nanoseconds)).collect();
+    let gap = events.windows(2).find(|pair| pair[1].0 != pair[0].0 + 1).ok_or("nothing is missing")?;
+    let (before, after, end) = (gap[0].1, gap[1].1, events.last().map_or(0, |event| event.1));
+    let seen = look(folder.path(), &path, (before + after) as f64 / 2.0 / end as f64)?;
+    let unknown = Stat::of(&trace).shares.unknown;
+    let (whole, part) = (grouped(before / 1000), before % 1000);
+    let told = format!("kernel: records are missing for {}, from {whole}.{part:03} µs", duration(unknown));
+    same("told", text(&seen["told"]["said"]), told.as_str())
+}
+
+/// A trace whose head is lost has no rate of the clock, but its records are still one after the other.
+fn draws_cycles() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 20, 0)?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    ensure(seen["colours"].as_u64() > Some(8), || format!("an empty timeline: {} colours", seen["colours"]))?;
+    let range = text(&seen["range"]);
+    ensure(range.starts_with("0.00 M cycles to 1.3"), || range.to_owned())?;
+    same("duration", text(&seen["totals"]["from first to last"]), "\u{2013}")
 }
 
 /// Records of any kind, with any words, of processes that never were.
@@ -407,7 +469,7 @@ fn survives_nothing() -> TestResult {
 
 fn replaces_nothing() -> TestResult {
     let folder = folder();
-    let path = rounds(folder.path(), 1)?;
+    let path = rounds(folder.path(), 1, TSC_KHZ)?;
     let trace = std::fs::read(&path)?;
     std::fs::write(folder.path().join("kept.html"), "kept")?;
     let refused = trapline(folder.path(), &["report", "t.trap", "-o", "kept.html"])?.expect(2)?;

@@ -48,21 +48,35 @@
     seen.ends = text('#processes tbody tr td:last-child');
     seen.bars = Object.fromEntries([...document.querySelectorAll('td.shape')].map(cell =>
       [cell.nextSibling.firstChild.dataset.of, cell.querySelectorAll('rect[fill="var(--user)"]').length]));
+    seen.crowded = [...document.querySelectorAll('th.shape svg')].flatMap(axis => [...axis.children].map(label => label.getBoundingClientRect())
+      .filter((box, i, boxes) => i && box.left < boxes[i - 1].right)).length;
     seen.lanes = text('#lanes li');
     seen.warnings = text('#warnings p');
     seen.unnamed = [...document.querySelectorAll('button, input, svg[role=img], canvas')]
       .filter(element => !element.textContent.trim() && !element.ariaLabel && !element.labels?.length).length;
+    const landmarks = [...document.querySelectorAll('section, [role=region]')].map(element =>
+      element.ariaLabel ?? $(element.getAttribute('aria-labelledby')).textContent);
+    seen.namesakes = landmarks.filter((name, i) => landmarks.indexOf(name) !== i);
     seen.intruders = document.querySelectorAll('b, img').length;
 
     seen.switches = +$('number').max <= READ_MAX ? Array.from({ length: +$('number').max }, (_, i) => steps(i + 1)) : [];
     const kernel = seen.lanes.indexOf('kernel');
+    click(seen.width * SWITCH, row(seen.lanes.indexOf('host')));
+    seen.beside = $('h-switch').textContent;
     click(seen.width * SWITCH, row(kernel));
+    seen.told = { said: $('selected').textContent, leads: $('selected').querySelector('a')?.hash };
     seen.clicked = { heading: $('h-switch').textContent, who: $('who').textContent, steps: text('#protocol tbody tr'), layers: text('#protocol .layer') };
     document.querySelector('#switch [data-do=next]').click();
     seen.next = $('h-switch').textContent;
+    seen.beyond = ['0', '', '2.5', '999999'].map(typed => {
+      $('number').value = typed;
+      $('number').dispatchEvent(new Event('change'));
+      return $('h-switch').textContent === `Switch ${$('number').value}` && $('h-switch').textContent;
+    });
 
     await frame();
     const whole = { range: $('range').textContent, picture: picture() };
+    seen.range = whole.range;
     rectangles = 0;
     press('+');
     await frame();
@@ -83,16 +97,25 @@
     press('ArrowUp');
     press('Enter');
     seen.said = $('selected').textContent;
+    const labels = [...document.querySelectorAll('#lanes li')], { top } = $('timeline').getBoundingClientRect();
+    for (const _ of labels) press('ArrowDown');
+    await frame();
+    const chosen = document.querySelector('#lanes .chosen'), box = chosen.getBoundingClientRect();
+    seen.last = { chosen: labels.indexOf(chosen), inView: box.top >= top && box.bottom <= top + $('timeline').clientHeight + 1 };
+    // Where the pointer is beside a name, it is on the row of that name.
+    pointer('pointermove', seen.width / 2, box.top + box.height / 2 - top);
+    seen.last.pointed = $('hover').textContent.startsWith(chosen.textContent);
 
     $('events').open = true;
     await new Promise(done => setTimeout(done, 400));
     seen.rows = [...document.querySelectorAll('#events tbody tr')].map(line => [...line.cells].map(cell => cell.textContent));
     const paper = () => getComputedStyle(document.body).backgroundColor;
     seen.papers = [paper()];
+    const before = picture();
     $('theme').click();
     await frame();
     seen.papers.push(paper());
-    seen.repainted = picture() !== whole.picture;
+    seen.repainted = picture() !== before;
     return seen;
   }
 

@@ -38,9 +38,14 @@ pub fn text(name: [u8; 16]) -> String {
     printable(&String::from_utf8_lossy(&name[..length]))
 }
 
-/// Text of a file without what a terminal would obey.
+/// Text of a file without what a terminal or a page would obey: control characters, and those that break a line or
+/// turn the direction of what stands behind them.
 pub fn printable(text: &str) -> String {
-    let safe = |c: char| if c.is_control() || c == char::REPLACEMENT_CHARACTER { '?' } else { c };
+    let is_obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let safe = |c: char| if is_obeyed(c) || c == char::REPLACEMENT_CHARACTER { '?' } else { c };
     text.chars().map(safe).collect()
 }
 
@@ -53,5 +58,7 @@ mod tests {
         assert_eq!(text(*b"hello\0\0\0\0\0\0\0\0\0\0\0"), "hello");
         assert_eq!(text(*b"sixteen-letters!"), "sixteen-letters!");
         assert_eq!(text(*b"\x1b[2J\xff\0\0\0\0\0\0\0\0\0\0\0"), "?[2J?");
+        assert_eq!(printable("a\u{202e}b\u{2066}c\u{2028}d"), "a?b?c?d");
+        assert_eq!(printable("é, 多, שלום"), "é, 多, שלום");
     }
 }

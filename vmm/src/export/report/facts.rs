@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::analysis::Summary;
 use crate::analysis::hardware::{exception, exit_reason, flags, vector_name};
 use crate::analysis::stat::{Stat, json_of_one};
-use crate::trace::{CONTEXT_REGISTERS, Trace};
+use crate::trace::{CONTEXT_REGISTERS, Origin, Trace, printable};
 
 /// The facts, as JSON that can stand in a `<script>`.
 pub(super) fn json(trace: &Trace, name: &str) -> String {
@@ -18,13 +18,29 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
     let facts = json!({
         "stat": json_of_one(name, trace, &Stat::of(trace)),
         "drawn": summary.events.min(super::EVENTS_MAX as u64),
+        "gaps": gaps(trace),
         "ending": summary.ending_words(),
         "panic": summary.panic,
         "not_loaded": summary.not_loaded,
         "names": names(),
     });
     // Inside a script element only `<` could end it; in JSON it stands in strings alone.
-    facts.to_string().replace('<', "\\u003c")
+    printable(&facts.to_string()).replace('<', "\\u003c")
+}
+
+/// The records that have others missing before them, by their places among those that are drawn.
+fn gaps(trace: &Trace) -> Vec<usize> {
+    let (mut records, mut next, mut gaps) = (trace.records(), 0, Vec::new());
+    for place in 0..super::EVENTS_MAX {
+        let Some(record) = records.next() else { break };
+        if record.origin == Origin::Guest {
+            if record.sequence != next {
+                gaps.push(place);
+            }
+            next = record.sequence.wrapping_add(1);
+        }
+    }
+    gaps
 }
 
 /// Number to name.

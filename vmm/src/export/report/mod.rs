@@ -1,9 +1,9 @@
 //! A trace as one page that opens offline: what ran, a timeline, each switch step by step, distributions.
 //!
 //! The page holds the records themselves, compressed, and draws the timeline from them. Its numbers and their shapes
-//! are those of `analysis::stat`, names come from here too: the page computes none, and knows none of the contract. Everything of the trace enters the page as JSON or base64 and
-//! is shown as text, never as markup. Limit: it draws the first [`EVENTS_MAX`] events, and says so when there
-//! are more; the totals are of all.
+//! are those of `analysis::stat`, names come from here too: the page computes none, and knows none of the contract.
+//! Everything of the trace enters the page as JSON or base64 and is shown as text, never as markup. Limit: it draws
+//! the first [`EVENTS_MAX`] events, and says so when there are more; the totals are of all.
 
 use std::io::{self, Write};
 
@@ -12,13 +12,16 @@ use base64::write::EncoderWriter;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::trace::Trace;
 use crate::trace::format::push_record;
+use crate::trace::{Clock, Trace};
 
 mod facts;
 
 /// The most events that a page draws. A record has some 80 bytes, and the browser keeps them all unpacked.
 pub const EVENTS_MAX: usize = 2_000_000;
+
+/// The rate, in kHz, of a clock that counts a nanosecond a cycle.
+const CYCLES: u64 = 1_000_000;
 
 const TEMPLATE: &str = include_str!("template.html");
 const STYLE: &str = include_str!("style.css");
@@ -50,11 +53,20 @@ pub fn write(trace: &Trace, name: &str, mut out: impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// The records as they are in the file but for their time, which is nanoseconds since the start; gzip, base64.
+/// The clock of the page is that of the trace. Where its rate is unknown, cycles still show order and proportion.
+fn clock(trace: &Trace) -> Clock {
+    let start = trace.records().next().map_or(0, |record| record.tsc);
+    match trace.meta().tsc_khz {
+        0 => Clock::new(start, CYCLES),
+        _ => trace.clock(),
+    }
+}
+
+/// The records as they are in the file but for their time, which is that of [`clock`] since the start; gzip, base64.
 fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let base64 = EncoderWriter::new(out, &BASE64_STANDARD);
     let mut gzip = GzEncoder::new(base64, Compression::default());
-    let (clock, mut records) = (trace.clock(), trace.records());
+    let (clock, mut records) = (clock(trace), trace.records());
     let (mut latest, mut words, mut bytes) = (0, Vec::new(), Vec::new());
     for _ in 0..EVENTS_MAX {
         let Some(record) = records.next() else { break };
@@ -103,6 +115,7 @@ mod tests {
         let sizes = samples.iter().map(|sample| sample.to_bytes().len());
         assert_eq!(records.len(), sizes.sum::<usize>());
         assert_eq!(records[8], samples[0].kind);
+        assert!(page.find("<script>") < page.find("id=\"records\""), "the numbers wait for the records");
     }
 
     #[test]
@@ -112,6 +125,10 @@ mod tests {
         for outside in ["http:", "https:", "src=", "href=\"/", "url(", "@import"] {
             assert!(!page.contains(outside), "{outside}");
         }
+        assert!(
+            page.contains("Content-Security-Policy\" content=\"default-src 'none'"),
+            "it could load something"
+        );
         assert!(!page.contains("{{"), "a slot was left open");
     }
 

@@ -16,6 +16,9 @@ function fillFacts() {
   const cut = facts.drawn < events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(events)} events; the numbers are of all.`] : [];
   const lost = facts.not_loaded.map(([name, reason]) => `${name} was not loaded: ${reason}.`);
   $('warnings').append(...[...stat.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
+  $('lanes').append(...ROWS.map(([name]) => make('li', {}, name)));
+  // The canvas is what shows of the rows; their names beside it make all of them scroll.
+  $('canvas').style.height = `${AXIS + ROW * ROWS.length}px`;
   fillNumbers();
   const run = [
     ['Programs', programs.join(' | ')], ['Policy', options.policy], ['Quantum', options.quantum_us ? `${count(options.quantum_us)} µs` : ''], ['Timer', options.timer],
@@ -34,6 +37,8 @@ function themes(changed) {
   button.setAttribute('aria-label', 'Change between light and dark');
   button.addEventListener('click', () => { root.dataset.theme = isDark() ? 'light' : 'dark'; label(); });
   system.addEventListener('change', label);
+  // Paper is light whatever the screen is.
+  matchMedia('print').addEventListener('change', changed);
   label();
 }
 
@@ -74,7 +79,6 @@ class Page {
     Object.assign(this, { records, model, timeline: new Timeline($('canvas'), model, records) });
     this.table = new EventTable(this.timeline, records);
     this.timeline.changed = () => this.viewChanged();
-    $('lanes').append(...model.lanes.map(lane => make('li', {}, lane.label)));
     const present = [...CLASSES, 'host'].filter(kind => model.lanes.some(lane => lane.has(kind)));
     $('legend').append(...present.map(name => make('li', {}, make('i', { style: `background:var(--${name})` }), CLASS_WORDS[name])));
     $('of').textContent = `of ${count(model.switches.load.length)}`;
@@ -83,15 +87,18 @@ class Page {
       in: () => this.timeline.zoom(1 / 1.6), out: () => this.timeline.zoom(1.6), left: () => this.timeline.pan(-.2), right: () => this.timeline.pan(.2),
       fit: () => this.timeline.show(0, model.end), first: () => this.timeline.pan(-Infinity), last: () => this.timeline.pan(Infinity),
       up: () => this.choose(this.timeline.chosen - 1), down: () => this.choose(this.timeline.chosen + 1), middle: () => this.chooseMiddle(),
-      previous: () => this.select(this.timeline.switch - 1), next: () => this.select(this.timeline.switch + 1),
+      previous: () => this.go(this.timeline.switch - 1), next: () => this.go(this.timeline.switch + 1),
       show: () => { this.reveal(true); $('canvas').scrollIntoView({ block: 'center' }); $('canvas').focus({ preventScroll: true }); },
     };
     document.querySelectorAll('[data-do]').forEach(button => button.addEventListener('click', this.actions[button.dataset.do]));
-    $('number').addEventListener('change', () => this.select($('number').valueAsNumber - 1));
+    $('number').addEventListener('change', ({ target }) => this.go(target.value ? Math.trunc(target.valueAsNumber) - 1 : this.timeline.switch));
     this.listen($('canvas'));
     this.viewChanged();
-    if (model.switches.load.length) this.select(this.firstOfInterest(), false);
-    else $('switch').hidden = true;
+    if (model.switches.load.length) this.select(this.firstOfInterest());
+    else {
+      $('switch').hidden = true;
+      this.say();
+    }
   }
   /// A switch by the timer to a process that has run before shows all of the protocol.
   firstOfInterest() {
@@ -105,32 +112,37 @@ class Page {
   }
   viewChanged() {
     const { from, to } = this.timeline, step = 10 ** Math.floor(Math.log10((to - from) / 100));
-    $('range').textContent = timed ? `${stamp(from, step)} to ${stamp(to, step)} (${duration(to - from)})` : '';
+    $('range').textContent = `${stamp(from, step)} to ${stamp(to, step)} (${duration(to - from)})`;
     clearTimeout(this.later);
     this.later = setTimeout(() => this.table.restart(), 150);
   }
-  say(text) { $('selected').textContent = text; }
-  /// Shows a switch; `move`: brings it into view.
-  select(i, move = true) {
-    if (!(i >= 0 && i < this.model.switches.load.length)) return;
-    this.timeline.switch = i;
-    const text = showSwitch(this.records, this.model.switches, i);
-    if (move) {
-      this.say(`Switch ${count(i + 1)}: ${text}`);
-      this.reveal();
-    }
+  say(...text) { $('selected').replaceChildren(...text); }
+  /// Shows a switch, the nearest that there is.
+  select(i) {
+    const { switches } = this.model, known = Math.min(Math.max(i, 0), switches.load.length - 1);
+    this.timeline.switch = known;
     this.timeline.redraw();
+    const text = showSwitch(this.records, switches, known);
+    this.say(`Switch ${count(known + 1)}: ${text} (`, make('a', { href: '#h-switch' }, 'step by step'), ')');
+  }
+  /// Shows a switch, and where it is.
+  go(i) {
+    if (!this.model.switches.load.length) return;
+    this.select(i);
+    this.reveal();
   }
   /// Brings the switch into view, from near if asked.
   reveal(near = false) {
-    const time = this.model.switches.time[this.timeline.switch], { from, to } = this.timeline;
+    const { load, time } = this.model.switches, i = this.timeline.switch, { from, to } = this.timeline;
     const span = near ? Math.min(to - from, 2e6) : to - from;
-    if (near || time < from || time > to) this.timeline.show(time - span / 2, time + span / 2);
+    if (near || time[i] < from || time[i] > to) this.timeline.show(time[i] - span / 2, time[i] + span / 2);
+    [this.records.detail(load[i]), this.records.process(load[i])].forEach(process => this.timeline.scrollTo(this.timeline.laneOf.get(process) ?? 0));
   }
   choose(row) {
     const lanes = this.model.lanes;
     this.timeline.chosen = Math.min(Math.max(row, 0), lanes.length - 1);
     this.timeline.slice = -1;
+    this.timeline.scrollTo(this.timeline.chosen);
     [...$('lanes').children].forEach((item, i) => item.classList.toggle('chosen', i === this.timeline.chosen));
     const lane = lanes[this.timeline.chosen];
     this.say(`${lane.label}: ${plural(lower(lane.start, this.timeline.to) - lower(lane.end, this.timeline.from), 'block')} in view`);
@@ -195,7 +207,6 @@ class Page {
 }
 
 async function open() {
-  fillFacts();
   const records = await unpack();
   const model = build(records);
   const page = new Page(records, model);
@@ -203,6 +214,8 @@ async function open() {
   document.documentElement.dataset.ready = 'yes';
 }
 
-open().catch(error => {
-  $('warnings').append(make('p', { class: 'warning' }, `This browser could not draw the timeline (${error.message}). It needs DecompressionStream: any browser since May 2023.`));
-});
+// What needs no records stands before they have come.
+fillFacts();
+addEventListener('DOMContentLoaded', () => open().catch(error => {
+  $('warnings').append(make('p', { class: 'warning' }, `This browser could not draw the timeline (${error.message}). Any browser since May 2024 can.`));
+}));

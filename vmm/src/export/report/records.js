@@ -6,8 +6,12 @@ const $ = id => document.getElementById(id);
 const facts = JSON.parse($('facts').textContent);
 const { names, stat } = facts;
 const KIND = Object.fromEntries(Object.entries(names.kinds).map(([number, name]) => [name, +number]));
-/// Without the rate of the TSC there are no times.
+/// Without the rate of the TSC there are no times: what the records then have are cycles.
 const timed = stat.meta.tsc_khz > 0;
+const UNITS = timed ? [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs']] : [[1e9, 'G cycles'], [1e6, 'M cycles'], [1, 'cycles']];
+
+/// The records that have others missing before them.
+const gaps = new Set(facts.gaps);
 
 /// An element with attributes and children; text is text, never markup.
 function make(tag, attributes = {}, ...children) {
@@ -23,14 +27,14 @@ const plural = (number, word) => `${count(number)} ${word}${number === 1 ? '' : 
 
 /// A moment since the start, to the nanosecond; with `step`, no finer than that.
 function stamp(ns, step = 1) {
-  if (!timed) return 'unknown';
-  const [scale, unit] = step >= 1e8 ? [1e9, 's'] : step >= 1e3 ? [1e6, 'ms'] : [1e3, 'µs'];
+  const [scale, unit] = UNITS[step >= 1e8 ? 0 : step >= 1e3 ? 1 : 2];
   const digits = Math.max(Math.ceil(Math.log10(scale / step) - 1e-9), 0);
   return `${(ns / scale).toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${unit}`;
 }
 
 /// Nanoseconds in three digits and the unit that fits, as `trapline stat` says them.
 function duration(ns) {
+  if (!timed) return plural(Math.round(ns), 'cycle');
   const units = ['ns', 'µs', 'ms', 's'];
   if (ns < 1000) return `${Math.round(ns)} ns`;
   let unit = 0;
@@ -75,9 +79,6 @@ const named = (table, number) => table[number] ?? `number ${number}`;
 const isHost = kind => kind >= 128;
 /// A process as lanes and tables call it.
 function who(process) { return process ? `${processNames.get(process) ?? '?'}/${process}` : 'kernel'; }
-
-/// The same in a sentence.
-const whom = process => process ? who(process) : 'the kernel';
 
 /// The first index in an ascending array whose value is at least `value`.
 function lower(array, value, low = 0, high = array.length) {

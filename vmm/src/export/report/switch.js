@@ -22,22 +22,22 @@ function steps(records, { load, save }, i) {
   const rows = [];
   for (let r = first; r <= last; r++) if (shows(r)) STEPS[names.kinds[records.kind(r)]]?.(rows, records, r);
   let next = last + 1;
-  while (next < records.count && !shows(next) && !['host-stop', 'host-end'].some(end => records.is(next, end))) next++;
-  if (next < records.count && proves(records, last, next)) arrived(rows, records, last);
+  while (next < records.count && !gaps.has(next) && !shows(next) && !['host-stop', 'host-end'].some(end => records.is(next, end))) next++;
+  if (next < records.count && !gaps.has(next) && proves(records, last, next)) arrived(rows, records, last);
   return rows;
 }
 
 /// The trap by which a process came in to be switched away from.
 function back(records, saved, process) {
-  for (let r = saved - 1; r >= 0; r--) if (records.is(r, 'trap-entry')) return records.process(r) === process ? r : saved;
+  for (let r = saved - 1; r >= 0 && !gaps.has(r + 1); r--) if (records.is(r, 'trap-entry')) return records.process(r) === process ? r : saved;
   return saved;
 }
 
 /// The return that ends a switch, or the switch itself if there is none.
 function forth(records, into) {
   for (let r = into + 1; r < records.count; r++) {
+    if (gaps.has(r) || records.is(r, 'trap-entry') || records.is(r, 'context-saved')) return into;
     if (records.is(r, 'trap-return') || records.is(r, 'called')) return r;
-    if (records.is(r, 'trap-entry') || records.is(r, 'context-saved')) return into;
   }
   return into;
 }
@@ -193,7 +193,7 @@ const withCode = text => text.split('`').map((part, i) => i % 2 ? make('code', {
 /// A row of the table.
 function rowOf(records, load, { record, actor, text, layer, details, values }) {
   const content = [make('p', {}, ...withCode(text))];
-  const [colour, out, into] = LAYERS[layer] ?? ['plain'];
+  const [colour, out, into] = LAYERS[layer] ?? [''];
   if (layer) content.unshift(make('span', { class: `layer ${colour}` }, record >= load ? into : out));
   const pair = ([name, word]) => make('div', {}, make('dt', {}, name), make('dd', {}, hex(word) + (['RFLAGS', 'R11'].includes(name) ? ` [${flags(Number(word))}]` : '')));
   if (values.length) content.push(make('dl', { class: 'values' }, ...values.map(pair)));

@@ -4,10 +4,10 @@
 // running sum of its time, so the share of a class in any pixel takes two binary searches, however many slices
 // are in it.
 
-const CLASSES = ['user', 'free', 'call', 'tick', 'fault', 'switch', 'kernel', 'idle'];
+const CLASSES = ['user', 'free', 'call', 'tick', 'fault', 'switch', 'kernel', 'idle', 'missing'];
 const CLASS_WORDS = {
   user: 'in user mode', free: 'in ring 0, without limits', call: 'system call', tick: 'timer interrupt', fault: 'fault', switch: 'switch',
-  kernel: 'kernel', idle: 'idle', host: 'the host\u2019s records',
+  kernel: 'kernel', idle: 'idle', missing: 'records are missing', host: 'the host\u2019s records',
 };
 const CLASS = Object.fromEntries(CLASSES.map((name, index) => [name, index]));
 const MARKS = ['tick', 'fault', 'start', 'end', 'host'];
@@ -16,6 +16,8 @@ const MARK_OF = {
   'fault-redirected': 'fault', 'load-failed': 'fault', 'kernel-panic': 'fault',
 };
 const [AXIS, ROW, BAR, STRIP] = [28, 34, 18, 5];
+/// The rows from the top: what they are called, and of which process they are.
+const ROWS = [...stat.processes.map(({ number }) => [who(number), number]), [who(0), 0], ['host', -1]];
 /// The narrowest view, in nanoseconds.
 const NARROWEST = 200;
 
@@ -59,11 +61,11 @@ class Lane {
 
 /// Lanes and switches of the records.
 function build(records) {
-  const kernel = new Lane('kernel', 0), host = new Lane('host', -1);
-  const lanes = new Map([[0, kernel], ...stat.processes.map(({ number }) => [number, new Lane(who(number), number)])]);
+  const all = ROWS.map(([label, process]) => new Lane(label, process)), lanes = new Map(all.map(lane => [lane.process, lane]));
+  const [kernel, host] = all.slice(-2);
   const switches = { load: [], save: [], time: [] };
   const entryClass = vector => vector === names.syscall || vector === names.int ? 'call' : vector < 32 ? 'fault' : 'tick';
-  let saved = -1, booted = false;
+  let saved = -1, booted = false, latest = 0;
   const steps = {
     'trap-entry'(lane, time, i) {
       const kind = entryClass(records.detail(i) & 255);
@@ -82,6 +84,7 @@ function build(records) {
     },
     'context-loaded'(lane, time, i) {
       switches.load.push(i); switches.save.push(saved); switches.time.push(time);
+      if (saved < 0) kernel.begin('switch', time, i);
       saved = -1;
       lane.begin(lane === kernel ? 'kernel' : 'switch', time, i);
     },
@@ -95,31 +98,37 @@ function build(records) {
     const kind = records.kind(i), time = records.time[i];
     if (isHost(kind)) { host.mark('host', time, i); continue; }
     const lane = lanes.get(records.process(i)) ?? kernel;
-    if (!booted) { kernel.begin('kernel', time, i); booted = true; }
+    if (gaps.has(i)) {
+      // What was under way ended nobody knows when, and who had the CPU the next records tell.
+      all.forEach(each => each.stop(latest));
+      kernel.begin('missing', latest, i);
+      saved = -1;
+    } else if (!booted) kernel.begin('kernel', time, i);
+    [booted, latest] = [true, time];
     byKind[kind]?.(lane, time, i);
     if (marks[kind]) lane.mark(marks[kind], time, i);
   }
   const last = records.count ? records.time[records.count - 1] : 0;
-  const all = [...[...lanes.values()].filter(lane => lane !== kernel), kernel, host];
   all.forEach(lane => lane.finish(last));
   return { lanes: all, switches, end: Math.max(last, NARROWEST) };
 }
 
 class Timeline {
   constructor(canvas, model, records) {
-    Object.assign(this, { canvas, model, records, from: 0, to: model.end, chosen: 0, slice: -1, switch: -1 });
+    Object.assign(this, { canvas, model, records, from: 0, to: model.end, chosen: 0, slice: -1, switch: -1, scroller: canvas.parentElement });
     this.context = canvas.getContext('2d');
     this.changed = () => {};
     this.laneOf = new Map(model.lanes.map((lane, row) => [lane.process, row]));
-    canvas.style.height = `${AXIS + ROW * model.lanes.length}px`;
     this.recolour();
     this.resize();
     new ResizeObserver(() => this.resize()).observe(canvas);
+    this.scroller.addEventListener('scroll', () => this.redraw());
   }
   recolour() {
-    const probe = document.body.appendChild(make('i'));
+    // What a canvas draws, no forced colours replace.
+    const probe = document.body.appendChild(make('i', { style: 'forced-color-adjust: none' }));
     this.colours = {};
-    for (const name of [...CLASSES, 'host', 'ink', 'soft', 'rule', 'paper', 'raised', 'accent']) {
+    for (const name of [...CLASSES, 'host', 'ink', 'soft', 'rule', 'paper', 'accent']) {
       probe.style.color = `var(--${name})`;
       this.colours[name] = getComputedStyle(probe).color;
     }
@@ -129,13 +138,13 @@ class Timeline {
     const far = (name, other) => Math.abs(Math.log(light(name) / light(other)));
     this.textOn = Object.fromEntries(CLASSES.map(name => [name, this.colours[far(name, 'ink') > far(name, 'paper') ? 'ink' : 'paper']]));
     this.font = `11px ${getComputedStyle(document.documentElement).getPropertyValue('--sans')}`;
-    this.redraw();
+    this.draw();
   }
   resize() {
     this.ratio = devicePixelRatio || 1;
-    this.width = this.canvas.clientWidth;
+    [this.width, this.height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     this.canvas.width = Math.round(this.width * this.ratio);
-    this.canvas.height = Math.round(this.canvas.clientHeight * this.ratio);
+    this.canvas.height = Math.round(this.height * this.ratio);
     this.draw();
   }
   /// Draws at the next frame, once however many ask for it.
@@ -164,6 +173,13 @@ class Timeline {
     const from = Math.min(Math.max(this.from + part * span, 0), this.model.end - span);
     this.show(from, from + span);
   }
+  /// Scrolls to a row, no farther than needed.
+  scrollTo(row) {
+    const top = row * ROW;
+    this.scroller.scrollTop = Math.max(Math.min(this.scroller.scrollTop, top), top + ROW + AXIS - this.height);
+  }
+  /// Where a row begins in the canvas.
+  y(row) { return AXIS + row * ROW - this.scroller.scrollTop; }
   x(time) { return (time - this.from) / (this.to - this.from) * this.width; }
   time(x) { return this.from + x / this.width * (this.to - this.from); }
 
@@ -171,25 +187,32 @@ class Timeline {
     if (!this.width) return;
     const { context, width } = this;
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    context.clearRect(0, 0, width, this.canvas.clientHeight);
+    context.clearRect(0, 0, width, this.height);
     context.font = this.font;
     this.drawAxis();
+    context.save();
+    context.beginPath();
+    context.rect(0, AXIS, width, this.height);
+    context.clip();
     this.drawSwitches();
-    this.model.lanes.forEach((lane, row) => this.drawLane(lane, AXIS + row * ROW));
+    this.model.lanes.forEach((lane, row) => {
+      const y = this.y(row);
+      if (y + ROW > AXIS && y < this.height) this.drawLane(lane, y);
+    });
     this.drawSelection();
+    context.restore();
   }
   drawAxis() {
     const { context, colours } = this;
-    const span = this.to - this.from, rough = span / Math.max(this.width / 110, 1);
+    const span = this.to - this.from, rough = span / Math.max(this.width / (timed ? 110 : 150), 1);
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = power * [1, 2, 5, 10].find(times => power * times >= rough);
     context.textBaseline = 'middle';
     for (let time = Math.ceil(this.from / step) * step; time <= this.to; time += step) {
-      const x = Math.round(this.x(time)) + .5;
+      const x = Math.round(this.x(time)), label = stamp(time, step);
       context.fillStyle = colours.rule;
-      context.fillRect(x - .5, AXIS - 6, 1, this.canvas.clientHeight);
+      context.fillRect(x, AXIS - 6, 1, this.height);
       context.fillStyle = colours.soft;
-      const label = timed ? stamp(time, step) : '';
       if (x + context.measureText(label).width < this.width) context.fillText(label, x + 3, 11);
     }
   }
@@ -199,7 +222,7 @@ class Timeline {
     const first = lower(lane.end, this.from), last = lower(lane.start, this.to);
     const top = y + (ROW - BAR - STRIP) / 2;
     if (last - first < this.width / 2) this.drawSlices(lane, first, last, top);
-    else this.drawShares(lane, top);
+    else this.drawShares(lane, first, top);
     MARKS.forEach(name => this.drawMarks(lane.marks[name], name, top + BAR));
     context.fillStyle = colours.rule;
     context.fillRect(0, y + ROW - 1, this.width, 1);
@@ -209,8 +232,8 @@ class Timeline {
     const start = lane.marks.start.time[0] ?? 0;
     const end = lane.end.length ? lane.end[lane.end.length - 1] : start;
     const [from, to] = [Math.max(this.x(start), 0), Math.min(this.x(end), this.width)];
-    this.context.fillStyle = this.colours.idle;
-    if (to > from) this.context.fillRect(from, y - 4, to - from, 3);
+    this.context.fillStyle = this.colours.kernel;
+    if (to > from) this.context.fillRect(from, y - 3, to - from, 1);
   }
   drawSlices(lane, first, last, top) {
     const { context, colours } = this;
@@ -239,21 +262,23 @@ class Timeline {
     return [entry + 1, entry + 2].find(i => i < this.records.count && this.records.is(i, 'system-call')) ?? -1;
   }
   /// Each pixel as the shares of its time.
-  drawShares(lane, top) {
-    const { context, colours, width } = this;
+  drawShares(lane, first, top) {
+    const { context, colours, width } = this, step = (this.to - this.from) / width;
     const present = CLASSES.map((_, index) => index).filter(index => lane.sums[index]);
-    const sumsAt = time => {
-      const slice = lower(lane.end, time);
+    // The sums of each class at the edges of the pixels.
+    const sums = present.map(() => new Float64Array(width + 1));
+    for (let x = 0, slice = first; x <= width; x++) {
+      const time = this.from + x * step;
+      slice = lower(lane.end, time, slice);
       const part = slice < lane.start.length ? Math.max(time - lane.start[slice], 0) : 0;
-      return present.map(index => lane.sums[index][slice] + (lane.kind[slice] === index ? part : 0));
-    };
-    const step = (this.to - this.from) / width, bottoms = new Float64Array(width).fill(top + BAR);
-    const sums = Array.from({ length: width + 1 }, (_, x) => sumsAt(this.from + x * step));
+      for (let n = 0; n < present.length; n++) sums[n][x] = lane.sums[present[n]][slice] + (lane.kind[slice] === present[n] ? part : 0);
+    }
     // A class at a time: to change the colour for each pixel costs more than all else.
+    const bottoms = new Float64Array(width).fill(top + BAR);
     present.forEach((index, n) => {
       context.fillStyle = colours[CLASSES[index]];
       for (let x = 0; x < width; x++) {
-        const height = (sums[x + 1][n] - sums[x][n]) / step * BAR;
+        const height = (sums[n][x + 1] - sums[n][x]) / step * BAR;
         if (height < .01) continue;
         context.fillRect(x, bottoms[x] - height, 1, height);
         bottoms[x] -= height;
@@ -283,7 +308,7 @@ class Timeline {
     const { load, time } = this.model.switches, context = this.context;
     const rows = [this.records.detail(load[i]), this.records.process(load[i])].map(process => this.laneOf.get(process));
     if (rows.includes(undefined)) return;
-    const [from, to] = rows.map(row => AXIS + row * ROW + ROW / 2).sort((a, b) => a - b);
+    const [from, to] = rows.map(row => this.y(row) + ROW / 2).sort((a, b) => a - b);
     context.globalAlpha = alpha;
     context.fillStyle = colour;
     context.fillRect(Math.round(this.x(time[i])) - .5, from, alpha === 1 ? 2 : 1, to - from);
@@ -298,21 +323,22 @@ class Timeline {
     context.strokeStyle = colours.ink;
     context.lineWidth = 2;
     if (to > 0 && from < this.width) {
-      context.strokeRect(from, AXIS + this.chosen * ROW + (ROW - BAR - STRIP) / 2 - 1, Math.max(to - from, 2), BAR + 2);
+      context.strokeRect(from, this.y(this.chosen) + (ROW - BAR - STRIP) / 2 - 1, Math.max(to - from, 2), BAR + 2);
     }
   }
   /// What is at a place: a row, and the slice, mark or switch there.
   hit(x, y) {
-    const row = Math.min(Math.max(Math.floor((y - AXIS) / ROW), 0), this.model.lanes.length - 1);
+    const row = Math.min(Math.max(Math.floor((Math.max(y, AXIS) - this.y(0)) / ROW), 0), this.model.lanes.length - 1);
     const lane = this.model.lanes[row], time = this.time(x), near = 5 * (this.to - this.from) / this.width;
     const nearest = nearestTo(this.model.switches.time, time, near);
     const slice = lane.at(time);
     const isSwitch = slice >= 0 && CLASSES[lane.kind[slice]] === 'switch';
-    const wide = slice >= 0 && lane.end[slice] - lane.start[slice] > 2 * near;
+    // Where a line can be told from what is beside it, it must be met; the kernel has a part in every switch.
+    const apart = slice < 0 ? lane.process !== 0 : lane.end[slice] - lane.start[slice] > 2 * near;
     const after = isSwitch ? lower(this.model.switches.load, lane.record[slice]) : -1;
     const mark = MARKS.map(name => lane.marks[name])
       .map(marks => marks.record[nearestTo(marks.time, time, near)]).find(record => record !== undefined);
-    return { row, time, slice, mark, switch: isSwitch ? after : wide && !this.crosses(nearest, row) ? -1 : nearest };
+    return { row, time, slice, mark, switch: isSwitch ? after : apart && !this.crosses(nearest, row) ? -1 : nearest };
   }
   /// Whether the line of a switch runs through or ends in a row.
   crosses(i, row) {
@@ -327,7 +353,8 @@ class Timeline {
     const called = kind === 'call' ? this.callOf(record) : -1;
     const [name, details] = describe(this.records, called < 0 ? record : called);
     const took = duration(lane.end[slice] - lane.start[slice]);
-    return `${lane.label}: ${CLASS_WORDS[kind]} for ${took}, from ${stamp(lane.start[slice])}: ${called < 0 ? `${name} ` : ''}${details}`;
+    const what = kind === 'missing' ? '' : `: ${called < 0 ? `${name} ` : ''}${details}`;
+    return `${lane.label}: ${CLASS_WORDS[kind]} for ${took}, from ${stamp(lane.start[slice])}${what}`;
   }
 }
 

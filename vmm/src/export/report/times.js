@@ -5,6 +5,8 @@ const TIMES = [['total', '/total_ns'], ['mean', '/mean_ns'], ['median', '/p50_ns
 /// A bin of a histogram begins at so much of its end.
 const BIN = 2 ** -.25;
 const [SHAPE, TALL] = [180, 26];
+/// Room for a number of the axis.
+const LABEL = 54;
 
 /// What stands at a place of the numbers: `/ticks/period/p50_ns`.
 const at = place => place.split('/').slice(1).reduce((node, key) => node?.[key], stat);
@@ -45,7 +47,7 @@ function scale(histograms) {
   const x = ns => (Math.log10(Math.max(ns, 1)) - low) / (high - low) * SHAPE;
   const rounds = each => Array.from({ length: 12 }, (_, power) => each.map(times => times * 10 ** power)).flat().filter(ns => ns >= 10 ** low && ns <= 10 ** high);
   const powers = rounds([1]), all = powers.length > 1 ? powers : rounds([1, 2, 5]);
-  const shown = all.filter((_, i) => i % Math.ceil(all.length / 4) === 0);
+  const apart = Math.ceil(LABEL / (x(all[1]) - x(all[0]) || SHAPE)), shown = all.filter((_, i) => i % apart === 0);
   const labels = () => {
     const svg = draw('svg', { viewBox: `0 0 ${SHAPE} 14`, width: SHAPE, height: 14, 'aria-hidden': 'true' });
     for (const ns of shown) {
