@@ -168,6 +168,32 @@ impl Section {
     }
 }
 
+/// Finds where records of the guest are missing.
+struct Gaps {
+    /// The number of the next record, once one was seen.
+    next: Option<u64>,
+    /// How many the run had.
+    total: u64,
+}
+
+impl Gaps {
+    fn of(trace: &Trace) -> Gaps {
+        Gaps { next: None, total: trace.total(Origin::Guest) }
+    }
+
+    /// Whether some are missing between the event that was asked for last and this one.
+    fn is_before(&mut self, event: &Event) -> bool {
+        match (event.origin, event.what) {
+            (Origin::Guest, _) => {
+                let next = self.next.replace(event.sequence.saturating_add(1));
+                next.is_some_and(|next| next != event.sequence)
+            }
+            (Origin::Host, What::HostEnd { .. }) => self.next.is_some_and(|next| next < self.total),
+            _ => false,
+        }
+    }
+}
+
 /// The tables of an excerpt.
 pub fn tables(trace: &Trace, excerpt: &Excerpt) -> Result<Vec<Table>, Missing> {
     let mut known = Known::default();
@@ -183,10 +209,18 @@ fn table(trace: &Trace, known: &Known, section: Section) -> Table {
         if let (Some(gap), 1) = (&mut elided, part) {
             gap.before_row = steps.count();
         }
-        let shown = trace.events().skip(range.start).take(range.len()).filter(|event| section.shows(event));
-        shown.for_each(|event| steps.take(&event));
+        let mut gaps = Gaps::of(trace);
+        for event in trace.events().skip(range.start).take(range.len()) {
+            if gaps.is_before(&event) {
+                steps.lose();
+            }
+            if section.shows(&event) {
+                steps.take(&event);
+            }
+        }
         // Only what happened next proves that the last return arrived.
-        let next = trace.events().skip(range.end).find(|event| section.shows(event));
+        let mut behind = trace.events().skip(range.end).take_while(|event| !gaps.is_before(event));
+        let next = behind.find(|event| section.shows(event));
         steps.close(next.as_ref());
     }
     let (rows, notes) = steps.finish();

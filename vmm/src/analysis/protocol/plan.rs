@@ -7,7 +7,7 @@ use abi::record::{Policy, Reason, SYSCALL_VECTOR};
 use abi::syscall::INT_VECTOR;
 
 use super::steps::Known;
-use super::{Elided, Missing, Section};
+use super::{Elided, Gaps, Missing, Section};
 use crate::trace::{Boot, Event, Trace, What};
 
 const FIGURE_DIRECT: &str = "Figure 6.1, direct execution without limits";
@@ -41,7 +41,10 @@ struct Outline {
     first_call: Option<(u16, usize)>,
     /// Which processes have trapped, and how often.
     trapped: BTreeMap<u16, u64>,
-    switches: Vec<Switch>,
+    /// How many switches there are, the first by the timer, and the one that was asked for.
+    switches: usize,
+    first_by_timer: Option<Switch>,
+    wanted: Option<Switch>,
     life: Life,
     length: usize,
 }
@@ -76,13 +79,16 @@ pub(super) fn sections(trace: &Trace, known: &Known, excerpt: &Excerpt) -> Resul
         Excerpt::Process(name) => known.find(name).ok_or_else(|| Missing::Process(name.clone()))?,
         _ => known.first().ok_or(Missing::Nobody)?,
     };
-    let outline = Outline::of(trace, process);
+    let wanted = match excerpt {
+        Excerpt::Switch(number) => *number,
+        _ => 0,
+    };
+    let outline = Outline::of(trace, process, wanted);
     let boot = outline.boot();
     match *excerpt {
         Excerpt::Whole if outline.policy == Some(Policy::Direct) => Ok(vec![outline.life(known, process)]),
         Excerpt::Whole => {
-            let first = outline.first_switch_by_timer();
-            let switch = first.map(|switch| switch.section(known));
+            let switch = outline.first_by_timer.map(|switch| switch.section(known));
             let call = outline.first_call.or(outline.first_return).map(|end| outline.until(end, known));
             let parts = [boot, call, switch, outline.end(known, process)];
             Ok(parts.into_iter().flatten().collect())
@@ -93,24 +99,36 @@ pub(super) fn sections(trace: &Trace, known: &Known, excerpt: &Excerpt) -> Resul
         }
         Excerpt::Process(_) => Ok(vec![outline.life(known, process)]),
         Excerpt::Switch(wanted) => {
-            let present = outline.switches.len();
-            let switch = wanted.checked_sub(1).and_then(|index| outline.switches.get(index));
-            let switch = switch.ok_or(Missing::Switch { wanted, present })?;
+            let missing = Missing::Switch { wanted, present: outline.switches };
+            let switch = outline.wanted.ok_or(missing)?;
             Ok(boot.into_iter().chain([switch.section(known)]).collect())
         }
     }
 }
 
 impl Outline {
-    fn of(trace: &Trace, process: u16) -> Outline {
+    /// `wanted` is the number of a switch, from 1, or 0.
+    fn of(trace: &Trace, process: u16, wanted: usize) -> Outline {
         let mut outline = Outline::default();
-        let mut open = OpenSwitch::default();
+        let (mut open, mut gaps) = (OpenSwitch::default(), Gaps::of(trace));
         for (position, event) in trace.events().enumerate() {
+            if gaps.is_before(&event) {
+                // What it led to is not known.
+                open = OpenSwitch::default();
+            }
             outline.note(position, &event);
             if event.process == process {
                 outline.life.note(position, &event.what);
             }
-            outline.switches.extend(open.note(position, &event));
+            if let Some(switch) = open.note(position, &event) {
+                outline.switches += 1;
+                if switch.reason == Reason::Preempted {
+                    outline.first_by_timer.get_or_insert(switch);
+                }
+                if outline.switches == wanted {
+                    outline.wanted = Some(switch);
+                }
+            }
             outline.length = position + 1;
         }
         outline
@@ -155,10 +173,6 @@ impl Outline {
             processes: vec![process],
             elided: None,
         }
-    }
-
-    fn first_switch_by_timer(&self) -> Option<Switch> {
-        self.switches.iter().find(|switch| switch.reason == Reason::Preempted).copied()
     }
 
     fn end(&self, known: &Known, process: u16) -> Option<Section> {

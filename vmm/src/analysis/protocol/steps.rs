@@ -108,6 +108,12 @@ impl<'a> Steps<'a> {
         (self.left, self.trap) = (None, None);
     }
 
+    /// Records are missing here: what comes next proves nothing of what was before.
+    pub(super) fn lose(&mut self) {
+        self.close(None);
+        self.note("Records are missing: steps that they would have proved are not shown.".into());
+    }
+
     /// The next event.
     pub(super) fn take(&mut self, event: &Event) {
         self.prove(event);

@@ -3,6 +3,7 @@
 use abi::record::{Kind, Policy, REGISTERS, Reason, Step};
 
 use super::*;
+use crate::trace::format::{CHUNK_MAGIC, CHUNK_SIZE};
 use crate::trace::samples::{HELLO, Sample, write_file};
 
 const USER: u64 = 0x202 << 32 | 0x1b << 16 | 0x23;
@@ -154,6 +155,37 @@ fn a_return_that_nothing_follows_is_not_told_as_done() {
     let end = whole.iter().rposition(|sample| sample.kind == Kind::TrapReturn as u8).expect("a return");
     let cut = tables_of(&whole[..=end], &Excerpt::Switch(1)).expect("a switch");
     assert_eq!(steps(&cut).last(), Some(&"return-from-trap"));
+}
+
+/// The numbers of the records tell that some are missing; what is on both sides of them looks like a switch, or a return.
+#[test]
+fn nothing_is_proved_across_missing_records() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.trap");
+    // A record a chunk: each may be lost alone.
+    write_file(&path, &run_of_two(), 1);
+    let whole = std::fs::read(&path).expect("a trace");
+    let starts: Vec<usize> = (0..whole.len()).filter(|&at| whole[at..].starts_with(&CHUNK_MAGIC)).collect();
+    let position = |kind: Kind, nth: usize| {
+        let is_it = |(_, sample): &(usize, Sample)| sample.kind == kind as u8;
+        run_of_two().into_iter().enumerate().filter(is_it).nth(nth).expect("the record").0
+    };
+    let tables_without = |lost: Range<usize>, excerpt: Excerpt| {
+        let mut bytes = whole.clone();
+        starts[lost].iter().for_each(|start| bytes[start + CHUNK_SIZE - 1] ^= 1);
+        std::fs::write(&path, &bytes).expect("a damaged trace");
+        tables(&Trace::open(&path).expect("the rest of it"), &excerpt)
+    };
+    let tick = position(Kind::Tick, 0);
+    let switch_without = |lost| steps(&tables_without(lost, Excerpt::Switch(1)).expect("a switch")[1..]);
+    assert_eq!(switch_without(0..0), SWITCH);
+    assert_eq!(switch_without(tick..tick + 1), SWITCH[4..], "what the trap led to is not known");
+
+    // Behind the first return comes the second trap.
+    let call = position(Kind::TrapEntry, 0)..position(Kind::TrapEntry, 1);
+    let life = tables_without(call, Excerpt::Process("1".into())).expect("a life");
+    assert!(!steps(&life).contains(&"restore"), "{life:?}");
+    assert!(life[0].notes.iter().any(|note| note.starts_with("Records are missing")), "{life:?}");
 }
 
 #[test]
