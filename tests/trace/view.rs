@@ -47,6 +47,20 @@ fn strace_shows_calls_of_the_filter_whole() -> TestResult {
     let picked = |filter| trapline(folder.path(), &[&strace[..], &["--filter", filter]].concat())?.expect(0);
     let output = picked("call=write")?;
     ensure(!writes.is_empty() && output.stdout == writes, || format!("{output:#?}\nnot\n{writes}"))?;
+    // By the event that a line begins with, its others come too.
+    let polite = picked("process=polite")?.stdout;
+    let is_call = |line: &&str| !line.contains(" execve(") && !line.contains(" +++ ");
+    let calls: String = polite.split_inclusive('\n').filter(is_call).collect();
+    let output = picked("process=polite and kind=system-call")?;
+    ensure(calls.contains("exit_group(0)   = ?") && output.stdout == calls, || {
+        format!("{output:#?}\nnot\n{calls}")
+    })?;
+    let output = picked("kind=process-created")?;
+    ensure(output.stdout.lines().count() == 8 && output.stdout.matches(" execve(").count() == 8, || {
+        format!("{output:#?}")
+    })?;
+    let output = picked("kind=system-call-result or kind=data")?;
+    ensure(output.stdout.is_empty(), || format!("{output:#?}"))?;
     let nothing = picked("process=nobody")?;
     ensure(nothing.stdout.is_empty() && nothing.stderr.contains("no event"), || format!("{nothing:#?}"))
 }

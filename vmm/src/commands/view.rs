@@ -14,7 +14,7 @@ use crate::analysis::filter::Filter;
 use crate::export::fields::{Csv, JsonLines};
 use crate::export::strace::Strace;
 use crate::export::text::{self, Text};
-use crate::trace::{Damage, Event, Names, Origin, Trace, What};
+use crate::trace::{Damage, Event, Names, Origin, Trace};
 
 const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
@@ -255,17 +255,12 @@ impl Writer {
         self.names.learn(event);
         let is_wanted = self.filter.wants(event, &self.names);
         self.shown += u64::from(is_wanted);
-        // strace's clock is the host's, and what a call's pointers lead to is in records that do not name the call.
-        let is_part = event.origin == Origin::Host || matches!(event.what, What::Data { .. });
-        let is_needed = is_part && matches!(self.form, Form::Strace(_));
-        if !is_wanted && !is_needed {
-            return Ok(());
-        }
         match &mut self.form {
-            Form::Text(text) => text.event(event),
-            Form::Strace(strace) => strace.event(event),
-            Form::Json(json) => json.event(event, &self.names),
-            Form::Csv(csv) => csv.event(event, &self.names),
+            // Its lines are of more events than one.
+            Form::Strace(strace) => strace.event(event, is_wanted),
+            Form::Json(json) if is_wanted => json.event(event, &self.names),
+            Form::Csv(csv) if is_wanted => csv.event(event, &self.names),
+            _ => Ok(()),
         }
     }
 

@@ -92,15 +92,16 @@ impl<W: Write> Strace<W> {
         Self { out, programs, epoch: 0, calls, making, line: String::new() }
     }
 
-    /// Writes what strace would say of an event, if anything.
-    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+    /// Writes what strace would say of an event, if anything. A line is there if the event that it begins with is wanted,
+    /// and then it is whole.
+    pub fn event(&mut self, event: &Event, is_wanted: bool) -> io::Result<()> {
         let (process, now) = (event.process, event.nanoseconds);
         match event.what {
             What::HostClock { realtime_ns, .. } if self.epoch == 0 => {
                 self.epoch = realtime_ns.saturating_sub(now);
                 Ok(())
             }
-            What::ProcessCreated { .. } => {
+            What::ProcessCreated { .. } if is_wanted => {
                 self.making.insert(process, Making { start: now, environment: 0 });
                 Ok(())
             }
@@ -111,6 +112,10 @@ impl<W: Write> Strace<W> {
                 Ok(())
             }
             What::KernelStackFilled(_) => self.executed(process, now),
+            What::SystemCall { .. } if !is_wanted => {
+                self.calls.remove(&process);
+                Ok(())
+            }
             What::SystemCall { number, arguments } => {
                 self.interrupt_others(process)?;
                 let call = Pending { number, arguments, start: now, data: [None; 6], told: false };
@@ -120,18 +125,24 @@ impl<W: Write> Strace<W> {
             What::Data { argument, size, shown, bytes } => {
                 let data =
                     self.calls.get_mut(&process).and_then(|call| call.data.get_mut(usize::from(argument)));
-                // A call that a filter left no result of keeps what it had.
-                data.into_iter().for_each(|data| _ = data.get_or_insert(Data { bytes, shown, size }));
+                data.into_iter().for_each(|data| *data = Some(Data { bytes, shown, size }));
                 Ok(())
             }
             What::SystemCallResult { result, .. } => self.result(process, now, result),
-            What::ProcessExited { status } => self.exited(process, now, status),
-            What::ProcessKilled { vector, error_code, rip, cr2 } => {
+            What::ProcessExited { status } => {
+                self.ended(process, now)?;
+                if is_wanted {
+                    self.tell(process, now, &format!("+++ exited with {status} +++"))
+                } else {
+                    Ok(())
+                }
+            }
+            What::ProcessKilled { vector, error_code, rip, cr2 } if is_wanted => {
                 let (name, rest) = signal(vector, error_code, rip, cr2);
                 self.tell(process, now, &format!("--- {name} {{si_signo={name}, {rest}}} ---"))?;
                 self.tell(process, now, &format!("+++ killed by {name} +++"))
             }
-            What::FaultRedirected { vector, error_code, rip, cr2, .. } => {
+            What::FaultRedirected { vector, error_code, rip, cr2, .. } if is_wanted => {
                 let (name, rest) = signal(vector, error_code, rip, cr2);
                 self.tell(process, now, &format!("--- {name} {{si_signo={name}, {rest}}} ---"))
             }
@@ -165,13 +176,12 @@ impl<W: Write> Strace<W> {
         self.line_end(Some(result), Some(now.saturating_sub(call.start)))
     }
 
-    fn exited(&mut self, process: u16, now: u64, status: i64) -> io::Result<()> {
-        if let Some(call) = self.calls.remove(&process) {
-            self.call_start(process, now, &call)?;
-            self.line.push_str(") ");
-            self.line_end(None, None)?;
-        }
-        self.tell(process, now, &format!("+++ exited with {status} +++"))
+    /// The call by which a process ended does not come back.
+    fn ended(&mut self, process: u16, now: u64) -> io::Result<()> {
+        let Some(call) = self.calls.remove(&process) else { return Ok(()) };
+        self.call_start(process, now, &call)?;
+        self.line.push_str(") ");
+        self.line_end(None, None)
     }
 
     /// The line of a call that is over, up to what is known only now.
@@ -404,7 +414,7 @@ mod tests {
         let trace = Trace::open(&path).expect("a whole file");
         let mut out = Vec::new();
         let mut strace = Strace::new(trace.meta(), &mut out);
-        trace.events().for_each(|event| strace.event(&event).expect("a Vec takes all"));
+        trace.events().for_each(|event| strace.event(&event, true).expect("a Vec takes all"));
         strace.finish().expect("a Vec takes all");
         let text = String::from_utf8(out).expect("text");
         let lines: Vec<&str> = text.lines().collect();
