@@ -23,6 +23,7 @@ mod timer;
 
 use support::Need;
 
+const STRACE_AND_GCC: [Need; 3] = [Need::Kvm, Need::Tool("strace"), Need::Tool("gcc")];
 const QEMU_WITH_KVM: [Need; 2] = [Need::Kvm, Need::Tool("qemu-system-x86_64")];
 
 fn main() {
@@ -62,6 +63,7 @@ fn main() {
         .needs(&QEMU_WITH_KVM, "a_deadline_in_xapic_mode_is_met", qemu::deadline_in_xapic_mode)
         .tools(&["qemu-system-x86_64"], "dirty_memory_is_cleared", qemu::dirty_memory)
         .needs(&[Need::Kvm, Need::Tool("strace")], "strace_tells_the_same", strace::tells_the_same)
+        .needs(&STRACE_AND_GCC, "strace_tells_the_same_of_c", strace::tells_the_same_of_c)
         .kvm("the_chapter_runs_as_shown", documents::the_chapter_runs_as_shown)
         .kvm("the_readme_runs_as_shown", documents::the_readme_runs_as_shown)
         .pure("what_shows_each_idea_exists", documents::what_shows_each_idea_exists)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use trapline::trace::{Names, Trace, What, Writer};
+use trapline::trace::{Names, Origin, Trace, What, Writer};
 
 use crate::stat::FIXTURE;
 use crate::support::{self, Suite, TestResult, binary, ensure, folder, trapline, wait};
@@ -21,11 +21,16 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub fn add(suite: Suite) -> Suite {
     suite
         .pure("view::a_growing_file_is_followed_to_its_end", a_growing_file_is_followed_to_its_end)
+        .pure(
+            "view::a_file_that_is_replaced_is_followed_no_more",
+            a_file_that_is_replaced_is_followed_no_more,
+        )
         .pure("view::every_form_has_the_events_of_the_filter", every_form_has_the_events_of_the_filter)
         .pure("view::strace_shows_calls_of_the_filter_whole", strace_shows_calls_of_the_filter_whole)
         .pure("view::around_shows_neighbours", around_shows_neighbours)
         .pure("view::a_wrong_filter_is_pointed_at", a_wrong_filter_is_pointed_at)
         .pure("view::a_terminal_has_colour_and_a_pager", a_terminal_has_colour_and_a_pager)
+        .pure("view::colours_are_as_asked_for", colours_are_as_asked_for)
         .pure("view::a_pager_that_is_interrupted_stays", a_pager_that_is_interrupted_stays)
         .pure("view::what_is_no_trace_is_wrong_usage", what_is_no_trace_is_wrong_usage)
         .pure("view::a_terminal_obeys_no_trace", a_terminal_obeys_no_trace)
@@ -42,6 +47,20 @@ fn strace_shows_calls_of_the_filter_whole() -> TestResult {
     let picked = |filter| trapline(folder.path(), &[&strace[..], &["--filter", filter]].concat())?.expect(0);
     let output = picked("call=write")?;
     ensure(!writes.is_empty() && output.stdout == writes, || format!("{output:#?}\nnot\n{writes}"))?;
+    // By the event that a line begins with, its others come too.
+    let polite = picked("process=polite")?.stdout;
+    let is_call = |line: &&str| !line.contains(" execve(") && !line.contains(" +++ ");
+    let calls: String = polite.split_inclusive('\n').filter(is_call).collect();
+    let output = picked("process=polite and kind=system-call")?;
+    ensure(calls.contains("exit_group(0)   = ?") && output.stdout == calls, || {
+        format!("{output:#?}\nnot\n{calls}")
+    })?;
+    let output = picked("kind=process-created")?;
+    ensure(output.stdout.lines().count() == 8 && output.stdout.matches(" execve(").count() == 8, || {
+        format!("{output:#?}")
+    })?;
+    let output = picked("kind=system-call-result or kind=data")?;
+    ensure(output.stdout.is_empty(), || format!("{output:#?}"))?;
     let nothing = picked("process=nobody")?;
     ensure(nothing.stdout.is_empty() && nothing.stderr.contains("no event"), || format!("{nothing:#?}"))
 }
@@ -68,6 +87,23 @@ fn a_growing_file_is_followed_to_its_end() -> TestResult {
     let text = String::from_utf8_lossy(&output.stdout);
     ensure(output.status.success() && output.stderr.is_empty(), || format!("{output:#?}"))?;
     ensure(text == expected, || format!("followed:\n{text}"))
+}
+
+fn a_file_that_is_replaced_is_followed_no_more() -> TestResult {
+    let folder = folder();
+    let whole = fs::read(FIXTURE)?;
+    fs::write(folder.path().join("t.trap"), &whole[..whole.len() / 2])?;
+    let mut follower = Command::new(binary());
+    follower.args(["view", "--follow", "t.trap"]).current_dir(folder.path()).stderr(Stdio::piped());
+    let mut follower = follower.stdout(Stdio::piped()).spawn()?;
+    // It has opened the file once it shows it.
+    let mut first = [0];
+    follower.stdout.as_mut().ok_or("a pipe")?.read_exact(&mut first)?;
+    fs::write(folder.path().join("new"), &whole)?;
+    fs::rename(folder.path().join("new"), folder.path().join("t.trap"))?;
+    let output = follower.wait_with_output()?;
+    let why = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.code() == Some(1) && why.contains("t.trap: another file"), || format!("{output:#?}"))
 }
 
 fn every_form_has_the_events_of_the_filter() -> TestResult {
@@ -104,7 +140,15 @@ fn around_shows_neighbours() -> TestResult {
     let marked: Vec<&str> = text.lines().filter(|line| line.get(13..14) == Some(">")).collect();
     let asked: serde_json::Value = serde_json::from_str(objects.lines().nth(20).unwrap_or_default())?;
     let name = asked["name"].as_str().unwrap_or_default();
-    ensure(marked.len() == 1 && !name.is_empty() && marked[0].contains(name), || text.clone())
+    ensure(marked.len() == 1 && !name.is_empty() && marked[0].contains(name), || text.clone())?;
+    let total = Trace::open(Path::new(FIXTURE))?.total(Origin::Guest);
+    for (event, is_there) in [(total - 1, true), (total, false), (u64::MAX, false)] {
+        let output =
+            trapline(folder.path(), &["view", FIXTURE, "--around", &event.to_string()])?.expect(0)?;
+        let warned = output.stderr.contains(&format!("no event {event}; the guest made {total}"));
+        ensure(warned != is_there && output.stderr.is_empty() == is_there, || format!("{output:#?}"))?;
+    }
+    Ok(())
 }
 
 fn a_wrong_filter_is_pointed_at() -> TestResult {
@@ -117,9 +161,17 @@ fn a_wrong_filter_is_pointed_at() -> TestResult {
 
 /// `trapline view` of the fixture on a terminal, and the terminal's other side.
 fn on_a_terminal(folder: &Path, variables: &[(&str, &str)]) -> Result<(Child, File), libtest_mimic::Failed> {
+    on_a_terminal_with(folder, variables, &[])
+}
+
+fn on_a_terminal_with(
+    folder: &Path,
+    variables: &[(&str, &str)],
+    options: &[&str],
+) -> Result<(Child, File), libtest_mimic::Failed> {
     let OpenptyResult { master, slave } = openpty(None, None)?;
     let mut view = Command::new(binary());
-    view.args(["view", FIXTURE]).current_dir(folder).stdin(Stdio::null()).stdout(slave);
+    view.args(["view", FIXTURE]).args(options).current_dir(folder).stdin(Stdio::null()).stdout(slave);
     ["NO_COLOR", "LESS", "PAGER", "TRAPLINE_PAGER"].iter().for_each(|name| {
         view.env_remove(name);
     });
@@ -174,10 +226,26 @@ fn a_terminal_has_colour_and_a_pager() -> TestResult {
     let paged = fs::read_to_string(folder.path().join("paged"))?;
     ensure(plain(&paged) == expected && paged != expected, || paged.clone())?;
 
+    // One that is not installed.
+    let (mut view, terminal) = on_a_terminal(folder.path(), &[("PAGER", "no-such-pager")])?;
+    let text = shown(terminal)?;
+    ensure(wait(&mut view, LIMIT)?.success() && plain(&text) == expected, || text.clone())?;
+
     // One that is left at once, as by `q`.
     let (mut view, terminal) = on_a_terminal(folder.path(), &[("PAGER", "head -1 >paged")])?;
     shown(terminal)?;
     ensure(wait(&mut view, LIMIT)?.success(), || "a pager that is left early is an error".into())
+}
+
+fn colours_are_as_asked_for() -> TestResult {
+    let folder = folder();
+    let expected = trapline(folder.path(), &["view", FIXTURE])?.expect(0)?.stdout;
+    let always = trapline(folder.path(), &["view", FIXTURE, "--color", "always"])?.expect(0)?.stdout;
+    ensure(always != expected && plain(&always) == expected, || always.clone())?;
+    let never = ["--color", "never", "--no-pager"];
+    let (mut view, terminal) = on_a_terminal_with(folder.path(), &[], &never)?;
+    let text = shown(terminal)?;
+    ensure(wait(&mut view, LIMIT)?.success() && text.replace('\r', "") == expected, || text)
 }
 
 /// Ctrl-C reaches both. A pager such as `less` takes it as a command, and must keep its text and its terminal.

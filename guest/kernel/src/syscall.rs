@@ -66,7 +66,7 @@ fn call(number: u64, [first, second, third]: [u64; 3]) -> Outcome {
 
 /// Standard input is at its end from the start.
 fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
-    if fd != 0 {
+    if fd as u32 != 0 {
         return Err(EBADF);
     }
     if count > 0 && !user::writable(buffer, count) {
@@ -79,17 +79,21 @@ fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
 const WRITE_MAX: u64 = 4096;
 
 fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
-    if fd != 1 && fd != 2 {
+    // As Linux may: the rest is for another call, so that nobody holds the CPU by a long line.
+    let now = count.min(WRITE_MAX);
+    let bytes = if now > 0 { user::readable(buffer, now) } else { Some([].as_slice()) };
+    // Of a call that is refused too, as a debugger could read it.
+    if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
+        trace::data(1, bytes);
+    }
+    if fd as u32 != 1 && fd as u32 != 2 {
         return Err(EBADF);
     }
-    // As Linux may: the rest is for another call, so that nobody holds the CPU by a long line.
-    let count = count.min(WRITE_MAX);
-    if count > 0 {
-        let bytes = user::readable(buffer, count).ok_or(EFAULT)?;
-        trace::data(1, bytes);
-        console::print(bytes);
+    if now < count && !user::is_below_end(buffer, count) {
+        return Err(EFAULT);
     }
-    Ok(count)
+    console::print(bytes.ok_or(EFAULT)?);
+    Ok(now)
 }
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -107,9 +111,9 @@ fn nanosleep(request: u64) -> Outcome {
 }
 
 fn clock_gettime(clock: u64, to: u64) -> Outcome {
-    const REALTIME: u64 = 0;
-    const MONOTONIC: u64 = 1;
-    let ns = match clock {
+    const REALTIME: u32 = 0;
+    const MONOTONIC: u32 = 1;
+    let ns = match clock as u32 {
         REALTIME => timer::realtime_ns(),
         MONOTONIC => timer::monotonic_ns(),
         _ => return Err(EINVAL),

@@ -22,7 +22,7 @@ use abi::syscall::{Call, INT_VECTOR};
 use unicode_width::UnicodeWidthStr;
 
 use super::hardware::exception;
-use crate::trace::{Event, Names, Origin, What};
+use crate::trace::{Event, Names, Origin, What, name_text};
 
 /// The vector of the LAPIC timer in Trapline's kernel.
 const TIMER_VECTOR: u8 = 32;
@@ -100,7 +100,7 @@ impl Node {
             Node::Any(nodes) => nodes.iter().any(|node| node.holds(event, names)),
             Node::All(nodes) => nodes.iter().all(|node| node.holds(event, names)),
             Node::Not(node) => !node.holds(event, names),
-            Node::Process(wanted) => is_called(&names.label(event.origin, event.process), wanted),
+            Node::Process(wanted) => is_called(event, names, wanted),
             Node::Kind(kind) => event.what.kind() == *kind,
             Node::Call(number) => is_call(&event.what, *number),
             Node::Vector(vector) => vector_of(&event.what) == Some(*vector),
@@ -110,9 +110,11 @@ impl Node {
     }
 }
 
-/// Whether a label like `hello/1` is meant by `hello`, `1` or `hello/1`.
-fn is_called(label: &str, wanted: &str) -> bool {
-    label == wanted || label.split_once('/').is_some_and(|(name, number)| name == wanted || number == wanted)
+/// Whether the process of an event, such as `hello/1`, is meant by `hello`, `1` or `hello/1`. The kernel's number is 0.
+fn is_called(event: &Event, names: &Names, wanted: &str) -> bool {
+    let label = names.label(event.origin, event.process);
+    let is_number = || event.origin == Origin::Guest && wanted.parse() == Ok(event.process);
+    label == wanted || label.split_once('/').is_some_and(|(name, _)| name == wanted) || is_number()
 }
 
 /// Of a result, the low half of the number is all that is known.
@@ -222,7 +224,7 @@ impl<'a> Parser<'a> {
         const KEYS: &str = "one of process, kind, call, vector, time, event";
         let key = self.take(KEYS)?;
         let make: fn(&str) -> Result<Node, String> = match key.text {
-            "process" => |value| Ok(Node::Process(value.into())),
+            "process" => |value| Ok(process(value)),
             "kind" => kind,
             "call" => call,
             "vector" => vector,
@@ -247,6 +249,14 @@ impl<'a> Parser<'a> {
 
 fn one_or(mut nodes: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
     if nodes.len() == 1 { nodes.remove(0) } else { many(nodes) }
+}
+
+/// Of a name, records have only the beginning.
+fn process(value: &str) -> Node {
+    let (name, number) = value.split_at(value.find('/').unwrap_or(value.len()));
+    let mut stored = [0; 16];
+    stored.iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte);
+    Node::Process(name_text(stored) + number)
 }
 
 fn kind(value: &str) -> Result<Node, String> {
@@ -279,36 +289,40 @@ fn vector(value: &str) -> Result<Node, String> {
 }
 
 fn time(value: &str) -> Result<Node, String> {
-    let wanted = "expected a range of times since the start, such as 1ms..2ms or 10us..";
+    let wanted = "expected a range of times since the start, the earlier first, such as 1ms..2ms or 10us..";
     range(value, nanoseconds).map(|(from, to)| Node::Time(from, to)).ok_or_else(|| wanted.into())
 }
 
 fn event(value: &str) -> Result<Node, String> {
     let one = number(value).map(|number| (number, number.saturating_add(1)));
     let range = one.or_else(|| range(value, number)).map(|(from, to)| Node::Event(from, to));
-    range.ok_or_else(|| "expected the number of an event, or a range such as 100..200".into())
+    range.ok_or_else(|| {
+        "expected the number of an event, or a range, the lower first, such as 100..200".into()
+    })
 }
 
-/// `FROM..TO`, either of which may be missing.
+/// `FROM..TO`, either of which may be missing. None: it is nothing of the kind, or has nothing in it.
 fn range(value: &str, bound: fn(&str) -> Option<u64>) -> Option<(u64, u64)> {
     let (from, to) = value.split_once("..")?;
     let from = if from.is_empty() { Some(0) } else { bound(from) };
     let to = if to.is_empty() { Some(u64::MAX) } else { bound(to) };
-    from.zip(to)
+    from.zip(to).filter(|(from, to)| from < to)
 }
 
 fn nanoseconds(text: &str) -> Option<u64> {
     let units = [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)];
     let (digits, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
-    let number: f64 = digits.parse().ok()?;
-    (number.is_finite() && number >= 0.0).then_some((number * unit).round() as u64)
+    // Neither a sign nor `inf`.
+    let number: f64 =
+        digits.starts_with(|first: char| first.is_ascii_digit()).then(|| digits.parse().ok())??;
+    number.is_finite().then_some((number * unit).round() as u64)
 }
 
 fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
+    let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |digits| (digits, 16));
+    // The library would take a sign.
+    let is_number = digits.chars().all(|digit| digit.is_digit(radix));
+    is_number.then(|| u64::from_str_radix(digits, radix).ok())?
 }
 
 #[cfg(test)]
@@ -336,6 +350,13 @@ mod tests {
         assert_eq!(near, Filter(Node::All(vec![Node::Kind(1), Node::Event(1, 4)])));
     }
 
+    #[test]
+    fn a_long_name_is_that_of_its_records() {
+        let long = |number| Filter(Node::Process(format!("sixteen-letters-{number}")));
+        assert_eq!(Filter::parse("process=sixteen-letters-and-more"), Ok(long("")));
+        assert_eq!(Filter::parse("process=sixteen-letters-and-more/7"), Ok(long("/7")));
+    }
+
     fn error(text: &str) -> (usize, String) {
         let error = Filter::parse(text).expect_err(text);
         (error.at, error.wanted)
@@ -354,6 +375,8 @@ mod tests {
         assert_eq!(wanted("time=2us..4us"), [2, 3]);
         assert_eq!(time("1.001ms..30.801291s"), Ok(Node::Time(1_001_000, 30_801_291_000)));
         assert_eq!(wanted("process=hello"), wanted("process=1"));
+        assert_eq!(wanted("process=0"), wanted("process=kernel"));
+        assert!(!wanted("process=0").is_empty());
         assert_eq!(wanted("event=2"), [3]);
         assert_eq!(wanted("event=2..4"), [3, 4]);
         assert_eq!(wanted("process!=hello").len() + wanted("process=hello/1").len(), all);
@@ -380,7 +403,14 @@ mod tests {
         assert_eq!(error("kind==tick").0, 5);
         assert_eq!(error("").0, 0);
         assert_eq!(error("vector=300").0, 7);
-        assert_eq!(error("time=1").0, 5);
+        for no_range in
+            ["1", "1ms", "1..2ms", "2ms..1ms", "1ms..1ms", "+1ms..", "-1ms..", "infs..", "1e400s.."]
+        {
+            assert_eq!(error(&format!("time={no_range}")).0, 5, "{no_range}");
+        }
+        for no_number in ["event=2..1", "event=1..1", "event=+1", "vector=+1", "call=0x+1", "call=0x"] {
+            assert_eq!(error(no_number).0, no_number.find('=').unwrap_or_default() + 1, "{no_number}");
+        }
         assert_eq!(error("ä=1 or").0, 0);
         let text = Filter::parse("kind=tick ör").expect_err("no filter").to_string();
         assert_eq!(text.lines().last(), Some("            ^"), "{text}");

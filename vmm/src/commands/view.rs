@@ -1,10 +1,12 @@
 //! `trapline view`: a trace as text, or in other forms with a line an event.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use clap::ColorChoice;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::{Usage, complain, warn};
@@ -12,15 +14,16 @@ use crate::analysis::filter::Filter;
 use crate::export::fields::{Csv, JsonLines};
 use crate::export::strace::Strace;
 use crate::export::text::{self, Text};
-use crate::trace::{Damage, Event, Names, Origin, Trace, What};
+use crate::trace::{Damage, Event, Names, Origin, Trace};
 
 const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
   process=NAME, NUMBER, NAME/NUMBER, kernel or host      kind=trap-entry, system-call, tick, ...
   call=write, or a number                                vector=#PF, timer, syscall, int80, or a number
   time=1ms..2ms, since the start                         event=100..200 or 100, the guest's events by number
-A range leaves its end out, and either side may miss. `and` binds closer than `or`. `!=` is the
-opposite of `=`.
+A range leaves its end out, and either side may miss. A time has a unit: ns, us, ms or s. `not` binds
+closest, then `and`, then `or`. `!=` is the opposite of `=`. `check`, and `sequence` in rows, give the
+numbers of events.
 
 Examples:
   trapline view t.trap --filter 'process=hog'
@@ -30,7 +33,8 @@ Examples:
   trapline view t.trap --format strace > t.strace
   trapline view t.trap --format csv --filter 'kind=system-call' > calls.csv
 
-On a terminal the text goes through $TRAPLINE_PAGER, $PAGER or `less`.";
+On a terminal the text goes through $TRAPLINE_PAGER, $PAGER or `less`, and has colours unless NO_COLOR
+is set.";
 
 /// How often a growing file is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -59,6 +63,9 @@ pub struct Args {
     /// Do not use a pager
     #[arg(long)]
     no_pager: bool,
+    /// Use colours in text
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +91,17 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         warn(&args.trace, trace.damage());
     }
 
-    let output = Output::new(!args.no_pager && !args.follow)?;
+    let output = Output::new(!args.no_pager && !args.follow, args.color)?;
     let mut writer = Writer::new(args, filter, &trace, output)?;
+    let total = trace.total(Origin::Guest);
     let result = if args.follow { follow(&args.trace, trace, &mut writer) } else { all(&trace, &mut writer) };
-    if writer.finish(result)? == 0 && is_picky {
-        complain("the trace has no event that the filter wants");
+    let shown = writer.finish(result)?;
+    match args.around.filter(|&event| event >= total && !args.follow) {
+        Some(event) => {
+            complain(&format!("the trace has no event {event}; the guest made {total}, from 0 on"))
+        }
+        None if shown == 0 && is_picky => complain("the trace has no event that the filter wants"),
+        None => {}
     }
     Ok(super::OK)
 }
@@ -100,6 +113,7 @@ fn all(trace: &Trace, writer: &mut Writer) -> io::Result<()> {
 /// Shows what is there, then what comes, until the file has its end, and warns of what is missing then. An event of the host waits for one of the guest
 /// behind it: until then earlier ones of the guest may still come.
 fn follow(path: &Path, mut trace: Trace, writer: &mut Writer) -> io::Result<()> {
+    let file = identity(path)?;
     // The numbers from which on the events of each origin are new.
     let mut new = [0; 2];
     loop {
@@ -121,8 +135,18 @@ fn follow(path: &Path, mut trace: Trace, writer: &mut Writer) -> io::Result<()> 
             return Ok(());
         }
         std::thread::sleep(LOOK_AGAIN);
-        trace = Trace::open(path).map_err(io::Error::other)?;
+        let later = Trace::open(path).map_err(io::Error::other)?;
+        if identity(path)? != file {
+            return Err(io::Error::other(format!("{}: another file has taken its place", path.display())));
+        }
+        trace = later;
     }
+}
+
+/// What tells a file from one that takes its name, as long as it is open.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let about = std::fs::metadata(path)?;
+    Ok((about.dev(), about.ino()))
 }
 
 /// A file that is being written looks like one that was cut.
@@ -137,11 +161,15 @@ struct Output {
 }
 
 impl Output {
-    fn new(may_page: bool) -> io::Result<Output> {
+    fn new(may_page: bool, colours: ColorChoice) -> io::Result<Output> {
         let terminal = io::stdout().is_terminal();
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        let colour = terminal && !is_unwanted && !is_dumb;
+        let colour = match colours {
+            ColorChoice::Always => true,
+            ColorChoice::Auto => terminal && !is_unwanted && !is_dumb,
+            ColorChoice::Never => false,
+        };
         let pager = if terminal && may_page { start_pager() } else { None };
         Ok(Output { pager, colour })
     }
@@ -154,15 +182,25 @@ impl Output {
     }
 }
 
-/// Starts the pager, with git's settings for `less`: leave if it fits the screen, show colours. None: there is none.
+/// What makes a command one for a shell.
+const FOR_A_SHELL: &[u8] = b" \t\n|&;<>()$`\\\"'*?[#~=%";
+
+/// Starts the pager as git does: by a shell where it takes one, and `less` with settings to leave if the text fits the
+/// screen and to show colours. None: there is none.
 fn start_pager() -> Option<Child> {
     let named = ["TRAPLINE_PAGER", "PAGER"].iter().find_map(std::env::var_os);
     let pager = named.unwrap_or_else(|| "less".into());
     if pager.is_empty() || pager == "cat" {
         return None;
     }
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(pager).stdin(Stdio::piped());
+    let mut command = if pager.as_encoded_bytes().iter().any(|byte| FOR_A_SHELL.contains(byte)) {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(pager);
+        shell
+    } else {
+        Command::new(pager)
+    };
+    command.stdin(Stdio::piped());
     if std::env::var_os("LESS").is_none() {
         command.env("LESS", "FRX");
     }
@@ -221,17 +259,12 @@ impl Writer {
         self.names.learn(event);
         let is_wanted = self.filter.wants(event, &self.names);
         self.shown += u64::from(is_wanted);
-        // strace's clock is the host's, and what a call's pointers lead to is in records that do not name the call.
-        let is_part = event.origin == Origin::Host || matches!(event.what, What::Data { .. });
-        let is_needed = is_part && matches!(self.form, Form::Strace(_));
-        if !is_wanted && !is_needed {
-            return Ok(());
-        }
         match &mut self.form {
-            Form::Text(text) => text.event(event),
-            Form::Strace(strace) => strace.event(event),
-            Form::Json(json) => json.event(event, &self.names),
-            Form::Csv(csv) => csv.event(event, &self.names),
+            // Its lines are of more events than one.
+            Form::Strace(strace) => strace.event(event, is_wanted),
+            Form::Json(json) if is_wanted => json.event(event, &self.names),
+            Form::Csv(csv) if is_wanted => csv.event(event, &self.names),
+            _ => Ok(()),
         }
     }
 

@@ -15,6 +15,23 @@ use crate::trace::{Event, Meta, What};
 
 /// strace's own: where results are aligned.
 const RESULT_COLUMN: usize = 40;
+/// strace's own: the most bytes of a string, and the most strings of a list, that it shows.
+const SHOWN_MAX: usize = 32;
+/// Linux's clocks by number, as strace names them.
+const CLOCKS: [&str; 12] = [
+    "CLOCK_REALTIME",
+    "CLOCK_MONOTONIC",
+    "CLOCK_PROCESS_CPUTIME_ID",
+    "CLOCK_THREAD_CPUTIME_ID",
+    "CLOCK_MONOTONIC_RAW",
+    "CLOCK_REALTIME_COARSE",
+    "CLOCK_MONOTONIC_COARSE",
+    "CLOCK_BOOTTIME",
+    "CLOCK_REALTIME_ALARM",
+    "CLOCK_BOOTTIME_ALARM",
+    "CLOCK_SGI_CYCLE",
+    "CLOCK_TAI",
+];
 /// The end of user memory on Linux; it does not tell user mode what of the kernel's half is present.
 const USER_END: u64 = 1 << 47;
 
@@ -75,25 +92,30 @@ impl<W: Write> Strace<W> {
         Self { out, programs, epoch: 0, calls, making, line: String::new() }
     }
 
-    /// Writes what strace would say of an event, if anything.
-    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+    /// Writes what strace would say of an event, if anything. A line is there if the event that it begins with is wanted,
+    /// and then it is whole.
+    pub fn event(&mut self, event: &Event, is_wanted: bool) -> io::Result<()> {
         let (process, now) = (event.process, event.nanoseconds);
         match event.what {
             What::HostClock { realtime_ns, .. } if self.epoch == 0 => {
                 self.epoch = realtime_ns.saturating_sub(now);
                 Ok(())
             }
-            What::ProcessCreated { .. } => {
+            What::ProcessCreated { .. } if is_wanted => {
                 self.making.insert(process, Making { start: now, environment: 0 });
                 Ok(())
             }
             What::StackBuilt { argc, argv, .. } => {
                 if let Some(making) = self.making.get_mut(&process) {
-                    making.environment = argv + 8 * (u64::from(argc) + 1);
+                    making.environment = argv.wrapping_add(8 * (u64::from(argc) + 1));
                 }
                 Ok(())
             }
             What::KernelStackFilled(_) => self.executed(process, now),
+            What::SystemCall { .. } if !is_wanted => {
+                self.calls.remove(&process);
+                Ok(())
+            }
             What::SystemCall { number, arguments } => {
                 self.interrupt_others(process)?;
                 let call = Pending { number, arguments, start: now, data: [None; 6], told: false };
@@ -103,18 +125,24 @@ impl<W: Write> Strace<W> {
             What::Data { argument, size, shown, bytes } => {
                 let data =
                     self.calls.get_mut(&process).and_then(|call| call.data.get_mut(usize::from(argument)));
-                // A call that a filter left no result of keeps what it had.
-                data.into_iter().for_each(|data| _ = data.get_or_insert(Data { bytes, shown, size }));
+                data.into_iter().for_each(|data| *data = Some(Data { bytes, shown, size }));
                 Ok(())
             }
             What::SystemCallResult { result, .. } => self.result(process, now, result),
-            What::ProcessExited { status } => self.exited(process, now, status),
-            What::ProcessKilled { vector, error_code, rip, cr2 } => {
+            What::ProcessExited { status } => {
+                self.ended(process, now)?;
+                if is_wanted {
+                    self.tell(process, now, &format!("+++ exited with {status} +++"))
+                } else {
+                    Ok(())
+                }
+            }
+            What::ProcessKilled { vector, error_code, rip, cr2 } if is_wanted => {
                 let (name, rest) = signal(vector, error_code, rip, cr2);
                 self.tell(process, now, &format!("--- {name} {{si_signo={name}, {rest}}} ---"))?;
                 self.tell(process, now, &format!("+++ killed by {name} +++"))
             }
-            What::FaultRedirected { vector, error_code, rip, cr2, .. } => {
+            What::FaultRedirected { vector, error_code, rip, cr2, .. } if is_wanted => {
                 let (name, rest) = signal(vector, error_code, rip, cr2);
                 self.tell(process, now, &format!("--- {name} {{si_signo={name}, {rest}}} ---"))
             }
@@ -135,22 +163,29 @@ impl<W: Write> Strace<W> {
 
     fn executed(&mut self, process: u16, now: u64) -> io::Result<()> {
         let Some(Making { start, environment }) = self.making.remove(&process) else { return Ok(()) };
-        let words = self.programs.get(usize::from(process).wrapping_sub(1)).cloned().unwrap_or_default();
-        let mut text = String::from("execve(");
-        put_string(&mut text, words.first().map_or(&[], |word| word.as_bytes()), false);
-        text.push_str(", [");
-        for (index, word) in words.iter().enumerate() {
-            text.push_str(if index == 0 { "" } else { ", " });
-            put_string(&mut text, word.as_bytes(), false);
-        }
-        put!(text, "], {environment:#x} /* 0 vars */) ");
         self.line_start(process, start);
-        self.line.push_str(&text);
-        self.line_end(Some(0), Some(now - start))
+        let words = self.programs.get(usize::from(process).wrapping_sub(1)).map_or(&[][..], Vec::as_slice);
+        put_execve(&mut self.line, words, environment);
+        self.line_end(Some(0), Some(now.saturating_sub(start)))
     }
 
     fn result(&mut self, process: u16, now: u64, result: i64) -> io::Result<()> {
         let Some(call) = self.calls.remove(&process) else { return Ok(()) };
+        self.call_start(process, now, &call)?;
+        call.put_end(&mut self.line, result);
+        self.line_end(Some(result), Some(now.saturating_sub(call.start)))
+    }
+
+    /// The call by which a process ended does not come back.
+    fn ended(&mut self, process: u16, now: u64) -> io::Result<()> {
+        let Some(call) = self.calls.remove(&process) else { return Ok(()) };
+        self.call_start(process, now, &call)?;
+        self.line.push_str(") ");
+        self.line_end(None, None)
+    }
+
+    /// The line of a call that is over, up to what is known only now.
+    fn call_start(&mut self, process: u16, now: u64, call: &Pending) -> io::Result<()> {
         self.interrupt_others(process)?;
         if call.told {
             self.line_start(process, now);
@@ -159,19 +194,7 @@ impl<W: Write> Strace<W> {
             self.line_start(process, call.start);
             call.put_beginning(&mut self.line);
         }
-        call.put_end(&mut self.line, result);
-        self.line_end(Some(result), Some(now.saturating_sub(call.start)))
-    }
-
-    fn exited(&mut self, process: u16, now: u64, status: i64) -> io::Result<()> {
-        if let Some(call) = self.calls.remove(&process) {
-            self.interrupt_others(process)?;
-            self.line_start(process, call.start);
-            call.put_beginning(&mut self.line);
-            self.line.push_str(") ");
-            self.line_end(None, None)?;
-        }
-        self.tell(process, now, &format!("+++ exited with {status} +++"))
+        Ok(())
     }
 
     /// A line of its own.
@@ -187,7 +210,7 @@ impl<W: Write> Strace<W> {
         for (&other, call) in calls.iter_mut().filter(|(other, call)| **other != process && !call.told) {
             call.told = true;
             line.clear();
-            put_prefix(line, other, *epoch + call.start);
+            put_prefix(line, other, epoch.saturating_add(call.start));
             call.put_beginning(line);
             writeln!(out, "{line} <unfinished ...>")?;
         }
@@ -196,7 +219,7 @@ impl<W: Write> Strace<W> {
 
     fn line_start(&mut self, process: u16, nanoseconds: u64) {
         self.line.clear();
-        put_prefix(&mut self.line, process, self.epoch + nanoseconds);
+        put_prefix(&mut self.line, process, self.epoch.saturating_add(nanoseconds));
     }
 
     /// The result, in its column, and the time that the call took.
@@ -246,18 +269,16 @@ impl Pending {
                 self.put_time(out, 0, first);
                 out.push_str(", ");
             }
-            Some(Call::ClockGettime) => {
-                match first as i32 {
-                    0 => out.push_str("CLOCK_REALTIME"),
-                    1 => out.push_str("CLOCK_MONOTONIC"),
-                    other => put!(out, "{other:#x} /* CLOCK_??? */"),
-                }
-                out.push_str(", ");
-            }
+            Some(Call::ClockGettime) => match CLOCKS.get(first as u32 as usize) {
+                Some(name) => put!(out, "{name}, "),
+                None => put!(out, "{:#x} /* CLOCK_??? */, ", first as u32),
+            },
             Some(Call::Exit | Call::ExitGroup) => put!(out, "{}", first as i32),
             Some(Call::Getpid | Call::SchedYield) => {}
             Some(Call::OnFault) | None => {
-                let words = self.arguments.map(|word| format!("{word:#x}"));
+                // As C's `%#lx`.
+                let words =
+                    self.arguments.map(|word| if word == 0 { "0".into() } else { format!("{word:#x}") });
                 out.push_str(&words.join(", "));
             }
         }
@@ -267,9 +288,12 @@ impl Pending {
     fn put_end(&self, out: &mut String, result: i64) {
         let [_, second, third, ..] = self.arguments;
         match Call::from_number(self.number) {
-            Some(Call::Read) if result >= 0 => put!(out, "\"\", {third}"),
             Some(Call::Read) => {
-                put_pointer(out, second);
+                match result {
+                    // Standard input is at its end.
+                    0 => self.put_text(out, 1, second, 0),
+                    _ => put_pointer(out, second),
+                }
                 put!(out, ", {third}");
             }
             Some(Call::Nanosleep) => put_pointer(out, second),
@@ -291,12 +315,24 @@ impl Pending {
 
     fn put_time(&self, out: &mut String, argument: usize, pointer: u64) {
         let Some(Data { bytes, .. }) = self.data[argument] else { return put_pointer(out, pointer) };
-        let [seconds, nanoseconds] = [0, 8].map(|at| {
-            let word = bytes[at..at + 8].first_chunk().copied().unwrap_or_default();
-            i64::from_le_bytes(word)
-        });
+        let [seconds, nanoseconds] =
+            [0, 8].map(|at| bytes[at..at + 8].first_chunk().copied().unwrap_or_default());
+        let (seconds, nanoseconds) = (i64::from_le_bytes(seconds), u64::from_le_bytes(nanoseconds));
         put!(out, "{{tv_sec={seconds}, tv_nsec={nanoseconds}}}");
     }
+}
+
+fn put_execve(out: &mut String, words: &[String], environment: u64) {
+    out.push_str("execve(");
+    put_string(out, words.first().map_or(&[], |word| word.as_bytes()), false);
+    out.push_str(", [");
+    for (index, word) in words.iter().take(SHOWN_MAX).enumerate() {
+        out.push_str(if index == 0 { "" } else { ", " });
+        let shown = word.len().min(SHOWN_MAX);
+        put_string(out, &word.as_bytes()[..shown], shown < word.len());
+    }
+    out.push_str(if words.len() > SHOWN_MAX { ", ..." } else { "" });
+    put!(out, "], {environment:#x} /* 0 vars */) ");
 }
 
 fn put_pointer(out: &mut String, pointer: u64) {
@@ -316,8 +352,8 @@ fn put_string(out: &mut String, bytes: &[u8], goes_on: bool) {
             0x0B => out.push_str("\\v"),
             0x0C => out.push_str("\\f"),
             0x20..0x7F => out.push(byte.into()),
-            // As short as can be, unless a digit follows.
-            _ if bytes.get(index + 1).is_some_and(u8::is_ascii_digit) => put!(out, "\\{byte:03o}"),
+            // As short as can be, unless a digit follows that could be one more of it.
+            _ if matches!(bytes.get(index + 1), Some(b'0'..=b'7')) => put!(out, "\\{byte:03o}"),
             _ => put!(out, "\\{byte:o}"),
         }
     }
@@ -337,23 +373,24 @@ fn error_words(error: i64) -> Option<(&'static str, &'static str)> {
 /// The signal that Linux sends for an exception, and what strace says of its siginfo.
 fn signal(vector: u8, error_code: u16, rip: u64, cr2: u64) -> (&'static str, String) {
     const PROTECTION: u16 = 1;
-    let at = |code: &str, address: u64| format!("si_code={code}, si_addr={address:#x}");
-    let by_kernel = || "si_code=SI_KERNEL, si_addr=NULL".to_owned();
+    let at = |code: &str, address: u64| {
+        let mut text = format!("si_code={code}, si_addr=");
+        put_pointer(&mut text, address);
+        text
+    };
     match vector {
         0 => ("SIGFPE", at("FPE_INTDIV", rip)),
         1 => ("SIGTRAP", at("TRAP_TRACE", rip)),
-        3 => ("SIGTRAP", "si_code=SI_KERNEL".into()),
+        3 => ("SIGTRAP", at("SI_KERNEL", 0)),
         6 => ("SIGILL", at("ILL_ILLOPN", rip)),
         14 => {
             let known = error_code & PROTECTION != 0 && cr2 < USER_END;
-            let address = if cr2 == 0 { "NULL".into() } else { format!("{cr2:#x}") };
-            let code = if known { "SEGV_ACCERR" } else { "SEGV_MAPERR" };
-            ("SIGSEGV", format!("si_code={code}, si_addr={address}"))
+            ("SIGSEGV", at(if known { "SEGV_ACCERR" } else { "SEGV_MAPERR" }, cr2))
         }
         17 => ("SIGBUS", at("BUS_ADRALN", 0)),
         16 | 19 => ("SIGFPE", at("FPE_FLTINV", rip)),
-        12 => ("SIGBUS", by_kernel()),
-        _ => ("SIGSEGV", by_kernel()),
+        12 => ("SIGBUS", at("SI_KERNEL", 0)),
+        _ => ("SIGSEGV", at("SI_KERNEL", 0)),
     }
 }
 
@@ -365,8 +402,8 @@ mod tests {
     #[test]
     fn strings_are_as_in_c() {
         let mut out = String::new();
-        put_string(&mut out, b"a\"\\\n\x01\x012\xff", true);
-        assert_eq!(out, r#""a\"\\\n\1\0012\377"..."#);
+        put_string(&mut out, b"a\"\\\n\x01\x012\x018\xff", true);
+        assert_eq!(out, r#""a\"\\\n\1\0012\18\377"..."#);
     }
 
     #[test]
@@ -377,7 +414,7 @@ mod tests {
         let trace = Trace::open(&path).expect("a whole file");
         let mut out = Vec::new();
         let mut strace = Strace::new(trace.meta(), &mut out);
-        trace.events().for_each(|event| strace.event(&event).expect("a Vec takes all"));
+        trace.events().for_each(|event| strace.event(&event, true).expect("a Vec takes all"));
         strace.finish().expect("a Vec takes all");
         let text = String::from_utf8(out).expect("text");
         let lines: Vec<&str> = text.lines().collect();

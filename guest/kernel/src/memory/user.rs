@@ -34,11 +34,16 @@ pub fn writable(address: u64, size: u64) -> bool {
     check(address, size, true).is_some()
 }
 
+/// True if nothing of it is beyond user memory, whether anything is there or not.
+pub fn is_below_end(address: u64, size: u64) -> bool {
+    address.checked_add(size).is_some_and(|end| end <= USER_END)
+}
+
 fn check(address: u64, size: u64, write: bool) -> Option<()> {
-    let end = address.checked_add(size)?;
-    if end > USER_END {
+    if !is_below_end(address, size) {
         return None;
     }
+    let end = address + size;
     let root = scheduler::current().space.root;
     let mut page = address & !(PAGE - 1);
     while page < end {
