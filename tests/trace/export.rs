@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use abi::record::{FIRST_HOST_KIND, FIRST_RETURN, Kind};
+use abi::record::{FIRST_HOST_KIND, FIRST_RETURN, Kind, Reason};
 use libtest_mimic::Failed;
 use trapline::trace::format::{CHUNK_MAGIC, push_record};
 use trapline::trace::{Context, Damage, Event, Names, Origin, Trace, What, Writer};
@@ -16,7 +16,7 @@ use trapline::trace::{Context, Damage, Event, Names, Origin, Trace, What, Writer
 use crate::support::{self, Need, Suite, TestResult, ensure, folder, trapline};
 
 /// A real trace that is in the repository.
-const FIXTURE: &str = "../tests/fixtures/check.trap";
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/check.trap");
 /// Readers in Python.
 const READERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/trace/export.py");
 const MANY: u64 = 1_000_000;
@@ -59,6 +59,17 @@ pub fn add(suite: Suite) -> Suite {
         })
         .needs(&babeltrace, "export::ctf_says_what_is_missing", || tells_what_is_missing(&CTF))
         .needs(&trace_cmd, "export::trace_dat_says_what_is_missing", || tells_what_is_missing(&TRACE_CMD))
+        .needs(&trace_cmd, "export::trace_dat_is_linux_s_own_to_trace_cmd", is_linux_s_own_to_trace_cmd)
+        .needs(&python, "export::csv_keeps_strange_names", || keeps_strange_names(&CSV))
+        .needs(&python, "export::jsonl_keeps_strange_names", || keeps_strange_names(&JSONL))
+        .needs(&perfetto, "export::perfetto_keeps_strange_names", || keeps_strange_names(&PERFETTO))
+        .needs(&babeltrace, "export::ctf_keeps_strange_names", || keeps_strange_names(&CTF))
+        .needs(&trace_cmd, "export::trace_dat_keeps_strange_names", || keeps_strange_names(&TRACE_CMD))
+        .needs(
+            &[Need::Tool("babeltrace2"), Need::Tool("trace-cmd")],
+            "export::a_time_out_of_reach_keeps_no_tool_from_the_others",
+            outlives_a_time_out_of_reach,
+        )
         .pure("export::replaces_nothing_unless_told_to", replaces_nothing)
         .pure("export::a_failed_export_leaves_nothing", a_failed_export_leaves_nothing)
 }
@@ -143,7 +154,8 @@ impl Said {
         let (mut said, mut names) = (Said::default(), Names::default());
         for event in trace.events() {
             names.learn(&event);
-            if let (Origin::Guest, Some(name)) = (event.origin, names.get(event.process)) {
+            if event.origin == Origin::Guest && event.process > 0 {
+                let name = names.get(event.process).unwrap_or("?");
                 said.names.entry(event.process.into()).or_insert_with(|| name.into());
             }
             if let What::HostClock { realtime_ns, .. } = event.what {
@@ -236,18 +248,60 @@ fn the_tour() -> TestResult {
 
 fn real_and_many(form: &Form) -> TestResult {
     let folder = folder();
-    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
-    compare(folder.path(), &real, form)?;
-    let trace = Trace::open(&real)?;
+    compare(folder.path(), Path::new(FIXTURE), form)?;
+    let trace = Trace::open(Path::new(FIXTURE))?;
     let events = trace.events().count() as u64;
-    let many = repeated(folder.path(), &trace, MANY.div_ceil(events), u64::MAX)?;
+    let many = repeated(folder.path(), &trace, MANY.div_ceil(events), u64::MAX, &[])?;
     compare(folder.path(), &many, form)
+}
+
+/// Names that a guest may give a process, and that a form or a tool could take for something else.
+fn keeps_strange_names(form: &Form) -> TestResult {
+    const NAMES: [&[u8]; 8] = [
+        b"",
+        b"new\nline",
+        b"\x1b[2J\xff\xfe",
+        b"\"quoted\", \\",
+        b"</script>%s%n",
+        b"a,b;c|d={ x }",
+        b"sixteen-letters!",
+        "\u{e9}t\u{e9} \u{20ac}".as_bytes(),
+    ];
+    let folder = folder();
+    let names = NAMES.map(|name| std::array::from_fn(|at| name.get(at).copied().unwrap_or(0)));
+    let trace = Trace::open(Path::new(FIXTURE))?;
+    compare(folder.path(), &repeated(folder.path(), &trace, 1, u64::MAX, &names)?, form)
+}
+
+/// A record that claims a time beyond all that tools can tell does not keep them from the others.
+fn outlives_a_time_out_of_reach() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("far.trap");
+    let mut meta = Trace::open(Path::new(FIXTURE))?.meta().clone();
+    meta.tsc_khz = 1_000_000;
+    let mut writer = Writer::create(&path, true, &meta)?;
+    writer.host_record(1000, Kind::HostClock, 0, 0, &[5, 1_700_000_000_000_000_000])?;
+    let mut bytes = Vec::new();
+    for tsc in [2000, u64::MAX, 3000] {
+        push_record(&mut bytes, tsc, Kind::Tick as u8, 1, 1, &[]);
+    }
+    let Ok(()) = writer.guest_records(bytes.len(), 3, |room| {
+        room.copy_from_slice(&bytes);
+        Ok::<(), Infallible>(())
+    })?;
+    writer.finish()?;
+    for Form { name, read } in [CTF, TRACE_CMD] {
+        trapline(folder.path(), &["export", "far.trap", "--format", name, "-o", name])?.expect(0)?;
+        let events = read(folder.path(), name)?.events.len();
+        ensure(events == 4, || format!("{name}: {events} events of 4"))?;
+    }
+    Ok(())
 }
 
 fn tells_what_is_missing(form: &Form) -> TestResult {
     let folder = folder();
-    let trace = Trace::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE))?;
-    let path = repeated(folder.path(), &trace, 3, CHUNK)?;
+    let trace = Trace::open(Path::new(FIXTURE))?;
+    let path = repeated(folder.path(), &trace, 3, CHUNK, &[])?;
     let mut bytes = fs::read(&path)?;
     let starts: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(&CHUNK_MAGIC)).collect();
     // Two in the middle. The first has the names and the clock, the last is the index.
@@ -280,8 +334,15 @@ fn compare(folder: &Path, trace: &Path, form: &Form) -> TestResult {
     ensure(counted == read, || format!("{path}: stat counts {counted:?} events and switches, not {read:?}"))
 }
 
-/// The records of a trace so many times over, the host's once, with a chunk for each `each` of them.
-fn repeated(folder: &Path, trace: &Trace, times: u64, each: u64) -> Result<PathBuf, Failed> {
+/// The records of a trace so many times over, the host's once, with a chunk for each `each` of them, and the processes
+/// named anew, from the first on.
+fn repeated(
+    folder: &Path,
+    trace: &Trace,
+    times: u64,
+    each: u64,
+    names: &[[u8; 16]],
+) -> Result<PathBuf, Failed> {
     let path = folder.join("many.trap");
     let mut writer = Writer::create(&path, true, trace.meta())?;
     let mut all = trace.records();
@@ -295,7 +356,11 @@ fn repeated(folder: &Path, trace: &Trace, times: u64, each: u64) -> Result<PathB
     for round in 0..times {
         let mut records = trace.records();
         while let Some(record) = records.next() {
-            let (tsc, words) = (record.tsc + round * span, record.words().collect::<Vec<_>>());
+            let (tsc, mut words) = (record.tsc + round * span, record.words().collect::<Vec<_>>());
+            let name = names.get(usize::from(record.process).wrapping_sub(1));
+            if let (true, Some(name)) = (record.kind == Kind::ProcessCreated as u8, name) {
+                words.splice(3.., name.as_chunks().0.iter().copied().map(u64::from_le_bytes));
+            }
             match Kind::try_from(record.kind) {
                 Ok(kind) if record.kind >= FIRST_HOST_KIND => {
                     if round == 0 {
@@ -401,6 +466,18 @@ fn value(line: &str, key: &str) -> Option<u64> {
     }
 }
 
+/// The text in quotes, with a backslash before what is no letter, that a line starts with.
+fn quoted(line: &str) -> Option<String> {
+    let (mut text, mut letters) = (String::new(), line.strip_prefix('"')?.chars());
+    loop {
+        match letters.next()? {
+            '"' => return Some(text),
+            '\\' => text.push(letters.next()?),
+            letter => text.push(letter),
+        }
+    }
+}
+
 fn babeltrace(folder: &Path, export: &str) -> Result<Said, Failed> {
     let mut tool = Command::new("babeltrace2");
     tool.args(["--clock-seconds", "--no-delta", export]);
@@ -409,8 +486,7 @@ fn babeltrace(folder: &Path, export: &str) -> Result<Said, Failed> {
         let (kind, tail) = tail.split_once(": ")?;
         let (time, process) = (nanoseconds(time)?, value(tail, "process")?);
         if process > 0 {
-            let name = text(tail, "name")?.strip_prefix('"')?;
-            said.names.insert(process, name.split_once('"')?.0.into());
+            said.names.insert(process, quoted(text(tail, "name")?)?);
         }
         // The host's clock is the first record.
         let start = *said.start.get_or_insert(time);
@@ -466,10 +542,58 @@ fn array_word(line: &str, index: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
 
+/// What `trace-cmd report` makes of the events that it knows from Linux, and of the CPU's statistics.
+fn is_linux_s_own_to_trace_cmd() -> TestResult {
+    let folder = folder();
+    trapline(folder.path(), &["export", FIXTURE, "--format", "trace-cmd", "-o", "t.dat"])?.expect(0)?;
+    let report = |option: &str| {
+        let mut tool = Command::new("trace-cmd");
+        tool.args(["report", option, "-i", "t.dat"]).current_dir(folder.path());
+        support::command(&mut tool, folder.path())?.expect(0)
+    };
+    let (mut names, mut left, mut expected) = (Names::default(), "R", Vec::new());
+    for event in Trace::open(Path::new(FIXTURE))?.events() {
+        names.learn(&event);
+        let name = |process: u16| names.get(process).unwrap_or("kernel").to_owned();
+        match event.what {
+            What::ContextSaved { reason, .. } => {
+                left = match reason {
+                    Reason::Slept => "S",
+                    Reason::Ended => "X",
+                    Reason::Preempted | Reason::Yielded | Reason::Idle => "R",
+                };
+            }
+            What::ContextLoaded { from, .. } => {
+                let (to, from) = (event.process, u16::try_from(from)?);
+                let (old, new) = (name(from), name(to));
+                expected.push(format!("sched_switch: {old}:{from} [120] {left} ==> {new}:{to} [120]"));
+            }
+            What::SystemCall { number, arguments: [a, b, c, d, e, f] } => {
+                expected.push(format!("sys_enter: NR {number} ({a:x}, {b:x}, {c:x}, {d:x}, {e:x}, {f:x})"));
+            }
+            What::SystemCallResult { number, result } => {
+                expected.push(format!("sys_exit: NR {number} = {result}"));
+            }
+            _ => {}
+        }
+    }
+    let report_of_all = report("-t")?.stdout;
+    let told = report_of_all.lines().filter_map(|line| line.split_once("[000] ")?.1.split_once(": "));
+    let told = told.map(|(_, event)| event.split_whitespace().collect::<Vec<_>>().join(" "));
+    // Linux has changed the letter of a process that is no more, and not every trace-cmd has heard of it.
+    let told = told.map(|event| event.replace(" Z ==> ", " X ==> "));
+    let said: Vec<String> =
+        told.filter(|event| event.starts_with("sched_") || event.starts_with("sys_")).collect();
+    let differs = said.iter().zip(&expected).find(|(is, should)| is != should);
+    ensure(said.len() == expected.len() && differs.is_none(), || format!("{differs:?}"))?;
+    let statistics = report("--stat")?.stdout;
+    ensure(statistics.contains("entries: 0\noverrun: 0\n"), || statistics)
+}
+
 fn replaces_nothing() -> TestResult {
     let folder = folder();
     let file = |name: &str| folder.path().join(name);
-    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE), file("t.trap"))?;
+    fs::copy(FIXTURE, file("t.trap"))?;
     fs::write(file("kept"), "kept")?;
     fs::create_dir(file("full"))?;
     fs::write(file("full/kept"), "kept")?;
@@ -497,7 +621,7 @@ fn replaces_nothing() -> TestResult {
 
 fn a_failed_export_leaves_nothing() -> TestResult {
     let folder = folder();
-    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE), folder.path().join("t.trap"))?;
+    fs::copy(FIXTURE, folder.path().join("t.trap"))?;
     for format in ["csv", "jsonl", "perfetto", "trace-cmd", "ctf"] {
         // No file may be larger than 8 KiB.
         let line =

@@ -88,7 +88,8 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     };
     let (mut drawing, mut missing) = (Drawing::default(), Missing::default());
     let mut last = 0;
-    for event in trace.events() {
+    for mut event in trace.events() {
+        event.nanoseconds = survey.time(event.nanoseconds);
         last = event.nanoseconds;
         writer.lost(last, event.origin, missing.before(event.origin, event.sequence))?;
         drawing.event(&event, &mut writer)?;
@@ -435,9 +436,10 @@ impl<W: Write> Packets<'_, W> {
 }
 
 /// A process's number in the table of processes. Perfetto takes pid 2, wherever there are switches, for Linux's kthreadd,
-/// and a thread with the number of a process for that process's first: so no number of a process is one of these.
+/// and makes a thread of each pid: so none is a number that a process has, which is its thread's.
 fn pid(process: u16) -> i32 {
     const FIRST: i32 = 100_000;
+    const { assert!(FIRST > u16::MAX as i32) };
     FIRST + i32::from(process)
 }
 
