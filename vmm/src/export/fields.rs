@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use abi::syscall::Call;
 
 use crate::analysis::hardware::{exit_reason, vector_name};
+use crate::analysis::summary::kind_name;
 use crate::trace::{Boot, Context, Event, Frame, Names, Origin, Trace, What, name_text};
 
 /// What a column holds, so that forms with types have one for each.
@@ -204,7 +205,6 @@ fn into_io(error: csv::Error) -> io::Error {
 
 /// The values of [`HEAD`].
 pub(super) fn head(event: &Event, names: &Names) -> [Value; HEAD.len()] {
-    let kind = abi::record::Kind::try_from(event.what.kind());
     [
         number(event.sequence),
         text(if event.origin == Origin::Host { "host" } else { "guest" }),
@@ -215,7 +215,7 @@ pub(super) fn head(event: &Event, names: &Names) -> [Value; HEAD.len()] {
             (Origin::Guest, 1..) => names.get(event.process).unwrap_or("?").to_owned(),
             (origin, process) => names.label(origin, process),
         }),
-        text(kind.map_or_else(|kind| format!("unknown-{kind}"), |kind| kind.name().to_owned())),
+        text(kind_name(event.what.kind())),
     ]
 }
 

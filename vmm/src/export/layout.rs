@@ -9,7 +9,7 @@ use abi::record::{
 use abi::syscall::{Call, INT_VECTOR};
 
 use crate::analysis::hardware::{exit_reason, vector_name};
-use crate::trace::{CONTEXT_REGISTERS, Record, What};
+use crate::trace::{CONTEXT_REGISTERS, Record, What, name_text};
 
 /// The exception with an address in CR2.
 const PAGE_FAULT: u32 = 14;
@@ -28,7 +28,7 @@ pub(super) enum Style {
     Hex,
     /// By name, where it has one.
     Named(Vec<(u64, String)>),
-    /// Text, padded with zeros.
+    /// Text that is safe to print, padded with zeros.
     Text,
     /// Bytes as they are.
     Bytes,
@@ -64,6 +64,14 @@ impl Field {
             Source::Detail(shift) => u64::from(record.detail >> shift),
             Source::Word(index, shift) => word_of(record, index) >> shift,
             Source::Found(find) => find(record),
+            Source::Words(first) if self.style == Style::Text => {
+                let words = [first, first + 1].map(|index| word_of(record, index).to_le_bytes());
+                let (mut bytes, end) = ([0; TEXT_SIZE], out.len() + TEXT_SIZE);
+                bytes.copy_from_slice(words.as_flattened());
+                out.extend_from_slice(name_text(bytes).as_bytes());
+                out.resize(end, 0);
+                return;
+            }
             Source::Words(first) => {
                 let words = (first..first + self.size / 8).map(|index| word_of(record, index));
                 words.for_each(|word| out.extend_from_slice(&word.to_le_bytes()));

@@ -2,16 +2,17 @@
 
 use crate::trace::{Damage, Names, Origin, Trace, What};
 
+/// The latest time that there is to readers, who count nanoseconds since 1970 in 63 bits.
+const LATEST: u64 = i64::MAX as u64;
+
 /// What one walk over the trace finds.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// The names of all processes.
     pub(super) names: Names,
-    /// How many events there are.
-    pub(super) events: u64,
     /// Records that are missing, of both origins.
     pub(super) missing: u64,
-    /// CLOCK_REALTIME at the trace's 0, in nanoseconds since 1970; none where the host did not note it.
+    /// CLOCK_REALTIME at the trace's 0, in nanoseconds since 1970; none where the host did not note one that can be.
     pub(super) epoch_ns: Option<u64>,
 }
 
@@ -19,16 +20,22 @@ impl Survey {
     pub(super) fn of(trace: &Trace) -> Survey {
         let (mut survey, mut missing) = (Survey::default(), Missing::default());
         for event in trace.events() {
-            survey.events += 1;
             survey.missing = survey.missing.saturating_add(missing.before(event.origin, event.sequence));
             survey.names.learn(&event);
             if let (What::HostClock { realtime_ns, .. }, None) = (&event.what, survey.epoch_ns) {
-                survey.epoch_ns = Some(realtime_ns.saturating_sub(event.nanoseconds));
+                let epoch = realtime_ns.saturating_sub(event.nanoseconds);
+                survey.epoch_ns = Some(epoch).filter(|&epoch| epoch <= LATEST);
             }
         }
         let at_end = [Origin::Guest, Origin::Host].map(|origin| missing.at_end(trace, origin));
         survey.missing = at_end.into_iter().fold(survey.missing, u64::saturating_add);
         survey
+    }
+
+    /// A time in nanoseconds that readers can tell: one record that claims a later one would keep them from all others.
+    #[inline]
+    pub(super) fn time(&self, nanoseconds: u64) -> u64 {
+        nanoseconds.min(LATEST - self.epoch_ns.unwrap_or(0))
     }
 
     /// The processes and their names.

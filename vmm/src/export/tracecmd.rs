@@ -91,7 +91,8 @@ fn write_events(trace: &Trace, events: &Events, survey: &Survey, out: &mut impl 
         }
         bytes.clear();
         events.push(&record, survey, left, &mut bytes);
-        pages.event(clock.nanoseconds(record.tsc).saturating_add(rest), lost, &bytes, out)?;
+        let time = survey.time(clock.nanoseconds(record.tsc));
+        pages.event(time.saturating_add(rest), lost, &bytes, out)?;
     }
     pages.close(out)?;
     Ok(pages.written)
@@ -324,7 +325,8 @@ fn push_sized(out: &mut Vec<u8>, text: &str) {
 }
 
 fn options(out: &mut Vec<u8>, survey: &Survey) {
-    let statistics = format!("CPU: 0\nentries: {}\noverrun: {}\n\0", survey.events, survey.missing);
+    // Entries would be those that were not taken from the kernel's buffer.
+    let statistics = format!("CPU: 0\nentries: 0\noverrun: {}\n\0", survey.missing);
     let date = survey.epoch_ns.map(|epoch| format!("{:#x}\0", epoch / 1000));
     out.extend_from_slice(b"options  \0");
     let options = [

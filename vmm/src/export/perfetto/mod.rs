@@ -26,6 +26,7 @@ use super::fields::{Value, fields};
 use super::linux;
 use super::survey::{Missing, Survey};
 use crate::analysis::hardware::{exception, exit_reason, vector_name};
+use crate::analysis::summary::kind_name;
 use crate::trace::{Event, Origin, Trace, What};
 
 /// All packets are of one sequence, which has one set of numbered names.
@@ -78,6 +79,7 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let mut writer = Packets {
         out,
         survey: &survey,
+        categories: Numbers::default(),
         names: Numbers::default(),
         keys: Numbers::default(),
         described: BTreeSet::new(),
@@ -86,7 +88,8 @@ pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     };
     let (mut drawing, mut missing) = (Drawing::default(), Missing::default());
     let mut last = 0;
-    for event in trace.events() {
+    for mut event in trace.events() {
+        event.nanoseconds = survey.time(event.nanoseconds);
         last = event.nanoseconds;
         writer.lost(last, event.origin, missing.before(event.origin, event.sequence))?;
         drawing.event(&event, &mut writer)?;
@@ -247,16 +250,14 @@ fn name_of(what: &What) -> String {
         |vector| exception(vector).map_or_else(|| vector_name(vector), |(mnemonic, _)| mnemonic.into());
     match *what {
         What::TrapEntry { vector, .. } => trap(vector),
+        // Its number is an annotation: a guest that calls whatever comes into its head makes no name of each.
         What::SystemCall { number, .. } => {
-            Call::from_number(number).map_or_else(|| format!("call {number}"), |call| call.name().into())
+            Call::from_number(number).map_or("unknown call", Call::name).into()
         }
         What::Called(_) => "main, without limits".into(),
         What::ProcessKilled { vector, .. } => format!("killed by {}", trap(vector)),
         What::HostCount { counter, value } => format!("{}: {value}", counter.name()),
-        ref other => match abi::record::Kind::try_from(other.kind()) {
-            Ok(kind) => kind.name().into(),
-            Err(kind) => format!("kind {kind}"),
-        },
+        ref other => kind_name(other.kind()),
     }
 }
 
@@ -281,6 +282,7 @@ impl Numbers {
 struct Packets<'a, W: Write> {
     out: W,
     survey: &'a Survey,
+    categories: Numbers,
     names: Numbers,
     keys: Numbers,
     described: BTreeSet<Track>,
@@ -308,13 +310,17 @@ impl<W: Write> Packets<'_, W> {
             annotation(iid, value)
         });
         let debug_annotations = annotations.collect();
-        self.track_event(
-            event.nanoseconds,
-            track,
-            name,
-            new,
-            TrackEvent { debug_annotations, kind, counter_value: count, ..TrackEvent::default() },
-        )
+        // An end with a category ends a slice of that one only.
+        let category = (kind != SLICE_END).then(|| kind_name(event.what.kind()));
+        let category_iid = category.map(|category| self.categories.of(&category, &mut new.event_categories));
+        let drawn = TrackEvent {
+            category_iid,
+            debug_annotations,
+            kind,
+            counter_value: count,
+            ..TrackEvent::default()
+        };
+        self.track_event(event.nanoseconds, track, name, new, drawn)
     }
 
     /// A packet that follows from records, and is none itself.
@@ -429,9 +435,11 @@ impl<W: Write> Packets<'_, W> {
     }
 }
 
-/// A process's number in the table of processes. Perfetto takes pid 2, wherever there are switches, for Linux's kthreadd.
+/// A process's number in the table of processes. Perfetto takes pid 2, wherever there are switches, for Linux's kthreadd,
+/// and makes a thread of each pid: so none is a number that a process has, which is its thread's.
 fn pid(process: u16) -> i32 {
-    const FIRST: i32 = 1000;
+    const FIRST: i32 = 100_000;
+    const { assert!(FIRST > u16::MAX as i32) };
     FIRST + i32::from(process)
 }
 

@@ -40,6 +40,9 @@ pub(super) struct TracePacket {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TrackEvent {
+    /// `category_iids` in the schema, of which one is used.
+    #[prost(uint64, optional, tag = "3")]
+    pub(super) category_iid: Option<u64>,
     #[prost(message, repeated, tag = "4")]
     pub(super) debug_annotations: Vec<DebugAnnotation>,
     /// `type` in the schema.
@@ -69,13 +72,15 @@ pub(super) struct DebugAnnotation {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct InternedData {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) event_categories: Vec<InternedName>,
     #[prost(message, repeated, tag = "2")]
     pub(super) event_names: Vec<InternedName>,
     #[prost(message, repeated, tag = "3")]
     pub(super) debug_annotation_names: Vec<InternedName>,
 }
 
-/// `EventName` and `DebugAnnotationName`.
+/// `EventCategory`, `EventName` and `DebugAnnotationName`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct InternedName {
     #[prost(uint64, tag = "1")]
