@@ -250,8 +250,8 @@ fn real_and_many(form: &Form) -> TestResult {
     let folder = folder();
     compare(folder.path(), Path::new(FIXTURE), form)?;
     let trace = Trace::open(Path::new(FIXTURE))?;
-    let events = trace.events().count() as u64;
-    let many = repeated(folder.path(), &trace, MANY.div_ceil(events), u64::MAX, &[])?;
+    let repeats = trace.events().filter(|event| event.origin == Origin::Guest).count() as u64;
+    let many = repeated(folder.path(), &trace, MANY.div_ceil(repeats), u64::MAX, &[])?;
     compare(folder.path(), &many, form)
 }
 

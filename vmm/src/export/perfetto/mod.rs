@@ -456,3 +456,15 @@ fn annotation(name_iid: u64, value: Value) -> DebugAnnotation {
     }
     annotation
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names are kept, so there must not be more of them for a longer trace.
+    #[test]
+    fn calls_of_numbers_at_random_have_one_name() {
+        let name = |number| name_of(&What::SystemCall { number, arguments: [0; 6] });
+        assert_eq!((name(1).as_str(), name(5000)), ("write", name(u64::MAX)));
+    }
+}
