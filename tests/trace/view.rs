@@ -7,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use abi::record::Kind;
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use trapline::trace::{Names, Trace, What, Writer};
+use trapline::trace::{Meta, Names, Trace, What, Writer};
 
 use crate::stat::FIXTURE;
 use crate::support::{self, Suite, TestResult, binary, ensure, folder, trapline, wait};
@@ -21,6 +22,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub fn add(suite: Suite) -> Suite {
     suite
         .pure("view::a_growing_file_is_followed_to_its_end", a_growing_file_is_followed_to_its_end)
+        .pure("view::a_followed_file_that_is_replaced_is_told", a_followed_file_that_is_replaced_is_told)
+        .pure(
+            "view::a_file_that_is_cut_while_it_is_read_is_told",
+            a_file_that_is_cut_while_it_is_read_is_told,
+        )
         .pure("view::every_form_has_the_events_of_the_filter", every_form_has_the_events_of_the_filter)
         .pure("view::strace_shows_calls_of_the_filter_whole", strace_shows_calls_of_the_filter_whole)
         .pure("view::around_shows_neighbours", around_shows_neighbours)
@@ -68,6 +74,56 @@ fn a_growing_file_is_followed_to_its_end() -> TestResult {
     let text = String::from_utf8_lossy(&output.stdout);
     ensure(output.status.success() && output.stderr.is_empty(), || format!("{output:#?}"))?;
     ensure(text == expected, || format!("followed:\n{text}"))
+}
+
+/// Two runs must not become one: what is followed is the file, and not its name.
+fn a_followed_file_that_is_replaced_is_told() -> TestResult {
+    let folder = folder();
+    let whole = fs::read(FIXTURE)?;
+    fs::write(folder.path().join("t.trap"), &whole[..whole.len() / 2])?;
+    fs::write(folder.path().join("other.trap"), &whole)?;
+    let mut follower = Command::new(binary());
+    follower.args(["view", "--follow", "t.trap"]).current_dir(folder.path());
+    let mut follower = follower.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // It follows from its first line on.
+    let mut first = [0];
+    follower.stdout.as_mut().ok_or("no pipe")?.read_exact(&mut first)?;
+    fs::rename(folder.path().join("other.trap"), folder.path().join("t.trap"))?;
+    let output = follower.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.code() == Some(1) && said.contains("replaced by another file"), || {
+        format!("{output:#?}")
+    })
+}
+
+/// The pages of the file that are gone would end the process by a signal.
+fn a_file_that_is_cut_while_it_is_read_is_told() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let mut writer = Writer::create(&path, false, &Meta::default())?;
+    for number in 0..20_000_u64 {
+        // More than is decoded at once, or waits in pipes.
+        writer.host_record(
+            number,
+            Kind::HostClock,
+            0,
+            0,
+            &[number.wrapping_mul(0x9e37_79b9_7f4a_7c15); 2],
+        )?;
+    }
+    writer.finish()?;
+    let mut reader = Command::new(binary());
+    reader.args(["view", "t.trap", "--format", "jsonl"]).current_dir(folder.path());
+    let mut reader = reader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // It is in the middle of the file, and waits for the pipe to have room.
+    let mut first = [0];
+    reader.stdout.as_mut().ok_or("no pipe")?.read_exact(&mut first)?;
+    OpenOptions::new().write(true).open(&path)?.set_len(0)?;
+    let output = reader.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.code() == Some(1) && said.contains("cut short while it was read"), || {
+        format!("{output:#?}")
+    })
 }
 
 fn every_form_has_the_events_of_the_filter() -> TestResult {

@@ -1,6 +1,7 @@
 //! `trapline view`: a trace as text, or in other forms with a line an event.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -102,6 +103,7 @@ fn all(trace: &Trace, writer: &mut Writer) -> io::Result<()> {
 fn follow(path: &Path, mut trace: Trace, writer: &mut Writer) -> io::Result<()> {
     // The numbers from which on the events of each origin are new.
     let mut new = [0; 2];
+    let followed = identity(path)?;
     loop {
         let is_growing = trace.damage().iter().any(is_growing);
         let (since, mut waiting) = (new, Vec::new());
@@ -121,8 +123,19 @@ fn follow(path: &Path, mut trace: Trace, writer: &mut Writer) -> io::Result<()> 
             return Ok(());
         }
         std::thread::sleep(LOOK_AGAIN);
-        trace = Trace::open(path).map_err(io::Error::other)?;
+        // While the old trace is open, no other file can have its number.
+        let next = Trace::open(path).map_err(io::Error::other)?;
+        if identity(path)? != followed {
+            let what = format!("{} was replaced by another file: follow that one anew", path.display());
+            return Err(io::Error::other(what));
+        }
+        trace = next;
     }
+}
+
+/// Which file it is, whatever its name: its device and its number there.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    path.metadata().map(|about| (about.dev(), about.ino()))
 }
 
 /// A file that is being written looks like one that was cut.
