@@ -1,7 +1,7 @@
 //! The file that a trace is written to: whole chunks, one behind the other, and the index at its end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use super::{Meta, WriteError};
 pub(super) struct Output {
     pub(super) file: File,
     pub(super) path: PathBuf,
-    /// It can be cut back after a failed write.
+    /// After a failed write it can be cut back, and go on.
     regular: bool,
     /// Bytes in the file, all of them whole chunks.
     length: u64,
@@ -27,16 +27,26 @@ impl Output {
     /// and a new one made, so that whoever still reads the old one is not disturbed. A device or FIFO is
     /// written to as it is.
     pub(super) fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Output, WriteError> {
-        let (mut file, regular) = open(path, replace)?;
-        let head = format::head(meta);
-        if let Err(cause) = file.write_all(&head) {
-            if regular {
-                // Best effort: the error that matters is the one of the write.
-                let _ = fs::remove_file(path);
-            }
-            return Err(WriteError::Create { path: path.into(), cause });
+        let (file, regular) = open(path, replace)?;
+        let mut output = Output { file, path: path.into(), regular, length: 0, index: Vec::new() };
+        output.append(&format::head(meta)).map_err(|cause| {
+            output.remove();
+            WriteError::Create { path: path.into(), cause }
+        })?;
+        Ok(output)
+    }
+
+    /// Whether more can be written after a failed write.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.regular
+    }
+
+    /// Removes a file that is of no use.
+    pub(super) fn remove(&self) {
+        if self.regular {
+            // Best effort: the error that matters is the one of the write.
+            let _ = fs::remove_file(&self.path);
         }
-        Ok(Output { file, path: path.into(), regular, length: head.len() as u64, index: Vec::new() })
     }
 
     /// Writes a chunk of records, sealed; `tsc` is the time of its first.
@@ -47,8 +57,21 @@ impl Output {
         Ok(())
     }
 
-    /// Writes the index, with the number of records of the whole run, and the end mark.
-    pub(super) fn close(mut self, guest_total: u64, host_total: u64) -> io::Result<()> {
+    /// Writes the index, with the number of records of the whole run, and the end mark. Where there is no room for the
+    /// entries of the index, which only speed things up, it goes without.
+    pub(super) fn close(&mut self, guest_total: u64, host_total: u64) -> io::Result<()> {
+        let end = self.end(guest_total, host_total);
+        let closed = self.append(&end);
+        if closed.is_ok() || !self.can_go_on() {
+            return closed;
+        }
+        self.index.clear();
+        let end = self.end(guest_total, host_total);
+        self.append(&end)
+    }
+
+    /// The index and the end mark.
+    fn end(&self, guest_total: u64, host_total: u64) -> Vec<u8> {
         let mut chunk = vec![0; CHUNK_SIZE];
         // The index only speeds things up: one that would be too long for a chunk is cut.
         let most = PAYLOAD_MAX / format::INDEX_ENTRY_SIZE;
@@ -66,7 +89,7 @@ impl Output {
         }
         .seal(&mut chunk);
         chunk.extend_from_slice(&format::end_mark(self.length));
-        self.append(&chunk)
+        chunk
     }
 
     /// Writes bytes that are whole chunks. If that fails, nothing of them stays where the file allows it.
@@ -76,9 +99,14 @@ impl Output {
             self.length += bytes.len() as u64;
         } else if self.regular {
             // Best effort: a reader sees an incomplete chunk for what it is.
-            let _ = self.file.set_len(self.length);
+            self.regular = self.cut_back().is_ok();
         }
         written
+    }
+
+    fn cut_back(&mut self) -> io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length)).map(drop)
     }
 }
 
