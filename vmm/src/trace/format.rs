@@ -22,6 +22,8 @@ pub const CHUNK_MAGIC: [u8; 8] = *b"\xC5chunk\r\n";
 pub const CHUNK_SIZE: usize = 64;
 /// The longest payload of a chunk, in bytes.
 pub const PAYLOAD_MAX: usize = 16 << 20;
+/// How far into a file the end of its first chunk can be.
+pub const FIRST_CHUNK_WITHIN: usize = HEAD_SIZE + JSON_MAX + CHUNK_SIZE + PAYLOAD_MAX;
 /// Where a chunk's CRC stands; it covers all behind it.
 const CRC_AT: usize = 8;
 const COVERED_AT: usize = CRC_AT + 4;
