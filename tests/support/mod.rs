@@ -80,6 +80,8 @@ pub enum Need {
     Module(&'static str),
     /// A mount namespace, which takes root.
     Namespace,
+    /// A disk in a file, with a file system of this name, in a mount namespace.
+    Disk(&'static str),
     /// A back end of KVM that lets the guest's kernel keep the selectors of its programs.
     Selectors,
     /// A CPU whose `fxrstor` does not load the x87 pointers.
@@ -94,6 +96,7 @@ impl Need {
             Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
             Need::Module(module) => module_missing(module),
             Need::Namespace => namespace_missing(),
+            Need::Disk(kind) => disk_missing(kind),
             Need::Selectors => selectors_missing(),
             Need::FxsaveLeak => fxsave_leak_missing(),
         }
@@ -104,7 +107,7 @@ impl Need {
         let variable = match self {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
             Need::Tool(_) | Need::Module(_) => "TRAPLINE_REQUIRE_TOOLS",
-            Need::Namespace | Need::Selectors | Need::FxsaveLeak => return None,
+            Need::Namespace | Need::Disk(_) | Need::Selectors | Need::FxsaveLeak => return None,
         };
         std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
     }
@@ -128,6 +131,21 @@ fn namespace_missing() -> Option<String> {
         Ok(_) => Some("a mount namespace takes root".into()),
         Err(error) => Some(format!("unshare: {error}")),
     }
+}
+
+/// A shell line that makes a disk of the file `image`, which is empty until it is written, and mounts it as `disk`.
+pub fn disk(kind: &str) -> String {
+    format!("truncate -s 128M image && mkfs.{kind} -q image && mkdir disk && mount -o loop image disk")
+}
+
+/// Why there can be no disk with such a file system here; None: there can.
+fn disk_missing(kind: &str) -> Option<String> {
+    let folder = folder();
+    let line = format!("{} && umount disk", disk(kind));
+    let mut shell = Command::new("unshare");
+    let output = command(shell.args(["-m", "sh", "-c", &line]).current_dir(&folder), folder.path());
+    let works = output.is_ok_and(|output| output.code == 0);
+    (!works).then(|| format!("a disk takes root, a loop device and mkfs.{kind}"))
 }
 
 /// Why the guest's kernel cannot keep the selectors of its programs; None: it can.

@@ -2,38 +2,49 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use abi::record::{BUFFER_MAGIC, BufferHead, Kind};
+use abi::record::{BUFFER_MAGIC, BufferHead, Ending, Kind};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, pipe2};
-use trapline::trace::{Damage, OpenError, Origin, Trace};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo, pipe2};
+use trapline::trace::{Damage, OpenError, Origin, Trace, What, format};
 
 use crate::handmade;
+use crate::stat::FIXTURE;
 use crate::support::{self, Need, Output, Suite, TestResult, binary, ensure, folder, trapline};
 
 /// How many runs are killed, unless `TRAPLINE_KILLS` says another number.
 const KILLS: u32 = 10;
-/// The longest time after which a run is killed, in milliseconds.
-const KILL_WITHIN_MS: u32 = 400;
+/// The longest time after which a run is killed, unless the host takes longer than half of it to the first record.
+const KILL_WITHIN: Duration = Duration::from_millis(400);
 /// Two processes that fill a file as fast as the timer allows.
 const BUSY: &str = "run hog hog counter --quantum 200us --timeout 3s --trace";
-
-/// An end without an index, in bytes.
-const END: u64 = 80;
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
         .kvm("a_killed_run_leaves_what_it_wrote", a_killed_run_leaves_what_it_wrote)
-        .kvm("ctrl_c_closes_the_trace", ctrl_c_closes_the_trace)
+        .kvm("a_signal_that_ends_a_run_closes_the_trace", a_signal_closes_the_trace)
+        .kvm("a_run_that_was_stopped_goes_on", a_run_that_was_stopped_goes_on)
         .kvm("a_full_device_is_told", a_full_device_is_told)
         .needs(&[Need::Kvm, Need::Namespace], "a_full_disk_is_told", a_full_disk_is_told)
-        .kvm("a_quota_is_told", a_quota_is_told)
+        .needs(
+            &[Need::Kvm, Need::Tool("prlimit")],
+            "a_limit_at_any_byte_is_told",
+            a_limit_at_any_byte_is_told,
+        )
+        .needs(&[Need::Tool("prlimit")], "a_recovery_without_room_leaves_nothing", a_recovery_without_room)
+        .needs(&[Need::Kvm, Need::Disk("btrfs")], "a_quota_is_told", a_quota_is_told)
+        .kvm("a_file_that_somebody_takes_away_is_told", a_file_that_somebody_takes_away_is_told)
+        .kvm("a_file_that_somebody_cuts_is_told", a_file_that_somebody_cuts_is_told)
+        .kvm("a_fifo_has_it_all", a_fifo_has_it_all)
+        .kvm("a_fifo_that_is_closed_is_told", a_fifo_that_is_closed_is_told)
+        .kvm("standard_output_is_no_place_for_a_trace", standard_output_is_no_place_for_a_trace)
         .kvm("a_directory_that_becomes_unwritable_costs_nothing", an_unwritable_directory_costs_nothing)
         .kvm("a_closed_pipe_costs_no_record", a_closed_pipe_costs_no_record)
         .kvm("a_pipe_that_does_not_wait_costs_no_output", a_pipe_that_does_not_wait_costs_no_output)
@@ -51,27 +62,27 @@ fn whole(path: &Path) -> Result<Option<u64>, libtest_mimic::Failed> {
     };
     let harmless = |damage: &Damage| matches!(damage, Damage::NotClosed | Damage::Tail { .. });
     ensure(trace.damage().iter().all(harmless), || format!("{:?}", trace.damage()))?;
-    without_a_gap(&trace).map(Some)
-}
-
-/// How many records of the guest a trace has, which are all up to the last of them.
-fn without_a_gap(trace: &Trace) -> Result<u64, libtest_mimic::Failed> {
     let numbers = trace.events().filter(|event| event.origin == Origin::Guest).map(|event| event.sequence);
     let count = numbers.clone().count() as u64;
     ensure(numbers.eq(0..count), || "the numbers of the records have a gap".into())?;
-    Ok(count)
+    Ok(Some(count))
 }
 
 fn a_killed_run_leaves_what_it_wrote() -> TestResult {
     let kills = std::env::var("TRAPLINE_KILLS").map_or(Ok(KILLS), |kills| kills.parse())?;
     let (folder, mut readable) = (folder(), 0);
+    let start = Instant::now();
+    let mut first = busy(&folder.path().join("first.trap"))?;
+    let within = KILL_WITHIN.max(2 * start.elapsed());
+    first.kill()?;
+    first.wait()?;
     for round in 0..kills {
         let path = folder.path().join(format!("{round}.trap"));
         let mut run = Command::new(binary());
         run.args(BUSY.split(' ')).arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
         let mut run = run.spawn()?;
         // Any moment, and each time another one.
-        sleep(Duration::from_micros(u64::from(round.wrapping_mul(2_654_435_761) % (KILL_WITHIN_MS * 1000))));
+        sleep(within.mul_f64(f64::from(round.wrapping_mul(2_654_435_761)) / f64::from(u32::MAX)));
         run.kill()?;
         run.wait()?;
         readable += u32::from(whole(&path)?.is_some_and(|records| records > 0));
@@ -80,18 +91,46 @@ fn a_killed_run_leaves_what_it_wrote() -> TestResult {
     ensure(readable > 0, || format!("of {kills} killed runs none left a record"))
 }
 
-fn ctrl_c_closes_the_trace() -> TestResult {
-    let folder = folder();
-    let path = folder.path().join("t.trap");
+/// A busy run that has written something, to `path`.
+fn busy(path: &Path) -> Result<Child, libtest_mimic::Failed> {
     let mut run = Command::new(binary());
-    run.args(BUSY.split(' ')).arg(&path).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut run = run.spawn()?;
-    while whole(&path)?.is_none_or(|records| records == 0) {
+    let run = run.args(BUSY.split(' ')).arg(path).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    while whole(path)?.is_none_or(|records| records == 0) {
         sleep(Duration::from_millis(10));
     }
-    kill(Pid::from_raw(run.id() as i32), Signal::SIGINT)?;
+    Ok(run)
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id() as i32)
+}
+
+fn a_signal_closes_the_trace() -> TestResult {
+    let folder = folder();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let path = folder.path().join(format!("{signal}.trap"));
+        let mut run = busy(&path)?;
+        kill(pid(&run), signal)?;
+        let status = support::wait(&mut run, Duration::from_secs(60))?;
+        ensure(status.code() == Some(130), || format!("{signal}: {status}"))?;
+        let trace = Trace::open(&path)?;
+        ensure(trace.damage().is_empty(), || format!("{signal}: {:?}", trace.damage()))?;
+    }
+    Ok(())
+}
+
+fn a_run_that_was_stopped_goes_on() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let mut run = busy(&path)?;
+    for _ in 0..5 {
+        kill(pid(&run), Signal::SIGSTOP)?;
+        ensure(whole(&path)?.is_some(), || "what was written is not readable".into())?;
+        kill(pid(&run), Signal::SIGCONT)?;
+        sleep(Duration::from_millis(20));
+    }
     let status = support::wait(&mut run, Duration::from_secs(60))?;
-    ensure(status.code() == Some(130), || format!("{status}"))?;
+    ensure(status.code() == Some(36), || format!("{status}"))?;
     let trace = Trace::open(&path)?;
     ensure(trace.damage().is_empty(), || format!("{:?}", trace.damage()))
 }
@@ -111,44 +150,186 @@ fn shell(folder: &Path, wrapper: &[&str], line: &str) -> Result<Output, libtest_
     support::command(Command::new(words[0]).args(&words[1..]).current_dir(folder), folder)
 }
 
-/// The run says that and how many records are missing, the file says the same, and what came before is whole.
-fn says_what_is_missing(output: &Output, path: &Path, cause: Errno) -> TestResult {
+/// The run says that and how many records are missing, the file says the same if it had room for that, and what came
+/// before is whole.
+fn says_what_is_missing(output: &Output, path: &Path, cause: &str, errno: Errno) -> TestResult {
     let records = output.stderr.split("; ").nth(1).and_then(|rest| rest.split(' ').next());
-    let missing = records.and_then(|records| records.parse::<u64>().ok());
-    let told = output.stderr.contains(cause.desc()) && missing.is_some_and(|missing| missing > 0);
-    ensure(told, || format!("{output:#?}"))?;
-    let trace = Trace::open(path)?;
-    ensure(without_a_gap(&trace)? > 0, || "nothing before it is readable".into())?;
-    let gap = |damage: &Damage| match damage {
-        Damage::Gap { records, .. } => Some(*records),
-        _ => None,
+    let Some(missing) = records.and_then(|records| records.parse::<u64>().ok()) else {
+        return Err(format!("{output:#?}").into());
     };
-    let (gaps, other): (Vec<_>, Vec<_>) = trace.damage().iter().partition(|damage| gap(damage).is_some());
-    let in_file: u64 = gaps.into_iter().filter_map(gap).sum();
-    ensure(other == [&Damage::NotWritten { error: cause as i32 }], || format!("{:?}", trace.damage()))?;
-    ensure(Some(in_file) == missing, || format!("{missing:?} are missing, the file says {in_file}"))
+    ensure(output.code == 1 && output.stderr.contains(cause), || format!("{output:#?}"))?;
+    let trace = Trace::open(path)?;
+    let gap = |damage: &Damage| match damage {
+        Damage::Gap { records, .. } => *records,
+        _ => 0,
+    };
+    let told: u64 = trace.damage().iter().map(gap).sum();
+    // Not every file system can even cut a file when it is full.
+    let is_silent = matches!(trace.damage(), [Damage::NotClosed | Damage::Tail { .. }]);
+    ensure(is_silent || told == missing && trace.events().any(|event| event.what == failed(errno)), || {
+        format!("{missing} are missing: {:?}", trace.damage())
+    })?;
+    let guest = trace.events().filter(|event| event.origin == Origin::Guest).map(|event| event.sequence);
+    let count = guest.clone().count() as u64;
+    ensure(guest.eq(0..count), || "what came before has a gap".into())
+}
+
+/// The end of a run whose trace could not be written.
+fn failed(errno: Errno) -> What {
+    What::HostEnd { exit_code: 1, ending: Ending::TraceFailed, status: errno as u64, rip: 0 }
 }
 
 fn a_full_disk_is_told() -> TestResult {
     let folder = folder();
     fs::create_dir(folder.path().join("disk"))?;
     let line = "mount -t tmpfs -o size=32k none disk && { TRAPLINE disk/t.trap; code=$?; cp disk/t.trap .; exit $code; }";
-    let output = shell(folder.path(), &["unshare", "-m"], line)?.expect(1)?;
-    says_what_is_missing(&output, &folder.path().join("t.trap"), Errno::ENOSPC)
+    let output = shell(folder.path(), &["unshare", "-m"], line)?;
+    let path = folder.path().join("t.trap");
+    says_what_is_missing(&output, &path, "No space left", Errno::ENOSPC)?;
+    // This file system keeps room for the end.
+    ensure(!Trace::open(&path)?.damage().contains(&Damage::NotClosed), || "the file does not say it".into())
 }
 
-fn a_quota_is_told() -> TestResult {
-    const LIMIT: u64 = 32 << 10; // the head and some chunks
+/// `trapline ARGUMENTS` where no file may be longer than `limit` bytes. What it says goes to pipes, which may.
+fn limited(folder: &Path, limit: usize, arguments: &[&str]) -> Result<Output, libtest_mimic::Failed> {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--fsize={limit}")).arg(binary()).args(arguments).current_dir(folder);
+    let output = command.output()?;
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let code = output.status.code().ok_or_else(|| format!("{}: {stderr}", output.status))?;
+    Ok(Output { code, stdout, stderr })
+}
+
+/// Where the limit is decides what has no room: the head, some chunk, the index, the end mark.
+fn a_limit_at_any_byte_is_told() -> TestResult {
     let folder = folder();
-    let line = format!("ulimit -f {}; exec TRAPLINE t.trap", LIMIT / 512);
-    let output = shell(folder.path(), &[], &line)?.expect(1)?;
+    let run = |limit| limited(folder.path(), limit, &["run", "hello", "--force", "--trace", "t.trap"]);
     let path = folder.path().join("t.trap");
-    if Trace::open(&path)?.damage() != [Damage::NotClosed] {
-        return says_what_is_missing(&output, &path, Errno::EFBIG);
+    run(1 << 30)?.expect(0)?;
+    let size = fs::read(&path)?.len();
+    let head = format::HEAD_SIZE + format::u32_at(&fs::read(&path)?, 12) as usize;
+    for limit in [0, 1, head - 1] {
+        let output = run(limit)?.expect(1)?;
+        ensure(output.stderr.contains("File too large") && !path.exists(), || {
+            format!("{limit}: {output:#?}")
+        })?;
     }
-    // No file system keeps room up to a limit of this kind.
-    let left = LIMIT - fs::metadata(&path)?.len();
-    ensure(left < END, || format!("the file is not closed, with {left} bytes to spare"))
+    let (mut told, steps) = (0, if support::is_emulated_host() { 3 } else { 15 });
+    for limit in (0..steps).map(|step| head + (size - head) * step / steps) {
+        let output = run(limit)?;
+        // No run is as long as the other.
+        if output.code == 0 {
+            ensure(Trace::open(&path)?.damage().is_empty(), || format!("{limit} of {size}: {output:#?}"))?;
+            continue;
+        }
+        says_what_is_missing(&output, &path, "File too large", Errno::EFBIG)
+            .map_err(|error| format!("{limit} of {size}: {}", error.message().unwrap_or_default()))?;
+        told += u32::from(!Trace::open(&path)?.damage().contains(&Damage::NotClosed));
+    }
+    ensure(told > 0, || "no file says how many records it has not".into())
+}
+
+fn a_recovery_without_room() -> TestResult {
+    let folder = folder();
+    let size = fs::read(FIXTURE)?.len();
+    for limit in (0..40).map(|step| size * step / 40) {
+        let output = limited(folder.path(), limit, &["recover", FIXTURE, "-o", "new.trap"])?.expect(1)?;
+        ensure(output.stderr.contains("new.trap") && output.stderr.contains("File too large"), || {
+            format!("{limit} of {size}: {output:#?}")
+        })?;
+        ensure(!folder.path().join("new.trap").exists(), || format!("{limit} of {size}: something is left"))?;
+    }
+    Ok(())
+}
+
+/// A file system whose quota binds root too. It counts what it needs itself.
+fn a_quota_is_told() -> TestResult {
+    let folder = folder();
+    let line = format!(
+        "{} && btrfs quota enable disk && btrfs subvolume create disk/d && btrfs qgroup limit 96k disk/d && \
+         {{ {} run 'counter 1000000000' --timeout 60s --trace disk/d/t.trap; code=$?; cp disk/d/t.trap .; exit $code; }}",
+        support::disk("btrfs"),
+        binary().display()
+    );
+    let output = shell(folder.path(), &["unshare", "-m"], &line)?;
+    says_what_is_missing(&output, &folder.path().join("t.trap"), "quota exceeded", Errno::EDQUOT)
+}
+
+fn a_file_that_somebody_takes_away_is_told() -> TestResult {
+    type Theft = fn(&Path) -> std::io::Result<()>;
+    let thefts: [Theft; 3] = [
+        |path| fs::remove_file(path),
+        |path| fs::rename(path, path.with_extension("moved")),
+        |path| {
+            fs::copy(FIXTURE, path.with_extension("new"))
+                .and_then(|_| fs::rename(path.with_extension("new"), path))
+        },
+    ];
+    let folder = folder();
+    for (number, theft) in thefts.iter().enumerate() {
+        let path = folder.path().join(format!("{number}.trap"));
+        let run = busy(&path)?;
+        theft(&path)?;
+        kill(pid(&run), Signal::SIGINT)?;
+        let output = run.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure(output.status.code() == Some(1) && said.contains("moved, removed or replaced"), || {
+            format!("{number}: {output:#?}")
+        })?;
+    }
+    let moved = Trace::open(&folder.path().join("1.moved"))?;
+    ensure(moved.damage().is_empty(), || format!("{:?}", moved.damage()))
+}
+
+fn a_file_that_somebody_cuts_is_told() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let run = busy(&path)?;
+    File::options().write(true).open(&path)?.set_len(0)?;
+    kill(pid(&run), Signal::SIGINT)?;
+    let output = run.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure(!output.status.success() && said.contains("guest records from number 0 on are missing"), || {
+        format!("{output:#?}")
+    })
+}
+
+/// The tour, which else reads its trace back.
+fn a_fifo_has_it_all() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("fifo");
+    mkfifo(&path, Mode::S_IRWXU)?;
+    let reader =
+        Command::new("cat").arg(&path).stdout(File::create(folder.path().join("t.trap"))?).spawn()?;
+    // Until the reader has opened it, a run is refused.
+    let run = || trapline(folder.path(), &["run", "--trace", "fifo"]);
+    let mut output = run()?;
+    while output.stderr.contains("nobody reads") {
+        output = run()?;
+    }
+    output.expect(32)?;
+    ensure(reader.wait_with_output()?.status.success(), || "cat failed".into())?;
+    let trace = Trace::open(&folder.path().join("t.trap"))?;
+    ensure(trace.damage().is_empty() && guest_records(&trace) > 1000, || format!("{:?}", trace.damage()))
+}
+
+fn a_fifo_that_is_closed_is_told() -> TestResult {
+    let folder = folder();
+    let line = "mkfifo fifo; head -c 20000 fifo >/dev/null & while ! TRAPLINE fifo 2>err; do \
+                grep -q nobody err || { cat err >&2; exit 1; }; done";
+    let output = shell(folder.path(), &[], line)?.expect(1)?;
+    ensure(output.stderr.contains("Broken pipe") && output.stderr.contains("records are not in it"), || {
+        format!("{output:#?}")
+    })
+}
+
+fn standard_output_is_no_place_for_a_trace() -> TestResult {
+    let folder = folder();
+    let output = shell(folder.path(), &[], "{ TRAPLINE /dev/stdout; echo $? > code; } | cat")?;
+    let code = fs::read_to_string(folder.path().join("code"))?;
+    ensure(code.trim() == "2" && output.stdout.is_empty(), || format!("{code} {output:#?}"))?;
+    ensure(output.stderr.contains("standard output"), || format!("{output:#?}"))
 }
 
 fn an_unwritable_directory_costs_nothing() -> TestResult {

@@ -7,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use abi::record::Kind;
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use trapline::trace::{Names, Origin, Trace, What, Writer};
+use trapline::trace::{Meta, Names, Origin, Trace, What, Writer};
 
 use crate::stat::FIXTURE;
 use crate::support::{self, Suite, TestResult, binary, ensure, folder, trapline, wait};
@@ -24,6 +25,10 @@ pub fn add(suite: Suite) -> Suite {
         .pure(
             "view::a_file_that_is_replaced_is_followed_no_more",
             a_file_that_is_replaced_is_followed_no_more,
+        )
+        .pure(
+            "view::a_file_that_is_cut_while_it_is_read_is_told",
+            a_file_that_is_cut_while_it_is_read_is_told,
         )
         .pure("view::every_form_has_the_events_of_the_filter", every_form_has_the_events_of_the_filter)
         .pure("view::strace_shows_calls_of_the_filter_whole", strace_shows_calls_of_the_filter_whole)
@@ -104,6 +109,36 @@ fn a_file_that_is_replaced_is_followed_no_more() -> TestResult {
     let output = follower.wait_with_output()?;
     let why = String::from_utf8_lossy(&output.stderr);
     ensure(output.status.code() == Some(1) && why.contains("t.trap: another file"), || format!("{output:#?}"))
+}
+
+/// The pages of the file that are gone would end the process by a signal.
+fn a_file_that_is_cut_while_it_is_read_is_told() -> TestResult {
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    let mut writer = Writer::create(&path, false, &Meta::default())?;
+    for number in 0..20_000_u64 {
+        // More than is decoded at once, or waits in pipes.
+        writer.host_record(
+            number,
+            Kind::HostClock,
+            0,
+            0,
+            &[number.wrapping_mul(0x9e37_79b9_7f4a_7c15); 2],
+        )?;
+    }
+    writer.finish()?;
+    let mut reader = Command::new(binary());
+    reader.args(["view", "t.trap", "--format", "jsonl"]).current_dir(folder.path());
+    let mut reader = reader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // It is in the middle of the file, and waits for the pipe to have room.
+    let mut first = [0];
+    reader.stdout.as_mut().ok_or("no pipe")?.read_exact(&mut first)?;
+    OpenOptions::new().write(true).open(&path)?.set_len(0)?;
+    let output = reader.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.code() == Some(1) && said.contains("cut short while it was read"), || {
+        format!("{output:#?}")
+    })
 }
 
 fn every_form_has_the_events_of_the_filter() -> TestResult {

@@ -4,6 +4,10 @@
 //! the trace file is made when there is a VM to trace, so that nothing is overwritten in vain.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::programs::{self, Chosen};
 use super::stdout::{Stdout, say};
-use super::{Usage, complain, duration, tour};
+use super::{Usage, complain, duration, tour, warn};
 use crate::analysis::Summary;
 use crate::devices::{Console, Doorbell, ExitPort};
 use crate::images;
@@ -111,7 +115,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let _watch = kick::Watch::start(plan.timeout).context("cannot watch for signals")?;
     loop {
         let code = plan.boot()?;
-        plan.summarise(code);
+        let code = plan.summarise(code);
         if plan.boots_before == args.restart_on_crash || !matches!(code, super::CRASHED | super::KERNEL_PANIC)
         {
             return Ok(code);
@@ -271,7 +275,8 @@ impl Plan {
             complain(&fault);
         }
         let mut code = exit_code(outcome);
-        if self.is_tour && matches!(code, super::OK | super::PROCESS_FAILED) {
+        // What went down a pipe cannot be read back.
+        if self.is_tour && self.trace.is_file() && matches!(code, super::OK | super::PROCESS_FAILED) {
             doorbell.trace().flush()?;
             let surprises = tour::surprises(&Trace::open(&self.trace)?);
             surprises.iter().for_each(|surprise| complain(surprise));
@@ -285,22 +290,30 @@ impl Plan {
         Ok(code)
     }
 
-    /// The summary on stdout.
-    fn summarise(&self, code: u8) {
+    /// The summary on stdout, and the exit code, which is not 0 if the trace is not whole as it is read back.
+    fn summarise(&self, code: u8) -> u8 {
         if !self.trace.is_file() {
-            return;
+            return code;
         }
         let as_it_must = self.is_tour && code == super::OK;
         let tour =
             if as_it_must { "Each process of the tour ended as it must, the killed ones too.\n" } else { "" };
         let path = self.trace.display();
-        match Trace::open(&self.trace) {
-            Ok(trace) => say(&format!(
-                "\n{}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n",
-                Summary::of(&trace)
-            )),
-            Err(error) => complain(&format!("cannot read the trace back: {error}")),
-        }
+        let is_whole = match Trace::open(&self.trace) {
+            Ok(trace) => {
+                warn(&self.trace, trace.damage());
+                say(&format!(
+                    "\n{}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n",
+                    Summary::of(&trace)
+                ));
+                trace.damage().is_empty()
+            }
+            Err(error) => {
+                complain(&format!("cannot read the trace back: {error}"));
+                false
+            }
+        };
+        if code == super::OK && !is_whole { super::FAILED } else { code }
     }
 }
 
@@ -355,12 +368,23 @@ fn trace_path(args: &Args) -> Result<PathBuf, Usage> {
             "{} exists already: choose another file with --trace, or replace it with --force",
             path.display()
         ))),
+        Some(path) if is_output(path) => Err(Usage(format!(
+            "{} is standard output, where the programs print; choose another file with --trace, or a FIFO",
+            path.display()
+        ))),
         Some(path) => Ok(path.clone()),
         None => (1_u32..)
             .map(|number| PathBuf::from(format!("trapline-{number}.trap")))
             .find(|path| !path.exists())
             .ok_or_else(|| Usage("there are too many traces here; choose a file with --trace".into())),
     }
+}
+
+/// Whether a file is the one that the console prints to, and not a device that forgets both.
+fn is_output(path: &Path) -> bool {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    matches!((path.metadata(), stdout), (Ok(trace), Ok(stdout)) if !trace.file_type().is_char_device()
+        && (trace.dev(), trace.ino()) == (stdout.dev(), stdout.ino()))
 }
 
 /// The trace file of a later boot of the same run, such as t-2.trap after t.trap.

@@ -102,8 +102,9 @@ pub struct Doorbell<'a> {
     memory: &'a Memory,
     trace: Writer,
     buffer: Option<Buffer>,
-    /// The guest's running count at the last drain.
+    /// The guest's running count when its records were last taken, and the bytes that were.
     records: u64,
+    taken: u32,
     bells: u64,
     malformed: u64,
     /// Records that the running count has and the buffer had not.
@@ -116,7 +117,7 @@ impl<'a> Doorbell<'a> {
 
     /// A doorbell that copies from `memory` to `trace`.
     pub fn new(memory: &'a Memory, trace: Writer) -> Self {
-        Doorbell { memory, trace, buffer: None, records: 0, bells: 0, malformed: 0, absent: 0 }
+        Doorbell { memory, trace, buffer: None, records: 0, taken: 0, bells: 0, malformed: 0, absent: 0 }
     }
 
     /// The trace, for the host's own records.
@@ -135,7 +136,7 @@ impl<'a> Doorbell<'a> {
     pub fn drain(&mut self) -> Result<(), WriteError> {
         let Some(buffer) = self.buffer else { return Ok(()) };
         let Ok(head) = self.head(buffer.head) else { return Ok(()) };
-        if head.records == self.records {
+        if (head.records, head.used) == (self.records, self.taken) {
             return Ok(());
         }
         if head.used > buffer.capacity {
@@ -218,7 +219,7 @@ impl<'a> Doorbell<'a> {
             let found = count(bytes);
             if found == (Found { records: counted, bytes: used }) { Ok(()) } else { Err(found) }
         })?;
-        self.records = head.records;
+        (self.records, self.taken) = (head.records, head.used);
         let Err(found) = copied else { return Ok(Ok(())) };
         // Nobody hears of `Broken` at the last drain, so what is not there has to count.
         self.absent = self.absent.saturating_add(counted.saturating_sub(found.records));
@@ -391,6 +392,21 @@ mod tests {
         fake.fill(2, 5);
         doorbell.drain().unwrap();
         assert_eq!((doorbell.records, doorbell.missing()), (5, 0), "what waits at the end is taken");
+    }
+
+    /// The guest was stopped between its first record after a bell and the count of it.
+    #[test]
+    fn a_record_that_is_not_yet_counted_is_kept() {
+        let fake = Fake::new();
+        let mut doorbell = fake.attached();
+        fake.fill(3, 3);
+        assert_eq!(doorbell.write(DOORBELL, 4, 3 * RECORD_SIZE), Flow::Continue);
+        fake.fill(1, 3);
+        doorbell.drain().unwrap();
+        assert_eq!(doorbell.missing(), 0);
+        doorbell.into_trace().finish().unwrap();
+        let trace = crate::trace::Trace::open(&fake.directory.path().join("t.trap")).unwrap();
+        assert_eq!((trace.events().count(), trace.damage()), (4, &[][..]));
     }
 
     #[test]

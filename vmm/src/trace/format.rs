@@ -22,6 +22,8 @@ pub const CHUNK_MAGIC: [u8; 8] = *b"\xC5chunk\r\n";
 pub const CHUNK_SIZE: usize = 64;
 /// The longest payload of a chunk, in bytes.
 pub const PAYLOAD_MAX: usize = 16 << 20;
+/// How far into a file the end of its first chunk can be.
+pub const FIRST_CHUNK_WITHIN: usize = HEAD_SIZE + JSON_MAX + CHUNK_SIZE + PAYLOAD_MAX;
 /// Where a chunk's CRC stands; it covers all behind it.
 const CRC_AT: usize = 8;
 const COVERED_AT: usize = CRC_AT + 4;
@@ -97,9 +99,6 @@ pub struct ChunkHead {
     pub guest_total: u64,
     /// Host records likewise.
     pub host_total: u64,
-    /// Of an index, why records behind the last chunk are missing: Linux's number of the error of the write that failed.
-    /// 0: none did.
-    pub failure: u32,
 }
 
 impl ChunkHead {
@@ -116,8 +115,7 @@ impl ChunkHead {
         chunk[36..40].fill(0);
         chunk[40..48].copy_from_slice(&self.guest_total.to_le_bytes());
         chunk[48..56].copy_from_slice(&self.host_total.to_le_bytes());
-        chunk[56..60].copy_from_slice(&self.failure.to_le_bytes());
-        chunk[60..64].fill(0);
+        chunk[56..64].fill(0);
         let crc = crc32c::crc32c(&chunk[COVERED_AT..]);
         chunk[CRC_AT..COVERED_AT].copy_from_slice(&crc.to_le_bytes());
     }
@@ -136,7 +134,6 @@ impl ChunkHead {
             records: u32_at(bytes, 32),
             guest_total: u64_at(bytes, 40),
             host_total: u64_at(bytes, 48),
-            failure: u32_at(bytes, 56),
         })
     }
 

@@ -1,6 +1,7 @@
 //! A whole file in memory: mapped where it can be, read where it cannot (a pipe).
 //!
-//! A mapped file that somebody cuts while it is read ends this process with SIGBUS. The writer makes a new file instead
+//! A mapped file that somebody cuts while it is read ends this process with SIGBUS, which the `trapline` command turns into
+//! an error. The writer makes a new file instead
 //! of cutting one that it replaces, and cuts its own only by what a failed write left behind the last whole chunk.
 
 use std::fs::File;
@@ -11,6 +12,8 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+
+use super::format::{CHUNK_MAGIC, FIRST_CHUNK_WITHIN, HEAD_MAGIC};
 
 /// Size of a page on x86-64.
 const PAGE: usize = 4096;
@@ -33,9 +36,7 @@ impl Bytes {
         if let (true, Some(size)) = (about.is_file(), NonZeroUsize::new(size)) {
             return Ok(Bytes::Mapped(Mapping::new(&file, size)?));
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(Bytes::Read(bytes))
+        read(&mut file).map(Bytes::Read)
     }
 
     /// Gives back the memory of bytes that were read and will not soon be again. They can still be read.
@@ -44,6 +45,17 @@ impl Bytes {
             mapping.let_go(range);
         }
     }
+}
+
+/// Reads a pipe or a device to its end, but not one that never ends and has no trace in it.
+fn read(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(FIRST_CHUNK_WITHIN as u64).read_to_end(&mut bytes)?;
+    let has_chunk = || bytes.windows(CHUNK_MAGIC.len()).any(|window| window == CHUNK_MAGIC);
+    if bytes.starts_with(&HEAD_MAGIC) || has_chunk() {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 impl Deref for Bytes {

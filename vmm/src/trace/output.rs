@@ -5,26 +5,29 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use abi::record::RECORD_MAX;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, fallocate, fcntl};
 
 use super::format::{self, CHUNK_SIZE, ChunkHead, Content, IndexEntry, Origin, PAYLOAD_MAX, RAW};
 use super::{Meta, WriteError};
 
-/// A file of whole chunks.
-/// What an end without an index takes. A file that grows has so much room behind its last chunk.
-const END_ROOM: usize = CHUNK_SIZE + format::END_SIZE;
+/// What the end of a file takes whose last records have no room: a chunk of one record that says why, an index without
+/// entries, and the end mark. So much room is kept behind the last chunk.
+const END_ROOM: usize = CHUNK_SIZE + RECORD_MAX + CHUNK_SIZE + format::END_SIZE;
 
 /// A file of whole chunks.
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) file: File,
     pub(super) path: PathBuf,
-    /// It can be cut back after a failed write.
+    /// After a failed write it can be cut back, and go on.
     pub(super) regular: bool,
     /// Bytes in the file, all of them whole chunks.
     length: u64,
     index: Vec<IndexEntry>,
+    /// Bytes to keep behind the last chunk.
+    room: usize,
 }
 
 impl Output {
@@ -33,15 +36,26 @@ impl Output {
     /// written to as it is.
     pub(super) fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Output, WriteError> {
         let (file, regular) = open(path, replace)?;
-        let mut output = Output { file, path: path.into(), regular, length: 0, index: Vec::new() };
-        if let Err(cause) = output.append(&format::head(meta)) {
-            if regular {
-                // Best effort: the error that matters is the one of the write.
-                let _ = fs::remove_file(path);
-            }
-            return Err(WriteError::Create { path: path.into(), cause });
-        }
+        let mut output =
+            Output { file, path: path.into(), regular, length: 0, index: Vec::new(), room: END_ROOM };
+        output.append(&format::head(meta)).map_err(|cause| {
+            output.remove();
+            WriteError::Create { path: path.into(), cause }
+        })?;
         Ok(output)
+    }
+
+    /// Whether more can be written after a failed write.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.regular
+    }
+
+    /// Removes a file that is of no use.
+    pub(super) fn remove(&self) {
+        if self.regular {
+            // Best effort: the error that matters is the one of the write.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Writes a chunk of records, sealed; `tsc` is the time of its first.
@@ -52,27 +66,33 @@ impl Output {
         Ok(())
     }
 
-    /// Writes the index, with the number of records of the whole run, and the end mark.
-    pub(super) fn close(&mut self, totals: [u64; 2]) -> io::Result<()> {
-        // The index only speeds things up: one that would be too long for a chunk is cut.
-        self.end(totals, PAYLOAD_MAX / format::INDEX_ENTRY_SIZE, 0)
+    /// Has the room that was kept be used by what is written from now on: the end.
+    pub(super) fn use_room(&mut self) {
+        self.room = 0;
     }
 
-    /// Has a file that takes no more records say how many the run had, and the number of the error that kept them out.
-    pub(super) fn give_up(&mut self, totals: [u64; 2], failure: u32) {
-        // What was begun in a pipe cannot be taken back, so what follows it would not be read as an end.
-        if self.regular {
-            // Where no room could be kept for it, the missing end says that something is missing.
-            let _ = self.end(totals, 0, failure);
+    /// Writes the index, with the number of records of the whole run, and the end mark. Where there is no room for the
+    /// entries of the index, which only speed things up, it goes without.
+    pub(super) fn close(&mut self, guest_total: u64, host_total: u64) -> io::Result<()> {
+        self.use_room();
+        let end = self.end(guest_total, host_total);
+        let mut closed = self.append(&end);
+        if closed.is_err() && self.can_go_on() {
+            self.index.clear();
+            let end = self.end(guest_total, host_total);
+            closed = self.append(&end);
         }
+        // Gives back the room that was kept.
+        if self.regular { closed.and_then(|()| self.file.set_len(self.length)) } else { closed }
     }
 
-    /// Writes an index of at most so many entries, and the end mark, and gives back the room that was kept.
-    fn end(&mut self, totals: [u64; 2], entries: usize, failure: u32) -> io::Result<()> {
+    /// The index and the end mark.
+    fn end(&self, guest_total: u64, host_total: u64) -> Vec<u8> {
         let mut chunk = vec![0; CHUNK_SIZE];
-        self.index.iter().take(entries).for_each(|entry| chunk.extend_from_slice(&entry.to_bytes()));
+        // The index only speeds things up: one that would be too long for a chunk is cut.
+        let most = PAYLOAD_MAX / format::INDEX_ENTRY_SIZE;
+        self.index.iter().take(most).for_each(|entry| chunk.extend_from_slice(&entry.to_bytes()));
         let payload = (chunk.len() - CHUNK_SIZE) as u32; // at most PAYLOAD_MAX
-        let [guest_total, host_total] = totals;
         ChunkHead {
             content: Content::Index,
             encoding: RAW,
@@ -82,33 +102,31 @@ impl Output {
             first: 0,
             guest_total,
             host_total,
-            failure,
         }
         .seal(&mut chunk);
         chunk.extend_from_slice(&format::end_mark(self.length));
-        self.write(&chunk)?;
-        if self.regular { self.file.set_len(self.length) } else { Ok(()) }
+        chunk
     }
 
-    /// Writes bytes that are whole chunks, and keeps room for an end behind them.
+    /// Writes bytes that are whole chunks, and keeps room behind them. If that fails, nothing of them stays where the file
+    /// allows it.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.regular {
-            keep_room(&self.file, self.length, bytes.len() + END_ROOM)?;
+        if self.regular && self.room > 0 {
+            keep_room(&self.file, self.length, bytes.len() + self.room)?;
         }
-        self.write(bytes)
-    }
-
-    /// Writes bytes. If that fails, nothing of them stays where the file allows it.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.file.write_all(bytes);
         if written.is_ok() {
             self.length += bytes.len() as u64;
         } else if self.regular {
             // Best effort: a reader sees an incomplete chunk for what it is.
-            let _ =
-                self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+            self.regular = self.cut_back().is_ok();
         }
         written
+    }
+
+    fn cut_back(&mut self) -> io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::Start(self.length)).map(drop)
     }
 }
 
@@ -157,25 +175,4 @@ fn open_special(path: &Path) -> Result<File, WriteError> {
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
         .map_err(|cause| WriteError::Create { path: path.into(), cause: cause.into() })?;
     Ok(file)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trace::{Damage, Trace};
-
-    #[test]
-    fn a_file_that_takes_no_more_says_how_much_is_missing_and_why() {
-        let place = tempfile::tempdir().expect("a directory for the test");
-        let path = place.path().join("t.trap");
-        let mut output = Output::create(&path, false, &Meta::default()).expect("a new file");
-        output.give_up([7, 1], Errno::EDQUOT as u32);
-        let trace = Trace::open(&path).expect("a whole file");
-        let gap = |origin, records| Damage::Gap { origin, first: 0, records };
-        let all =
-            [Damage::NotWritten { error: Errno::EDQUOT as i32 }, gap(Origin::Guest, 7), gap(Origin::Host, 1)];
-        assert_eq!(trace.damage(), all);
-        let said: Vec<String> = trace.damage().iter().map(ToString::to_string).collect();
-        assert!(said[0].contains("quota") && said[1].contains("7 guest records"), "{said:?}");
-    }
 }

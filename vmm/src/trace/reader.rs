@@ -15,10 +15,6 @@ use super::names::printable;
 use super::walk::Walk;
 use super::{Clock, Event, Meta};
 
-/// How far into a file the end of its first chunk can be.
-const FIRST_CHUNK_WITHIN: usize =
-    format::HEAD_SIZE + format::JSON_MAX + format::CHUNK_SIZE + format::PAYLOAD_MAX;
-
 /// The memory of what was read goes back in pieces of this size, in bytes.
 const LET_GO_EACH: usize = 4 << 20;
 /// How many times its own size a file may make a reader look for chunks behind damage: one that was made to look like
@@ -80,13 +76,10 @@ pub enum Damage {
     /// Whole chunks, but no end.
     #[error("the file was not closed: the run was cut off, and what came last may be missing")]
     NotClosed,
-    /// The file took no more, and was closed so.
-    #[error("the trace could not be written to its end: {}", io::Error::from_raw_os_error(*error))]
-    NotWritten { error: i32 },
     /// Sequence numbers that no chunk has.
     #[error("{records} {} records from number {first} on are missing", origin_name(*origin))]
     Gap { origin: Origin, first: u64, records: u64 },
-    /// Sequence numbers that an earlier chunk has.
+    /// A chunk that is not in its place: it is there twice, or stands behind one that follows it.
     #[error("the chunk at offset {offset} starts with {} record {first}, expected {expected}", origin_name(*origin))]
     OutOfOrder { offset: usize, origin: Origin, first: u64, expected: u64 },
     /// A chunk of a later version.
@@ -129,6 +122,8 @@ struct Chunk {
     encoding: u8,
     /// The number of its first record.
     first: u64,
+    /// How many it has, as it says.
+    records: u32,
     /// Where its head is.
     at: usize,
     /// Where its payload ends.
@@ -154,21 +149,26 @@ impl Trace {
         let (meta, start) = match format::open_head(&bytes) {
             HeadState::Whole(meta, start) => (*meta, start),
             HeadState::Later(version) => return Err(OpenError::Later { path: path.into(), version }),
-            HeadState::Cut if scan.find_first_chunk().is_none() => {
+            HeadState::Cut if scan.find_chunk(0, bytes.len()).is_none() => {
                 return Err(OpenError::Cut { path: path.into(), bytes: bytes.len() });
             }
             state => {
-                let first = scan.find_first_chunk();
+                let first = match state {
+                    // A large file of another kind should not be searched to its end.
+                    HeadState::Missing => scan.find_chunk(0, bytes.len().min(format::FIRST_CHUNK_WITHIN)),
+                    _ => scan.find_chunk(0, bytes.len()),
+                };
                 if first.is_none() && state == HeadState::Missing {
                     return Err(OpenError::NotATrace { path: path.into() });
                 }
                 scan.damage.push(Damage::Head);
-                (Meta::default(), first.unwrap_or(bytes.len()))
+                (Meta::default(), first.unwrap_or(format::HEAD_SIZE))
             }
         };
         scan.damage.extend(meta.recovered.iter().map(|what| Damage::Recovered { what: printable(what) }));
         scan.run(start);
-        let Scan { chunks, damage, next: totals, .. } = scan;
+        scan.put_in_order();
+        let Scan { chunks, damage, totals, .. } = scan;
         let mut trace = Trace { bytes, meta, chunks, damage, totals };
         trace.note_what_the_host_noted();
         Ok(trace)
@@ -179,7 +179,7 @@ impl Trace {
         &self.meta
     }
 
-    /// What is missing, in the order of the file. Empty: every record of the run is here.
+    /// What is damaged, in the order of the file, and then what is missing. Empty: every record of the run is here.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
     }
@@ -207,7 +207,7 @@ impl Trace {
         self.totals[origin as usize]
     }
 
-    /// The chunks of records, as they are in the file.
+    /// The chunks of records, as they are in the file, each origin's in the order of its numbers.
     pub(super) fn chunks(&self) -> impl Iterator<Item = (ChunkHead, &[u8])> {
         let bytes = |chunk: &Chunk| &self.bytes[chunk.at..chunk.end];
         self.chunks.iter().map(bytes).filter_map(|chunk| Some((ChunkHead::peek(chunk)?, chunk)))
@@ -256,8 +256,10 @@ struct Scan<'a> {
     bytes: &'a Bytes,
     chunks: Vec<Chunk>,
     damage: Vec<Damage>,
-    /// The next sequence number of guest and host.
+    /// The number of the next record of guest and host.
     next: [u64; 2],
+    /// How many there were up to here, as the chunks say.
+    totals: [u64; 2],
     walks: [Walk<'a>; 2],
     /// Bytes that may still be looked at behind damage.
     searches: usize,
@@ -270,6 +272,7 @@ impl<'a> Scan<'a> {
             chunks: Vec::new(),
             damage: Vec::new(),
             next: [0; 2],
+            totals: [0; 2],
             walks: [Walk::new(Origin::Guest), Walk::new(Origin::Host)],
             searches: bytes.len().saturating_mul(SEARCHES),
         }
@@ -301,20 +304,11 @@ impl<'a> Scan<'a> {
                 Content::Records(origin) if matches!(head.encoding, RAW | COMPACT) => {
                     self.take_records(at, &head, payload, origin)
                 }
-                Content::Index => {
-                    if head.failure != 0 {
-                        self.damage.push(Damage::NotWritten { error: head.failure.cast_signed() });
-                    }
-                    for (origin, total) in
-                        [(Origin::Guest, head.guest_total), (Origin::Host, head.host_total)]
-                    {
-                        self.expect(at, origin, total);
-                        self.next[origin as usize] = self.next[origin as usize].max(total);
-                    }
-                    index = Some(at);
-                }
+                Content::Index => index = Some(at),
                 _ => self.damage.push(Damage::UnknownChunk { offset: at, records: head.records }),
             }
+            let [guest, host] = self.totals;
+            self.totals = [guest.max(head.guest_total), host.max(head.host_total)];
             at += CHUNK_SIZE + payload.len();
             if at - let_go >= LET_GO_EACH {
                 bytes.let_go(let_go..at);
@@ -322,12 +316,6 @@ impl<'a> Scan<'a> {
             }
         }
         self.damage.push(Damage::NotClosed);
-    }
-
-    /// The offset of the first whole chunk, for a file whose head does not tell it.
-    fn find_first_chunk(&mut self) -> Option<usize> {
-        // A large file of another kind should not be searched to its end.
-        self.find_chunk(0, self.bytes.len().min(FIRST_CHUNK_WITHIN))
     }
 
     /// The offset of the first whole chunk that lies between two offsets.
@@ -345,19 +333,39 @@ impl<'a> Scan<'a> {
         None
     }
 
-    /// Compares the number of the next record with the one expected.
-    fn expect(&mut self, offset: usize, origin: Origin, first: u64) {
-        let expected = self.next[origin as usize];
-        if first > expected {
-            self.damage.push(Damage::Gap { origin, first: expected, records: first - expected });
-        } else if first < expected {
-            self.damage.push(Damage::OutOfOrder { offset, origin, first, expected });
+    /// Orders the chunks of each origin by the numbers of their records, leaves out those that are there twice, and tells
+    /// which numbers are missing.
+    fn put_in_order(&mut self) {
+        let numbers = |wanted| {
+            let own = self.chunks.iter().filter(move |chunk| chunk.origin == wanted);
+            own.map(|chunk| chunk.first)
+        };
+        if !numbers(Origin::Guest).is_sorted() || !numbers(Origin::Host).is_sorted() {
+            self.chunks.sort_by_key(|chunk| chunk.first);
+        }
+        self.next = [0; 2];
+        self.chunks.retain(|chunk| {
+            let next = &mut self.next[chunk.origin as usize];
+            let is_new = chunk.first >= *next;
+            if is_new {
+                self.damage.extend(gap(chunk.origin, *next, chunk.first));
+                *next = chunk.first.saturating_add(chunk.records.into());
+            }
+            is_new
+        });
+        for origin in [Origin::Guest, Origin::Host] {
+            let (next, total) = (self.next[origin as usize], &mut self.totals[origin as usize]);
+            self.damage.extend(gap(origin, next, *total));
+            *total = next.max(*total);
         }
     }
 
     fn take_records(&mut self, at: usize, head: &ChunkHead, payload: &'a [u8], origin: Origin) {
-        self.expect(at, origin, head.first);
-        self.next[origin as usize] = head.first.saturating_add(u64::from(head.records));
+        let (first, expected) = (head.first, self.next[origin as usize]);
+        if first < expected {
+            self.damage.push(Damage::OutOfOrder { offset: at, origin, first, expected });
+        }
+        self.next[origin as usize] = first.saturating_add(u64::from(head.records)).max(expected);
         let (encoding, end) = (head.encoding, at + CHUNK_SIZE + payload.len());
         let walk = &mut self.walks[origin as usize];
         walk.start(payload, encoding);
@@ -366,7 +374,7 @@ impl<'a> Scan<'a> {
             found += records;
         }
         let left = walk.left();
-        self.chunks.push(Chunk { origin, encoding, first: head.first, at, end });
+        self.chunks.push(Chunk { origin, encoding, first, records: head.records, at, end });
         if left > 0 {
             self.damage.push(Damage::Malformed { offset: end - left, bytes: left, origin });
         }
@@ -374,6 +382,11 @@ impl<'a> Scan<'a> {
             self.damage.push(Damage::Miscounted { offset: at, said: head.records, found });
         }
     }
+}
+
+/// Records that are missing from one number up to another, if there are any between them.
+fn gap(origin: Origin, first: u64, end: u64) -> Option<Damage> {
+    (end > first).then(|| Damage::Gap { origin, first, records: end - first })
 }
 
 /// A record.
@@ -457,7 +470,8 @@ impl Stream<'_> {
         let origin = self.walk.origin();
         while self.walk.next_batch() == 0 {
             let Some(chunk) = self.chunks.find(|chunk| chunk.origin == origin) else { return };
-            if chunk.at - self.let_go >= LET_GO_EACH {
+            // A chunk that was not in its place is behind what went back already.
+            if chunk.at.saturating_sub(self.let_go) >= LET_GO_EACH {
                 self.bytes.let_go(self.let_go..chunk.at);
                 self.let_go = chunk.at;
             }

@@ -3,6 +3,7 @@
 //! What is gone stays known: the numbers of the records tell what is missing between chunks, and what the numbers cannot
 //! tell, such as the end of a run, the new file's head says in a sentence each ([`Damage::Recovered`]).
 
+use std::io;
 use std::path::Path;
 
 use super::format::{self, Content};
@@ -23,25 +24,26 @@ pub struct Recovered {
     pub bytes: u64,
 }
 
-/// Writes what is whole in a trace to a new file. One that exists is refused unless `replace`.
+/// Writes what is whole in a trace to a new file. One that exists is refused unless `replace`. Where there is no room for
+/// all of it, nothing is left.
 pub fn recover(trace: &Trace, path: &Path, replace: bool) -> Result<Recovered, WriteError> {
     let mut output = Output::create(path, replace, &meta(trace))?;
+    copy(trace, &mut output).map_err(|cause| {
+        output.remove();
+        WriteError::Create { path: path.into(), cause }
+    })
+}
+
+fn copy(trace: &Trace, output: &mut Output) -> io::Result<Recovered> {
     let mut recovered = Recovered { records: 0, missing: 0, bytes: 0 };
-    let mut next = [0; 2];
     for (head, chunk) in trace.chunks() {
         let Content::Records(origin) = head.content else { continue };
         let tsc = Trace::first_tsc(&head, chunk);
-        let expected = next[origin as usize];
-        // A chunk that is there twice would be twice in the new file too.
-        if head.first < expected {
-            continue;
-        }
-        next[origin as usize] = head.first.saturating_add(head.records.into());
         recovered.records += u64::from(head.records);
-        output.chunk(origin, head.records, tsc, chunk).map_err(|cause| failed(path, cause))?;
+        output.chunk(origin, head.records, tsc, chunk)?;
     }
-    let totals = [Origin::Guest, Origin::Host].map(|origin| trace.total(origin));
-    output.close(totals).map_err(|cause| failed(path, cause))?;
+    let [guest, host] = [Origin::Guest, Origin::Host].map(|origin| trace.total(origin));
+    output.close(guest, host)?;
     for damage in trace.damage() {
         match damage {
             Damage::Gap { records, .. } => recovered.missing = recovered.missing.saturating_add(*records),
@@ -57,19 +59,14 @@ fn meta(trace: &Trace) -> Meta {
     let mut meta = trace.meta().clone();
     let gone = trace.damage().iter().filter_map(|damage| match damage {
         Damage::Head | Damage::Unreadable { .. } | Damage::Tail { .. } => Some(damage.to_string()),
-        Damage::NotClosed
-        | Damage::NotWritten { .. }
-        | Damage::OutOfOrder { .. }
-        | Damage::UnknownChunk { .. } => Some(damage.to_string()),
+        Damage::NotClosed | Damage::OutOfOrder { .. } | Damage::UnknownChunk { .. } => {
+            Some(damage.to_string())
+        }
         // These show in the new file as they did in the old.
         _ => None,
     });
     meta.recovered.extend(gone.take(SENTENCES_MAX));
     meta
-}
-
-fn failed(path: &Path, cause: std::io::Error) -> WriteError {
-    WriteError::Create { path: path.into(), cause }
 }
 
 const _: () = assert!(SENTENCES_MAX * 200 < format::JSON_MAX);

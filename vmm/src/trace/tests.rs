@@ -189,9 +189,71 @@ fn a_missing_chunk_is_a_gap() {
         let gap = Damage::Gap { origin: Origin::Guest, first, records: 10 };
         assert!(trace.damage().contains(&gap), "{:?}", trace.damage());
     }
-    let twice = [&bytes[..starts[1]], &bytes[starts[0]..]].concat();
-    let trace = Place::new().open(&twice).expect("whole chunks");
-    assert!(matches!(trace.damage()[0], Damage::OutOfOrder { first: 0, expected: 10, .. }));
+}
+
+#[test]
+fn chunks_out_of_place_are_put_in_order() {
+    let bytes = file_of(&ticks(30), 10);
+    let at_magic = |at: &usize| bytes[*at..].starts_with(&format::CHUNK_MAGIC);
+    let starts: Vec<usize> = (0..bytes.len()).filter(at_magic).collect();
+    let chunk = |number: usize| &bytes[starts[number]..starts[number + 1]];
+    let (head, end) = (&bytes[..starts[0]], &bytes[starts[3]..]);
+    for order in [&[1, 0, 2][..], &[2, 1, 0], &[0, 0, 1, 2], &[0, 1, 2, 0], &[1, 0, 2, 1]] {
+        let chunks: Vec<&[u8]> = order.iter().map(|&number| chunk(number)).collect();
+        let trace = Place::new().open(&[head, &chunks.concat(), end].concat()).expect("whole chunks");
+        assert_eq!(samples_of(&trace), ticks(30), "{order:?}");
+        let is_told = |damage: &Damage| matches!(damage, Damage::OutOfOrder { .. });
+        // They tell that they are not in place; that a number is missing would be wrong.
+        assert!(!trace.damage().is_empty(), "{order:?}");
+        assert!(trace.damage()[..trace.damage().len() - 1].iter().all(is_told), "{:?}", trace.damage());
+    }
+}
+
+/// The host's chunk, which comes behind the guest's, tells how many records that had.
+#[test]
+fn chunks_tell_what_is_missing_of_the_other_origin() {
+    let clock = Sample { tsc: 1, kind: Kind::HostClock as u8, process: 0, detail: 0, words: vec![1, 2] };
+    let samples = [ticks(10), ticks(10), vec![clock]].concat();
+    let mut bytes = file_of(&samples, 10);
+    let at_magic = |at: &usize| bytes[*at..].starts_with(&format::CHUNK_MAGIC);
+    let starts: Vec<usize> = (0..bytes.len()).filter(at_magic).collect();
+    bytes[starts[1] + format::CHUNK_SIZE] ^= 1;
+    bytes.truncate(starts[3]);
+    let trace = Place::new().open(&bytes).expect("whole chunks");
+    let gap = Damage::Gap { origin: Origin::Guest, first: 10, records: 10 };
+    assert!(trace.damage().contains(&gap), "{:?}", trace.damage());
+}
+
+#[test]
+fn whole_chunks_are_found_however_far_behind_a_damaged_head() {
+    let bytes = file_of(&ticks(30), 10);
+    let start = bytes.windows(8).position(|at| at == format::CHUNK_MAGIC).expect("a chunk");
+    let mut head = bytes[..start].to_vec();
+    head[format::HEAD_SIZE] ^= 1;
+    let far = [&head, &vec![0; format::FIRST_CHUNK_WITHIN], &bytes[start..]].concat();
+    let trace = Place::new().open(&far).expect("whole chunks");
+    assert_eq!(samples_of(&trace), ticks(30));
+
+    head.extend([0; 100]);
+    let trace = Place::new().open(&head).expect("a damaged head");
+    assert!(matches!(trace.damage(), [Damage::Head, Damage::Tail { .. }]), "{:?}", trace.damage());
+}
+
+#[test]
+fn a_file_that_is_no_longer_where_it_was_made_is_an_error() {
+    let gone = |theft: fn(&std::path::Path)| {
+        let place = Place::new();
+        let writer = Writer::create(&place.file(), false, &samples::meta()).expect("a new file");
+        theft(&place.file());
+        writer.finish()
+    };
+    assert!(gone(|_| {}).is_ok());
+    let removed = gone(|path| fs::remove_file(path).expect("a file"));
+    assert!(matches!(removed, Err(WriteError::Gone { .. })), "{removed:?}");
+    let replaced = gone(|path| {
+        Writer::create(path, true, &samples::meta()).expect("another file").finish().expect("room");
+    });
+    assert!(matches!(replaced, Err(WriteError::Gone { .. })), "{replaced:?}");
 }
 
 #[test]
@@ -271,7 +333,6 @@ fn version_1(samples: &[Sample], each: usize) -> Vec<u8> {
                 first,
                 guest_total: totals[0],
                 host_total: totals[1],
-                failure: 0,
             }
             .seal(&mut chunk);
             bytes.extend(chunk);

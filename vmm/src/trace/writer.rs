@@ -5,16 +5,19 @@
 //! for it, and when it gets nowhere for [`STALL`], as with a pipe that nobody reads, the run ends with an error.
 //!
 //! Nothing is ever dropped in silence. When a write fails, the file is cut back to its last whole chunk, and the
-//! error, now and at every later call, says how many records are not in it. At the end of the run the file itself says so
-//! too, and why; room for that is kept behind its last chunk. When the whole process is killed, what it
-//! loses is at most [`CHUNK_AGE`] old, and what the disk has not yet taken.
+//! error, now and at every later call, says how many records are not in it, and the file says so too, and why: room for
+//! that is kept behind its last chunk, where the file system can. When the whole process is killed, what it loses is at most [`CHUNK_AGE`] old, and what the disk has
+//! not yet taken.
 
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use abi::record::{Ending, Kind};
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::Meta;
@@ -30,6 +33,10 @@ const CHUNK_AGE: Duration = Duration::from_millis(50);
 const WAITING_MOST: usize = 4 << 20;
 /// The longest that anybody waits for a file that takes nothing.
 const STALL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
+/// In how many parts: while this process is stopped, as by Ctrl-Z, one of them runs out, and not all.
+const STALL_PARTS: u32 = 10;
+/// The exit code of a run whose trace could not be written, for the record of its end.
+const TRAPLINE_FAILED: u32 = 1;
 
 /// Why a trace could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +80,15 @@ pub enum WriteError {
         /// Records that were given to the writer and are not in the file.
         missing: u64,
     },
+    /// Somebody took the file away.
+    #[error(
+        "the trace file {} was moved, removed or replaced while it was written: what is there now is not this run",
+        path.display()
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// Records of one origin that wait to be a chunk.
@@ -104,12 +120,6 @@ enum Wish {
     Quit,
 }
 
-impl Wish {
-    fn is_last(self) -> bool {
-        matches!(self, Wish::Finish | Wish::Quit)
-    }
-}
-
 /// What both threads see.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -120,7 +130,7 @@ struct Waiting {
     busy: bool,
     /// Records of guest and host that were given to the writer, taken or not. A guest may claim any number.
     given: [u64; 2],
-    /// Records in the file.
+    /// Records of both in the file.
     written: [u64; 2],
     /// Grows whenever something got into the file.
     progress: u64,
@@ -154,8 +164,8 @@ impl Waiting {
                 io::Error::new(io::ErrorKind::TimedOut, format!("it took nothing for {STALL:?}"))
             }
         };
-        let [given, written] = [self.given, self.written].map(|[guest, host]| guest.saturating_add(host));
-        let missing = given.saturating_sub(written);
+        let sum = |[guest, host]: [u64; 2]| guest.saturating_add(host);
+        let missing = sum(self.given).saturating_sub(sum(self.written));
         Err(WriteError::Write { path: path.into(), cause, missing })
     }
 
@@ -188,11 +198,12 @@ impl Shared {
         mut waiting: MutexGuard<'a, Waiting>,
         enough: impl Fn(&mut Waiting) -> bool,
     ) -> MutexGuard<'a, Waiting> {
+        let mut patience = Patience::new(waiting.progress);
         while waiting.failed.is_none() && !enough(&mut waiting) {
-            let before = waiting.progress;
-            let (now, time) = self.done.wait_timeout(waiting, STALL).unwrap_or_else(PoisonError::into_inner);
+            let part = STALL / STALL_PARTS;
+            let (now, time) = self.done.wait_timeout(waiting, part).unwrap_or_else(PoisonError::into_inner);
             waiting = now;
-            if time.timed_out() && waiting.progress == before && !enough(&mut waiting) {
+            if time.timed_out() && patience.is_over(waiting.progress) && !enough(&mut waiting) {
                 waiting.failed.get_or_insert(Failure::Stalled);
             }
         }
@@ -200,10 +211,34 @@ impl Shared {
     }
 }
 
+/// How long to wait on: [`STALL_PARTS`] waits without any progress.
+#[derive(Debug)]
+struct Patience {
+    progress: u64,
+    left: u32,
+}
+
+impl Patience {
+    fn new(progress: u64) -> Patience {
+        Patience { progress, left: STALL_PARTS }
+    }
+
+    /// Whether it is over after one more wait.
+    fn is_over(&mut self, progress: u64) -> bool {
+        if self.progress != progress {
+            *self = Patience::new(progress);
+        }
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
+}
+
 /// A trace file that is being written.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
+    /// To ask after it at the end; the thread has its own.
+    file: File,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -218,10 +253,11 @@ impl Writer {
 
     fn over(output: Output) -> Result<Writer, WriteError> {
         let path = output.path.clone();
+        let failed = |cause| WriteError::Create { path: path.clone(), cause };
+        let file = output.file.try_clone().map_err(failed)?;
         let shared = Arc::new(Shared::default());
-        let scribe = Scribe::new(output, shared.clone());
-        let thread = spawn(scribe).map_err(|cause| WriteError::Create { path: path.clone(), cause })?;
-        Ok(Writer { path, shared, thread: Some(thread) })
+        let thread = spawn(Scribe::new(output, shared.clone())).map_err(failed)?;
+        Ok(Writer { path, file, shared, thread: Some(thread) })
     }
 
     /// Takes `bytes` bytes of guest records, which `fill` copies from where they are. `records` is how many they
@@ -268,9 +304,17 @@ impl Writer {
         self.wish(Wish::Flush)
     }
 
-    /// Writes all that waits, then the index and the end mark, and closes the file.
+    /// Writes all that waits, then the index and the end mark. The file must still be where it was made.
     pub fn finish(mut self) -> Result<(), WriteError> {
-        self.end(Wish::Finish)
+        self.end(Wish::Finish)?;
+        let place = |about: fs::Metadata| (about.dev(), about.ino());
+        let ours = self.file.metadata().ok().filter(fs::Metadata::is_file).map(place);
+        match ours {
+            Some(_) if ours != fs::metadata(&self.path).ok().map(place) => {
+                Err(WriteError::Gone { path: self.path.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits until there is room for so many bytes more.
@@ -311,6 +355,10 @@ impl Writer {
     fn end(&mut self, wish: Wish) -> Result<(), WriteError> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         let result = self.wish(wish);
+        if result.is_err() {
+            // The wish may have been taken before the write failed, and the thread waits for another.
+            let _ = self.wish(Wish::Quit);
+        }
         // A thread that hangs in a write cannot be waited for; it ends with the process.
         if self.shared.lock().failed != Some(Failure::Stalled) {
             // It does not panic; if it did, what it wrote would be as whole as after a kill.
@@ -348,6 +396,8 @@ struct Scribe {
     /// Records written of guest and host: the numbers of the next.
     next: [u64; 2],
     chunk: Vec<u8>,
+    /// The time of the first record in the chunk that was made last.
+    tsc: u64,
 }
 
 impl Scribe {
@@ -360,6 +410,7 @@ impl Scribe {
             host: Pending::default(),
             next: [0; 2],
             chunk: Vec::new(),
+            tsc: 0,
         }
     }
 
@@ -384,33 +435,44 @@ impl Scribe {
             waiting.busy = false;
             waiting.progress += 1;
             waiting.written = self.next;
-            shared.done.notify_all();
-            if let Err(error) = result {
+            if let Err(error) = &result {
                 let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
                 waiting.failed.get_or_insert(Failure::Write(code));
-                return self.give_up(waiting, wish, code);
             }
-            if waiting.failed.is_some() || wish.is_last() {
-                return;
+            shared.done.notify_all();
+            match waiting.failed {
+                Some(Failure::Write(code)) => return self.give_up(waiting, code),
+                Some(Failure::Stalled) => return,
+                None if matches!(wish, Wish::Finish | Wish::Quit) => return,
+                None => {}
             }
         }
     }
 
-    /// After a write that failed: waits for the end of the run, when it is known how many records are missing.
-    fn give_up(mut self, mut waiting: MutexGuard<'_, Waiting>, wish: Wish, code: i32) {
-        while !wish.is_last() && !waiting.wish.is_last() {
-            waiting = self.shared.work.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+    /// Waits until no more records come, and has the file say how many are not in it, and why.
+    fn give_up(&mut self, mut waiting: MutexGuard<'_, Waiting>, code: i32) {
+        let shared = self.shared.clone();
+        while !matches!(waiting.wish, Wish::Finish | Wish::Quit) {
+            waiting = shared.work.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        let given = waiting.given;
+        if !self.output.can_go_on() {
+            return;
+        }
+        self.next = waiting.given;
         drop(waiting);
-        self.output.give_up(given, code.cast_unsigned());
+        let words = [Ending::TraceFailed as u64, code as u64, 0];
+        self.host = Pending { bytes: Vec::new(), records: 1 };
+        format::push_record(&mut self.host.bytes, self.tsc, Kind::HostEnd as u8, 0, TRAPLINE_FAILED, &words);
+        self.output.use_room();
+        // Best effort: where no room could be kept for it, a reader sees that the file was not closed.
+        let _ = self.write_chunk(Origin::Host).and_then(|()| self.output.close(self.next[0], self.next[1]));
     }
 
     /// Writes what was taken. The host's goes first: its first record is the start of time.
     fn write(&mut self, wish: Wish) -> io::Result<()> {
         self.write_chunk(Origin::Host)?;
         self.write_chunk(Origin::Guest)?;
-        if wish == Wish::Finish { self.output.close(self.next) } else { Ok(()) }
+        if wish == Wish::Finish { self.output.close(self.next[0], self.next[1]) } else { Ok(()) }
     }
 
     /// Makes a chunk of what was taken of one origin, if anything was, and writes it.
@@ -443,13 +505,12 @@ impl Scribe {
             first,
             guest_total: next[0],
             host_total: next[1],
-            failure: 0,
         }
         .seal(&mut self.chunk);
-        let tsc = pending.bytes.first_chunk().map_or(0, |tsc| u64::from_le_bytes(*tsc));
+        self.tsc = pending.bytes.first_chunk().map_or(0, |tsc| u64::from_le_bytes(*tsc));
         pending.bytes.clear();
         pending.records = 0;
-        self.output.chunk(origin, records, tsc, &self.chunk)?;
+        self.output.chunk(origin, records, self.tsc, &self.chunk)?;
         self.next = next;
         Ok(())
     }
@@ -515,6 +576,17 @@ mod tests {
         let error = (0..20).find_map(|_| writer.guest_records(1 << 20, 9, noise).err()).expect("no room");
         let sentence = error.to_string();
         assert!(sentence.contains("it took nothing for 300ms") && sentence.contains("records"), "{sentence}");
+    }
+
+    /// A process that was stopped for long wakes up with one wait that timed out, and did nothing in that time.
+    #[test]
+    fn one_long_wait_is_not_the_end_of_patience() {
+        let mut patience = Patience::new(0);
+        let waits = |patience: &mut Patience, progress| (1..).find(|_| patience.is_over(progress));
+        assert_eq!(waits(&mut patience, 0), Some(STALL_PARTS));
+        let mut patience = Patience::new(0);
+        assert!(!patience.is_over(0));
+        assert_eq!(waits(&mut patience, 1), Some(STALL_PARTS), "progress starts it anew");
     }
 
     #[test]
