@@ -38,6 +38,20 @@ impl Suite {
         self.needs(&[Need::Kvm], name, test)
     }
 
+    /// A test that needs `/dev/kvm`, of what a host that stops the guest for long spoils: it may be tried again.
+    pub fn kvm_in_time(self, name: &str, test: fn() -> TestResult) -> Self {
+        const TRIES: usize = 3;
+        let missing = Need::Kvm.missing();
+        let Suite(mut trials) = self;
+        trials.push(Trial::ignorable_test(format!("kvm::{name}"), move || match missing {
+            None => {
+                (1..TRIES).find_map(|_| test().ok()).map_or_else(test, Ok).map(|()| Completion::Completed)
+            }
+            Some(reason) => Need::Kvm.answer(reason),
+        }));
+        Suite(trials)
+    }
+
     /// A test that needs other programs.
     pub fn tools(self, tools: &[&'static str], name: &str, test: fn() -> TestResult) -> Self {
         let needs: Vec<Need> = tools.iter().copied().map(Need::Tool).collect();
@@ -55,10 +69,7 @@ impl Suite {
         let missing = needs.iter().find_map(|need| Some((*need, need.missing()?)));
         self.0.push(Trial::ignorable_test(name, move || match missing {
             None => test().map(|()| Completion::Completed),
-            Some((need, reason)) => match need.required_by() {
-                Some(variable) => Err(format!("{reason}, and {variable}=1").into()),
-                None => Ok(Completion::ignored_with(reason)),
-            },
+            Some((need, reason)) => need.answer(reason),
         }));
         self
     }
@@ -99,6 +110,14 @@ impl Need {
             Need::Disk(kind) => disk_missing(kind),
             Need::Selectors => selectors_missing(),
             Need::FxsaveLeak => fxsave_leak_missing(),
+        }
+    }
+
+    /// What a test gives that lacks it: it is skipped, or fails where that is required.
+    fn answer(self, reason: String) -> Result<Completion, Failed> {
+        match self.required_by() {
+            Some(variable) => Err(format!("{reason}, and {variable}=1").into()),
+            None => Ok(Completion::ignored_with(reason)),
         }
     }
 

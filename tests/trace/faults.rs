@@ -262,7 +262,7 @@ fn a_file_that_somebody_takes_away_is_told() -> TestResult {
         |path| fs::remove_file(path),
         |path| fs::rename(path, path.with_extension("moved")),
         |path| {
-            fs::copy(FIXTURE, path.with_extension("new"))
+            fs::copy(path, path.with_extension("new"))
                 .and_then(|_| fs::rename(path.with_extension("new"), path))
         },
     ];
