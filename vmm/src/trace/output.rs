@@ -82,8 +82,11 @@ impl Output {
             let end = self.end(guest_total, host_total);
             closed = self.append(&end);
         }
-        // Gives back the room that was kept.
-        if self.regular { closed.and_then(|()| self.file.set_len(self.length)) } else { closed }
+        if self.regular {
+            // Gives back the room that was kept. The file is whole without that.
+            let _ = self.file.set_len(self.length);
+        }
+        closed
     }
 
     /// The index and the end mark.

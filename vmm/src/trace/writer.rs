@@ -6,8 +6,8 @@
 //!
 //! Nothing is ever dropped in silence. When a write fails, the file is cut back to its last whole chunk, and the
 //! error, now and at every later call, says how many records are not in it, and the file says so too, and why: room for
-//! that is kept behind its last chunk, where the file system can. When the whole process is killed, what it loses is at most [`CHUNK_AGE`] old, and what the disk has
-//! not yet taken.
+//! that is kept behind its last chunk, where the file system can. When the whole process is killed, what it loses is at
+//! most [`CHUNK_AGE`] old, and what the disk has not yet taken.
 
 use std::fs::{self, File};
 use std::io;
