@@ -6,8 +6,8 @@ use std::path::Path;
 
 use abi::record::{FIRST_HOST_KIND, FIRST_RETURN, HostCounter, Kind, Step};
 use libtest_mimic::Failed;
-use trapline::analysis::check::{Report, Verdict, check};
-use trapline::trace::{Meta, Trace, Writer};
+use trace::analysis::check::{Report, Verdict, check};
+use trace::{Meta, Trace, Writer};
 
 use crate::support::{self, TestResult, ensure, trapline};
 
@@ -42,7 +42,7 @@ type Records = Vec<Raw>;
 
 fn fixture() -> Result<(Records, Meta), Failed> {
     let trace = Trace::open(Path::new(FIXTURE))?;
-    let raw = |record: trapline::trace::Record| Raw {
+    let raw = |record: trace::Record| Raw {
         tsc: record.tsc,
         kind: Kind::try_from(record.kind).expect("a kind that is known"),
         process: record.process,

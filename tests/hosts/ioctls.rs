@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use trapline::trace::{Trace, What};
+use trace::{Trace, What};
 
 use crate::support::{self, Need, Suite, TestResult, ensure};
 

@@ -1,7 +1,7 @@
 //! The policy `direct`: without limits a program has the machine, and what it does to it is done.
 
 use abi::record::{Ending, HostCounter};
-use trapline::trace::What;
+use trace::What;
 
 use crate::run::{Run, run};
 use crate::support::{self, TestResult, ensure};

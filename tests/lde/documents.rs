@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Failed;
+use trace::Trace;
 use trapline::commands::{OK, PROCESS_FAILED, TIME_OUT};
-use trapline::trace::Trace;
 
 use crate::support::{self, TestResult, ensure, folder};
 

@@ -1,6 +1,6 @@
 //! Processes: their life in the trace, the timer and who gets the CPU, and the end of those that offend.
 
-use trapline::trace::What;
+use trace::What;
 
 use crate::run::{DIVIDE_ERROR, GENERAL_PROTECTION, PAGE_FAULT, Run, run};
 use crate::support::{TestResult, ensure};

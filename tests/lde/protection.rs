@@ -3,7 +3,7 @@
 use abi::exit::{ALL_WELL, PROCESS_FAILED};
 use abi::syscall::Call;
 use abi::syscall::errno::ENOSYS;
-use trapline::trace::{Boot, What};
+use trace::{Boot, What};
 
 use crate::run::run;
 use crate::support::{TestResult, ensure};

@@ -6,7 +6,7 @@
 use abi::record::REGISTERS;
 use iced_x86::{Instruction, Mnemonic, Register};
 use libtest_mimic::Failed;
-use trapline::trace::What;
+use trace::What;
 
 use crate::kernel::Code;
 use crate::run::run;

@@ -1,8 +1,8 @@
 //! A run of the binary and its trace.
 
 use libtest_mimic::Failed;
-use trapline::analysis::{End, Summary};
-use trapline::trace::{Event, Trace, What};
+use trace::analysis::{End, Summary};
+use trace::{Event, Trace, What};
 
 use crate::support::{self, Output, ensure};
 

@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use abi::record::SYSCALL_VECTOR;
 use abi::syscall::{Call, INT_VECTOR};
-use trapline::analysis::End;
-use trapline::trace::What;
+use trace::What;
+use trace::analysis::End;
 
 use crate::run::{Run, run};
 use crate::support::{TestResult, ensure};

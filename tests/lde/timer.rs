@@ -1,7 +1,7 @@
 //! The timer's rate: what the host told the kernel of it is what the kernel then sees.
 
 use abi::boot::{DEADLINE, ONE_SHOT, PERIODIC};
-use trapline::trace::{Boot, What};
+use trace::{Boot, What};
 
 use crate::run::{Run, run};
 use crate::support::{TestResult, ensure};

@@ -13,11 +13,12 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use libtest_mimic::Failed;
 use serde_json::Value;
 use support::{Need, Suite, TestResult, command, ensure, folder, trapline};
-use trapline::analysis::Summary;
-use trapline::analysis::protocol::{Actor, Excerpt, Layer, Row, tables};
-use trapline::analysis::stat::{Stat, duration};
-use trapline::trace::format::{CHUNK_MAGIC, CHUNK_SIZE, push_record};
-use trapline::trace::{Meta, Program, Trace, What, Writer};
+use trace::analysis::Summary;
+use trace::analysis::protocol::{Actor, Excerpt, Layer, Row, tables};
+use trace::analysis::stat::Stat;
+use trace::format::{CHUNK_MAGIC, CHUNK_SIZE, push_record};
+use trace::text::stat::duration;
+use trace::{Meta, Program, Trace, What, Writer};
 
 #[path = "../support/mod.rs"]
 mod support;

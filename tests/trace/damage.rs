@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use trapline::trace::{Damage, Event, Origin, Trace, format, recover};
+use trace::{Damage, Event, Origin, Trace, format, recover};
 
 use crate::stat::FIXTURE;
 use crate::support::{self, Output, Suite, TestResult, binary, ensure, folder, trapline};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use abi::record::{FIRST_HOST_KIND, Kind};
 use serde_json::{Value, json};
-use trapline::trace::{Record, Trace, Writer, format};
+use trace::{Record, Trace, Writer, format};
 
 use crate::stat::FIXTURE;
 use crate::support::{Suite, TestResult, ensure, folder, trapline};

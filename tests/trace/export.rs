@@ -10,8 +10,8 @@ use std::process::Command;
 
 use abi::record::{FIRST_HOST_KIND, FIRST_RETURN, Kind, Reason};
 use libtest_mimic::Failed;
-use trapline::trace::format::{CHUNK_MAGIC, push_record};
-use trapline::trace::{Context, Damage, Event, Names, Origin, Trace, What, Writer};
+use trace::format::{CHUNK_MAGIC, push_record};
+use trace::{Context, Damage, Event, Names, Origin, Trace, What, Writer};
 
 use crate::support::{self, Need, Suite, TestResult, ensure, folder, trapline};
 

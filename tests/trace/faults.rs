@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo, pipe2};
-use trapline::trace::{Damage, OpenError, Origin, Trace, What, format};
+use trace::{Damage, OpenError, Origin, Trace, What, format};
 
 use crate::handmade;
 use crate::stat::FIXTURE;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use trapline::trace::Trace;
+use trace::Trace;
 
 use crate::support::{self, Need, Suite, TestResult, ensure, folder, trapline};
 

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use abi::record::{Kind, Reason};
 use serde_json::Value;
-use trapline::analysis::Summary;
-use trapline::analysis::stat::{Stat, call_name};
-use trapline::trace::{Meta, Origin, Trace, What, Writer, format};
+use trace::analysis::Summary;
+use trace::analysis::stat::{Stat, call_name};
+use trace::{Meta, Origin, Trace, What, Writer, format};
 
 use crate::support::{self, Need, Suite, TestResult, binary, ensure, folder, trapline};
 

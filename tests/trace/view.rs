@@ -11,7 +11,7 @@ use abi::record::Kind;
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use trapline::trace::{Meta, Names, Origin, Trace, What, Writer};
+use trace::{Meta, Names, Origin, Trace, What, Writer};
 
 use crate::stat::FIXTURE;
 use crate::support::{self, Suite, TestResult, binary, ensure, folder, trapline, wait};

@@ -19,13 +19,13 @@ use abi::record::{BUFFER_MAGIC, BufferHead, Ending, Kind};
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{Kvm, VcpuExit};
 use support::row;
+use trace::{Meta, Trace, Writer, format};
 use trapline::devices::{Doorbell, ExitPort};
 use trapline::machine::boot::{self, Entry};
 use trapline::machine::bus::Bus;
 use trapline::machine::layout::{self, KERNEL_LOWEST, MEMORY_MIN_MIB, MIB, Memory, PAGE};
 use trapline::machine::vcpu::Vm;
 use trapline::machine::{host, run};
-use trapline::trace::{Meta, Trace, Writer, format};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 /// How often each loop is run.

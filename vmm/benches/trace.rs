@@ -16,10 +16,10 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use support::row;
-use trapline::analysis::Summary;
-use trapline::analysis::stat::Stat;
-use trapline::export::text::{self, Text};
-use trapline::trace::{Event, Meta, Origin, Record, Trace, What, Writer, format};
+use trace::analysis::Summary;
+use trace::analysis::stat::Stat;
+use trace::text::view::{self, Text};
+use trace::{Event, Meta, Origin, Record, Trace, What, Writer, format};
 
 /// How often each pass is done.
 const PASSES: u32 = 5;
@@ -77,7 +77,7 @@ fn read(path: &Path, events: usize) -> Result<()> {
 /// The pass that gives text.
 fn print(trace: &Trace, events: usize) -> Result<()> {
     passes("view, text to nowhere", "at least 3", events, || {
-        let mut text = Text::new(trace.meta(), text::Options::default(), io::sink());
+        let mut text = Text::new(trace.meta(), view::Options::default(), io::sink());
         trace.events().try_for_each(|event| text.event(&event))?;
         Ok(text.written() as usize)
     })

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::lines::Lines;
 use super::{FAILED, OK, open};
-use crate::analysis::check::{self, Finding, Report, Verdict, Violation};
-use crate::analysis::stat::put_wrapped;
-use crate::trace::{Meta, Origin};
+use trace::analysis::check::{self, Finding, Report, Verdict, Violation};
+use trace::text::stat::put_wrapped;
+use trace::{Meta, Origin};
 
 /// Check that a trace keeps the protocol of limited direct execution.
 ///

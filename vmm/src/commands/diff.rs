@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::lines::Lines;
 use super::{FAILED, OK, open};
-use crate::analysis::diff::{Diff, Difference, Doer, Hunk, Measure, Outcome, Pair, Quantile, Verdict};
-use crate::analysis::stat::{MARGIN, duration, put_wrapped, setting};
-use crate::trace::{Event, Trace};
+use trace::analysis::diff::{Diff, Difference, Doer, Hunk, Measure, Outcome, Pair, Quantile, Verdict};
+use trace::text::stat::{MARGIN, duration, put_wrapped, setting};
+use trace::{Event, Trace};
 
 /// Compare two traces: what their processes did, then how long it took.
 ///

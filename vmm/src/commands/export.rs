@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::open;
 use super::output::Output;
 #[cfg(feature = "parquet")]
-use crate::export::parquet;
-use crate::export::{ctf, fields, perfetto, tracecmd};
+use trace::export::parquet;
+use trace::export::{ctf, fields, perfetto, tracecmd};
 
 const EXAMPLES: &str = "\
 Formats, and what opens them:

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use crate::export::text::{Options, Text};
-use crate::trace::{Event, Meta, Origin};
+use trace::text::view::{Options, Text};
+use trace::{Event, Meta, Origin};
 
 /// Room for the number of an event, up to 999999 of them.
 const NUMBER_WIDTH: usize = 8;

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use crate::machine::host::Missing;
 use crate::machine::vcpu::VmError;
-use crate::trace::{Damage, OpenError, Trace, WriteError};
+use trace::{Damage, OpenError, Trace, WriteError};
 
 /// All is well.
 pub const OK: u8 = 0;

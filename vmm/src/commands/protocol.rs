@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::{Usage, open};
-use crate::analysis::protocol::{self, Excerpt};
+use trace::analysis::protocol::{self, Excerpt};
+use trace::text::protocol as text;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,9 +54,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
     let tables = protocol::tables(&trace, &args.excerpt()).map_err(|error| Usage(error.to_string()))?;
     let text = match args.format {
-        Format::Text => protocol::text(&tables, args.width),
-        Format::Markdown => protocol::markdown(&tables),
-        Format::Json => protocol::json(&trace, &tables)? + "\n",
+        Format::Text => text::text(&tables, args.width),
+        Format::Markdown => text::markdown(&tables),
+        Format::Json => text::json(&trace, &tables)? + "\n",
     };
     io::stdout().lock().write_all(text.as_bytes())?;
     Ok(super::OK)

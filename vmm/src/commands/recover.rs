@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Usage;
-use crate::trace::{Recovered, Trace, recover};
+use trace::{Recovered, Trace, recover};
 
 /// Make a whole trace of what is left of a damaged one, and say what is gone.
 ///

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::output::Output;
 use super::{complain, open};
-use crate::export::report;
+use trace::report;
 
 /// Make a page of a trace: a timeline, every switch step by step, and where the time went.
 ///

@@ -22,7 +22,6 @@ use sha2::{Digest, Sha256};
 use super::programs::{self, Chosen};
 use super::stdout::{Stdout, say};
 use super::{Usage, complain, duration, tour, warn};
-use crate::analysis::Summary;
 use crate::devices::{Console, Doorbell, ExitPort};
 use crate::images;
 use crate::machine::boot::{self, Clocks, Entry, Module, Settings};
@@ -32,7 +31,8 @@ use crate::machine::layout::{self, MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MI
 use crate::machine::run::{self, HostRecord, Outcome};
 use crate::machine::vcpu::{APIC_KHZ, Vm};
 use crate::machine::{host, kick};
-use crate::trace::{Image, Meta, Options, Program, Trace, WriteError, Writer};
+use trace::analysis::Summary;
+use trace::{Image, Meta, Options, Program, Trace, WriteError, Writer};
 
 /// Boot the kernel, run programs on it, and keep a trace of everything the CPU did to them.
 ///

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::{OK, open};
-use crate::analysis::stat::{Stat, json, text};
+use trace::analysis::stat::{Stat, json};
+use trace::text::stat::text;
 
 /// Show where the time went: by system call, trap, process, switch, tick and VM exit.
 ///

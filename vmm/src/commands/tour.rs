@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::analysis::{End, Summary};
-use crate::trace::Trace;
+use trace::Trace;
+use trace::analysis::{End, Summary};
 
 /// The quantum of the tour: some hundred switches in its time.
 pub const QUANTUM: Duration = Duration::from_millis(2);

@@ -10,11 +10,11 @@ use clap::ColorChoice;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::{Usage, complain, warn};
-use crate::analysis::filter::Filter;
-use crate::export::fields::{Csv, JsonLines};
-use crate::export::strace::Strace;
-use crate::export::text::{self, Text};
-use crate::trace::{Damage, Event, Names, Origin, Trace};
+use trace::analysis::filter::Filter;
+use trace::export::fields::{Csv, JsonLines};
+use trace::text::strace::Strace;
+use trace::text::view::{self, Text};
+use trace::{Damage, Event, Names, Origin, Trace};
 
 const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
@@ -232,7 +232,7 @@ impl Writer {
         let out = output.writer();
         let form = match args.format {
             Format::Text => {
-                let options = text::Options {
+                let options = view::Options {
                     colour: output.colour,
                     filter: filter.clone(),
                     mark: args.around,

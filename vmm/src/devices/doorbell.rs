@@ -16,7 +16,7 @@ use vm_memory::{ByteValued, Bytes, GuestAddress, GuestMemoryBackend};
 
 use crate::machine::bus::{Device, End, Flow};
 use crate::machine::layout::{Memory, PAGE};
-use crate::trace::{WriteError, Writer};
+use trace::{WriteError, Writer};
 
 /// Offset of a record's number of words.
 const WORDS_OFFSET: usize = 9;
@@ -302,7 +302,7 @@ impl HeadBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::Meta;
+    use trace::Meta;
 
     const PAGE_NUMBER: u32 = 2;
     const HEAD: u64 = PAGE_NUMBER as u64 * PAGE;
@@ -405,7 +405,7 @@ mod tests {
         doorbell.drain().unwrap();
         assert_eq!(doorbell.missing(), 0);
         doorbell.into_trace().finish().unwrap();
-        let trace = crate::trace::Trace::open(&fake.directory.path().join("t.trap")).unwrap();
+        let trace = trace::Trace::open(&fake.directory.path().join("t.trap")).unwrap();
         assert_eq!((trace.events().count(), trace.damage()), (4, &[][..]));
     }
 

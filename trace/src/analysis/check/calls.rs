@@ -1,0 +1,86 @@
+//! Rules about system calls and kills.
+
+use abi::syscall::Call;
+use abi::syscall::errno::ENOSYS;
+
+use super::machine::Machine;
+use super::{Log, Rule, Violation};
+use crate::file::{Event, What};
+
+/// Linux's largest error value: what is above in a negative result is none.
+const ERRNO_MAX: i64 = 4095;
+
+/// A result and the call that it is of.
+fn result_of(event: &Event, machine: &Machine) -> Option<(Event, u64, [u64; 6], i64)> {
+    let What::SystemCallResult { result, .. } = event.what else { return None };
+    let call = machine.trap(event.process)?.call?;
+    let What::SystemCall { number, arguments } = call.what else { return None };
+    Some((call, number, arguments, result))
+}
+
+/// Numbers are known, or refused.
+pub(super) struct Numbers;
+
+impl Rule for Numbers {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let Some((call, number, _, result)) = result_of(event, machine) else { return };
+        let answered = match event.what {
+            What::SystemCallResult { number, .. } => number,
+            _ => return,
+        };
+        let message = if number as u32 != answered {
+            format!("call {number} was dispatched, and the result is of call {answered}")
+        } else if Call::from_number(number).is_none() && result != -ENOSYS {
+            format!("there is no call {number}, and it was not refused with -ENOSYS")
+        } else {
+            String::new()
+        };
+        log.test(message.is_empty(), || Violation::new(message, [&call, event]));
+    }
+}
+
+/// Results are possible ones.
+pub(super) struct Results;
+
+impl Rule for Results {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let Some((call, number, [_, _, count, ..], result)) = result_of(event, machine) else { return };
+        let is_error = (-ERRNO_MAX..0).contains(&result);
+        let possible = is_error
+            || match Call::from_number(number) {
+                Some(Call::Read | Call::Write) => result as u64 <= count,
+                Some(Call::Getpid) => result == i64::from(event.process),
+                Some(Call::SchedYield | Call::Nanosleep | Call::ClockGettime) => result == 0,
+                // They do not return at all.
+                Some(Call::Exit | Call::ExitGroup) => false,
+                _ => result >= 0,
+            };
+        log.test(possible, || Violation::new(format!("this call cannot give {result:#x}"), [&call, event]));
+    }
+}
+
+/// Kills have faults.
+pub(super) struct Kills;
+
+impl Rule for Kills {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let What::ProcessKilled { vector, error_code, rip, cr2 } = event.what else { return };
+        let trap = machine.trap(event.process);
+        let is_its_fault = |entry: &Event| match entry.what {
+            What::TrapEntry { vector: v, error_code: e, frame, cr2: c, .. } => {
+                (v, e, frame.rip, frame.cpl()) == (vector, error_code, rip, 3) && c.is_none_or(|c| c == cr2)
+            }
+            _ => false,
+        };
+        log.test(
+            !machine.whole && trap.is_none() || trap.is_some_and(|trap| is_its_fault(&trap.entry)),
+            || {
+                let entry = trap.into_iter().map(|trap| &trap.entry);
+                Violation::new(
+                    "the process was killed for a fault that it did not make",
+                    entry.chain([event]),
+                )
+            },
+        );
+    }
+}

@@ -1,0 +1,457 @@
+//! Does a trace keep the protocol of limited direct execution? One pass over its events, a rule at a time.
+//!
+//! A rule sees each event beside what the `Machine` was before it, so it holds little state of its own, and
+//! memory does not grow with the trace. Rules know the records and nothing else: what the kernel did not
+//! record, they cannot see, and a rule that was never tested says so. Where records are missing, the rules
+//! forget what they knew instead of guessing.
+
+mod calls;
+mod machine;
+mod steps;
+mod switches;
+mod symptoms;
+mod time;
+mod totals;
+mod traps;
+
+use abi::record::{Ending, Kind, Policy};
+use serde::Serialize;
+
+use crate::file::{Event, Origin, Trace};
+use Scope::{Any, Limited, Only};
+use machine::Machine;
+
+/// What became of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Tested, and it held each time.
+    Pass,
+    /// It did not hold.
+    Fail,
+    /// Nothing in the trace tests it.
+    NeverTested,
+    /// The policy of the run makes no such promise.
+    DoesNotApply,
+}
+
+/// A rule and what came of it.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Its name.
+    pub name: &'static str,
+    /// The rule.
+    pub rule: &'static str,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// How often it was tested.
+    pub tested: u64,
+    /// How often it did not hold.
+    pub violations: u64,
+    /// The first time.
+    pub first: Option<Violation>,
+}
+
+/// A rule that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What is wrong, in words.
+    pub message: String,
+    /// The records that show it, in their order.
+    pub events: Vec<Event>,
+}
+
+impl Violation {
+    fn new<'a>(message: impl Into<String>, events: impl IntoIterator<Item = &'a Event>) -> Violation {
+        Violation { message: message.into(), events: events.into_iter().copied().collect() }
+    }
+}
+
+/// What `check` found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The policy of the run, if the trace tells it.
+    pub policy: Option<Policy>,
+    /// Every rule, in a fixed order.
+    pub findings: Vec<Finding>,
+    /// Policy direct: what was lost with the limits, each a sentence.
+    pub lost: Vec<String>,
+    /// The records that name the processes.
+    pub processes: Vec<Event>,
+}
+
+impl Report {
+    /// No rule failed.
+    pub fn passed(&self) -> bool {
+        self.findings.iter().all(|finding| finding.verdict != Verdict::Fail)
+    }
+}
+
+/// For which policies a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Any,
+    /// Wherever a program has limits: not under direct.
+    Limited,
+    Only(Policy),
+}
+
+impl Scope {
+    fn covers(self, policy: Option<Policy>) -> bool {
+        match self {
+            Scope::Any => true,
+            Scope::Limited => policy != Some(Policy::Direct),
+            Scope::Only(wanted) => policy == Some(wanted),
+        }
+    }
+}
+
+/// A rule at work.
+trait Rule {
+    /// The next event; `machine` is as it was before.
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log);
+
+    /// The end of the trace.
+    fn end(&mut self, _machine: &Machine, _log: &mut Log) {}
+
+    /// Records are missing here.
+    fn forget(&mut self) {}
+}
+
+/// What a rule notes down.
+#[derive(Debug, Default)]
+struct Log {
+    tested: u64,
+    violations: u64,
+    first: Option<Violation>,
+    /// Steps that were missed, the first of each kind: counted at the end, if this kernel records that kind at all.
+    missed: Vec<(Kind, u64, Violation)>,
+}
+
+impl Log {
+    fn test(&mut self, holds: bool, violation: impl FnOnce() -> Violation) {
+        self.tested += 1;
+        if !holds {
+            self.fail(violation);
+        }
+    }
+
+    fn fail(&mut self, violation: impl FnOnce() -> Violation) {
+        self.violations += 1;
+        self.first.get_or_insert_with(violation);
+    }
+
+    /// Notes that a record of `kind` should have come before `event`.
+    fn miss(&mut self, kind: Kind, violation: impl FnOnce() -> Violation) {
+        match self.missed.iter_mut().find(|(missed, ..)| *missed == kind) {
+            Some((_, times, _)) => *times += 1,
+            None => self.missed.push((kind, 1, violation())),
+        }
+    }
+
+    fn settle(&mut self, machine: &Machine) {
+        for (kind, times, violation) in std::mem::take(&mut self.missed) {
+            if machine.records(kind) {
+                self.violations += times;
+                self.first.get_or_insert(violation);
+            }
+        }
+    }
+}
+
+/// A rule with its name, its words and what it noted.
+struct Checked {
+    name: &'static str,
+    words: &'static str,
+    scope: Scope,
+    rule: Box<dyn Rule>,
+    log: Log,
+}
+
+impl Checked {
+    fn finding(self, machine: &Machine) -> Finding {
+        let Checked { name, words, scope, log: Log { tested, violations, first, .. }, .. } = self;
+        let verdict = match (scope.covers(machine.policy), violations, tested) {
+            (false, ..) => Verdict::DoesNotApply,
+            (_, 1.., _) => Verdict::Fail,
+            (_, _, 0) => Verdict::NeverTested,
+            _ => Verdict::Pass,
+        };
+        let first = first.filter(|_| verdict == Verdict::Fail);
+        Finding { name, rule: words, verdict, tested, violations, first }
+    }
+}
+
+/// A rule that has nothing noted yet.
+fn rule(name: &'static str, scope: Scope, words: &'static str, rule: impl Rule + 'static) -> Checked {
+    Checked { name, words, scope, rule: Box::new(rule), log: Log::default() }
+}
+
+fn rules() -> Vec<Checked> {
+    [trap_rules(), switch_rules(), call_rules(), step_rules(), symptom_rules(), count_rules()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Traps: what the hardware and the stub saved.
+fn trap_rules() -> Vec<Checked> {
+    vec![
+        rule(
+            "entry-return",
+            Any,
+            "every trap entry has one return, or the end of its process",
+            traps::EntryReturn,
+        ),
+        rule(
+            "user-frames",
+            Limited,
+            "a trap from user mode finds CPL 3 and interrupts on",
+            traps::UserFrames,
+        ),
+        rule(
+            "handler-flags",
+            Limited,
+            "interrupts are off while a trap is handled, as the handler itself sees it",
+            traps::HandlerFlags,
+        ),
+        rule("kernel-code", Limited, "ring 0 runs kernel addresses only", traps::KernelCode),
+        rule(
+            "frame-kept",
+            Any,
+            "a trap returns to the very frame and registers it saved, but for results and declared rewrites",
+            traps::FrameKept,
+        ),
+        rule(
+            "kernel-stack",
+            Limited,
+            "the CPU saves registers on the kernel stack of the process that runs",
+            traps::KernelStack::default(),
+        ),
+    ]
+}
+
+/// Switches, turns and the timer.
+fn switch_rules() -> Vec<Checked> {
+    vec![
+        rule(
+            "context-kept",
+            Any,
+            "a switch loads exactly what the last switch away from that process stored",
+            switches::ContextKept,
+        ),
+        rule(
+            "current",
+            Any,
+            "no process runs while it is not current, before it was created or after its end",
+            switches::Current,
+        ),
+        rule(
+            "ticks-armed",
+            Any,
+            "every tick was armed: a periodic timer once, any other each time",
+            time::TicksArmed::default(),
+        ),
+        rule(
+            "turn",
+            Only(Policy::RoundRobin),
+            "a turn in round robin is at most a quantum, and what the kernel and the host took",
+            time::Turn,
+        ),
+        rule(
+            "no-preemption",
+            Only(Policy::Cooperative),
+            "a cooperative kernel takes the CPU from nobody, and no timer runs but to wake it from idling",
+            time::NoPreemption,
+        ),
+    ]
+}
+
+/// System calls and kills.
+fn call_rules() -> Vec<Checked> {
+    vec![
+        rule(
+            "call-numbers",
+            Any,
+            "every system call number is known, or refused with -ENOSYS",
+            calls::Numbers,
+        ),
+        rule(
+            "call-results",
+            Any,
+            "the result of a system call is one that the call can have",
+            calls::Results,
+        ),
+        rule("kills", Any, "every kill has its fault", calls::Kills),
+    ]
+}
+
+/// The steps of the book's tables.
+fn step_rules() -> Vec<Checked> {
+    vec![
+        rule(
+            "steps-boot",
+            Any,
+            "boot: trap table, system call handler, in round robin the timer, before the first process runs",
+            steps::Boot::default(),
+        ),
+        rule(
+            "steps-process",
+            Any,
+            "a process is created, loaded, gets its stack, then its kernel stack, and starts by a return-from-trap",
+            steps::Birth::default(),
+        ),
+        rule(
+            "steps-trap",
+            Any,
+            "a trap goes: entry, registers saved, handled, registers restored, return",
+            steps::Trap,
+        ),
+        rule(
+            "steps-tick",
+            Any,
+            "each tick is one timer interrupt, and they are numbered without a gap",
+            steps::Tick::default(),
+        ),
+        rule(
+            "steps-switch",
+            Any,
+            "a switch stores A's registers, then loads B's, for the reason that it says",
+            steps::Switch::default(),
+        ),
+        rule("steps-end", Any, "a process ends once, then is switched away from, then freed", steps::End),
+    ]
+}
+
+/// What authors of kernels get stuck on.
+fn symptom_rules() -> Vec<Checked> {
+    vec![
+        rule(
+            "same-fault",
+            Any,
+            "no fault comes again and again at the same instruction",
+            symptoms::SameFault::default(),
+        ),
+        rule(
+            "timer-silent",
+            Only(Policy::RoundRobin),
+            "the timer does not fall silent",
+            symptoms::TimerSilent,
+        ),
+        rule("interrupts-off", Limited, "user mode is entered with interrupts on", symptoms::InterruptsOff),
+        rule(
+            "never-chosen",
+            Limited,
+            "who is ready is chosen before the others had many turns",
+            symptoms::NeverChosen::default(),
+        ),
+        rule("iretq-fault", Limited, "no iretq faults", symptoms::IretqFault::default()),
+    ]
+}
+
+/// What the host counted.
+fn count_rules() -> Vec<Checked> {
+    vec![
+        rule(
+            "count-interrupts",
+            Any,
+            "KVM injected every interrupt that the guest took",
+            totals::Interrupts::default(),
+        ),
+        rule(
+            "count-doorbells",
+            Any,
+            "the bell rang at each tick and before idling, and never for nothing",
+            totals::Doorbells::default(),
+        ),
+        rule(
+            "count-console",
+            Limited,
+            "the console has the bytes that write() says it wrote",
+            totals::Console::default(),
+        ),
+        rule(
+            "count-exits",
+            Any,
+            "KVM counted the exits that the host saw, and the host one for each port write",
+            totals::Exits::default(),
+        ),
+    ]
+}
+
+/// The rule about the file itself.
+const SEQUENCE: (&str, &str) =
+    ("sequence", "the sequence is complete: the file holds every record of the run");
+
+/// Checks a trace.
+pub fn check(trace: &Trace) -> Report {
+    let mut machine = Machine::new(trace.meta().tsc_khz);
+    let mut rules = rules();
+    let mut events = 0;
+    for event in trace.events() {
+        events += 1;
+        if event.origin == Origin::Guest && machine.missed_some(&event) {
+            machine.forget();
+            rules.iter_mut().for_each(|checked| checked.rule.forget());
+        }
+        for Checked { rule, log, .. } in &mut rules {
+            rule.see(&event, &machine, log);
+        }
+        machine.apply(&event);
+    }
+    let mut findings = vec![sequence(trace, events)];
+    for mut checked in rules {
+        checked.rule.end(&machine, &mut checked.log);
+        checked.log.settle(&machine);
+        findings.push(checked.finding(&machine));
+    }
+    let lost = if machine.policy == Some(Policy::Direct) { lost(&machine) } else { vec![] };
+    let processes = machine.processes.values().filter_map(|process| process.created).collect();
+    Report { policy: machine.policy, findings, lost, processes }
+}
+
+fn sequence(trace: &Trace, events: u64) -> Finding {
+    let (name, rule) = SEQUENCE;
+    let damage = trace.damage();
+    let first = damage.first().map(|damage| Violation::new(damage.to_string(), []));
+    let verdict = match (&first, events) {
+        (Some(_), _) => Verdict::Fail,
+        (None, 0) => Verdict::NeverTested,
+        (None, _) => Verdict::Pass,
+    };
+    Finding { name, rule, verdict, tested: events, violations: damage.len() as u64, first }
+}
+
+/// What went with the limits.
+fn lost(machine: &Machine) -> Vec<String> {
+    let mut lost = vec![
+        "ring 3: programs ran with all the CPU's privileges, and nothing stood between them and the kernel"
+            .into(),
+    ];
+    if machine.ticks == 0 {
+        lost.push("the timer: nothing could take the CPU back from a program".into());
+    }
+    let numbers = |wanted: fn(&machine::Process) -> bool| -> Vec<String> {
+        let them = machine.processes.iter().filter(|&(&id, process)| id != 0 && wanted(process));
+        them.map(|(id, _)| id.to_string()).collect()
+    };
+    let waited = numbers(|process| process.alive() && !process.ran);
+    if !waited.is_empty() {
+        lost.push(format!("time sharing: process {} never had the CPU", waited.join(", ")));
+    }
+    let unfinished = numbers(|process| process.alive() && process.ran);
+    if !unfinished.is_empty() {
+        lost.push(format!("the end: process {} did not end", unfinished.join(", ")));
+    }
+    match machine.ending {
+        Some(Ending::Stopped) => lost.push("control: only the host got the machine back".into()),
+        Some(Ending::TripleFault | Ending::KvmError | Ending::Unexpected | Ending::ContractBroken) => {
+            lost.push("the machine: a program brought it down with itself".into());
+        }
+        _ if machine.panicked => {
+            lost.push("the kernel: a program's fault was the kernel's, which gave up".into())
+        }
+        _ => {}
+    }
+    lost
+}

@@ -1,0 +1,343 @@
+//! The book's two tables as an oracle: the steps of boot, of a process, a trap, a switch and an end, in their
+//! order. A rule names the first step that is missing, doubled or out of order.
+
+use std::collections::BTreeMap;
+
+use abi::record::{Kind, Policy, Reason};
+use abi::syscall::Call;
+
+use super::machine::{Machine, is_interrupt};
+use super::{Log, Rule, Violation};
+use crate::file::{self, Event, Origin, What};
+
+fn doubled(step: &str, event: &Event) -> Violation {
+    Violation::new(format!("{step}: doubled or out of order"), [event])
+}
+
+fn missing<'a>(step: &str, events: impl IntoIterator<Item = &'a Event>) -> Violation {
+    Violation::new(format!("{step}: missing, or out of order"), events)
+}
+
+/// Before the first process runs.
+#[derive(Default)]
+pub(super) struct Boot {
+    gates: u64,
+    table: Option<(Event, u64)>,
+    handler: bool,
+    timer: bool,
+    done: bool,
+}
+
+impl Rule for Boot {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        match event.what {
+            What::Gate { .. } => self.gates += 1,
+            What::Boot(file::Boot::TrapTable { gates, .. }) => {
+                log.test(self.table.is_none() && !self.done, || {
+                    doubled("the trap table is installed", event)
+                });
+                self.table = Some((*event, gates));
+            }
+            What::Boot(file::Boot::SyscallHandler { .. }) => {
+                log.test(!self.handler && !self.done, || {
+                    doubled("the CPU is told of the system call handler", event)
+                });
+                self.handler = true;
+            }
+            What::TimerArmed { .. } => self.timer = true,
+            What::TrapReturn { vector: None, .. } | What::Called(_) if !self.done && machine.whole => {
+                self.done = true;
+                self.before_the_first(event, machine, log);
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self) {
+        self.done = true;
+    }
+}
+
+impl Boot {
+    fn before_the_first(&self, event: &Event, machine: &Machine, log: &mut Log) {
+        // A kernel that records no step of its boot is not one that skipped them.
+        if !machine.records(Kind::Boot) {
+            return;
+        }
+        log.test(self.table.is_some(), || missing("the trap table is installed", [event]));
+        log.test(self.handler, || missing("the CPU is told of the system call handler", [event]));
+        if machine.policy == Some(Policy::RoundRobin) {
+            log.test(self.timer, || missing("the timer is started", [event]));
+        }
+        if let Some((table, gates)) = self.table.filter(|_| self.gates > 0) {
+            log.test(self.gates == gates, || {
+                Violation::new(
+                    format!("the trap table has {gates} gates, and {} were told", self.gates),
+                    [&table],
+                )
+            });
+        }
+    }
+}
+
+/// The steps of a process's birth, in the book's order.
+const BIRTH: [(Kind, &str); 6] = [
+    (Kind::ProcessCreated, "the entry in the process list is created"),
+    (Kind::SegmentLoaded, "the program is loaded"),
+    (Kind::StackBuilt, "the user stack is set up with argv"),
+    (Kind::KernelStackFilled, "the kernel stack is filled with registers"),
+    (Kind::ContextLoaded, "the switch to it"),
+    (Kind::TrapReturn, "the first return-from-trap"),
+];
+
+/// A process comes to be.
+#[derive(Default)]
+pub(super) struct Birth {
+    /// How many steps each process has made.
+    steps: BTreeMap<u16, usize>,
+    partial: bool,
+}
+
+impl Rule for Birth {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        if event.process == 0 || event.origin == Origin::Host || self.partial {
+            return;
+        }
+        let step = match event.what {
+            What::LoadFailed { .. } => {
+                self.steps.remove(&event.process);
+                return;
+            }
+            What::ProcessCreated { .. } => 0,
+            What::SegmentLoaded { .. } => 1,
+            What::StackBuilt { .. } => 2,
+            What::KernelStackFilled(_) => 3,
+            What::ContextLoaded { .. }
+                if !machine.process(event.process).is_some_and(|process| process.ran) =>
+            {
+                4
+            }
+            What::TrapReturn { vector: None, .. } | What::Called(_) => 5,
+            // In user mode without its first return.
+            What::TrapEntry { .. }
+                if self.steps.get(&event.process).is_some_and(|&done| done < BIRTH.len()) =>
+            {
+                6
+            }
+            _ => return,
+        };
+        let done = self.steps.entry(event.process).or_default();
+        log.tested += 1;
+        let created = machine.process(event.process).and_then(|process| process.created);
+        if step > *done {
+            let (kind, name) = BIRTH[*done];
+            log.miss(kind, || missing(name, created.iter().chain([event])));
+        } else if step < *done && !(step == 1 && *done == 2) {
+            log.fail(|| doubled(BIRTH[step].1, event));
+        }
+        *done = (*done).max(step + 1);
+    }
+
+    fn forget(&mut self) {
+        self.partial = true;
+    }
+}
+
+/// What happens between entry and return.
+pub(super) struct Trap;
+
+impl Rule for Trap {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let Some(process) = machine.process(event.process).filter(|_| machine.whole) else { return };
+        let step = match event.what {
+            What::Registers { at_return: false, .. } => "the registers saved",
+            What::Registers { .. } => "the registers restored",
+            What::SystemCall { .. } => "the system call dispatched",
+            What::SystemCallResult { .. } => "its result",
+            What::Tick { .. } => "the tick",
+            What::FaultRedirected { .. } => "the fault redirected",
+            What::ProcessExited { .. } => "the exit",
+            What::TrapReturn { .. } => "the return",
+            _ => return,
+        };
+        let Some(trap) = process.trap() else {
+            // The first return needs no entry, an exit under direct none; `entry-return` has the other returns.
+            let no_trap =
+                matches!(event.what, What::Registers { at_return: true, .. } | What::TrapReturn { .. });
+            let direct = machine.policy == Some(Policy::Direct);
+            if !no_trap && !direct && process.ended.is_none() {
+                log.miss(Kind::TrapEntry, || missing("the trap entry", [event]));
+            }
+            return;
+        };
+        log.tested += 1;
+        let is_doubled = match event.what {
+            What::Registers { at_return: false, .. } => {
+                trap.registers.or(trap.call).or(trap.tick).or(trap.restored).is_some()
+            }
+            What::Registers { .. } => trap.restored.is_some(),
+            What::SystemCall { .. } => trap.call.is_some() || !trap.is_call(),
+            What::SystemCallResult { .. } => trap.result.or(trap.restored).is_some() || !trap.is_call(),
+            What::Tick { .. } => trap.tick.or(trap.restored).is_some() || !trap.is_interrupt(),
+            What::FaultRedirected { .. } => {
+                trap.redirected.is_some() || trap.is_call() || trap.is_interrupt()
+            }
+            _ => false,
+        };
+        if is_doubled {
+            log.fail(|| {
+                Violation::new(
+                    format!("{step}: doubled or out of order"),
+                    trap.events().into_iter().chain([event]),
+                )
+            });
+            return;
+        }
+        let at_return = matches!(event.what, What::TrapReturn { .. });
+        let needs_call = matches!(event.what, What::SystemCallResult { .. } | What::ProcessExited { .. });
+        // Each missing step is told at the step that should follow it.
+        let registers = at_return || matches!(event.what, What::SystemCall { .. } | What::Tick { .. });
+        let restores = matches!(event.what, What::Registers { at_return: true, .. });
+        let needed = [
+            (
+                registers && trap.registers.is_none() && trap.call.or(trap.tick).is_none(),
+                Kind::Registers,
+                "the registers saved",
+            ),
+            (
+                needs_call && trap.is_call() && trap.call.is_none(),
+                Kind::SystemCall,
+                "the system call dispatched",
+            ),
+            (
+                restores && trap.is_call() && trap.result.is_none(),
+                Kind::SystemCallResult,
+                "the result of the system call",
+            ),
+            (restores && is_interrupt(trap.vector) && trap.tick.is_none(), Kind::Tick, "the tick"),
+            (at_return && trap.restored.is_none(), Kind::Registers, "the registers restored"),
+        ];
+        for (_, kind, name) in needed.into_iter().filter(|(is_missing, ..)| *is_missing) {
+            log.miss(kind, || missing(name, trap.events().into_iter().chain([event])));
+        }
+    }
+}
+
+/// Ticks are numbered.
+#[derive(Default)]
+pub(super) struct Tick {
+    last: Option<(u32, Event)>,
+}
+
+impl Rule for Tick {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        let What::Tick { ticks } = event.what else { return };
+        if let Some((last, before)) = self.last.replace((ticks, *event)) {
+            log.test(ticks == last.wrapping_add(1), || {
+                Violation::new(format!("tick {ticks} comes after tick {last}"), [&before, event])
+            });
+        }
+    }
+
+    fn forget(&mut self) {
+        self.last = None;
+    }
+}
+
+/// Stored, then loaded.
+#[derive(Default)]
+pub(super) struct Switch {
+    /// A context was stored, and the next record must load one.
+    saved: Option<Event>,
+}
+
+impl Rule for Switch {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        if event.origin == Origin::Host {
+            return;
+        }
+        let saved = self.saved.take();
+        match (event.what, saved) {
+            (What::ContextLoaded { from, .. }, Some(saved)) => log
+                .test(from == u32::from(saved.process), || {
+                    Violation::new(format!("the switch says it comes from process {from}"), [&saved, event])
+                }),
+            (What::ContextLoaded { .. }, None) if machine.whole => {
+                log.miss(Kind::ContextSaved, || missing("registers(A) to proc(A)", [event]));
+            }
+            (_, Some(saved)) => {
+                log.miss(Kind::ContextLoaded, || missing("registers(B) from proc(B)", [&saved, event]))
+            }
+            _ => {}
+        }
+        if let What::ContextSaved { reason, .. } = event.what {
+            self.saved = Some(*event);
+            log.tested += 1;
+            if let Some((kind, why)) = reason_fault(reason, event, machine).filter(|_| machine.whole) {
+                log.miss(kind, || Violation::new(why, machine.last.iter().chain([event])));
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.saved = None;
+    }
+}
+
+/// What a reason lacks: the kind of record that it needs, and in words.
+fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kind, &'static str)> {
+    let process = machine.process(event.process)?;
+    let ticked = process.trap().is_some_and(|trap| trap.tick.is_some());
+    let slept = process.sleeping || process.trap().is_some_and(|trap| trap.slept);
+    let call = process.trap().and_then(|trap| trap.call).map(|call| call.what);
+    let yields = matches!(call, Some(What::SystemCall { number, .. }) if number == Call::SchedYield as u64);
+    match reason {
+        Reason::Preempted if !ticked => Some((Kind::Tick, "preempted without a tick")),
+        Reason::Yielded if !yields => Some((Kind::SystemCall, "yielded without a call to yield")),
+        Reason::Slept if !slept => Some((Kind::Sleep, "it sleeps, and did not ask to")),
+        Reason::Ended if process.ended.is_none() => {
+            Some((Kind::ProcessExited, "it ended, and no end is recorded"))
+        }
+        Reason::Idle if event.process != 0 => {
+            Some((Kind::ContextSaved, "the kernel idles, and a process runs"))
+        }
+        _ => None,
+    }
+}
+
+/// Ended, away, freed.
+pub(super) struct End;
+
+impl Rule for End {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let Some(process) = machine.process(event.process).filter(|_| machine.whole) else { return };
+        match event.what {
+            What::ProcessExited { .. } | What::ProcessKilled { .. } => {
+                log.test(process.ended.is_none(), || doubled("the end of the process", event));
+            }
+            What::ProcessFreed { .. } => {
+                let message = match (&process.ended, &process.freed) {
+                    (None, _) => "freed, and it has not ended",
+                    (_, Some(_)) => "freed twice",
+                    _ if machine.current == Some(event.process) => "freed while its kernel stack is in use",
+                    _ => "",
+                };
+                log.test(message.is_empty(), || Violation::new(message, process.ended.iter().chain([event])));
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, machine: &Machine, log: &mut Log) {
+        if !machine.finished() {
+            return;
+        }
+        for (_, process) in machine.processes.iter().filter(|(_, process)| process.created.is_some()) {
+            if process.alive() {
+                log.fail(|| missing("the end of the process", &process.created));
+            } else if process.freed.is_none() {
+                log.miss(Kind::ProcessFreed, || missing("the process's memory is freed", &process.ended));
+            }
+        }
+    }
+}

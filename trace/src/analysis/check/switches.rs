@@ -1,0 +1,125 @@
+//! Rules about the switch: what it keeps, and who may run.
+
+use super::machine::{Machine, Process};
+use super::{Log, Rule, Violation};
+use crate::file::{CONTEXT_REGISTERS, Context, Event, Origin, What};
+
+/// Where RSP is in [`CONTEXT_REGISTERS`].
+const RSP: usize = 6;
+/// How far below its first frame a new process's stack pointer may lie: a kernel may have frames of its own there.
+const FIRST_FRAMES: u64 = 4096;
+
+/// A process is resumed with what was stored of it.
+pub(super) struct ContextKept;
+
+impl Rule for ContextKept {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let Some(process) = machine.process(event.process) else { return };
+        let fault = match event.what {
+            What::ContextSaved { context, .. } => saved_fault(process, &context),
+            What::ContextLoaded { context, cr3, .. } => loaded_fault(process, &context, cr3),
+            _ => return,
+        };
+        log.test(fault.is_none(), || {
+            let before = if process.saved.is_some() { &process.saved } else { &process.created };
+            Violation::new(fault.unwrap_or_default(), before.iter().chain([event]))
+        });
+    }
+}
+
+fn structure_fault(process: &Process, context: &Context) -> Option<String> {
+    let What::ProcessCreated { structure, .. } = process.created?.what else { return None };
+    let found = context.structure;
+    (structure != found)
+        .then(|| format!("the process structure is at {structure:#x}, and {found:#x} was used"))
+}
+
+/// The kernel was called from the trap, so its stack goes on below the trap's frame.
+fn saved_fault(process: &Process, context: &Context) -> Option<String> {
+    let rsp = context.registers[RSP];
+    let outside = process.trap().filter(|trap| rsp >= trap.frame.address);
+    let fault = outside
+        .map(|trap| format!("RSP {rsp:#x} is not below the trap's frame at {:#x}", trap.frame.address));
+    fault.or_else(|| structure_fault(process, context))
+}
+
+fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String> {
+    if let Some(What::ProcessCreated { cr3: own, .. }) = process.created.map(|event| event.what)
+        && own != cr3
+    {
+        return Some(format!("the page tables must be {own:#x}, and {cr3:#x} was loaded"));
+    }
+    if let Some(What::ContextSaved { context: saved, .. }) = process.saved.map(|event| event.what) {
+        let differs = |(index, name): (usize, &&str)| {
+            let (before, now) = (saved.registers[index], context.registers[index]);
+            (before != now)
+                .then(|| format!("{} was stored as {before:#x} and loaded as {now:#x}", name.to_uppercase()))
+        };
+        let fault = CONTEXT_REGISTERS.iter().enumerate().find_map(differs);
+        return fault.or_else(|| structure_fault(process, context));
+    }
+    let rsp = context.registers[RSP];
+    let fault = match process.filled.map(|event| event.what) {
+        Some(What::KernelStackFilled(frame))
+            if !process.ran && frame.address.wrapping_sub(rsp) > FIRST_FRAMES =>
+        {
+            Some(format!("RSP {rsp:#x} is not at the frame that the kernel stack was filled with"))
+        }
+        _ => None,
+    };
+    fault.or_else(|| structure_fault(process, context))
+}
+
+/// Only the current process runs, and only while it lives.
+pub(super) struct Current;
+
+impl Rule for Current {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let loads = matches!(event.what, What::ContextLoaded { .. });
+        if event.origin == Origin::Host || !(loads || is_running(&event.what)) {
+            return;
+        }
+        let id = event.process;
+        let process = machine.process(id);
+        let created = id == 0 || !machine.whole || process.is_some_and(|process| process.created.is_some());
+        let ended = process.and_then(|process| process.ended.as_ref()).filter(|_| !is_last(&event.what));
+        let current = machine.current.is_none_or(|current| current == id);
+        let message = match (current || loads, created, ended) {
+            (true, true, None) => String::new(),
+            (_, _, Some(_)) => format!("process {id} has ended, and runs"),
+            (_, false, _) => format!("process {id} was not created, and runs"),
+            _ => format!("process {id} runs, and {} is current", machine.current.unwrap_or_default()),
+        };
+        log.test(message.is_empty(), || {
+            Violation::new(message, ended.into_iter().chain(&machine.last).chain([event]))
+        });
+    }
+}
+
+/// What is recorded of a process that runs.
+fn is_running(what: &What) -> bool {
+    matches!(
+        what,
+        What::TrapEntry { .. }
+            | What::Registers { .. }
+            | What::SystemCall { .. }
+            | What::SystemCallResult { .. }
+            | What::Tick { .. }
+            | What::TimerArmed { .. }
+            | What::ContextSaved { .. }
+            | What::TrapReturn { .. }
+            | What::Sleep { .. }
+            | What::ProcessExited { .. }
+            | What::ProcessKilled { .. }
+            | What::Idle
+            | What::KernelPanic { .. }
+            | What::Called(_)
+            | What::Returned { .. }
+            | What::FaultRedirected { .. }
+    )
+}
+
+/// What still comes of a process that has ended: the switch away from it. (A second end is a wrong step.)
+fn is_last(what: &What) -> bool {
+    matches!(what, What::ContextSaved { .. } | What::ProcessExited { .. } | What::ProcessKilled { .. })
+}

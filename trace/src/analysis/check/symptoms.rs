@@ -1,0 +1,170 @@
+//! What authors of kernels get stuck on, in plain words.
+
+use std::collections::BTreeMap;
+
+use super::machine::{IF, Machine, is_exception};
+use super::time::longest_turn;
+use super::{Log, Rule, Violation};
+use crate::analysis::hardware::{Fault, vector_name};
+use crate::file::{Event, What};
+
+/// So often may a fault come at one instruction in a row: a kernel may repair it in more than one step.
+const SAME_FAULT_MAX: u32 = 2;
+
+/// The same fault at the same RIP again and again.
+#[derive(Default)]
+pub(super) struct SameFault {
+    last: BTreeMap<u16, (Event, u32)>,
+}
+
+impl Rule for SameFault {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        let What::TrapEntry { vector, frame, cr2, .. } = event.what else { return };
+        if !is_exception(vector) {
+            self.last.remove(&event.process);
+            return;
+        }
+        let key = |event: &Event| match event.what {
+            What::TrapEntry { vector, frame, cr2, .. } => (vector, frame.rip, frame.rsp, cr2),
+            _ => (0, 0, 0, None),
+        };
+        let before = self.last.get(&event.process).copied();
+        let times = before
+            .filter(|(before, _)| key(before) == (vector, frame.rip, frame.rsp, cr2))
+            .map_or(1, |(_, times)| times + 1);
+        self.last.insert(event.process, (*event, times));
+        log.test(times <= SAME_FAULT_MAX, || {
+            let message = format!(
+                "{} at {:#x}, {times} times in a row: the kernel neither repairs what faults nor ends the process",
+                vector_name(vector),
+                frame.rip
+            );
+            Violation::new(message, before.iter().map(|(before, _)| before).chain([event]))
+        });
+    }
+
+    fn forget(&mut self) {
+        self.last.clear();
+    }
+}
+
+/// So many quanta without a tick are silence.
+const SILENT_QUANTA: u64 = 20;
+
+/// The timer fell silent.
+pub(super) struct TimerSilent;
+
+impl TimerSilent {
+    fn test(event: &Event, machine: &Machine, log: &mut Log) {
+        let user = machine.user_without_tick + machine.user_until(event.tsc);
+        let longest = longest_turn(machine).saturating_add(SILENT_QUANTA * machine.quantum);
+        log.test(user <= longest, || {
+            let ms = user / machine.tsc_khz.max(1);
+            let message = format!(
+                "no tick in {ms} ms of user mode: was the end of interrupt sent before the switch, and the timer armed again?"
+            );
+            Violation::new(message, machine.last_tick.iter().chain(&machine.last).chain([event]))
+        });
+    }
+}
+
+impl Rule for TimerSilent {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        match event.what {
+            What::TrapEntry { vector, .. } if super::machine::is_interrupt(vector) => {
+                Self::test(event, machine, log)
+            }
+            What::HostEnd { .. } if machine.quantum > 0 => Self::test(event, machine, log),
+            _ => {}
+        }
+    }
+}
+
+/// Interrupts left off.
+pub(super) struct InterruptsOff;
+
+impl Rule for InterruptsOff {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        let (What::TrapReturn { frame, .. } | What::KernelStackFilled(frame)) = event.what else { return };
+        if frame.cpl() == 3 {
+            log.test(frame.rflags & IF != 0, || {
+                Violation::new("IF is 0 in a frame for user mode: no timer could get the CPU back", [event])
+            });
+        }
+    }
+}
+
+/// A ready process may be passed over so many times for each process there is: a lottery does that once in
+/// thousands, a queue never.
+const PASSED_OVER_MAX: u64 = 8;
+
+/// A process that is never chosen.
+#[derive(Default)]
+pub(super) struct NeverChosen {
+    passed: BTreeMap<u16, u64>,
+}
+
+impl Rule for NeverChosen {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        if !matches!(event.what, What::ContextLoaded { .. } | What::Idle) {
+            return;
+        }
+        self.passed.insert(event.process, 0);
+        let alive = machine.processes.values().filter(|process| process.alive()).count() as u64;
+        let waiting = machine
+            .processes
+            .iter()
+            .filter(|&(&id, process)| id != 0 && id != event.process && process.ready());
+        for (&id, process) in waiting {
+            let passed = self.passed.entry(id).or_default();
+            *passed += 1;
+            log.test(*passed <= PASSED_OVER_MAX * alive, || {
+                let message = format!(
+                    "process {id} is ready, and {passed} turns went to others: is it in the run queue?"
+                );
+                Violation::new(message, process.created.iter().chain([event]))
+            });
+        }
+    }
+
+    fn forget(&mut self) {
+        self.passed.clear();
+    }
+}
+
+/// An `iretq` that faults.
+#[derive(Default)]
+pub(super) struct IretqFault {
+    /// The last return, while nothing but a trap from ring 0 came after it.
+    returned: Option<Event>,
+}
+
+impl Rule for IretqFault {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        match event.what {
+            What::TrapReturn { .. } => {
+                log.tested += 1;
+                self.returned = Some(*event);
+            }
+            What::TrapEntry { frame, .. } if frame.cpl() == 0 => {}
+            What::Registers { at_return: false, .. } => {}
+            What::KernelPanic { reason, rip, error_code, cr2, .. } => {
+                // #TS, #NP, #SS, #GP: what loading segments from a frame can give (SDM vol. 2, IRET).
+                let vector = u8::try_from(reason).ok().filter(|vector| (10..=13).contains(vector));
+                if let Some((vector, returned)) = vector.zip(self.returned) {
+                    let fault = Fault { vector, error_code: error_code as u16, cr2 };
+                    log.fail(|| {
+                        let message =
+                            format!("the iretq at {rip:#x} faulted: {fault}; look at the frame it was given");
+                        Violation::new(message, [&returned, event])
+                    });
+                }
+            }
+            _ => self.returned = None,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.returned = None;
+    }
+}

@@ -1,0 +1,99 @@
+//! Rules about the timer and about turns.
+
+use abi::record::{Reason, Timer};
+
+use super::machine::Machine;
+use super::{Log, Rule, Violation};
+use crate::file::{Event, What};
+
+/// How late a tick may come. The host takes the CPU from the virtual machine as from any thread, and no record
+/// says so; only what no scheduler does to a thread counts.
+const HOST_SECONDS: u64 = 1;
+
+/// The longest stretch in user mode that a quantum and the host explain, in TSC cycles.
+pub(super) fn longest_turn(machine: &Machine) -> u64 {
+    machine.quantum.saturating_add(HOST_SECONDS * machine.tsc_khz * 1000)
+}
+
+/// Every tick was armed.
+#[derive(Default)]
+pub(super) struct TicksArmed {
+    /// A periodic timer goes on by itself.
+    for_ever: bool,
+    /// Interrupts that may come: one armed, and one that waits for interrupts to be on.
+    armed: u8,
+    last: Option<Event>,
+}
+
+impl Rule for TicksArmed {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        match event.what {
+            What::TimerArmed { timer, .. } => {
+                self.for_ever = timer == Timer::Periodic;
+                self.armed = (self.armed + 1).min(2);
+                self.last = Some(*event);
+            }
+            What::Tick { .. } => {
+                log.test(self.for_ever || self.armed > 0, || {
+                    Violation::new("a tick, and no timer was armed for it", self.last.iter().chain([event]))
+                });
+                self.armed = self.armed.saturating_sub(1);
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self) {
+        self.armed = 2;
+    }
+}
+
+/// A turn ends with its quantum, if another process waits.
+pub(super) struct Turn;
+
+impl Rule for Turn {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let Some(waiting) = machine.waiting() else { return };
+        match event.what {
+            What::TrapReturn { vector: Some(_), .. } if event.process != 0 => {
+                let Some(trap) = machine.trap(event.process) else { return };
+                let Some(tick) = trap.tick else { return };
+                log.test(trap.switched, || {
+                    let message =
+                        format!("the quantum is over, process {waiting} waits, and nobody switched to it");
+                    Violation::new(message, [&trap.entry, &tick, event])
+                });
+            }
+            What::TrapEntry { frame, .. } if frame.cpl() == 3 && machine.quantum > 0 => {
+                let user = machine.user_in_turn + machine.user_until(event.tsc);
+                let longest = longest_turn(machine);
+                log.test(user <= longest, || {
+                    let ms = |cycles: u64| cycles / machine.tsc_khz.max(1);
+                    let message = format!(
+                        "{} ms in user mode without a tick, {} ms are explained, and process {waiting} waits",
+                        ms(user),
+                        ms(longest)
+                    );
+                    Violation::new(message, machine.last.iter().chain([event]))
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Nobody is preempted under the cooperative policy.
+pub(super) struct NoPreemption;
+
+impl Rule for NoPreemption {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        let message = match event.what {
+            What::ContextSaved { reason: Reason::Preempted, .. } => "a process was preempted",
+            What::Tick { .. } if event.process != 0 => "the timer interrupted a process",
+            What::TimerArmed { .. } if event.process != 0 => "a timer was armed while a process runs",
+            What::ContextSaved { .. } | What::Tick { .. } | What::TimerArmed { .. } => "",
+            _ => return,
+        };
+        log.test(message.is_empty(), || Violation::new(message, [event]));
+    }
+}

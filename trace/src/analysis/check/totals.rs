@@ -1,0 +1,163 @@
+//! Rules that compare the guest's records with what the host and KVM counted.
+//!
+//! A run that was stopped, or that crashed, may end between a deed and its record; then a count may be higher.
+
+use abi::record::{Ending, HostCounter};
+use abi::syscall::Call;
+
+use super::machine::{Machine, is_interrupt};
+use super::{Log, Rule, Violation};
+use crate::file::{Event, Origin, What};
+
+/// KVM_EXIT_IO.
+const EXIT_PORT: u32 = 2;
+
+/// The host's record of a count.
+type Count = Option<(u64, Event)>;
+
+fn note(count: &mut Count, wanted: HostCounter, event: &Event) {
+    if let What::HostCount { counter, value } = event.what
+        && counter == wanted
+    {
+        *count = Some((value, *event));
+    }
+}
+
+/// KVM's injected interrupts.
+///
+/// KVM may inject one twice, where the guest had to leave again before it was delivered; so its count is never
+/// lower. Where hardware delivers interrupts without KVM (APICv, AVIC), KVM counts none, and nothing is tested.
+#[derive(Default)]
+pub(super) struct Interrupts {
+    taken: u64,
+    injected: Count,
+}
+
+impl Rule for Interrupts {
+    fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
+        match event.what {
+            What::TrapEntry { arrived, .. } if is_interrupt(arrived) => self.taken += 1,
+            _ => note(&mut self.injected, HostCounter::InterruptsInjected, event),
+        }
+    }
+
+    fn end(&mut self, _machine: &Machine, log: &mut Log) {
+        let taken = self.taken;
+        if let Some((injected @ 1.., event)) = self.injected.filter(|_| taken > 0) {
+            log.test(injected >= taken, || {
+                Violation::new(
+                    format!("the guest took {taken} interrupts, and KVM injected {injected}"),
+                    [&event],
+                )
+            });
+        }
+    }
+}
+
+/// Doorbells.
+#[derive(Default)]
+pub(super) struct Doorbells {
+    records: u64,
+    /// Ticks and idle waits: the bell rings at each.
+    occasions: u64,
+    rung: Count,
+}
+
+impl Rule for Doorbells {
+    fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
+        self.records += u64::from(event.origin == Origin::Guest);
+        self.occasions += u64::from(matches!(event.what, What::Tick { .. } | What::Idle));
+        note(&mut self.rung, HostCounter::Doorbells, event);
+    }
+
+    fn end(&mut self, machine: &Machine, log: &mut Log) {
+        let Some((rung, event)) = self.rung.filter(|_| machine.whole) else { return };
+        // The one that was about to ring when the run was stopped.
+        let last = u64::from(machine.ending != Some(Ending::Exited));
+        let (records, least) = (self.records, self.occasions.saturating_sub(last));
+        log.test((least..=records).contains(&rung), || {
+            let message =
+                format!("it rang {rung} times, for {records} records, {least} of them ticks and idle waits");
+            Violation::new(message, [&event])
+        });
+    }
+}
+
+/// Console bytes.
+#[derive(Default)]
+pub(super) struct Console {
+    written: u64,
+    /// The kernel has its own messages.
+    kernel_speaks: bool,
+    bytes: Count,
+}
+
+impl Rule for Console {
+    fn see(&mut self, event: &Event, machine: &Machine, _log: &mut Log) {
+        match event.what {
+            What::SystemCallResult { result, .. } => {
+                let call = machine.trap(event.process).and_then(|trap| trap.call).map(|call| call.what);
+                if let Some(What::SystemCall { number, arguments: [1 | 2, ..] }) = call
+                    && number == Call::Write as u64
+                {
+                    self.written += u64::try_from(result).unwrap_or(0);
+                }
+            }
+            What::LoadFailed { .. } | What::KernelPanic { .. } => self.kernel_speaks = true,
+            _ => note(&mut self.bytes, HostCounter::ConsoleBytes, event),
+        }
+    }
+
+    fn end(&mut self, machine: &Machine, log: &mut Log) {
+        let Some((bytes, event)) = self.bytes.filter(|_| machine.whole) else { return };
+        let written = self.written;
+        let exact = machine.ending == Some(Ending::Exited) && !self.kernel_speaks;
+        let holds = if exact { bytes == written } else { bytes >= written };
+        log.test(holds, || {
+            Violation::new(format!("write() wrote {written} bytes, and the console got {bytes}"), [&event])
+        });
+    }
+}
+
+/// VM exits.
+#[derive(Default)]
+pub(super) struct Exits {
+    ports: Count,
+    writes: u64,
+    kvm: Count,
+}
+
+impl Rule for Exits {
+    fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
+        match event.what {
+            What::HostExits { reason, count, .. } => {
+                self.ports = Some((count, *event)).filter(|_| reason == EXIT_PORT).or(self.ports);
+            }
+            What::HostCount { counter: HostCounter::Doorbells | HostCounter::ConsoleBytes, value } => {
+                self.writes += value
+            }
+            _ => note(&mut self.kvm, HostCounter::KvmExits, event),
+        }
+    }
+
+    fn end(&mut self, _machine: &Machine, log: &mut Log) {
+        if let Some((ports, event)) = self.ports {
+            let writes = self.writes;
+            log.test(ports >= writes, || {
+                Violation::new(
+                    format!("bell and console were written {writes} times, in {ports} exits"),
+                    [&event],
+                )
+            });
+        }
+        if let Some((kvm, event)) = self.kvm {
+            let ports = self.ports.map_or(0, |(ports, _)| ports);
+            log.test(kvm >= ports, || {
+                Violation::new(
+                    format!("KVM counted {kvm} exits, and the host saw {ports} of ports alone"),
+                    [&event],
+                )
+            });
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Rules about traps: what the hardware saved, where, and what it was given back.
+
+use abi::record::REGISTERS;
+
+use super::machine::{IF, Machine, Trap, is_kernel};
+use super::{Log, Rule, Violation};
+use crate::analysis::hardware::vector_name;
+use crate::file::{Boot, Event, Frame, What};
+
+/// SS, RSP, RFLAGS, CS and RIP, which lie between a frame's address and the top of its stack (SDM vol. 3, 6.14.2).
+const HARDWARE_FRAME: u64 = 5 * 8;
+
+/// Every entry has one return.
+pub(super) struct EntryReturn;
+
+impl Rule for EntryReturn {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let open = machine.trap(event.process);
+        match event.what {
+            What::TrapEntry { frame, .. } => {
+                let again = open.filter(|_| frame.cpl() == 3);
+                log.test(again.is_none(), || {
+                    let entries = again.into_iter().map(|trap| &trap.entry);
+                    Violation::new(
+                        "user mode traps again, but the trap before was not returned from",
+                        entries.chain([event]),
+                    )
+                });
+            }
+            What::TrapReturn { vector: Some(vector), .. }
+                if (machine.whole || open.is_some()) && open.is_none_or(|trap| trap.vector != vector) =>
+            {
+                log.fail(|| {
+                    let message = format!("a return from {}, which was not entered", vector_name(vector));
+                    let entries = open.into_iter().map(|trap| &trap.entry);
+                    Violation::new(message, entries.chain([event]))
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, machine: &Machine, log: &mut Log) {
+        let open = machine.processes.values().find_map(|process| process.trap());
+        if let Some(trap) = open.filter(|_| machine.finished()) {
+            log.fail(|| {
+                Violation::new(
+                    "this trap was never returned from, and its process did not end",
+                    [&trap.entry],
+                )
+            });
+        }
+    }
+}
+
+/// What a trap from user mode finds.
+pub(super) struct UserFrames;
+
+impl Rule for UserFrames {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        let What::TrapEntry { frame, .. } = event.what else { return };
+        let fault = match frame.cpl() {
+            0 => return,
+            3 if event.process == 0 => "user mode runs, but no process is current",
+            3 if frame.ss & 3 != 3 => "CS is of ring 3 and SS is not",
+            3 if frame.rflags & IF == 0 => "user mode ran with interrupts off",
+            3 => "",
+            _ => "a trap from ring 1 or 2, which nobody uses",
+        };
+        log.test(fault.is_empty(), || Violation::new(fault, [event]));
+    }
+}
+
+/// Whether interrupts are off while a trap is handled, as the handler itself saw it.
+pub(super) struct HandlerFlags;
+
+impl Rule for HandlerFlags {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        // RFLAGS are never 0: bit 1 is always set. So 0 is a kernel that does not note them.
+        if let What::Registers { at_return: false, handler_flags: flags @ 1.., .. } = event.what {
+            let message = "a handler runs with interrupts on";
+            log.test(flags & IF == 0, || Violation::new(message, [event]));
+        }
+    }
+}
+
+/// Ring 0 runs the kernel's code.
+pub(super) struct KernelCode;
+
+impl Rule for KernelCode {
+    fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
+        let (rip, what) = match event.what {
+            What::TrapEntry { frame, .. } if frame.cpl() == 0 => {
+                (frame.rip, "a trap came from ring 0 at a user address")
+            }
+            What::TrapReturn { frame, .. } if frame.cpl() == 0 => {
+                (frame.rip, "a return to ring 0 at a user address")
+            }
+            What::ContextSaved { context, .. } | What::ContextLoaded { context, .. } => {
+                (context.registers[7], "the kernel's own context goes on at a user address")
+            }
+            What::Gate { handler, .. } => (handler, "a handler of the trap table is at a user address"),
+            What::Boot(Boot::SyscallHandler { lstar, .. }) => {
+                (lstar, "the system call handler is at a user address")
+            }
+            _ => return,
+        };
+        log.test(is_kernel(rip), || Violation::new(format!("{what}: {rip:#x}"), [event]));
+    }
+}
+
+/// The frame returned to is the frame saved.
+pub(super) struct FrameKept;
+
+impl Rule for FrameKept {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let What::TrapReturn { vector, frame, rax } = event.what else { return };
+        let Some(process) = machine.process(event.process) else { return };
+        match (vector, process.trap(), &process.filled) {
+            (Some(vector), Some(trap), _) if trap.vector == vector => {
+                let fault = frame_fault(trap, frame).or_else(|| registers_fault(trap, rax));
+                log.test(fault.is_none(), || {
+                    Violation::new(fault.unwrap_or_default(), trap.events().into_iter().chain([event]))
+                });
+            }
+            (None, _, Some(filled)) => {
+                let What::KernelStackFilled(first) = filled.what else { return };
+                let same =
+                    Frame { address: frame.address, ..first } == frame && frame.address >= first.address;
+                log.test(same, || {
+                    Violation::new(
+                        "the first return is not to what the kernel stack was filled with",
+                        [filled, event],
+                    )
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
+    let mut expected = trap.frame;
+    if let Some(What::FaultRedirected { handler, rsp, .. }) = trap.redirected.map(|event| event.what) {
+        (expected.rip, expected.rsp) = (handler, rsp);
+    }
+    let fields = |frame: Frame| {
+        let Frame { address, rip, rsp, cs, ss, rflags } = frame;
+        [
+            ("address", address),
+            ("RIP", rip),
+            ("RSP", rsp),
+            ("CS", cs.into()),
+            ("SS", ss.into()),
+            ("RFLAGS", rflags.into()),
+        ]
+    };
+    let differs = |((name, saved), (_, now)): ((&str, u64), (&str, u64))| {
+        (saved != now).then(|| format!("the frame's {name} must be {saved:#x}, and {now:#x} is returned to"))
+    };
+    fields(expected).into_iter().zip(fields(frame)).find_map(differs)
+}
+
+/// Where registers are in [`REGISTERS`].
+const RDI: usize = 9;
+const RSI: usize = 10;
+const RDX: usize = 11;
+const RCX: usize = 12;
+const RAX: usize = 14;
+
+fn registers_fault(trap: &Trap, rax: u64) -> Option<String> {
+    let values = |event: Option<Event>| match event?.what {
+        What::Registers { values, .. } => Some(values),
+        _ => None,
+    };
+    let (saved, restored) = (values(trap.registers)?, values(trap.restored)?);
+    let mut expected = saved;
+    match (trap.result.map(|event| event.what), trap.is_call()) {
+        (Some(What::SystemCallResult { result, .. }), _) => expected[RAX] = result as u64,
+        (_, true) => expected[RAX] = restored[RAX],
+        _ => {}
+    }
+    if let Some(What::FaultRedirected { vector, error_code, rip, cr2, .. }) =
+        trap.redirected.map(|event| event.what)
+    {
+        expected[RDI] = vector.into();
+        (expected[RSI], expected[RDX], expected[RCX]) = (error_code.into(), rip, cr2);
+    }
+    if restored[RAX] != rax {
+        return Some(format!("RAX is restored as {:#x}, and {rax:#x} is returned", restored[RAX]));
+    }
+    let name = |index: usize| REGISTERS[index].to_uppercase();
+    (0..REGISTERS.len()).find(|&index| expected[index] != restored[index]).map(|index| {
+        format!("{} must be {:#x}, and {:#x} is restored", name(index), expected[index], restored[index])
+    })
+}
+
+/// The hardware's frame lies at the top of the process's kernel stack.
+pub(super) struct KernelStack {
+    /// Vectors whose gate has a stack of its own (IST).
+    own_stack: [bool; 256],
+}
+
+impl Default for KernelStack {
+    fn default() -> Self {
+        KernelStack { own_stack: [false; 256] }
+    }
+}
+
+impl Rule for KernelStack {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        if let What::Gate { vector, ist, .. } = event.what {
+            self.own_stack[usize::from(vector)] = ist != 0;
+        }
+        let Some(process) = machine.process(event.process) else { return };
+        let Some((created, top)) = process.created.as_ref().zip(process.kernel_stack_top()) else { return };
+        match event.what {
+            What::TrapEntry { arrived, frame, .. }
+                if frame.cpl() == 3 && !self.own_stack[usize::from(arrived)] =>
+            {
+                let at = top.wrapping_sub(HARDWARE_FRAME);
+                log.test(frame.address == at, || {
+                    let found = frame.address;
+                    Violation::new(
+                        format!("the frame must be at {at:#x}, and is at {found:#x}"),
+                        [created, event],
+                    )
+                });
+            }
+            What::ContextLoaded { kernel_stack_top, .. } => log.test(kernel_stack_top == top, || {
+                let message =
+                    format!("the TSS must have the kernel stack {top:#x}, and got {kernel_stack_top:#x}");
+                Violation::new(message, [created, event])
+            }),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Two sequences of steps aligned: which steps has one and not the other?
+//!
+//! Steps that are equal are walked past. Where two differ, a window of each sequence is compared as text is by `git diff`;
+//! what its first half shows is taken, and the second half looked at again with what follows it. So memory does not grow
+//! with the sequences.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use imara_diff::{Algorithm, InternedInput, Interner};
+
+use crate::file::Event;
+
+/// How many equal steps are kept around a difference.
+pub(super) const CONTEXT: usize = 3;
+/// How many steps of a difference are kept, of each trace.
+const SHOWN: usize = 6;
+/// How many differences are kept.
+const HUNKS: usize = 5;
+/// How many steps of each sequence are compared at a time. What is longer and has no like is still found where one
+/// sequence has so many steps more than the other.
+const WINDOW: usize = 4096;
+
+/// What of the steps of a process is in one trace only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// How many steps only the first trace has, and only the second.
+    pub only: [u64; 2],
+    /// In how many places.
+    pub places: u64,
+    /// The first of them.
+    pub hunks: Vec<Hunk>,
+}
+
+/// A place in which two sequences of steps differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hunk {
+    /// The numbers of the first steps that differ, from 1.
+    pub steps: [u64; 2],
+    /// Steps before it that both have, as each has them: a few, and none that an earlier place shows.
+    pub before: Vec<[Event; 2]>,
+    /// How many steps only one has.
+    pub counts: [u64; 2],
+    /// The first of them.
+    pub only: [Vec<Event>; 2],
+    /// Steps behind it that both have, a few.
+    pub after: Vec<[Event; 2]>,
+}
+
+/// A step: its event, and a digest of what of it is compared.
+pub(super) type Step = (Event, u64);
+
+/// The steps of a process in one trace that are not dealt with yet.
+pub(super) struct Side<I> {
+    steps: I,
+    /// How many there are.
+    left: u64,
+    /// They were cut off by the end of the run.
+    is_cut: bool,
+    /// The next of them.
+    window: VecDeque<Step>,
+}
+
+impl<I: Iterator<Item = Step>> Side<I> {
+    pub(super) fn new(steps: I, left: u64, is_cut: bool) -> Side<I> {
+        Side { steps, left, is_cut, window: VecDeque::new() }
+    }
+
+    /// Has that many steps in the window, if there are so many.
+    fn look_ahead(&mut self, most: usize) {
+        let more = most.saturating_sub(self.window.len());
+        self.window.extend(self.steps.by_ref().take(more));
+    }
+
+    fn take(&mut self) -> Option<Event> {
+        self.left = self.left.saturating_sub(1);
+        self.window.pop_front().map(|(event, _)| event)
+    }
+
+    /// The end of the run is reached, and it cut the process off.
+    fn is_cut_off(&self) -> bool {
+        self.is_cut && self.left == 0
+    }
+}
+
+/// Aligns the steps of a process in two traces. What one did after the other was cut off is no difference.
+pub(super) fn align<I: Iterator<Item = Step>>(mut sides: [Side<I>; 2]) -> Difference {
+    let mut found = Found::default();
+    loop {
+        sides.iter_mut().for_each(|side| side.look_ahead(1));
+        let [first, second] = sides.each_ref().map(|side| side.window.front());
+        match (first, second) {
+            (Some((_, step)), Some((_, other))) if step == other => found.equal(&mut sides),
+            _ if first.is_none() && second.is_none() => break,
+            _ if sides.iter().any(|side| side.is_cut_off()) => break,
+            _ => found.unequal(&mut sides),
+        }
+    }
+    found.difference
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    difference: Difference,
+    /// How many steps of each side were dealt with.
+    done: [u64; 2],
+    /// The last steps that both have and no place shows.
+    before: VecDeque<[Event; 2]>,
+    /// The steps that were dealt with last are in one trace only.
+    is_open: bool,
+}
+
+impl Found {
+    /// Takes the next step of each side, which are equal.
+    fn equal<I: Iterator<Item = Step>>(&mut self, sides: &mut [Side<I>; 2]) {
+        let [Some(first), Some(second)] = sides.each_mut().map(Side::take) else { return };
+        self.is_open = false;
+        self.done = self.done.map(|done| done + 1);
+        match self.shown() {
+            Some(hunk) if hunk.after.len() < CONTEXT => hunk.after.push([first, second]),
+            _ => {
+                self.before.push_back([first, second]);
+                if self.before.len() > CONTEXT {
+                    self.before.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Takes the next step of a side, which the other does not have.
+    fn only<I: Iterator<Item = Step>>(&mut self, sides: &mut [Side<I>; 2], side: usize) {
+        let Some(event) = sides[side].take() else { return };
+        if !std::mem::replace(&mut self.is_open, true) {
+            self.difference.places += 1;
+            if self.difference.hunks.len() < HUNKS {
+                let (steps, before) = (self.done.map(|done| done + 1), self.before.drain(..).collect());
+                self.difference.hunks.push(Hunk { steps, before, ..Hunk::default() });
+            }
+        }
+        self.done[side] += 1;
+        self.difference.only[side] += 1;
+        if let Some(hunk) = self.shown() {
+            hunk.counts[side] += 1;
+            if hunk.only[side].len() < SHOWN {
+                hunk.only[side].push(event);
+            }
+        }
+    }
+
+    /// The place that was found last, if it is kept.
+    fn shown(&mut self) -> Option<&mut Hunk> {
+        let Difference { places, hunks, .. } = &mut self.difference;
+        hunks.last_mut().filter(|_| *places <= HUNKS as u64)
+    }
+
+    /// Takes steps from where two differ on: at least one.
+    fn unequal<I: Iterator<Item = Step>>(&mut self, sides: &mut [Side<I>; 2]) {
+        sides.iter_mut().for_each(|side| side.look_ahead(WINDOW));
+        let sizes = sides.each_ref().map(|side| side.window.len());
+        let is_all = sides.iter().all(|side| side.left == side.window.len() as u64);
+        let mut done = [0, 0];
+        for [first, second] in compared(sides) {
+            let ends = [first.end, second.end];
+            // What is behind the window may change all but the first.
+            if done != [0, 0] && !is_all && ends.iter().any(|&end| end > WINDOW / 2) {
+                return;
+            }
+            let lengths =
+                if ends == sizes && !is_all { without_like(sides) } else { [first.len(), second.len()] };
+            (done[0]..first.start).for_each(|_| self.equal(sides));
+            if (0..2).any(|side| lengths[side] == 0 && sides[side].is_cut_off()) {
+                return;
+            }
+            for (side, length) in lengths.into_iter().enumerate() {
+                (0..length).for_each(|_| self.only(sides, side));
+            }
+            done = ends;
+        }
+    }
+}
+
+/// The places in which two windows differ.
+fn compared<I>(sides: &[Side<I>; 2]) -> Vec<[Range<usize>; 2]> {
+    let mut interner = Interner::new(WINDOW);
+    let [before, after] = sides
+        .each_ref()
+        .map(|side| side.window.iter().map(|(_, step)| interner.intern(*step)).collect::<Vec<_>>());
+    let input = InternedInput { before, after, interner };
+    let mut diff = imara_diff::Diff::compute(Algorithm::Myers, &input);
+    diff.postprocess_no_heuristic(&input);
+    let range = |range: Range<u32>| range.start as usize..range.end as usize;
+    diff.hunks().map(|hunk| [range(hunk.before), range(hunk.after)]).collect()
+}
+
+/// How many steps of each side to take where none in its window has its like: where one side has more to come than the
+/// other, the like of the other's may come later.
+fn without_like<I>(sides: &[Side<I>; 2]) -> [usize; 2] {
+    let [first, second] = sides;
+    let more = |side: &Side<I>, other: &Side<I>| {
+        usize::try_from(side.left.saturating_sub(other.left))
+            .map_or(usize::MAX, |more| more.min(side.window.len()))
+    };
+    match [more(first, second), more(second, first)] {
+        [0, 0] => [first.window.len(), second.window.len()],
+        more => more,
+    }
+}

@@ -1,0 +1,434 @@
+//! Which events somebody wants to see: a small language over events.
+//!
+//! ```text
+//! filter  = all { "or" all }
+//! all     = one { "and" one }
+//! one     = "not" one | "(" filter ")" | test
+//! test    = "process" = NAME | NUMBER | NAME/NUMBER | kernel | host
+//!         | "kind"    = a kind, such as trap-entry
+//!         | "call"    = a system call's name or number
+//!         | "vector"  = a number, or a name such as #PF, timer, syscall
+//!         | "time"    = TIME..TIME  (since the start; TIME is a number with ns, us, ms or s)
+//!         | "event"   = NUMBER..NUMBER, or one NUMBER  (the guest's events, counted from 0)
+//! ```
+//!
+//! `!=` is `not` of the same test. A range leaves its end out, and either end may be missing. Errors point at the
+//! character.
+
+use std::fmt;
+
+use abi::record::{Kind, SYSCALL_VECTOR};
+use abi::syscall::{Call, INT_VECTOR};
+use unicode_width::UnicodeWidthStr;
+
+use super::hardware::exception;
+use crate::file::{Event, Names, Origin, What, name_text};
+
+/// The vector of the LAPIC timer in Trapline's kernel.
+const TIMER_VECTOR: u8 = 32;
+
+/// A filter that was understood. The default wants everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter(Node);
+
+impl Default for Filter {
+    fn default() -> Self {
+        Filter(Node::All(vec![]))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Node {
+    Any(Vec<Node>),
+    All(Vec<Node>),
+    Not(Box<Node>),
+    Process(String),
+    Kind(u8),
+    Call(u64),
+    Vector(u8),
+    /// Nanoseconds since the start, the end left out.
+    Time(u64, u64),
+    /// Numbers of the guest's events, the end left out.
+    Event(u64, u64),
+}
+
+/// What is wrong with a filter, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct FilterError {
+    text: String,
+    /// Offset in characters.
+    at: usize,
+    wanted: String,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the filter is not understood: {}", self.wanted)?;
+        // Line ends and tabs would move the text away from the mark below it.
+        let text = self.text.replace(char::is_control, " ");
+        let before: String = text.chars().take(self.at).collect();
+        write!(f, "  {text}\n  {:>width$}", "^", width = before.width() + 1)
+    }
+}
+
+impl Filter {
+    /// Understands a filter.
+    pub fn parse(text: &str) -> Result<Filter, FilterError> {
+        let mut parser = Parser { words: words(text), next: 0, text };
+        let node = parser.filter()?;
+        match parser.words.get(parser.next) {
+            None => Ok(Filter(node)),
+            Some(word) => Err(parser.error(word.at, "expected `and`, `or` or the end")),
+        }
+    }
+
+    /// Only what is also at most `distance` events of the guest away from number `event`.
+    pub fn around(self, event: u64, distance: u64) -> Filter {
+        let near = Node::Event(event.saturating_sub(distance), event.saturating_add(distance + 1));
+        Filter(Node::All(vec![self.0, near]))
+    }
+
+    /// Whether somebody wants to see an event.
+    pub fn wants(&self, event: &Event, names: &Names) -> bool {
+        self.0.holds(event, names)
+    }
+}
+
+impl Node {
+    fn holds(&self, event: &Event, names: &Names) -> bool {
+        match self {
+            Node::Any(nodes) => nodes.iter().any(|node| node.holds(event, names)),
+            Node::All(nodes) => nodes.iter().all(|node| node.holds(event, names)),
+            Node::Not(node) => !node.holds(event, names),
+            Node::Process(wanted) => is_called(event, names, wanted),
+            Node::Kind(kind) => event.what.kind() == *kind,
+            Node::Call(number) => is_call(&event.what, *number),
+            Node::Vector(vector) => vector_of(&event.what) == Some(*vector),
+            Node::Time(from, to) => (*from..*to).contains(&event.nanoseconds),
+            Node::Event(from, to) => event.origin == Origin::Guest && (*from..*to).contains(&event.sequence),
+        }
+    }
+}
+
+/// Whether the process of an event, such as `hello/1`, is meant by `hello`, `1` or `hello/1`. The kernel's number is 0.
+fn is_called(event: &Event, names: &Names, wanted: &str) -> bool {
+    let label = names.label(event.origin, event.process);
+    let is_number = || event.origin == Origin::Guest && wanted.parse() == Ok(event.process);
+    label == wanted || label.split_once('/').is_some_and(|(name, _)| name == wanted) || is_number()
+}
+
+/// Of a result, the low half of the number is all that is known.
+fn is_call(what: &What, wanted: u64) -> bool {
+    match *what {
+        What::SystemCall { number, .. } => number == wanted,
+        What::SystemCallResult { number, .. } => number == wanted as u32,
+        _ => false,
+    }
+}
+
+fn vector_of(what: &What) -> Option<u8> {
+    match *what {
+        What::TrapEntry { vector, .. }
+        | What::Gate { vector, .. }
+        | What::ProcessKilled { vector, .. }
+        | What::FaultRedirected { vector, .. } => Some(vector),
+        What::TrapReturn { vector, .. } => vector,
+        _ => None,
+    }
+}
+
+/// A word of the filter and where it starts.
+#[derive(Clone, Copy, Debug)]
+struct Word<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Words: parentheses, `=`, `!=`, and what lies between them and blanks.
+fn words(text: &str) -> Vec<Word<'_>> {
+    let mut words: Vec<Word<'_>> = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let size = match first {
+            _ if first.is_whitespace() => 0,
+            '(' | ')' | '=' => 1,
+            '!' if rest.starts_with("!=") => 2,
+            _ => rest
+                .find(|c: char| c.is_whitespace() || "()=!".contains(c))
+                .filter(|&size| size > 0)
+                .unwrap_or(rest.len()),
+        };
+        if size > 0 {
+            let at = text[..text.len() - rest.len()].chars().count();
+            words.push(Word { text: &rest[..size], at });
+        }
+        rest = &rest[size.max(first.len_utf8().min(rest.len()))..];
+    }
+    words
+}
+
+struct Parser<'a> {
+    words: Vec<Word<'a>>,
+    next: usize,
+    text: &'a str,
+}
+
+impl<'a> Parser<'a> {
+    fn error(&self, at: usize, wanted: impl Into<String>) -> FilterError {
+        FilterError { text: self.text.into(), at, wanted: wanted.into() }
+    }
+
+    /// Takes the next word; none left: an error that says what was wanted.
+    fn take(&mut self, wanted: &str) -> Result<Word<'a>, FilterError> {
+        let word = self.words.get(self.next).copied();
+        self.next += 1;
+        word.ok_or_else(|| self.error(self.text.chars().count(), format!("expected {wanted}")))
+    }
+
+    /// Takes the next word if it is this one.
+    fn takes(&mut self, text: &str) -> bool {
+        let is = self.words.get(self.next).is_some_and(|word| word.text == text);
+        self.next += usize::from(is);
+        is
+    }
+
+    fn filter(&mut self) -> Result<Node, FilterError> {
+        let mut nodes = vec![self.all()?];
+        while self.takes("or") {
+            nodes.push(self.all()?);
+        }
+        Ok(one_or(nodes, Node::Any))
+    }
+
+    fn all(&mut self) -> Result<Node, FilterError> {
+        let mut nodes = vec![self.one()?];
+        while self.takes("and") {
+            nodes.push(self.one()?);
+        }
+        Ok(one_or(nodes, Node::All))
+    }
+
+    fn one(&mut self) -> Result<Node, FilterError> {
+        if self.takes("not") {
+            return Ok(Node::Not(Box::new(self.one()?)));
+        }
+        if self.takes("(") {
+            let node = self.filter()?;
+            let end = self.take("`)`")?;
+            return if end.text == ")" { Ok(node) } else { Err(self.error(end.at, "expected `)`")) };
+        }
+        self.test()
+    }
+
+    fn test(&mut self) -> Result<Node, FilterError> {
+        const KEYS: &str = "one of process, kind, call, vector, time, event";
+        let key = self.take(KEYS)?;
+        let make: fn(&str) -> Result<Node, String> = match key.text {
+            "process" => |value| Ok(process(value)),
+            "kind" => kind,
+            "call" => call,
+            "vector" => vector,
+            "time" => time,
+            "event" => event,
+            _ => return Err(self.error(key.at, format!("expected {KEYS}"))),
+        };
+        let operator = self.take("`=` or `!=`")?;
+        let negative = match operator.text {
+            "=" => false,
+            "!=" => true,
+            _ => return Err(self.error(operator.at, "expected `=` or `!=`")),
+        };
+        let value = self.take("a value")?;
+        if ["(", ")", "=", "!="].contains(&value.text) {
+            return Err(self.error(value.at, "expected a value"));
+        }
+        let node = make(value.text).map_err(|wanted| self.error(value.at, wanted))?;
+        Ok(if negative { Node::Not(Box::new(node)) } else { node })
+    }
+}
+
+fn one_or(mut nodes: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
+    if nodes.len() == 1 { nodes.remove(0) } else { many(nodes) }
+}
+
+/// Of a name, records have only the beginning.
+fn process(value: &str) -> Node {
+    let (name, number) = value.split_at(value.find('/').unwrap_or(value.len()));
+    let mut stored = [0; 16];
+    stored.iter_mut().zip(name.bytes()).for_each(|(to, byte)| *to = byte);
+    Node::Process(name_text(stored) + number)
+}
+
+fn kind(value: &str) -> Result<Node, String> {
+    let known = Kind::ALL.iter().find(|kind| kind.name() == value);
+    known.map(|&kind| Node::Kind(kind as u8)).ok_or_else(|| {
+        let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        format!("no such kind; there are {}", names.join(", "))
+    })
+}
+
+fn call(value: &str) -> Result<Node, String> {
+    let known = Call::ALL.iter().find(|call| call.name() == value).map(|&call| call as u64);
+    known.or_else(|| number(value)).map(Node::Call).ok_or_else(|| {
+        let names: Vec<&str> = Call::ALL.iter().map(|call| call.name()).collect();
+        format!("no such call; write a number, or one of {}", names.join(", "))
+    })
+}
+
+fn vector(value: &str) -> Result<Node, String> {
+    let known = match value {
+        "timer" => Some(TIMER_VECTOR),
+        "syscall" => Some(SYSCALL_VECTOR),
+        "int80" => Some(INT_VECTOR),
+        _ => (0..TIMER_VECTOR).find(|&vector| exception(vector).is_some_and(|(name, _)| name == value)),
+    };
+    let numbered = || number(value).and_then(|number| u8::try_from(number).ok());
+    known.or_else(numbered).map(Node::Vector).ok_or_else(|| {
+        "no such vector; write a number below 256, an exception such as #PF, or timer, syscall, int80".into()
+    })
+}
+
+fn time(value: &str) -> Result<Node, String> {
+    let wanted = "expected a range of times since the start, the earlier first, such as 1ms..2ms or 10us..";
+    range(value, nanoseconds).map(|(from, to)| Node::Time(from, to)).ok_or_else(|| wanted.into())
+}
+
+fn event(value: &str) -> Result<Node, String> {
+    let one = number(value).map(|number| (number, number.saturating_add(1)));
+    let range = one.or_else(|| range(value, number)).map(|(from, to)| Node::Event(from, to));
+    range.ok_or_else(|| {
+        "expected the number of an event, or a range, the lower first, such as 100..200".into()
+    })
+}
+
+/// `FROM..TO`, either of which may be missing. None: it is nothing of the kind, or has nothing in it.
+fn range(value: &str, bound: fn(&str) -> Option<u64>) -> Option<(u64, u64)> {
+    let (from, to) = value.split_once("..")?;
+    let from = if from.is_empty() { Some(0) } else { bound(from) };
+    let to = if to.is_empty() { Some(u64::MAX) } else { bound(to) };
+    from.zip(to).filter(|(from, to)| from < to)
+}
+
+fn nanoseconds(text: &str) -> Option<u64> {
+    let units = [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)];
+    let (digits, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
+    // Neither a sign nor `inf`.
+    let number: f64 =
+        digits.starts_with(|first: char| first.is_ascii_digit()).then(|| digits.parse().ok())??;
+    number.is_finite().then_some((number * unit).round() as u64)
+}
+
+fn number(text: &str) -> Option<u64> {
+    let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |digits| (digits, 16));
+    // The library would take a sign.
+    let is_number = digits.chars().all(|digit| digit.is_digit(radix));
+    is_number.then(|| u64::from_str_radix(digits, radix).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{Trace, samples};
+
+    /// The numbers of the sample events that a filter wants.
+    fn wanted(text: &str) -> Vec<usize> {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        samples::write_file(&path, &samples::every_kind(), 1000);
+        let (trace, filter) = (Trace::open(&path).expect("a whole file"), Filter::parse(text).expect(text));
+        let mut names = Names::default();
+        let wants = |(index, event): (usize, Event)| {
+            names.learn(&event);
+            filter.wants(&event, &names).then_some(index)
+        };
+        trace.events().enumerate().filter_map(wants).collect()
+    }
+
+    #[test]
+    fn around_an_event() {
+        let near = Filter::parse("kind=boot").expect("a filter").around(2, 1);
+        assert_eq!(near, Filter(Node::All(vec![Node::Kind(1), Node::Event(1, 4)])));
+    }
+
+    #[test]
+    fn a_long_name_is_that_of_its_records() {
+        let long = |number| Filter(Node::Process(format!("sixteen-letters-{number}")));
+        assert_eq!(Filter::parse("process=sixteen-letters-and-more"), Ok(long("")));
+        assert_eq!(Filter::parse("process=sixteen-letters-and-more/7"), Ok(long("/7")));
+    }
+
+    fn error(text: &str) -> (usize, String) {
+        let error = Filter::parse(text).expect_err(text);
+        (error.at, error.wanted)
+    }
+
+    #[test]
+    fn tests_pick_events() {
+        let all = wanted("time=..").len();
+        assert_eq!(all, samples::every_kind().len());
+        assert_eq!(wanted("kind=gate").len(), 2);
+        assert_eq!(wanted("call=write"), wanted("call=1"));
+        assert_eq!(wanted("call=write").len(), 2);
+        // Only a result may be that of so large a number.
+        assert_eq!(wanted("call=0x100000001"), wanted("call=write")[1..]);
+        assert_eq!(wanted("vector=#PF"), wanted("vector=0xe"));
+        assert_eq!(wanted("time=2us..4us"), [2, 3]);
+        assert_eq!(time("1.001ms..30.801291s"), Ok(Node::Time(1_001_000, 30_801_291_000)));
+        assert_eq!(wanted("process=hello"), wanted("process=1"));
+        assert_eq!(wanted("process=0"), wanted("process=kernel"));
+        assert!(!wanted("process=0").is_empty());
+        assert_eq!(wanted("event=2"), [3]);
+        assert_eq!(wanted("event=2..4"), [3, 4]);
+        assert_eq!(wanted("process!=hello").len() + wanted("process=hello/1").len(), all);
+        assert_eq!(wanted("process=host and kind=host-end").len(), 1);
+    }
+
+    #[test]
+    fn and_binds_closer_than_or() {
+        let both = wanted("kind=gate or kind=tick and process=hello");
+        assert_eq!(both, wanted("kind=gate or (kind=tick and process=hello)"));
+        assert_ne!(both, wanted("(kind=gate or kind=tick) and process=hello"));
+        assert_eq!(wanted("not kind=gate and kind=gate"), Vec::<usize>::new());
+        assert_eq!(wanted("not (kind=tick or not kind=gate)"), wanted("kind=gate"));
+    }
+
+    #[test]
+    fn errors_point_at_the_character() {
+        assert_eq!(error("process=hello adn kind=tick"), (14, "expected `and`, `or` or the end".into()));
+        assert_eq!(error("kind").0, 4);
+        assert_eq!(error("kind>tick").0, 0);
+        assert_eq!(error("(kind=tick").0, 10);
+        assert_eq!(error("kind=tock").0, 5);
+        assert_eq!(error("kind=").0, 5);
+        assert_eq!(error("kind==tick").0, 5);
+        assert_eq!(error("").0, 0);
+        assert_eq!(error("vector=300").0, 7);
+        for no_range in
+            ["1", "1ms", "1..2ms", "2ms..1ms", "1ms..1ms", "+1ms..", "-1ms..", "infs..", "1e400s.."]
+        {
+            assert_eq!(error(&format!("time={no_range}")).0, 5, "{no_range}");
+        }
+        for no_number in ["event=2..1", "event=1..1", "event=+1", "vector=+1", "call=0x+1", "call=0x"] {
+            assert_eq!(error(no_number).0, no_number.find('=').unwrap_or_default() + 1, "{no_number}");
+        }
+        assert_eq!(error("ä=1 or").0, 0);
+        let text = Filter::parse("kind=tick ör").expect_err("no filter").to_string();
+        assert_eq!(text.lines().last(), Some("            ^"), "{text}");
+        let text = Filter::parse("process=日本\nor\tkind").expect_err("no filter").to_string();
+        assert!(text.ends_with("\n  process=日本 or kind\n                      ^"), "{text}");
+    }
+
+    #[test]
+    fn any_text_is_a_filter_or_an_error() {
+        let mut random = samples::Random::new(5);
+        let pieces =
+            ["kind", "=", "!=", "(", ")", "tick", " ", "and", "or", "not", "!", "ö", "time", "1us..", "=="];
+        for _ in 0..20_000 {
+            let text: String =
+                (0..random.next() % 9).map(|_| pieces[random.next() as usize % pieces.len()]).collect();
+            if let Err(error) = Filter::parse(&text) {
+                assert!(error.at <= text.chars().count());
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Which part of a trace an excerpt is: found in one pass, as positions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+use abi::record::{Policy, Reason, SYSCALL_VECTOR};
+use abi::syscall::INT_VECTOR;
+
+use super::steps::Known;
+use super::{Elided, Gaps, Missing, Section};
+use crate::file::{Boot, Event, Trace, What};
+
+const FIGURE_DIRECT: &str = "Figure 6.1, direct execution without limits";
+const FIGURE_LDE: &str = "Figure 6.2, limited direct execution";
+const FIGURE_TIMER: &str = "Figure 6.3, limited direct execution with the timer interrupt";
+
+/// How many traps of a long life are shown at its start.
+const TRAPS_SHOWN: usize = 2;
+
+/// What to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Excerpt {
+    /// Boot, the first process to its first system call and back, the first switch by the timer, an end.
+    Whole,
+    /// Boot to the return from the first trap.
+    FirstTrap,
+    /// The life of a process: its number, its name, or NAME/NUMBER.
+    Process(String),
+    /// The switch of this number between two processes, from 1.
+    Switch(usize),
+}
+
+/// What the plan is made of: positions of the events that parts begin and end with.
+#[derive(Default)]
+struct Outline {
+    ready: Option<usize>,
+    first_armed: Option<usize>,
+    policy: Option<Policy>,
+    /// The first return from a trap, and the first from a process's first trap that is a system call.
+    first_return: Option<(u16, usize)>,
+    first_call: Option<(u16, usize)>,
+    /// Which processes have trapped, and how often.
+    trapped: BTreeMap<u16, u64>,
+    /// How many switches there are, the first by the timer, and the one that was asked for.
+    switches: usize,
+    first_by_timer: Option<Switch>,
+    wanted: Option<Switch>,
+    life: Life,
+    length: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Switch {
+    from: u16,
+    to: u16,
+    reason: Reason,
+    start: usize,
+    end: usize,
+}
+
+/// The life of one process.
+#[derive(Default)]
+struct Life {
+    created: Option<usize>,
+    freed: Option<usize>,
+    traps: usize,
+    ticks: u64,
+    system_calls: u64,
+    /// What was counted when the start that is shown was over.
+    at_start: (usize, u64, u64),
+    start_end: Option<usize>,
+    /// Where the latest traps came in, and what was counted before.
+    last_traps: VecDeque<(usize, usize, u64, u64)>,
+}
+
+/// The parts of the trace that make the excerpt.
+pub(super) fn sections(trace: &Trace, known: &Known, excerpt: &Excerpt) -> Result<Vec<Section>, Missing> {
+    let process = match excerpt {
+        Excerpt::Process(name) => known.find(name).ok_or_else(|| Missing::Process(name.clone()))?,
+        _ => known.first().ok_or(Missing::Nobody)?,
+    };
+    let wanted = match excerpt {
+        Excerpt::Switch(number) => *number,
+        _ => 0,
+    };
+    let outline = Outline::of(trace, process, wanted);
+    let boot = outline.boot();
+    match *excerpt {
+        Excerpt::Whole if outline.policy == Some(Policy::Direct) => Ok(vec![outline.life(known, process)]),
+        Excerpt::Whole => {
+            let switch = outline.first_by_timer.map(|switch| switch.section(known));
+            let call = outline.first_call.or(outline.first_return).map(|end| outline.until(end, known));
+            let parts = [boot, call, switch, outline.end(known, process)];
+            Ok(parts.into_iter().flatten().collect())
+        }
+        Excerpt::FirstTrap => {
+            let end = outline.first_return.ok_or(Missing::Trap)?;
+            Ok(boot.into_iter().chain([outline.until(end, known)]).collect())
+        }
+        Excerpt::Process(_) => Ok(vec![outline.life(known, process)]),
+        Excerpt::Switch(wanted) => {
+            let missing = Missing::Switch { wanted, present: outline.switches };
+            let switch = outline.wanted.ok_or(missing)?;
+            Ok(boot.into_iter().chain([switch.section(known)]).collect())
+        }
+    }
+}
+
+impl Outline {
+    /// `wanted` is the number of a switch, from 1, or 0.
+    fn of(trace: &Trace, process: u16, wanted: usize) -> Outline {
+        let mut outline = Outline::default();
+        let (mut open, mut gaps) = (OpenSwitch::default(), Gaps::of(trace));
+        for (position, event) in trace.events().enumerate() {
+            if gaps.is_before(&event) {
+                // What it led to is not known.
+                open = OpenSwitch::default();
+            }
+            outline.note(position, &event);
+            if event.process == process {
+                outline.life.note(position, &event.what);
+            }
+            if let Some(switch) = open.note(position, &event) {
+                outline.switches += 1;
+                if switch.reason == Reason::Preempted {
+                    outline.first_by_timer.get_or_insert(switch);
+                }
+                if outline.switches == wanted {
+                    outline.wanted = Some(switch);
+                }
+            }
+            outline.length = position + 1;
+        }
+        outline
+    }
+
+    fn note(&mut self, position: usize, event: &Event) {
+        match event.what {
+            What::Boot(Boot::Ready { .. }) => self.ready = Some(position),
+            What::Boot(Boot::Policy { policy, .. }) => self.policy = Some(policy),
+            What::TimerArmed { .. } if event.process == 0 && self.first_armed.is_none() => {
+                self.first_armed = Some(position);
+            }
+            What::TrapEntry { .. } => *self.trapped.entry(event.process).or_default() += 1,
+            What::TrapReturn { vector: Some(vector), .. } if event.process != 0 => {
+                let here = (event.process, position);
+                self.first_return.get_or_insert(here);
+                let is_call = matches!(vector, SYSCALL_VECTOR | INT_VECTOR);
+                if is_call && self.trapped.get(&event.process) == Some(&1) {
+                    self.first_call.get_or_insert(here);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn boot(&self) -> Option<Section> {
+        let end = self.ready.max(self.first_armed)? + 1;
+        Some(Section {
+            title: "Boot: the trap table, and who the hardware is to call".into(),
+            figure: FIGURE_LDE,
+            ranges: vec![Range { start: 0, end }],
+            processes: vec![0],
+            elided: None,
+        })
+    }
+
+    fn until(&self, (process, position): (u16, usize), known: &Known) -> Section {
+        Section {
+            title: format!("{}: from its creation to the return from its first trap", known.label(process)),
+            figure: FIGURE_LDE,
+            ranges: vec![Range { start: 0, end: position + 1 }],
+            processes: vec![process],
+            elided: None,
+        }
+    }
+
+    fn end(&self, known: &Known, process: u16) -> Option<Section> {
+        let &(start, ..) = self.life.last_traps.back()?;
+        let end = self.life.freed? + 1;
+        Some(Section {
+            title: format!("{}: its end", known.label(process)),
+            figure: FIGURE_LDE,
+            ranges: vec![Range { start, end }],
+            processes: vec![process],
+            elided: None,
+        })
+    }
+
+    /// Start and end of a life, with a gap where it is long.
+    fn life(&self, known: &Known, process: u16) -> Section {
+        let end = self.life.freed.map_or(self.length, |freed| freed + 1);
+        let start = self.life.created.unwrap_or(0);
+        let direct = self.policy == Some(Policy::Direct);
+        let mut ranges = vec![Range { start, end }];
+        let gap = self.life.gap();
+        if let Some((gap, _)) = &gap {
+            ranges = vec![Range { start, end: gap.start }, Range { start: gap.end, end }];
+        }
+        Section {
+            title: format!("{}: its life", known.label(process)),
+            figure: if direct { FIGURE_DIRECT } else { FIGURE_LDE },
+            ranges,
+            processes: vec![process],
+            elided: gap.map(|(_, elided)| elided),
+        }
+    }
+}
+
+impl Life {
+    fn note(&mut self, position: usize, what: &What) {
+        match what {
+            What::ProcessCreated { .. } => self.created = Some(position),
+            What::ProcessFreed { .. } => self.freed = Some(position),
+            What::Tick { .. } => self.ticks += 1,
+            What::SystemCall { .. } => self.system_calls += 1,
+            What::TrapEntry { .. } => {
+                if self.traps == TRAPS_SHOWN {
+                    self.start_end = Some(position);
+                    self.at_start = (self.traps, self.ticks, self.system_calls);
+                }
+                self.last_traps.push_back((position, self.traps, self.ticks, self.system_calls));
+                if self.last_traps.len() > TRAPS_SHOWN {
+                    self.last_traps.pop_front();
+                }
+                self.traps += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// The positions that are left out, and what they are.
+    fn gap(&self) -> Option<(Range<usize>, Elided)> {
+        let start = self.start_end?;
+        let &(end, traps, ticks, system_calls) = self.last_traps.front()?;
+        if end <= start {
+            return None;
+        }
+        let (traps_before, ticks_before, calls_before) = self.at_start;
+        let elided = Elided {
+            before_row: 0,
+            traps: (traps - traps_before) as u64,
+            ticks: ticks - ticks_before,
+            system_calls: system_calls - calls_before,
+        };
+        Some((Range { start, end }, elided))
+    }
+}
+
+/// A switch that is under way.
+#[derive(Default)]
+struct OpenSwitch {
+    trap: Option<(u16, usize)>,
+    saved: Option<(u16, Reason, usize)>,
+    loaded: Option<Switch>,
+}
+
+impl OpenSwitch {
+    /// The switch that this event ends.
+    fn note(&mut self, position: usize, event: &Event) -> Option<Switch> {
+        match event.what {
+            What::TrapEntry { .. } => {
+                // The next trap without a return: the switch ends as far as it is known.
+                let cut = self.loaded.take();
+                *self = OpenSwitch { trap: Some((event.process, position)), ..OpenSwitch::default() };
+                cut
+            }
+            What::ContextSaved { reason, .. } => {
+                let start = self.trap.filter(|(process, _)| *process == event.process);
+                self.saved = Some((event.process, reason, start.map_or(position, |(_, start)| start)));
+                None
+            }
+            What::ContextLoaded { from, .. } => {
+                let (saved, reason, start) = self.saved.take()?;
+                let between = u32::from(saved) == from && saved != 0 && event.process != 0;
+                self.loaded = between.then_some(Switch {
+                    from: saved,
+                    to: event.process,
+                    reason,
+                    start,
+                    end: position + 1,
+                });
+                None
+            }
+            What::TrapReturn { .. } => {
+                let switch = self.loaded.take()?;
+                Some(Switch { end: position + 1, ..switch })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Switch {
+    fn section(self, known: &Known) -> Section {
+        let (from, to) = (known.label(self.from), known.label(self.to));
+        Section {
+            title: format!("The switch from {from} to {to} ({from} {})", self.reason.name()),
+            figure: FIGURE_TIMER,
+            ranges: vec![Range { start: self.start, end: self.end }],
+            processes: vec![self.from, self.to],
+            elided: None,
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! A run in a screen: events by kind, system calls by name, what became of each process, how it all ended.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use abi::record::{Ending, Kind, Stop};
+use abi::syscall::Call;
+
+use super::hardware::{Fault, exit_reason};
+use crate::file::{Event, Origin, Trace, What, name_text};
+
+/// The numbers of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// All events.
+    pub events: u64,
+    /// From the first event to the last, in nanoseconds; 0 if the rate of the TSC is unknown.
+    pub nanoseconds: u64,
+    /// Events by the number of their kind.
+    pub kinds: BTreeMap<u8, u64>,
+    /// System calls by name, those that the kernel does not have as `unknown`.
+    pub calls: BTreeMap<&'static str, u64>,
+    /// Timer interrupts.
+    pub ticks: u64,
+    /// Context switches.
+    pub switches: u64,
+    /// The processes by number.
+    pub processes: BTreeMap<u16, ProcessSummary>,
+    /// Programs that could not be loaded: name and reason.
+    pub not_loaded: Vec<(String, &'static str)>,
+    /// Why the kernel gave up, if it did.
+    pub panic: Option<String>,
+    /// What stopped the run from outside, if anything did.
+    pub stopped: Option<Stop>,
+    /// The host's word on the end: the ending, its status, and Trapline's exit code. None: not in the trace.
+    pub ending: Option<(Ending, u64, u32)>,
+}
+
+/// The numbers of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessSummary {
+    /// Its name; empty if its creation is not in the trace.
+    pub name: String,
+    /// Timer interrupts while it ran.
+    pub ticks: u64,
+    /// System calls that it made.
+    pub calls: u64,
+    /// Times it was switched to.
+    pub switches_in: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// Not at all, as far as the trace goes.
+    #[default]
+    Running,
+    /// By itself, with this status.
+    Exited(i64),
+    /// By the kernel, for this fault of the instruction at this address.
+    Killed(Fault, u64),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Running => f.write_str("still running"),
+            End::Exited(status) => write!(f, "exited with {status}"),
+            End::Killed(fault, _) => write!(f, "killed by {fault}"),
+        }
+    }
+}
+
+impl Summary {
+    /// The summary of a trace.
+    pub fn of(trace: &Trace) -> Summary {
+        let mut summary = Summary::default();
+        trace.events().for_each(|event| summary.add(&event));
+        summary
+    }
+
+    /// Takes in the next event.
+    pub fn add(&mut self, event: &Event) {
+        self.events += 1;
+        self.nanoseconds = self.nanoseconds.max(event.nanoseconds);
+        *self.kinds.entry(event.what.kind()).or_default() += 1;
+        match event.origin {
+            Origin::Guest => self.add_guest(event),
+            Origin::Host => self.add_host(event),
+        }
+    }
+
+    fn add_guest(&mut self, event: &Event) {
+        match event.what {
+            What::Tick { .. } => self.ticks += 1,
+            What::ContextLoaded { .. } => self.switches += 1,
+            What::SystemCall { number, .. } => {
+                let name = Call::from_number(number).map_or("unknown", Call::name);
+                *self.calls.entry(name).or_default() += 1;
+            }
+            What::LoadFailed { error, name } => self.not_loaded.push((name_text(name), error.name())),
+            What::KernelPanic { reason, rip, .. } => self.panic = Some(panic_words(reason, rip)),
+            _ => {}
+        }
+        if event.process == 0 || matches!(event.what, What::LoadFailed { .. } | What::KernelPanic { .. }) {
+            return;
+        }
+        let process = self.processes.entry(event.process).or_default();
+        match event.what {
+            What::ProcessCreated { name, .. } => process.name = name_text(name),
+            What::Tick { .. } => process.ticks += 1,
+            What::SystemCall { .. } => process.calls += 1,
+            What::ContextLoaded { .. } => process.switches_in += 1,
+            What::ProcessExited { status } => process.end = End::Exited(status),
+            What::ProcessKilled { vector, error_code, rip, cr2 } => {
+                process.end = End::Killed(Fault { vector, error_code, cr2 }, rip);
+            }
+            _ => {}
+        }
+    }
+
+    fn add_host(&mut self, event: &Event) {
+        match event.what {
+            What::HostStop(stop) => self.stopped = Some(stop),
+            What::HostEnd { exit_code, ending, status, .. } => {
+                self.ending = Some((ending, status, exit_code))
+            }
+            _ => {}
+        }
+    }
+
+    /// How the run ended, in words.
+    pub fn ending_words(&self) -> String {
+        let Some((ending, status, _)) = self.ending else {
+            return "the trace does not say how the run ended".into();
+        };
+        match (ending, self.stopped) {
+            (Ending::Exited, _) => match u32::try_from(status) {
+                Ok(abi::exit::ALL_WELL) => "every process ended by itself with status 0".into(),
+                Ok(abi::exit::PROCESS_FAILED) => "a process was killed or failed".into(),
+                Ok(abi::exit::KERNEL_PANIC) => "the kernel gave up".into(),
+                _ => format!("the guest ended with status {status}"),
+            },
+            (Ending::Stopped, Some(Stop::TimeOut)) => "stopped by the time-out".into(),
+            (Ending::Stopped, Some(Stop::Interrupted)) => "stopped by a signal".into(),
+            (Ending::Stopped, None) => "stopped from outside".into(),
+            (Ending::TripleFault, _) => "triple fault: the guest crashed without a handler to run".into(),
+            (Ending::KvmError, _) => format!("KVM could not go on (code {status})"),
+            (Ending::TraceFailed, _) => "the trace could not be written any more".into(),
+            (Ending::Unexpected, _) => match u32::try_from(status).ok().and_then(exit_reason) {
+                Some(reason) => format!("an exit that this guest never makes: {reason}"),
+                None => format!("an exit that this guest never makes (KVM's number {status})"),
+            },
+            (Ending::ContractBroken, _) => "the guest broke the contract with the host".into(),
+        }
+    }
+}
+
+/// Why the kernel gave up.
+pub fn panic_words(reason: u32, rip: u64) -> String {
+    match (What::panic_reason(reason), u8::try_from(reason)) {
+        (Some(reason), _) => reason.name().into(),
+        (None, Ok(vector)) => {
+            format!("{} in the kernel at {rip:#x}", super::hardware::vector_name(vector))
+        }
+        _ => format!("reason {reason}, which this version does not know"),
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = self.nanoseconds as f64 / 1e6;
+        writeln!(
+            f,
+            "{} events in {milliseconds:.3} ms (switches {}, ticks {}, system calls {})",
+            self.events,
+            self.switches,
+            self.ticks,
+            self.calls.values().sum::<u64>()
+        )?;
+        let kinds = self.kinds.iter().map(|(&kind, &count)| (kind_name(kind), count));
+        write_counts(f, "  kinds  ", kinds)?;
+        write_counts(f, "  calls  ", self.calls.iter().map(|(&name, &count)| (name.into(), count)))?;
+        self.write_processes(f)?;
+        for (name, reason) in &self.not_loaded {
+            writeln!(f, "  {name} was not loaded: {reason}")?;
+        }
+        if let Some(panic) = &self.panic {
+            writeln!(f, "  kernel panic: {panic}")?;
+        }
+        write!(f, "The end: {}.", self.ending_words())
+    }
+}
+
+impl Summary {
+    fn write_processes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.processes.is_empty() {
+            return Ok(());
+        }
+        let name = |number: u16, name: &str| format!("{}/{number}", if name.is_empty() { "?" } else { name });
+        let widest =
+            self.processes.iter().map(|(&number, process)| name(number, &process.name).chars().count());
+        let width = widest.max().unwrap_or(0).max("process".len());
+        writeln!(f, "\n  {:width$} {:>8} {:>8} {:>8}  end", "process", "ticks", "calls", "turns")?;
+        for (&number, process) in &self.processes {
+            let ProcessSummary { ticks, calls, switches_in, end, .. } = process;
+            let name = name(number, &process.name);
+            writeln!(f, "  {name:width$} {ticks:>8} {calls:>8} {switches_in:>8}  {end}")?;
+        }
+        writeln!(f)
+    }
+}
+
+/// The name of a kind of record, by its number.
+pub fn kind_name(kind: u8) -> String {
+    Kind::try_from(kind).map_or_else(|kind| format!("kind-{kind}"), |kind| kind.name().into())
+}
+
+/// `  label  name 12, name 3`, in lines of at most 100 columns.
+fn write_counts(
+    f: &mut fmt::Formatter<'_>,
+    label: &str,
+    counts: impl Iterator<Item = (String, u64)>,
+) -> fmt::Result {
+    let mut line = String::new();
+    let mut label = label;
+    for (name, count) in counts {
+        let item = format!("{name} {count}");
+        if label.len() + line.len() + item.len() + 2 > 100 {
+            writeln!(f, "{label}{line},")?;
+            (line, label) = (String::new(), "         ");
+        }
+        let comma = if line.is_empty() { "" } else { ", " };
+        line = format!("{line}{comma}{item}");
+    }
+    if line.is_empty() { Ok(()) } else { writeln!(f, "{label}{line}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::samples;
+
+    fn summary() -> Summary {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        samples::write_file(&path, &samples::every_kind(), 10);
+        Summary::of(&Trace::open(&path).expect("a whole file"))
+    }
+
+    #[test]
+    fn a_run_is_counted() {
+        let summary = summary();
+        assert_eq!(summary.events, samples::every_kind().len() as u64);
+        assert_eq!(summary.kinds.values().sum::<u64>(), summary.events);
+        assert_eq!((summary.ticks, summary.switches), (1, 3));
+        assert_eq!(summary.calls, BTreeMap::from([("write", 1), ("unknown", 1)]));
+        let hello = &summary.processes[&1];
+        assert_eq!((hello.name.as_str(), hello.ticks, hello.calls, hello.switches_in), ("hello", 1, 2, 3));
+        assert_eq!(hello.end, End::Exited(3));
+        assert_eq!(
+            summary.processes[&2].end.to_string(),
+            "killed by #PF page fault: write to 0xdead0000 (not present)"
+        );
+        assert_eq!(summary.not_loaded, [("hello".to_owned(), "cut short")]);
+        assert_eq!(summary.ending, Some((Ending::Stopped, 0, 36)));
+    }
+
+    #[test]
+    fn a_run_reads_like_this() {
+        let text = summary().to_string();
+        let (counts, processes) = text.split_once("\n\n").expect("two parts");
+        assert!(
+            counts.starts_with("55 events in 0.054 ms (switches 3, ticks 1, system calls 2)\n"),
+            "{counts}"
+        );
+        assert!(counts.lines().all(|line| line.chars().count() <= 100), "{counts}");
+        assert_eq!(
+            processes,
+            "  process    ticks    calls    turns  end\n  \
+               hello/1        1        2        3  exited with 3\n  \
+               ?/2            0        0        0  killed by #PF page fault: write to \
+             0xdead0000 (not present)\n\n  \
+               hello was not loaded: cut short\n  \
+               kernel panic: a bug in the kernel\n\
+             The end: stopped by the time-out."
+        );
+    }
+
+    #[test]
+    fn no_events_are_no_trouble() {
+        let text = Summary::default().to_string();
+        assert!(text.ends_with("The end: the trace does not say how the run ended."), "{text}");
+    }
+}

@@ -1,0 +1,350 @@
+//! The compact encoding of a chunk: each record as its differences from an earlier one like it.
+//!
+//! Most of what a record says was said before: the registers of a process that only called `getpid` are those of
+//! its last call but for two. So a record names one of [`SLOTS`] slots, which holds the last record that named
+//! it, and tells which of its numbers differ and by how much. Which slot a record takes is the encoder's choice
+//! alone; a reader follows. Slots start out as zeros in each chunk, so that each chunk decodes without the others.
+//!
+//! A varint has its length in its first byte, so that reading one takes a load, a count of zeros and two shifts, and
+//! no loop. Its limit is no compression beyond that: repeating sequences of records are told again.
+
+use abi::record::{HEAD_SIZE, WORDS_MAX};
+
+use super::Origin;
+use super::format::{head_size, record_size, u64_at};
+use super::walk::Decoded;
+
+/// How many slots there are: a byte names one.
+const SLOTS: usize = 256;
+/// A slot's cells: what the head of a record says beside its time, then its words.
+const CELLS: usize = 1 + WORDS_MAX;
+/// Zeros at the end of a payload, so that a reader may load eight bytes wherever a varint starts.
+pub(super) const PADDING: usize = 8;
+
+/// The longest record in a payload: a slot, and varints of nine bytes.
+const LONGEST: usize = 1 + 9 * (2 + CELLS);
+/// As much of a payload as a record is decoded from: its end is looked for once, not at each varint.
+const WINDOW: usize = LONGEST + PADDING;
+/// Room that the decoder wants for a record: a time, and a place for each cell of a slot.
+pub(super) const ROOM_FOR_ONE: usize = 8 * (1 + CELLS);
+
+/// Numbers as their bytes: words are shown as they would lie in a file.
+type Cell = [u8; 8];
+
+/// The records of a payload, as they come to be known to an encoder and to a decoder.
+#[derive(Clone, Debug)]
+struct State {
+    /// Their memory is zeros that the system gives when they are first used: most never are.
+    slots: Box<[[Cell; CELLS]; SLOTS]>,
+    /// Which slots were used.
+    used: [bool; SLOTS],
+    tsc: u64,
+}
+
+impl Default for State {
+    fn default() -> State {
+        let slots = vec![[Cell::default(); CELLS]; SLOTS].into_boxed_slice();
+        State { slots: slots.try_into().expect("as many as were made"), used: [false; SLOTS], tsc: 0 }
+    }
+}
+
+impl State {
+    fn reset(&mut self) {
+        for (slot, used) in self.slots.iter_mut().zip(&mut self.used) {
+            if std::mem::take(used) {
+                *slot = [Cell::default(); CELLS];
+            }
+        }
+        self.tsc = 0;
+    }
+
+    /// A slot, to be changed.
+    #[inline]
+    fn slot(&mut self, slot: u8) -> &mut [Cell; CELLS] {
+        self.used[usize::from(slot)] = true;
+        &mut self.slots[usize::from(slot)]
+    }
+}
+
+/// Encodes payloads.
+#[derive(Debug, Default)]
+pub(super) struct Encoder(State);
+
+impl Encoder {
+    /// Appends the compact form of a payload of records. False: it has bytes that are no record of `origin`, and what
+    /// was appended is of no use.
+    pub(super) fn encode(&mut self, payload: &[u8], origin: Origin, out: &mut Vec<u8>) -> bool {
+        self.0.reset();
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let Some(size) = record_size(rest, origin) else { return false };
+            let (record, others) = rest.split_at(size);
+            self.record(record, out);
+            rest = others;
+        }
+        out.extend_from_slice(&[0; PADDING]);
+        true
+    }
+
+    fn record(&mut self, record: &[u8], out: &mut Vec<u8>) {
+        let (tsc, head) = (u64_at(record, 0), u64_at(record, 8));
+        let slot = slot_of(head);
+        let cells = self.0.slot(slot);
+        let words = record[HEAD_SIZE..].chunks_exact(8).map(|word| u64_at(word, 0));
+        let (mut mask, mut changes, mut changed) = (0, [0; CELLS], 0);
+        for (cell, value) in std::iter::once(head.rotate_left(32)).chain(words).enumerate() {
+            let before = u64::from_le_bytes(cells[cell]);
+            if before != value {
+                mask |= 1 << cell;
+                changes[changed] = zigzag(value.wrapping_sub(before));
+                changed += 1;
+                cells[cell] = value.to_le_bytes();
+            }
+        }
+        out.push(slot);
+        push_varint(out, mask);
+        push_varint(out, zigzag(tsc.wrapping_sub(self.0.tsc)));
+        changes[..changed].iter().for_each(|&change| push_varint(out, change));
+        self.0.tsc = tsc;
+    }
+}
+
+/// Records of one kind and one process are alike: 32 kinds of 8 processes have slots of their own.
+fn slot_of(head: u64) -> u8 {
+    let (kind, process) = (head as u8, (head >> 16) as u8);
+    kind.wrapping_add(process.wrapping_mul(32))
+}
+
+/// Decodes payloads.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Decoder(State);
+
+impl Decoder {
+    /// Begins a payload.
+    pub(super) fn reset(&mut self) {
+        self.0.reset();
+    }
+
+    /// Decodes the records of `origin` at the start of `bytes`, which go to the end of the padding, as many as there is
+    /// room for. It is to go on behind what was read, unless that was all.
+    pub(super) fn decode(&mut self, bytes: &[u8], origin: Origin, out: &mut [u8]) -> Decoded {
+        let mut done = Decoded::default();
+        while let Some(room) = out[done.written..].first_chunk_mut() {
+            let rest = &bytes[done.read..];
+            let (size, head) = match rest.first_chunk() {
+                Some(window) => self.record(window, room),
+                None if rest.len() > PADDING => self.record_at_end(rest, room),
+                None => return Decoded { is_all: true, ..done },
+            };
+            let Some(written) = head_size(head, origin).filter(|_| size + PADDING <= rest.len()) else {
+                return Decoded { is_all: true, ..done };
+            };
+            done.read += size;
+            done.written += written;
+            done.records += 1;
+        }
+        done
+    }
+
+    #[cold]
+    fn record_at_end(&mut self, bytes: &[u8], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
+        let mut window = [0; WINDOW];
+        window[..bytes.len()].copy_from_slice(bytes);
+        self.record(&window, out)
+    }
+
+    /// Decodes a record. The value is its size in the window, and what stands behind the time in its head.
+    #[inline(always)]
+    fn record(&mut self, window: &[u8; WINDOW], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
+        let (slot, mut varints) = Varints::behind_slot(window);
+        let mut mask = varints.next();
+        self.0.tsc = self.0.tsc.wrapping_add(unzigzag(varints.next()));
+        let out = out.as_chunks_mut().0;
+        out[0] = self.0.tsc.to_le_bytes();
+        // First all cells, whether they change or not: in halves, as a copy of this size in one would be a call.
+        let cells = self.0.slot(slot);
+        let (low, high) = out[1..].split_at_mut(CELLS / 2);
+        low.copy_from_slice(&cells[..CELLS / 2]);
+        high.copy_from_slice(&cells[CELLS / 2..]);
+        if mask >> CELLS != 0 {
+            return (varints.at(), 0);
+        }
+        while mask != 0 {
+            let cell = mask.trailing_zeros() as usize;
+            let value = u64::from_le_bytes(cells[cell]).wrapping_add(unzigzag(varints.next()));
+            cells[cell] = value.to_le_bytes();
+            out[1 + cell] = value.to_le_bytes();
+            mask &= mask - 1;
+        }
+        let head = u64::from_le_bytes(cells[0]).rotate_left(32);
+        out[1] = head.to_le_bytes();
+        (varints.at(), head)
+    }
+}
+
+/// Small numbers of either sign become small numbers.
+#[inline]
+fn zigzag(difference: u64) -> u64 {
+    (difference << 1) ^ ((difference as i64) >> 63) as u64
+}
+
+#[inline]
+fn unzigzag(number: u64) -> u64 {
+    (number >> 1) ^ (number & 1).wrapping_neg()
+}
+
+/// The most bits in a varint of eight bytes; longer numbers take nine.
+const VARINT_BITS: u32 = 56;
+
+fn push_varint(out: &mut Vec<u8>, number: u64) {
+    let bits = (u64::BITS - number.leading_zeros()).max(1);
+    if bits > VARINT_BITS {
+        out.push(0);
+        out.extend_from_slice(&number.to_le_bytes());
+        return;
+    }
+    let bytes = bits.div_ceil(7);
+    let marked = (number << 1 | 1) << (bytes - 1);
+    out.extend_from_slice(&marked.to_le_bytes()[..bytes as usize]);
+}
+
+/// What of the number in a varint of so many bytes, less one, is its own.
+const OWN_BITS: [u64; 8] = {
+    let mut own = [0; 8];
+    let mut length = 0;
+    while length < 8 {
+        own[length] = (1 << (7 * (length + 1))) - 1;
+        length += 1;
+    }
+    own
+};
+
+/// The varints of a record, one after the other. Where one starts is known only when the length of the last is, and all
+/// of decoding waits for that: so they are shifted out of a word, which takes less long than to load each.
+struct Varints<'a> {
+    window: &'a [u8; WINDOW],
+    /// What was loaded and not yet taken, how many bytes that is, and where it ends.
+    word: u64,
+    loaded: u32,
+    end: usize,
+}
+
+impl<'a> Varints<'a> {
+    /// The first byte of a record, and the varints behind it.
+    #[inline(always)]
+    fn behind_slot(window: &'a [u8; WINDOW]) -> (u8, Varints<'a>) {
+        let mut varints = Varints { window, word: 0, loaded: 0, end: 0 };
+        varints.load(0);
+        let slot = varints.word as u8;
+        (varints.word, varints.loaded) = (varints.word >> 8, 7);
+        (slot, varints)
+    }
+
+    /// Where the next starts.
+    #[inline(always)]
+    fn at(&self) -> usize {
+        self.end - self.loaded as usize
+    }
+
+    #[inline(always)]
+    fn load(&mut self, at: usize) {
+        let bytes = self.window[at..at + 8].try_into().expect("eight bytes");
+        (self.word, self.loaded, self.end) = (u64::from_le_bytes(bytes), 8, at + 8);
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        let mut more = self.word.trailing_zeros();
+        if more >= self.loaded {
+            self.load(self.at());
+            more = self.word.trailing_zeros();
+            if more >= 8 {
+                self.load(self.at() + 1);
+                self.loaded = 0;
+                return self.word;
+            }
+        }
+        let number = (self.word >> 1 >> more) & OWN_BITS[more as usize & 7];
+        self.word = self.word >> 8 >> ((8 * more) & 63);
+        self.loaded -= 1 + more;
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::samples::{self, Random};
+
+    #[test]
+    fn varints_of_every_length_come_back() {
+        let edges = (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1]);
+        for number in edges.chain([u64::MAX]) {
+            let mut bytes = vec![7];
+            (0..3).for_each(|_| push_varint(&mut bytes, number));
+            let length = bytes.len();
+            bytes.resize(WINDOW, 0xff);
+            let (slot, mut varints) = Varints::behind_slot(bytes.first_chunk().unwrap());
+            assert_eq!((slot, [(); 3].map(|()| varints.next())), (7, [number; 3]));
+            assert_eq!(varints.at(), length);
+            assert_eq!(unzigzag(zigzag(number)), number);
+        }
+        assert_eq!((zigzag(1), zigzag(u64::MAX)), (2, 1));
+    }
+
+    fn decode(bytes: &[u8], origin: Origin) -> (Vec<u8>, usize) {
+        let (mut decoder, mut at, mut out) = (Decoder::default(), 0, Vec::new());
+        loop {
+            let mut batch = [0; 2 * ROOM_FOR_ONE];
+            let done = decoder.decode(&bytes[at..], origin, &mut batch);
+            at += done.read;
+            out.extend_from_slice(&batch[..done.written]);
+            if done.is_all {
+                return (out, at);
+            }
+        }
+    }
+
+    #[test]
+    fn any_records_come_back() {
+        let mut random = Random::new(3);
+        let mut samples = samples::every_kind();
+        samples.retain(|sample| sample.origin() == Origin::Guest);
+        samples.extend((0..1000).map(|_| {
+            let tsc = random.next();
+            random.sample(tsc)
+        }));
+        let raw: Vec<u8> = samples.iter().flat_map(|sample| sample.to_bytes()).collect();
+        let (mut encoder, mut out) = (Encoder::default(), Vec::new());
+        for _ in 0..2 {
+            out.clear();
+            assert!(encoder.encode(&raw, Origin::Guest, &mut out));
+            assert_eq!(decode(&out, Origin::Guest), (raw.clone(), out.len() - PADDING));
+        }
+        assert!(!encoder.encode(&raw, Origin::Host, &mut Vec::new()));
+        assert!(!encoder.encode(&raw[..raw.len() - 8], Origin::Guest, &mut Vec::new()));
+    }
+
+    #[test]
+    fn noise_never_panics() {
+        let mut random = Random::new(11);
+        for length in (0..400).chain([5000; 200]) {
+            let noise: Vec<u8> = (0..length).map(|_| random.next() as u8 & random.next() as u8).collect();
+            let (_, at) = decode(&noise, Origin::Guest);
+            assert!(at <= noise.len().saturating_sub(PADDING).max(1));
+        }
+    }
+
+    /// The format is a promise: these bytes must stay readable for ever.
+    #[test]
+    fn the_bytes_of_two_records() {
+        let tick = |tsc: u64, detail: u64| [tsc, detail << 32 | 1 << 16 | 11].map(u64::to_le_bytes).concat();
+        let raw = [tick(1000, 0), tick(1003, 1)].concat();
+        let mut out = Vec::new();
+        assert!(Encoder::default().encode(&raw, Origin::Guest, &mut out));
+        // Slot, mask, time, and the head from 0 to 0x1000b00000000; then from there by 1.
+        let first = [0x2b, 0x03, 0x42, 0x1f, 0x80, 0, 0, 0, 0, 0x16, 0, 0x02];
+        assert_eq!(out, [&first[..], &[0x2b, 0x03, 0x0d, 0x05], &[0; PADDING]].concat());
+        assert_eq!(decode(&out, Origin::Guest).0, raw);
+    }
+}

@@ -1,0 +1,47 @@
+//! The trace file: its format, a writer, a reader, and the events that its records decode to.
+//!
+//! ```no_run
+//! use trapline_trace::{Trace, What};
+//!
+//! let trace = Trace::open("t.trap".as_ref())?;
+//! for damage in trace.damage() {
+//!     eprintln!("warning: {damage}");
+//! }
+//! let ticks = trace.events().filter(|event| matches!(event.what, What::Tick { .. })).count();
+//! println!("{ticks} ticks");
+//! # Ok::<(), trapline_trace::OpenError>(())
+//! ```
+//!
+//! [`Trace::events`] are decoded and can be kept; [`Trace::records`] are as they were written, and faster. Both come in
+//! the order of time, whoever wrote them, and neither needs more memory for a longer trace. A damaged file opens as far
+//! as it is whole: [`Trace::damage`] says what is not, and [`recover`] makes a whole file of the rest.
+//!
+//! The format stands in `docs/trace-format.md`, precise enough for another implementation. There is no KVM
+//! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business, and so is
+//! [`crate::analysis::filter`], which picks those that somebody wants to see.
+
+mod clock;
+mod compact;
+mod event;
+pub mod format;
+mod mapping;
+mod meta;
+mod names;
+mod output;
+mod reader;
+mod recover;
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod writer;
+
+pub use clock::Clock;
+pub use event::{Boot, CONTEXT_REGISTERS, Context, Event, Frame, What};
+pub use format::Origin;
+pub use meta::{Image, Meta, Options, Program};
+pub use names::{Names, printable, text as name_text};
+pub use reader::{Damage, Events, OpenError, Record, Records, Trace};
+pub use recover::{Recovered, recover};
+pub use writer::{WriteError, Writer};

@@ -1,0 +1,600 @@
+//! Writes a trace file: a copy for each time the bell rings; all else is done by a thread beside the guest.
+//!
+//! The guest stands still while its records are copied to [`Waiting`], and for nothing else. A thread takes what waits
+//! there, a chunk at a time, encodes it and writes it. When the thread falls behind by [`WAITING_MOST`], the guest waits
+//! for it, and when it gets nowhere for [`STALL`], as with a pipe that nobody reads, the run ends with an error.
+//!
+//! Nothing is ever dropped in silence. When a write fails, the file is cut back to its last whole chunk, and the
+//! error, now and at every later call, says how many records are not in it, and the file says so too, and why: room for
+//! that is kept behind its last chunk, where the file system can. When the whole process is killed, what it loses is at
+//! most [`CHUNK_AGE`] old, and what the disk has not yet taken.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use abi::record::{Ending, Kind};
+use nix::sys::signal::{SigSet, SigmaskHow};
+
+use super::Meta;
+use super::compact::Encoder;
+use super::format::{self, CHUNK_SIZE, COMPACT, ChunkHead, Content, Origin, PAYLOAD_MAX, RAW};
+use super::output::Output;
+
+/// A chunk is written when so many bytes of records wait for it.
+const CHUNK_FULL: usize = 256 << 10;
+/// A chunk is written when its first record has waited this long.
+const CHUNK_AGE: Duration = Duration::from_millis(50);
+/// The guest waits when so many bytes of its records do.
+const WAITING_MOST: usize = 4 << 20;
+/// The longest that anybody waits for a file that takes nothing.
+const STALL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
+/// In how many parts: while this process is stopped, as by Ctrl-Z, one of them runs out, and not all.
+const STALL_PARTS: u32 = 10;
+/// The exit code of a run whose trace could not be written, for the record of its end.
+const TRAPLINE_FAILED: u32 = 1;
+
+/// Why a trace could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Something is there that nobody said to replace.
+    #[error("{} exists already: choose another file, or replace it with --force", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A FIFO, and nobody has opened its other end.
+    #[error("nobody reads from the FIFO {}: start its reader first", path.display())]
+    NoReader {
+        /// The FIFO.
+        path: PathBuf,
+    },
+    /// The file could not be made.
+    #[error("cannot create the trace file {}: {cause}; choose another place for it", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// More at once than a chunk holds.
+    #[error("{bytes} bytes of records at once are more than a trace file takes ({WAITING_MOST})")]
+    TooLarge {
+        /// How many.
+        bytes: usize,
+    },
+    /// The file could not be written on.
+    #[error(
+        "cannot write the trace file {}: {cause}; {missing} records are not in it, all before them are readable",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+        /// Records that were given to the writer and are not in the file.
+        missing: u64,
+    },
+    /// Somebody took the file away.
+    #[error(
+        "the trace file {} was moved, removed or replaced while it was written: what is there now is not this run",
+        path.display()
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Records of one origin that wait to be a chunk.
+#[derive(Debug, Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    records: u64,
+}
+
+/// Why nothing is written any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// A write failed with this error number.
+    Write(i32),
+    /// A write took longer than [`STALL`].
+    Stalled,
+}
+
+/// What the thread is asked to do, beside writing chunks that are due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    None,
+    /// Write all that waits.
+    Flush,
+    /// And then the end of the file.
+    Finish,
+    /// Stop.
+    Quit,
+}
+
+/// What both threads see.
+#[derive(Debug, Default)]
+struct Waiting {
+    guest: Pending,
+    host: Pending,
+    wish: Wish,
+    /// The thread has taken something that is not yet in the file.
+    busy: bool,
+    /// Records of guest and host that were given to the writer, taken or not. A guest may claim any number.
+    given: [u64; 2],
+    /// Records of both in the file.
+    written: [u64; 2],
+    /// Grows whenever something got into the file.
+    progress: u64,
+    failed: Option<Failure>,
+}
+
+impl Waiting {
+    fn of(&mut self, origin: Origin) -> &mut Pending {
+        match origin {
+            Origin::Guest => &mut self.guest,
+            Origin::Host => &mut self.host,
+        }
+    }
+
+    /// Counts records that were given, and refuses them after a failure.
+    fn count(&mut self, path: &Path, origin: Origin, records: u64) -> Result<(), WriteError> {
+        let given = &mut self.given[origin as usize];
+        *given = given.saturating_add(records);
+        self.check(path)?;
+        // What a guest claims wrongly, the reader sees.
+        let pending = self.of(origin);
+        pending.records = pending.records.saturating_add(records);
+        Ok(())
+    }
+
+    fn check(&self, path: &Path) -> Result<(), WriteError> {
+        let cause = match self.failed {
+            None => return Ok(()),
+            Some(Failure::Write(code)) => io::Error::from_raw_os_error(code),
+            Some(Failure::Stalled) => {
+                io::Error::new(io::ErrorKind::TimedOut, format!("it took nothing for {STALL:?}"))
+            }
+        };
+        let sum = |[guest, host]: [u64; 2]| guest.saturating_add(host);
+        let missing = sum(self.given).saturating_sub(sum(self.written));
+        Err(WriteError::Write { path: path.into(), cause, missing })
+    }
+
+    fn is_due(&self) -> bool {
+        self.wish != Wish::None || self.guest.bytes.len().max(self.host.bytes.len()) >= CHUNK_FULL
+    }
+
+    fn is_settled(&self) -> bool {
+        self.wish == Wish::None && !self.busy
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// The thread has something to do.
+    work: Condvar,
+    /// The thread did something.
+    done: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `enough`, or until nothing is written any more.
+    fn wait<'a>(
+        &'a self,
+        mut waiting: MutexGuard<'a, Waiting>,
+        enough: impl Fn(&mut Waiting) -> bool,
+    ) -> MutexGuard<'a, Waiting> {
+        let mut patience = Patience::new(waiting.progress);
+        while waiting.failed.is_none() && !enough(&mut waiting) {
+            let part = STALL / STALL_PARTS;
+            let (now, time) = self.done.wait_timeout(waiting, part).unwrap_or_else(PoisonError::into_inner);
+            waiting = now;
+            if time.timed_out() && patience.is_over(waiting.progress) && !enough(&mut waiting) {
+                waiting.failed.get_or_insert(Failure::Stalled);
+            }
+        }
+        waiting
+    }
+}
+
+/// How long to wait on: [`STALL_PARTS`] waits without any progress.
+#[derive(Debug)]
+struct Patience {
+    progress: u64,
+    left: u32,
+}
+
+impl Patience {
+    fn new(progress: u64) -> Patience {
+        Patience { progress, left: STALL_PARTS }
+    }
+
+    /// Whether it is over after one more wait.
+    fn is_over(&mut self, progress: u64) -> bool {
+        if self.progress != progress {
+            *self = Patience::new(progress);
+        }
+        self.left = self.left.saturating_sub(1);
+        self.left == 0
+    }
+}
+
+/// A trace file that is being written.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    /// To ask after it at the end; the thread has its own.
+    file: File,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Makes the file and writes its head. A file that exists is refused unless `replace`; then it is removed
+    /// and a new one made, so that whoever still reads the old one is not disturbed. A device or FIFO is
+    /// written to as it is.
+    pub fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Writer, WriteError> {
+        Writer::over(Output::create(path, replace, meta)?)
+    }
+
+    fn over(output: Output) -> Result<Writer, WriteError> {
+        let path = output.path.clone();
+        let failed = |cause| WriteError::Create { path: path.clone(), cause };
+        let file = output.file.try_clone().map_err(failed)?;
+        let shared = Arc::new(Shared::default());
+        let thread = spawn(Scribe::new(output, shared.clone())).map_err(failed)?;
+        Ok(Writer { path, file, shared, thread: Some(thread) })
+    }
+
+    /// Takes `bytes` bytes of guest records, which `fill` copies from where they are. `records` is how many they
+    /// are by the guest's own running count. An error of `fill` is handed back, and nothing is taken.
+    pub fn guest_records<E>(
+        &mut self,
+        bytes: usize,
+        records: u64,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Result<(), E>, WriteError> {
+        if bytes > WAITING_MOST {
+            return Err(WriteError::TooLarge { bytes });
+        }
+        let mut waiting = self.room(Origin::Guest, bytes);
+        if waiting.failed.is_none() {
+            let before = waiting.guest.bytes.len();
+            waiting.guest.bytes.resize(before + bytes, 0);
+            if let Err(error) = fill(&mut waiting.guest.bytes[before..]) {
+                waiting.guest.bytes.truncate(before);
+                return Ok(Err(error));
+            }
+        }
+        self.taken(waiting, Origin::Guest, records)?;
+        // Records are multiples of 8. Whatever else a guest hands over must not spoil what it writes later.
+        if bytes.is_multiple_of(8) { Ok(Ok(())) } else { self.flush().map(Ok) }
+    }
+
+    /// Takes a record of the host's own. `tsc` is the guest's time.
+    pub fn host_record(
+        &mut self,
+        tsc: u64,
+        kind: abi::record::Kind,
+        process: u16,
+        detail: u32,
+        words: &[u64],
+    ) -> Result<(), WriteError> {
+        let mut waiting = self.room(Origin::Host, abi::record::RECORD_MAX);
+        format::push_record(&mut waiting.host.bytes, tsc, kind as u8, process, detail, words);
+        self.taken(waiting, Origin::Host, 1)
+    }
+
+    /// Writes all that waits.
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        self.wish(Wish::Flush)
+    }
+
+    /// Writes all that waits, then the index and the end mark. The file must still be where it was made.
+    pub fn finish(mut self) -> Result<(), WriteError> {
+        self.end(Wish::Finish)?;
+        let place = |about: fs::Metadata| (about.dev(), about.ino());
+        let ours = self.file.metadata().ok().filter(fs::Metadata::is_file).map(place);
+        match ours {
+            Some(_) if ours != fs::metadata(&self.path).ok().map(place) => {
+                Err(WriteError::Gone { path: self.path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until there is room for so many bytes more.
+    fn room(&self, origin: Origin, bytes: usize) -> MutexGuard<'_, Waiting> {
+        let fits = |waiting: &mut Waiting| waiting.of(origin).bytes.len() + bytes <= WAITING_MOST;
+        let mut waiting = self.shared.lock();
+        if !fits(&mut waiting) {
+            waiting = self.shared.wait(waiting, fits);
+        }
+        waiting
+    }
+
+    /// Counts what was taken, and wakes the thread when that makes a chunk.
+    fn taken(
+        &self,
+        mut waiting: MutexGuard<'_, Waiting>,
+        origin: Origin,
+        records: u64,
+    ) -> Result<(), WriteError> {
+        waiting.count(&self.path, origin, records)?;
+        let due = waiting.is_due();
+        drop(waiting);
+        if due {
+            self.shared.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Has the thread do something, and waits for that.
+    fn wish(&self, wish: Wish) -> Result<(), WriteError> {
+        let mut waiting = self.shared.lock();
+        waiting.wish = wish;
+        self.shared.work.notify_one();
+        self.shared.wait(waiting, |waiting| waiting.is_settled()).check(&self.path)
+    }
+
+    /// Has the thread do its last, unless it did.
+    fn end(&mut self, wish: Wish) -> Result<(), WriteError> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let result = self.wish(wish);
+        if result.is_err() {
+            // The wish may have been taken before the write failed, and the thread waits for another.
+            let _ = self.wish(Wish::Quit);
+        }
+        // A thread that hangs in a write cannot be waited for; it ends with the process.
+        if self.shared.lock().failed != Some(Failure::Stalled) {
+            // It does not panic; if it did, what it wrote would be as whole as after a kill.
+            let _ = thread.join();
+        }
+        result
+    }
+}
+
+impl Drop for Writer {
+    /// A run that fails half-way keeps what it saw.
+    fn drop(&mut self) {
+        // There is nobody to tell; who cares calls `finish`.
+        let _ = self.end(Wish::Quit);
+    }
+}
+
+/// Starts the thread with all signals blocked: they are for the vCPU's thread, which they must get out of the guest,
+/// and a file size limit (SIGXFSZ) must be an error of the write.
+fn spawn(scribe: Scribe) -> io::Result<JoinHandle<()>> {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let thread = thread::Builder::new().name("trace".into()).spawn(move || scribe.work());
+    before.thread_set_mask()?;
+    thread
+}
+
+/// What the thread has: the file, and the chunk that it makes.
+struct Scribe {
+    shared: Arc<Shared>,
+    output: Output,
+    encoder: Encoder,
+    /// What it took. Its memory goes back with the next exchange, so that none is allocated as the run goes on.
+    guest: Pending,
+    host: Pending,
+    /// Records written of guest and host: the numbers of the next.
+    next: [u64; 2],
+    chunk: Vec<u8>,
+    /// The time of the first record in the chunk that was made last.
+    tsc: u64,
+}
+
+impl Scribe {
+    fn new(output: Output, shared: Arc<Shared>) -> Scribe {
+        Scribe {
+            shared,
+            output,
+            encoder: Encoder::default(),
+            guest: Pending::default(),
+            host: Pending::default(),
+            next: [0; 2],
+            chunk: Vec::new(),
+            tsc: 0,
+        }
+    }
+
+    /// Writes what is due, until it fails or is done.
+    fn work(mut self) {
+        let shared = self.shared.clone();
+        let mut waiting = shared.lock();
+        loop {
+            if !waiting.is_due() {
+                waiting =
+                    shared.work.wait_timeout(waiting, CHUNK_AGE).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            let wish = std::mem::take(&mut waiting.wish);
+            std::mem::swap(&mut waiting.guest, &mut self.guest);
+            std::mem::swap(&mut waiting.host, &mut self.host);
+            waiting.busy = true;
+            drop(waiting);
+
+            let result = self.write(wish);
+
+            waiting = shared.lock();
+            waiting.busy = false;
+            waiting.progress += 1;
+            waiting.written = self.next;
+            if let Err(error) = &result {
+                let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
+                waiting.failed.get_or_insert(Failure::Write(code));
+            }
+            shared.done.notify_all();
+            match waiting.failed {
+                Some(Failure::Write(code)) => return self.give_up(waiting, code),
+                Some(Failure::Stalled) => return,
+                None if matches!(wish, Wish::Finish | Wish::Quit) => return,
+                None => {}
+            }
+        }
+    }
+
+    /// Waits until no more records come, and has the file say how many are not in it, and why.
+    fn give_up(&mut self, mut waiting: MutexGuard<'_, Waiting>, code: i32) {
+        let shared = self.shared.clone();
+        while !matches!(waiting.wish, Wish::Finish | Wish::Quit) {
+            waiting = shared.work.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !self.output.can_go_on() {
+            return;
+        }
+        self.next = waiting.given;
+        drop(waiting);
+        let words = [Ending::TraceFailed as u64, code as u64, 0];
+        self.host = Pending { bytes: Vec::new(), records: 1 };
+        format::push_record(&mut self.host.bytes, self.tsc, Kind::HostEnd as u8, 0, TRAPLINE_FAILED, &words);
+        self.output.use_room();
+        // Best effort: where no room could be kept for it, a reader sees that the file was not closed.
+        let _ = self.write_chunk(Origin::Host).and_then(|()| self.output.close(self.next[0], self.next[1]));
+    }
+
+    /// Writes what was taken. The host's goes first: its first record is the start of time.
+    fn write(&mut self, wish: Wish) -> io::Result<()> {
+        self.write_chunk(Origin::Host)?;
+        self.write_chunk(Origin::Guest)?;
+        if wish == Wish::Finish { self.output.close(self.next[0], self.next[1]) } else { Ok(()) }
+    }
+
+    /// Makes a chunk of what was taken of one origin, if anything was, and writes it.
+    fn write_chunk(&mut self, origin: Origin) -> io::Result<()> {
+        let pending = match origin {
+            Origin::Guest => &mut self.guest,
+            Origin::Host => &mut self.host,
+        };
+        if pending.bytes.is_empty() && pending.records == 0 {
+            return Ok(());
+        }
+        self.chunk.clear();
+        self.chunk.resize(CHUNK_SIZE, 0);
+        let whole = self.encoder.encode(&pending.bytes, origin, &mut self.chunk);
+        let compact = whole && self.chunk.len() < CHUNK_SIZE + pending.bytes.len();
+        if !compact {
+            self.chunk.truncate(CHUNK_SIZE);
+            self.chunk.extend_from_slice(&pending.bytes);
+        }
+        let records = u32::try_from(pending.records).unwrap_or(u32::MAX);
+        let first = self.next[origin as usize];
+        let mut next = self.next;
+        next[origin as usize] = first.saturating_add(pending.records);
+        ChunkHead {
+            content: Content::Records(origin),
+            encoding: if compact { COMPACT } else { RAW },
+            stored: (self.chunk.len() - CHUNK_SIZE) as u32, // no longer than raw
+            decoded: pending.bytes.len() as u32,            // at most WAITING_MOST
+            records,
+            first,
+            guest_total: next[0],
+            host_total: next[1],
+        }
+        .seal(&mut self.chunk);
+        self.tsc = pending.bytes.first_chunk().map_or(0, |tsc| u64::from_le_bytes(*tsc));
+        pending.bytes.clear();
+        pending.records = 0;
+        self.output.chunk(origin, records, self.tsc, &self.chunk)?;
+        self.next = next;
+        Ok(())
+    }
+}
+
+const _: () = assert!(WAITING_MOST <= PAYLOAD_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::Trace;
+    use std::convert::Infallible;
+    use std::fs::File;
+
+    fn write(writer: &mut Writer, count: u64) -> Result<(), WriteError> {
+        (0..count).try_for_each(|tsc| {
+            writer.host_record(tsc, abi::record::Kind::HostClock, 0, 0, &[1, 2])?;
+            writer.guest_records(16, 1, |room| {
+                room[8] = abi::record::Kind::Tick as u8;
+                Ok::<(), Infallible>(())
+            })?;
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_failed_write_is_told_at_every_call_and_counts_what_is_missing() {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        let mut output = Output::create(&path, false, &Meta::default()).expect("a new file");
+        output.file = File::options().write(true).open("/dev/full").expect("a device that is always full");
+        output.regular = false;
+        let mut writer = Writer::over(output).expect("a thread");
+        let missing = |result: Result<(), WriteError>| match result {
+            Err(WriteError::Write { missing, cause, .. }) => {
+                assert_eq!(cause.kind(), io::ErrorKind::StorageFull);
+                missing
+            }
+            other => panic!("{other:?}"),
+        };
+        let _ = write(&mut writer, 1);
+        let first = missing(writer.flush());
+        assert!((1..=2).contains(&first));
+        assert_eq!(missing(writer.flush()), first);
+        assert_eq!(missing(writer.guest_records(16, 3, |_| Ok::<(), Infallible>(())).map(drop)), first + 3);
+        assert_eq!(missing(writer.finish()), first + 3);
+        assert_eq!(Trace::open(&path).expect("what was written before").events().count(), 0);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_ends_the_run_and_not_the_patience() {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let mut output =
+            Output::create(&place.path().join("t.trap"), false, &Meta::default()).expect("a new file");
+        let (_reader, pipe) = std::io::pipe().expect("a pipe");
+        output.file = File::from(std::os::fd::OwnedFd::from(pipe));
+        output.regular = false;
+        let mut writer = Writer::over(output).expect("a thread");
+        let noise = |room: &mut [u8]| {
+            room.fill(0xff);
+            Ok::<(), Infallible>(())
+        };
+        let error = (0..20).find_map(|_| writer.guest_records(1 << 20, 9, noise).err()).expect("no room");
+        let sentence = error.to_string();
+        assert!(sentence.contains("it took nothing for 300ms") && sentence.contains("records"), "{sentence}");
+    }
+
+    /// A process that was stopped for long wakes up with one wait that timed out, and did nothing in that time.
+    #[test]
+    fn one_long_wait_is_not_the_end_of_patience() {
+        let mut patience = Patience::new(0);
+        let waits = |patience: &mut Patience, progress| (1..).find(|_| patience.is_over(progress));
+        assert_eq!(waits(&mut patience, 0), Some(STALL_PARTS));
+        let mut patience = Patience::new(0);
+        assert!(!patience.is_over(0));
+        assert_eq!(waits(&mut patience, 1), Some(STALL_PARTS), "progress starts it anew");
+    }
+
+    #[test]
+    fn more_than_ever_fits_is_refused() {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let mut writer =
+            Writer::create(&place.path().join("t.trap"), false, &Meta::default()).expect("a new file");
+        let too_large = writer.guest_records(WAITING_MOST + 8, 1, |_| Ok::<(), Infallible>(()));
+        assert!(matches!(too_large, Err(WriteError::TooLarge { .. })));
+    }
+}

@@ -1,0 +1,89 @@
+//! What the page is told besides the records: the numbers of `trapline stat --json`, how the run ended, and the names
+//! of all that the records hold as numbers.
+
+use abi::record::{
+    Ending, HostCounter, Kind, LoadError, Panic, Policy, REGISTERS, Reason, Step, Stop, Timer,
+};
+use abi::syscall::{Call, errno, error_name};
+use serde_json::{Map, Value, json};
+
+use crate::analysis::Summary;
+use crate::analysis::hardware::{exception, exit_reason, flags, vector_name};
+use crate::analysis::stat::{Stat, json_of_one};
+use crate::file::{CONTEXT_REGISTERS, Origin, Trace, printable};
+
+/// The facts, as JSON that can stand in a `<script>`.
+pub(super) fn json(trace: &Trace, name: &str) -> String {
+    let summary = Summary::of(trace);
+    let facts = json!({
+        "stat": json_of_one(name, trace, &Stat::of(trace)),
+        "drawn": summary.events.min(super::EVENTS_MAX as u64),
+        "gaps": gaps(trace),
+        "ending": summary.ending_words(),
+        "panic": summary.panic,
+        "not_loaded": summary.not_loaded,
+        "names": names(),
+    });
+    // Inside a script element only `<` could end it; in JSON it stands in strings alone.
+    printable(&facts.to_string()).replace('<', "\\u003c")
+}
+
+/// The records that have others missing before them, by their places among those that are drawn.
+fn gaps(trace: &Trace) -> Vec<usize> {
+    let (mut records, mut next, mut gaps) = (trace.records(), 0, Vec::new());
+    for place in 0..super::EVENTS_MAX {
+        let Some(record) = records.next() else { break };
+        if record.origin == Origin::Guest {
+            if record.sequence != next {
+                gaps.push(place);
+            }
+            next = record.sequence.wrapping_add(1);
+        }
+    }
+    gaps
+}
+
+/// Number to name.
+fn table(entries: impl Iterator<Item = (u64, &'static str)>) -> Value {
+    entries.map(|(number, name)| (number.to_string(), name.into())).collect::<Map<_, _>>().into()
+}
+
+macro_rules! names_of {
+    ($what:ident) => {
+        table($what::ALL.iter().map(|&value| (value as u64, value.name())))
+    };
+}
+
+fn names() -> Value {
+    let errors = [errno::EBADF, errno::EFAULT, errno::EINVAL, errno::ENOSYS];
+    json!({
+        "kinds": names_of!(Kind),
+        "steps": names_of!(Step),
+        "policies": names_of!(Policy),
+        "timers": names_of!(Timer),
+        "reasons": names_of!(Reason),
+        "load_errors": names_of!(LoadError),
+        "panics": names_of!(Panic),
+        "counters": names_of!(HostCounter),
+        "stops": names_of!(Stop),
+        "endings": names_of!(Ending),
+        "calls": table(Call::ALL.iter().map(|&call| (call as u64, call.name()))),
+        "arguments": Call::ALL.iter().map(|&call| ((call as u64).to_string(), call.arguments().into()))
+            .collect::<Map<_, _>>(),
+        "errors": table(errors.into_iter().filter_map(|error| Some((error as u64, error_name(error)?)))),
+        "exits": table((0..64).filter_map(|reason| Some((reason.into(), exit_reason(reason)?)))),
+        "vectors": (0..=u8::MAX).map(vector_name).collect::<Vec<_>>(),
+        "short": (0..=u8::MAX).map(short).collect::<Vec<_>>(),
+        "flags": (0..32).map(|bit| flags(1 << bit)).collect::<Vec<_>>(),
+        "registers": REGISTERS,
+        "context": CONTEXT_REGISTERS,
+        "syscall": abi::record::SYSCALL_VECTOR,
+        "int": abi::syscall::INT_VECTOR,
+        "first_return": abi::record::FIRST_RETURN,
+    })
+}
+
+/// A vector in a word: an exception's mnemonic, else its name.
+fn short(vector: u8) -> String {
+    exception(vector).map_or_else(|| vector_name(vector), |(mnemonic, _)| mnemonic.into())
+}

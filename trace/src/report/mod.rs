@@ -1,0 +1,149 @@
+//! A trace as one page that opens offline: what ran, a timeline, each switch step by step, distributions.
+//!
+//! The page holds the records themselves, compressed, and draws the timeline from them. Its numbers and their shapes
+//! are those of `analysis::stat`, names come from here too: the page computes none, and knows none of the contract.
+//! Everything of the trace enters the page as JSON or base64 and is shown as text, never as markup. Limit: it draws
+//! the first [`EVENTS_MAX`] events, and says so when there are more; the totals are of all.
+
+use std::io::{self, Write};
+
+use base64::prelude::BASE64_STANDARD;
+use base64::write::EncoderWriter;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::file::format::push_record;
+use crate::file::{Clock, Trace};
+
+mod facts;
+
+/// The most events that a page draws. A record has some 80 bytes, and the browser keeps them all unpacked.
+pub const EVENTS_MAX: usize = 2_000_000;
+
+/// The rate, in kHz, of a clock that counts a nanosecond a cycle.
+const CYCLES: u64 = 1_000_000;
+
+const TEMPLATE: &str = include_str!("template.html");
+const STYLE: &str = include_str!("style.css");
+/// The page's own program, in the order in which its parts use each other.
+const SCRIPTS: [&str; 5] = [
+    include_str!("records.js"),
+    include_str!("timeline.js"),
+    include_str!("switch.js"),
+    include_str!("times.js"),
+    include_str!("page.js"),
+];
+
+/// Writes the page of a trace; `name` is what the trace is called.
+pub fn write(trace: &Trace, name: &str, mut out: impl Write) -> io::Result<()> {
+    let mut rest = TEMPLATE;
+    while let Some((before, (slot, after))) =
+        rest.split_once("{{").and_then(|(before, tail)| Some((before, tail.split_once("}}")?)))
+    {
+        out.write_all(before.as_bytes())?;
+        match slot {
+            "style" => out.write_all(STYLE.as_bytes())?,
+            "facts" => out.write_all(facts::json(trace, name).as_bytes())?,
+            "records" => write_records(trace, &mut out)?,
+            _ => SCRIPTS.iter().try_for_each(|script| out.write_all(script.as_bytes()))?,
+        }
+        rest = after;
+    }
+    out.write_all(rest.as_bytes())?;
+    out.flush()
+}
+
+/// The clock of the page is that of the trace. Where its rate is unknown, cycles still show order and proportion.
+fn clock(trace: &Trace) -> Clock {
+    let start = trace.records().next().map_or(0, |record| record.tsc);
+    match trace.meta().tsc_khz {
+        0 => Clock::new(start, CYCLES),
+        _ => trace.clock(),
+    }
+}
+
+/// The records as they are in the file but for their time, which is that of [`clock`] since the start; gzip, base64.
+fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
+    let base64 = EncoderWriter::new(out, &BASE64_STANDARD);
+    let mut gzip = GzEncoder::new(base64, Compression::default());
+    let (clock, mut records) = (clock(trace), trace.records());
+    let (mut latest, mut words, mut bytes) = (0, Vec::new(), Vec::new());
+    for _ in 0..EVENTS_MAX {
+        let Some(record) = records.next() else { break };
+        // The page finds its way by time, so time must not run backwards even where a guest says it does.
+        latest = latest.max(clock.nanoseconds(record.tsc));
+        words.clear();
+        words.extend(record.words());
+        bytes.clear();
+        push_record(&mut bytes, latest, record.kind, record.process, record.detail, &words);
+        gzip.write_all(&bytes)?;
+    }
+    gzip.finish()?.finish()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use base64::Engine;
+
+    use super::*;
+    use crate::file::samples::{self, Sample};
+
+    fn page(samples: &[Sample]) -> String {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        samples::write_file(&path, samples, 10);
+        let mut page = Vec::new();
+        write(&Trace::open(&path).expect("a whole file"), "<t>.trap", &mut page).expect("room in memory");
+        String::from_utf8(page).expect("a page is UTF-8")
+    }
+
+    fn element<'a>(page: &'a str, id: &str) -> &'a str {
+        let (_, tail) = page.split_once(&format!("id=\"{id}\">")).expect("the element is there");
+        tail.split_once("</script>").expect("it has an end").0.trim()
+    }
+
+    #[test]
+    fn the_page_holds_every_record() {
+        let samples = samples::every_kind();
+        let page = page(&samples);
+        let zipped = BASE64_STANDARD.decode(element(&page, "records")).expect("base64");
+        let mut records = Vec::new();
+        flate2::read::GzDecoder::new(&zipped[..]).read_to_end(&mut records).expect("gzip");
+        let sizes = samples.iter().map(|sample| sample.to_bytes().len());
+        assert_eq!(records.len(), sizes.sum::<usize>());
+        assert_eq!(records[8], samples[0].kind);
+        assert!(page.find("<script>") < page.find("id=\"records\""), "the numbers wait for the records");
+    }
+
+    #[test]
+    fn it_loads_nothing() {
+        // A namespace is a name, and nothing is fetched from it.
+        let page = page(&samples::every_kind()).replace("http://www.w3.org/2000/svg", "");
+        for outside in ["http:", "https:", "src=", "href=\"/", "url(", "@import"] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+        assert!(
+            page.contains("Content-Security-Policy\" content=\"default-src 'none'"),
+            "it could load something"
+        );
+        assert!(!page.contains("{{"), "a slot was left open");
+    }
+
+    #[test]
+    fn a_name_cannot_become_markup() {
+        let mut samples = samples::every_kind();
+        let created = samples.iter_mut().find(|sample| sample.words.len() == 5 && sample.process == 1);
+        let created = created.expect("a process is created");
+        created.words[3] = u64::from_le_bytes(*b"</script");
+        created.words[4] = u64::from_le_bytes(*b"><img/>\0");
+        let page = page(&samples);
+        let facts = element(&page, "facts");
+        assert!(facts.ends_with('}') && !facts.contains('<'), "{facts}");
+        let facts: serde_json::Value = serde_json::from_str(facts).expect("JSON");
+        assert_eq!(facts["stat"]["processes"][0]["name"], "</script><img/>");
+        assert_eq!(facts["stat"]["file"], "<t>.trap");
+    }
+}

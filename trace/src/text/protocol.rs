@@ -1,0 +1,149 @@
+//! The tables as text for a terminal, as Markdown and as JSON.
+
+use comfy_table::{ColumnConstraint, Table as Grid, Width, presets};
+use serde::Serialize;
+
+use crate::analysis::protocol::steps::flags_of;
+use crate::analysis::protocol::{Actor, Elided, Row, Table};
+use crate::file::{Meta, Trace};
+
+/// The version of the JSON form: fields may be added, none changes its meaning within a version.
+const JSON_VERSION: u32 = 1;
+const HEADINGS: [&str; 4] = ["µs", "OS (kernel mode)", "Hardware", "Program (user mode)"];
+const HEADINGS_DIRECT: [&str; 4] = ["µs", "OS (kernel mode)", "Hardware", "Program (no limits)"];
+/// Room for the time, and what borders and padding take of a line.
+const TIME: usize = 9;
+const BORDERS: usize = 5 + 2 * 4;
+const PADDING: u16 = 2;
+/// Lines that belong to the one above.
+const INDENT: &str = "  ";
+
+/// The tables as text of at most `width` columns.
+pub fn text(tables: &[Table], width: u16) -> String {
+    let widths = widths(width);
+    let mut out = String::new();
+    for table in tables {
+        let mut grid = Grid::new();
+        grid.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings(table));
+        for (index, row) in table.rows.iter().enumerate() {
+            if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
+                grid.add_row(["…", "", "", &wrap(&gap.to_string(), widths[3])]);
+            }
+            grid.add_row(cells(row, |column, line| wrap(line, widths[column]), "\n"));
+        }
+        let fixed = |width| ColumnConstraint::Absolute(Width::Fixed(width as u16 + PADDING));
+        grid.set_constraints(widths.map(fixed));
+        out.push_str(&format!("{}\n({})\n{grid}\n", table.title, table.figure));
+        for note in &table.notes {
+            out.push_str(&wrap(&format!("* {note}"), width.into()));
+            out.push('\n');
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// A program that is called, and not returned into, is in the kernel's mode.
+fn headings(table: &Table) -> [&'static str; 4] {
+    if table.rows.iter().any(|row| row.step == "call-main") { HEADINGS_DIRECT } else { HEADINGS }
+}
+
+/// The program has the least to say.
+fn widths(width: u16) -> [usize; 4] {
+    let rest = usize::from(width).saturating_sub(TIME + BORDERS);
+    let wide = rest * 3 / 8;
+    [TIME, wide, wide, rest - 2 * wide]
+}
+
+/// Breaks a line at spaces; what follows is indented as it was, and once more.
+fn wrap(line: &str, width: usize) -> String {
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    let indent = line.len() - line.trim_start().len();
+    let mut out = line[..indent].to_owned();
+    let mut column = indent;
+    for word in line.split_whitespace() {
+        let length = word.chars().count();
+        let is_first = column <= indent;
+        if !is_first && column + 1 + length > width {
+            out.push_str(&format!("\n{:indent$}{INDENT}", ""));
+            column = indent + INDENT.len();
+        } else if !is_first {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
+/// The tables as Markdown.
+pub fn markdown(tables: &[Table]) -> String {
+    let mut out = String::new();
+    for table in tables {
+        out.push_str(&format!(
+            "### {}\n\n{}\n\n| {} |\n",
+            table.title,
+            table.figure,
+            headings(table).join(" | ")
+        ));
+        out.push_str("| ---: | --- | --- | --- |\n");
+        for (index, row) in table.rows.iter().enumerate() {
+            if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
+                out.push_str(&format!("| … | | | {gap} |\n"));
+            }
+            let cells =
+                cells(row, |_, line| line.trim().to_owned(), "<br>").map(|cell| cell.replace('|', "\\|"));
+            out.push_str(&format!("| {} |\n", cells.join(" | ")));
+        }
+        out.push('\n');
+        table.notes.iter().for_each(|note| out.push_str(&format!("- {note}\n")));
+        out.push('\n');
+    }
+    out
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: &'static str,
+    version: u32,
+    run: &'a Meta,
+    tables: &'a [Table],
+}
+
+/// The tables as JSON.
+pub fn json(trace: &Trace, tables: &[Table]) -> serde_json::Result<String> {
+    let document = Document { format: "trapline-protocol", version: JSON_VERSION, run: trace.meta(), tables };
+    serde_json::to_string_pretty(&document)
+}
+
+/// A row's four cells: time, and what was done in the column of who did it.
+fn cells(row: &Row, lay_out: impl Fn(usize, &str) -> String, line_end: &str) -> [String; 4] {
+    let column = match row.actor {
+        Actor::Os => 1,
+        Actor::Hardware => 2,
+        Actor::Program => 3,
+    };
+    let names = row.values.iter().map(|value| value.name.len()).max().unwrap_or(0);
+    let mut lines = vec![row.text.clone()];
+    lines.extend(row.values.iter().map(|value| {
+        let flags = flags_of(value).map(|flags| format!(" [{flags}]")).unwrap_or_default();
+        format!("{INDENT}{:names$} {:#x}{flags}", value.name, value.value)
+    }));
+    lines.extend(row.details.iter().map(|detail| format!("{INDENT}{detail}")));
+    lines.extend(row.layer.map(|layer| format!("{INDENT}[{}]", layer.label())));
+    let lines: Vec<_> = lines.iter().map(|line| lay_out(column, line)).collect();
+    let mut cells =
+        [format!("{:.1}", row.nanoseconds as f64 / 1000.0), String::new(), String::new(), String::new()];
+    cells[column] = lines.join(line_end);
+    cells
+}
+
+impl std::fmt::Display for Elided {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Elided { traps, ticks, system_calls, .. } = self;
+        write!(f, "… {traps} traps left out: {ticks} ticks, {system_calls} system calls …")
+    }
+}

@@ -1,0 +1,356 @@
+//! The numbers as text, of several traces side by side: a table a section, and under it what it means.
+
+use std::fmt::Write;
+
+use abi::record::Kind;
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::analysis::hardware::{exit_reason, vector_name};
+use crate::analysis::stat::{Process, Stat, Times, Traps, call_name};
+use crate::file::{Clock, Meta, Trace, printable};
+
+/// A line of a section: what it is of, and its numbers.
+type Row = (String, Vec<String>);
+
+/// A table of the text.
+struct Section {
+    title: &'static str,
+    columns: &'static [&'static str],
+    /// What the numbers mean.
+    legend: &'static str,
+    rows: fn(&Stat) -> Vec<Row>,
+}
+
+const SECTIONS: [Section; 7] = [
+    Section {
+        title: "Who had the CPU",
+        columns: &["time", "share"],
+        legend: "programs: in user mode (policy direct: in ring 0). kernel: for the process that ran. switching: from \
+                 the registers of one stored to those of the next loaded. scheduler: the kernel's own loop. idle: \
+                 waiting for an interrupt. boot: until the first process could start.",
+        rows: shares,
+    },
+    Section {
+        title: "System calls",
+        columns: &TRAP_COLUMNS,
+        legend: "total to max: time in the kernel, from the trap to the return, without the time switched \
+                 out. Time switched out during such calls: waiting (ready, another ran), asleep. A call that \
+                 ends its process ends with the switch away.",
+        rows: |stat| {
+            let row = |(&number, traps): (&u32, &Traps)| trap_row(call_name(number).into(), traps, stat);
+            stat.calls.iter().map(row).collect()
+        },
+    },
+    Section {
+        title: "Traps",
+        columns: &TRAP_COLUMNS,
+        legend: "All ways into the kernel, times as for system calls. errors: calls that gave an error, faults \
+                 that ended their process.",
+        rows: |stat| {
+            let row = |(&vector, traps): (&u8, &Traps)| trap_row(short_name(vector), traps, stat);
+            stat.traps.iter().map(row).collect()
+        },
+    },
+    Section {
+        title: "Processes",
+        columns: &[
+            "calls", "errors", "faults", "ticks", "turns", "user", "kernel", "p50", "p99", "waiting",
+            "asleep",
+        ],
+        legend: "user, kernel: time with the CPU. p50, p99: time in the kernel of its traps, each. waiting: ready, \
+                 and another ran. Until the end of the trace, for those that had not ended.",
+        rows: processes,
+    },
+    Section {
+        title: "Switches",
+        columns: &TIMES_COLUMNS,
+        legend: "From process to process, by why the old one left: from its trap to the return into the new one, \
+                 all that lies between two instructions of user mode. save to load: from the record of the \
+                 registers stored to that of those loaded; both are written after the switch, so it is what one \
+                 record costs. wait: from ready to running.",
+        rows: switches,
+    },
+    Section {
+        title: "Timer",
+        columns: &TIMES_COLUMNS,
+        legend: "period: from a tick to the next, whoever ran. jitter: how far a tick was from when it was due, \
+                 early or late. It is due as long after the timer was armed as the timer was set to, or after the \
+                 last tick where the timer reloads itself.",
+        rows: ticks,
+    },
+    Section {
+        title: "VM exits",
+        columns: &["count", "host", "host each", "guest", "guest each"],
+        legend: "Exits that reach the host program, by reason. host: its time on them. guest: time in KVM_RUN \
+                 before them. in KVM: all exits, by KVM's own count; most of them KVM handles itself.",
+        rows: exits,
+    },
+];
+
+const TRAP_COLUMNS: [&str; 10] =
+    ["count", "errors", "total", "mean", "p50", "p90", "p99", "max", "waiting", "asleep"];
+const TIMES_COLUMNS: [&str; 7] = ["count", "total", "mean", "p50", "p90", "p99", "max"];
+
+const NOTES: &str = "p50, p90, p99: what so many percent do not exceed, true to 0.1 %. Times lie between two \
+                     records of the trace and include what it costs to record.";
+
+/// Columns of the text.
+const WIDTH: usize = 100;
+/// The margin of what numbers mean.
+pub const MARGIN: usize = 3;
+
+/// The numbers of traces, each with the name of its file, at most 100 columns wide.
+pub fn text(traces: &[(String, Trace, Stat)]) -> String {
+    let mut out = String::new();
+    for (index, (file, trace, stat)) in traces.iter().enumerate() {
+        put_head(&mut out, traces.len().gt(&1).then(|| letter(index)), file, trace.meta(), stat);
+    }
+    let stats: Vec<&Stat> = traces.iter().map(|(_, _, stat)| stat).collect();
+    for section in &SECTIONS {
+        put_section(&mut out, section, &stats);
+    }
+    out.push('\n');
+    put_wrapped(&mut out, NOTES, MARGIN);
+    out
+}
+
+/// What stands for a trace in the tables.
+fn letter(index: usize) -> String {
+    let letters = u8::try_from(index).ok().and_then(|index| b'A'.checked_add(index)).map(char::from);
+    letters.filter(char::is_ascii_uppercase).map_or_else(|| (index + 1).to_string(), String::from)
+}
+
+/// Where and how a run was made.
+pub fn setting(meta: &Meta) -> String {
+    let options = &meta.options;
+    printable(&format!(
+        "{}, {}; policy {}, quantum {} µs, timer {}, batch {}",
+        meta.host_cpu, meta.kvm_backend, options.policy, options.quantum_us, options.timer, options.batch
+    ))
+}
+
+fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, stat: &Stat) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{}{file}", letter.map_or_else(String::new, |letter| format!("{letter}  ")));
+    put_wrapped(out, &setting(meta), MARGIN);
+    let _ = writeln!(
+        out,
+        "   {} events in {}: {} system calls, {} switches, {} ticks",
+        stat.events,
+        duration(stat.nanoseconds),
+        stat.count_of(Kind::SystemCall),
+        stat.switches.count,
+        stat.ticks.count
+    );
+    if meta.tsc_khz == 0 {
+        out.push_str("   The rate of the clock is unknown, so all times are 0.\n");
+    }
+}
+
+fn put_section(out: &mut String, section: &Section, stats: &[&Stat]) {
+    let rows: Vec<Vec<Row>> = stats.iter().map(|stat| (section.rows)(stat)).collect();
+    if rows.iter().all(Vec::is_empty) {
+        return;
+    }
+    let is_one = stats.len() == 1;
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let heading = [section.title].into_iter().chain((!is_one).then_some(""));
+    table.set_header(heading.chain(section.columns.iter().copied()));
+    for label in labels(&rows) {
+        let mut shown = label.as_str();
+        for (index, rows) in rows.iter().enumerate() {
+            let Some((_, cells)) = rows.iter().find(|(name, _)| *name == label) else { continue };
+            let mark = (!is_one).then(|| letter(index));
+            table.add_row([shown.to_owned()].into_iter().chain(mark).chain(cells.iter().cloned()));
+            shown = "";
+        }
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let is_name = index == 0 || (index == 1 && !is_one);
+        column.set_cell_alignment(if is_name { CellAlignment::Left } else { CellAlignment::Right });
+        column.set_padding((u16::from(index > 0), 0));
+    }
+    let _ = writeln!(out);
+    table.lines().for_each(|line| {
+        let _ = writeln!(out, "{}", line.trim_end());
+    });
+    put_wrapped(out, section.legend, MARGIN);
+}
+
+/// Appends a text from the column `margin` on, in lines of at most 100 columns that are broken between words.
+pub fn put_wrapped(out: &mut String, text: &str, margin: usize) {
+    let mut column = out.chars().rev().take_while(|last| *last != '\n').count();
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > margin && column + 1 + length > WIDTH {
+            out.push('\n');
+            column = 0;
+        }
+        let before = if column > margin { 1 } else { margin - column };
+        out.extend(std::iter::repeat_n(' ', before));
+        out.push_str(word);
+        column += before + length;
+    }
+    out.push('\n');
+}
+
+/// The labels of all traces, each once, in their order.
+fn labels(rows: &[Vec<Row>]) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for (label, _) in rows.iter().flatten() {
+        if !labels.contains(label) {
+            labels.push(label.clone());
+        }
+    }
+    labels
+}
+
+fn shares(stat: &Stat) -> Vec<Row> {
+    let total = stat.shares.total();
+    let seen = stat.shares.named().into_iter().filter(|(_, cycles)| *cycles > 0);
+    seen.map(|(name, cycles)| {
+        let percent = 100.0 * cycles as f64 / total as f64;
+        (name.into(), vec![duration(stat.clock.span(cycles)), format!("{percent:.1} %")])
+    })
+    .collect()
+}
+
+fn trap_row(label: String, traps: &Traps, stat: &Stat) -> Row {
+    let clock = &stat.clock;
+    let mut cells = vec![traps.count.to_string(), traps.errors.to_string()];
+    cells.extend(times_cells(&traps.kernel, clock).into_iter().skip(1));
+    cells.extend([traps.ready, traps.asleep].map(|cycles| some_duration(cycles, clock)));
+    (label, cells)
+}
+
+/// The mnemonic alone of an exception.
+fn short_name(vector: u8) -> String {
+    match crate::analysis::hardware::exception(vector) {
+        Some((mnemonic, _)) => mnemonic.into(),
+        None => vector_name(vector),
+    }
+}
+
+fn times_cells(times: &Times, clock: &Clock) -> Vec<String> {
+    let count = times.count().to_string();
+    if times.count() == 0 {
+        return [count].into_iter().chain((1..TIMES_COLUMNS.len()).map(|_| "-".into())).collect();
+    }
+    let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|part| times.quantile(part));
+    let cycles = [times.total(), times.mean(), p50, p90, p99, times.longest()];
+    [count].into_iter().chain(cycles.map(|cycles| duration(clock.span(cycles)))).collect()
+}
+
+fn processes(stat: &Stat) -> Vec<Row> {
+    let clock = &stat.clock;
+    let row = |(number, process): (&u16, &Process)| {
+        let name = if process.name.is_empty() { "?" } else { &process.name };
+        let counts = [process.calls, process.errors, process.faults, process.ticks, process.turns];
+        let [p50, p99] = [0.5, 0.99].map(|part| process.traps.quantile(part));
+        let cycles = [process.user, process.kernel, p50, p99, process.ready, process.asleep];
+        let cells = counts.map(|count| count.to_string()).into_iter();
+        (format!("{name}/{number}"), cells.chain(cycles.map(|cycles| some_duration(cycles, clock))).collect())
+    };
+    stat.processes.iter().map(row).collect()
+}
+
+fn switches(stat: &Stat) -> Vec<Row> {
+    let (switches, clock) = (&stat.switches, &stat.clock);
+    if switches.count == 0 {
+        return Vec::new();
+    }
+    let whole = switches.whole.iter().map(|(reason, times)| (reason.name(), times));
+    let rest = [("save to load", &switches.save_to_load), ("wait", &switches.wait)];
+    whole.chain(rest).map(|(name, times)| (name.into(), times_cells(times, clock))).collect()
+}
+
+fn ticks(stat: &Stat) -> Vec<Row> {
+    let (ticks, clock) = (&stat.ticks, &stat.clock);
+    if ticks.count == 0 {
+        return Vec::new();
+    }
+    vec![
+        ("period".into(), times_cells(&ticks.period, clock)),
+        ("jitter".into(), times_cells(&ticks.jitter, clock)),
+    ]
+}
+
+fn exits(stat: &Stat) -> Vec<Row> {
+    let each = |ns: u64, count: u64| ns.checked_div(count).map_or_else(|| "-".into(), duration);
+    let seen = stat.exits.iter().map(|(&reason, exits)| {
+        let name = exit_reason(reason).map_or_else(|| format!("KVM_EXIT {reason}"), String::from);
+        let [host, guest] = [exits.host_ns, exits.guest_ns];
+        let cells = vec![duration(host), each(host, exits.count), duration(guest), each(guest, exits.count)];
+        (name, [exits.count.to_string()].into_iter().chain(cells).collect())
+    });
+    let all = stat.counters.get(&abi::record::HostCounter::KvmExits);
+    let all = all.map(|count| {
+        ("in KVM".into(), [count.to_string()].into_iter().chain((0..4).map(|_| "-".into())).collect())
+    });
+    seen.chain(all).collect()
+}
+
+fn some_duration(cycles: u64, clock: &Clock) -> String {
+    if cycles == 0 { "-".into() } else { duration(clock.span(cycles)) }
+}
+
+/// A duration in three digits and the unit that fits: `27.9 µs`.
+pub fn duration(nanoseconds: u64) -> String {
+    const UNITS: [&str; 4] = ["ns", "µs", "ms", "s"];
+    if nanoseconds < 1000 {
+        return format!("{nanoseconds} ns");
+    }
+    let (mut value, mut unit) = (nanoseconds as f64, 0);
+    // What would be rounded to 1000 is one of the next unit.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        (value, unit) = (value / 1000.0, unit + 1);
+    }
+    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.decimals$} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        let words = [0, 999, 1000, 9_994, 9_996, 27_949, 99_960, 999_499, 999_500, 12_345_678_901, 1 << 60];
+        assert_eq!(
+            words.map(duration),
+            [
+                "0 ns",
+                "999 ns",
+                "1.00 µs",
+                "9.99 µs",
+                "10.0 µs",
+                "27.9 µs",
+                "100 µs",
+                "999 µs",
+                "1.00 ms",
+                "12.3 s",
+                "1152921505 s"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_name_of_a_cpu_is_wrapped() {
+        let host_cpu = "Genuine(R) Xeon(R) Platinum 8488C CPU @ 2.40GHz, of a long line of many".into();
+        let mut out = String::new();
+        put_head(
+            &mut out,
+            None,
+            "t.trap",
+            &Meta { host_cpu, ..Meta::default() },
+            &Stat::new(Clock::new(0, 1)),
+        );
+        assert!(out.lines().all(|line| line.chars().count() <= WIDTH) && out.contains("batch 0"), "{out}");
+    }
+
+    #[test]
+    fn traces_have_letters() {
+        assert_eq!([0, 25, 26, 300].map(letter), ["A", "Z", "27", "301"]);
+    }
+}

@@ -1,0 +1,240 @@
+//! Events as text for people: a line each, with the time, who, what, and the details in words.
+//!
+//! A line wider than [`COLUMNS`] goes on under its details. Nothing is left out of a line but registers that
+//! did not change.
+
+use std::io::{self, Write};
+
+use super::words::Words;
+use crate::analysis::filter::Filter;
+use crate::file::{Event, Meta, Names, Options as RunOptions, Origin, Program, What, printable};
+
+/// The width that lines keep to where they can.
+pub const COLUMNS: usize = 100;
+/// Width of the time, in microseconds with three decimals: up to 100 s stay aligned.
+const TIME_WIDTH: usize = 12;
+/// Width of the word for what happened.
+const VERB_WIDTH: usize = 7;
+/// The narrowest and the widest column for the process.
+const WHO_WIDTH: std::ops::RangeInclusive<usize> = 7..=19;
+
+/// How the text shall be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// With the colours of a terminal.
+    pub colour: bool,
+    /// Only the events that it wants.
+    pub filter: Filter,
+    /// The number of the guest's event that is pointed at.
+    pub mark: Option<u64>,
+    /// Columns that somebody else puts before each line.
+    pub indent: usize,
+}
+
+/// Writes events as they come.
+#[derive(Debug)]
+pub struct Text<W> {
+    out: W,
+    options: Options,
+    names: Names,
+    words: Words,
+    who_width: usize,
+    /// The details of an event; kept to save an allocation an event.
+    details: String,
+    written: u64,
+}
+
+impl<W: Write> Text<W> {
+    /// Text of the events of one run.
+    pub fn new(meta: &Meta, options: Options, out: W) -> Text<W> {
+        // A name with its number, up to 99.
+        let widest = meta.programs.iter().map(|program| program.name.chars().count() + 3).max();
+        let who_width = widest.unwrap_or(0).clamp(*WHO_WIDTH.start(), *WHO_WIDTH.end());
+        let (names, words) = (Names::default(), Words::default());
+        Text { out, options, names, words, who_width, details: String::new(), written: 0 }
+    }
+
+    /// How many events were written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Passes on what was written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Says what ran, and heads the columns.
+    pub fn header(&mut self, meta: &Meta) -> io::Result<()> {
+        let (on, off) = self.style(DIM);
+        // Nothing is known of a run whose head is damaged.
+        if *meta != Meta::default() {
+            for line in header_lines(meta) {
+                writeln!(self.out, "{on}# {}{off}", printable(&line))?;
+            }
+        }
+        let width = self.who_width;
+        writeln!(
+            self.out,
+            "{on}{:>TIME_WIDTH$}  {:width$}  {:VERB_WIDTH$}  details{off}",
+            "time us", "process", "what"
+        )
+    }
+
+    /// Writes an event, unless the options leave it out.
+    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.names.learn(event);
+        self.details.clear();
+        let verb = self.words.say(event, &self.names, &mut self.details);
+        if !self.options.filter.wants(event, &self.names) {
+            return Ok(());
+        }
+        let who = self.names.label(event.origin, event.process);
+        self.written += 1;
+        let (micros, nanos) = (event.nanoseconds / 1000, event.nanoseconds % 1000);
+        let whole = TIME_WIDTH - 4;
+        let (dim, plain) = self.style(DIM);
+        let (on, off) = self.style(colour(&event.what));
+        let width = self.who_width;
+        let is_marked = event.origin == Origin::Guest && self.options.mark == Some(event.sequence);
+        let mark = if is_marked { '>' } else { ' ' };
+        write!(
+            self.out,
+            "{dim}{micros:>whole$}.{nanos:03}{plain} {mark}{who:width$}  {on}{verb:VERB_WIDTH$}{off}  "
+        )?;
+        let margin = TIME_WIDTH + 2 + width.max(who.chars().count()) + 2 + VERB_WIDTH + 2;
+        write_wrapped(&mut self.out, &self.details, margin, COLUMNS.saturating_sub(self.options.indent))
+    }
+
+    fn style(&self, code: &'static str) -> (&'static str, &'static str) {
+        if self.options.colour && !code.is_empty() { (code, RESET) } else { ("", "") }
+    }
+}
+
+fn header_lines(meta: &Meta) -> Vec<String> {
+    let RunOptions { policy, quantum_us, timer, batch, memory_mib, timeout_ms, .. } = &meta.options;
+    let timeout = timeout_ms.map_or_else(String::new, |ms| format!(", time-out {ms} ms"));
+    let programs: Vec<String> = meta.programs.iter().map(command_line).collect();
+    vec![
+        format!("trapline {} ran: {}", meta.trapline_version, programs.join(" | ")),
+        format!(
+            "policy {policy}, quantum {quantum_us} us, timer {timer}, batch {batch}, memory {memory_mib} MiB{timeout}"
+        ),
+        format!(
+            "on {} ({}), TSC {}.{:03} MHz",
+            meta.host_cpu,
+            meta.kvm_backend,
+            meta.tsc_khz / 1000,
+            meta.tsc_khz % 1000
+        ),
+    ]
+}
+
+fn command_line(program: &Program) -> String {
+    let words = std::iter::once(&program.name).chain(&program.arguments);
+    words.map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// Writes details, broken between words where they do not fit, and going on behind the margin.
+fn write_wrapped(out: &mut impl Write, details: &str, margin: usize, columns: usize) -> io::Result<()> {
+    if margin + details.len() <= columns {
+        return writeln!(out, "{details}");
+    }
+    let (mut column, mut spaces) = (margin, 0);
+    for word in details.split(' ') {
+        if word.is_empty() {
+            spaces += 1;
+            continue;
+        }
+        let width = word.chars().count();
+        if column > margin && column + spaces + width > columns {
+            write!(out, "\n{:margin$}{word}", "")?;
+            column = margin + width;
+        } else {
+            write!(out, "{:spaces$}{word}", "")?;
+            column += spaces + width;
+        }
+        spaces = 1;
+    }
+    writeln!(out)
+}
+
+const RESET: &str = "\x1b[0m";
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[1;31m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const BLUE: &str = "\x1b[34m";
+const MAGENTA: &str = "\x1b[35m";
+const CYAN: &str = "\x1b[36m";
+
+/// A colour for each layer: the hardware's traps, the kernel's calls, the scheduler, the ends.
+fn colour(what: &What) -> &'static str {
+    match what {
+        What::TrapEntry { .. } | What::TrapReturn { .. } => CYAN,
+        What::SystemCall { .. } | What::SystemCallResult { .. } => GREEN,
+        What::Tick { .. } | What::TimerArmed { .. } => YELLOW,
+        What::ContextSaved { .. } | What::ContextLoaded { .. } | What::Idle => MAGENTA,
+        What::ProcessCreated { .. } | What::ProcessExited { .. } | What::ProcessFreed { .. } => BLUE,
+        What::ProcessKilled { .. } | What::KernelPanic { .. } | What::LoadFailed { .. } => RED,
+        What::Unknown { .. } => RED,
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::{Trace, samples};
+
+    fn text_of(options: &Options) -> String {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        samples::write_file(&path, &samples::every_kind(), 1000);
+        let mut out = Vec::new();
+        let trace = Trace::open(&path).expect("a whole file");
+        let mut writer = Text::new(trace.meta(), options.clone(), &mut out);
+        writer.header(trace.meta()).expect("a Vec takes all");
+        trace.events().for_each(|event| writer.event(&event).expect("a Vec takes all"));
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn every_kind_reads_like_this() {
+        let text = text_of(&Options::default());
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && line.trim_end() == line));
+        assert_eq!(text, include_str!("text_of_every_kind.txt"));
+    }
+
+    #[test]
+    fn colour_changes_no_word() {
+        let mut plain = text_of(&Options { colour: true, ..Options::default() });
+        assert!(plain.contains(RED));
+        for code in [RESET, DIM, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN] {
+            plain = plain.replace(code, "");
+        }
+        assert_eq!(plain, text_of(&Options::default()));
+    }
+
+    #[test]
+    fn a_process_alone() {
+        let filter = Filter::parse("process=hello").expect("a filter");
+        let text = text_of(&Options { filter, ..Options::default() });
+        let events = text.lines().filter(|line| line.contains('.') && !line.starts_with('#'));
+        assert!(events.clone().count() > 20 && events.clone().all(|line| line.contains(" hello/1 ")));
+    }
+
+    fn wrapped(details: &str) -> String {
+        let mut out = Vec::new();
+        write_wrapped(&mut out, details, 90, COLUMNS).expect("a Vec takes all");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn long_lines_go_on_behind_the_margin() {
+        assert_eq!(wrapped("a=1  b=2"), "a=1  b=2\n");
+        assert_eq!(wrapped("a=1  b=2 c=3"), format!("a=1  b=2\n{}c=3\n", " ".repeat(90)));
+        assert_eq!(wrapped("a=1 b=23  c=3"), format!("a=1 b=23\n{}c=3\n", " ".repeat(90)));
+        assert_eq!(wrapped("cannot-be-broken"), "cannot-be-broken\n");
+    }
+}
