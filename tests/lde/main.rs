@@ -8,6 +8,7 @@ mod handmade;
 
 mod direct;
 mod documents;
+mod imports;
 mod kernel;
 mod no_sse;
 mod processes;
@@ -50,6 +51,7 @@ fn main() {
         .kvm("jumps_into_the_kernel_fault", protection::jumps)
         .kvm("privileged_instructions_are_refused", protection::privileged)
         .kvm("pointers_at_page_ends_are_checked", protection::page_ends)
+        .kvm("an_abort_is_never_a_fault_of_the_process", protection::aborts)
         .kvm("nobody_can_harm_another", protection::nobody_harms_another)
         .kvm("the_same_programs_give_the_same_events", sequence::is_golden_in_both_batch_modes)
         .kvm("without_limits_a_program_is_called_and_returns", direct::called_and_returned)
@@ -67,6 +69,8 @@ fn main() {
         .kvm_in_time("the_chapter_runs_as_shown", documents::the_chapter_runs_as_shown)
         .kvm("the_readme_runs_as_shown", documents::the_readme_runs_as_shown)
         .pure("what_shows_each_idea_exists", documents::what_shows_each_idea_exists)
+        .pure("the_kernels_modules_import_no_circle", imports::are_no_circle)
+        .pure("a_circle_of_imports_is_seen", imports::a_circle_is_seen)
         .pure("the_kernel_has_no_sse", no_sse::kernel_is_free_of_it)
         .pure("an_sse_instruction_in_the_kernel_is_seen", no_sse::a_patched_one_is_seen)
         .pure("a_kernel_built_with_sse_is_seen", no_sse::a_built_one_is_seen)

@@ -1,11 +1,12 @@
 //! Protection: what programs may not do is refused, and hurts nobody else.
 
-use abi::exit::{ALL_WELL, PROCESS_FAILED};
+use abi::exit::{ALL_WELL, KERNEL_PANIC, PROCESS_FAILED};
 use abi::syscall::Call;
 use abi::syscall::errno::ENOSYS;
 use trace::{Boot, What};
 
-use crate::run::run;
+use crate::kernel::Code;
+use crate::run::{DIVIDE_ERROR, run, run_on};
 use crate::support::{TestResult, ensure};
 
 pub fn forgeries() -> TestResult {
@@ -57,6 +58,20 @@ pub fn privileged() -> TestResult {
 
 pub fn page_ends() -> TestResult {
     run(&["pages"], 0)?.says(", 0 surprises")
+}
+
+/// Kernels in which the stub of #DE says #DF or #MC: a division by zero in user mode must then panic the kernel, though
+/// the saved CS is the process's.
+pub fn aborts() -> TestResult {
+    const STUB_PUSHES: [u8; 4] = [0x6A, 0, 0x6A, DIVIDE_ERROR];
+    for vector in [8, 18] {
+        let mut changed = Code::built_in()?;
+        let stub = changed.function("trap_stubs")?[0];
+        changed.replace(&stub, &[&STUB_PUSHES[..3], &[vector]].concat());
+        let run = run_on(&changed, &["divider"], KERNEL_PANIC as i32)?;
+        run.says("panic: an exception in kernel mode")?;
+    }
+    Ok(())
 }
 
 /// Programs that do what they may not, and the exit code of a run with them.

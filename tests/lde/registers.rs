@@ -9,7 +9,7 @@ use libtest_mimic::Failed;
 use trace::What;
 
 use crate::kernel::Code;
-use crate::run::run;
+use crate::run::{run, run_on};
 use crate::support::{self, TestResult, ensure};
 
 /// Rounds of a canary: about two seconds for two of them and a hog, which is far less where all is emulated.
@@ -38,15 +38,8 @@ const ATTEMPTS: usize = 8;
 
 /// Two canaries on a kernel with a fault in it: in one of a few runs they must say `words`.
 fn spoiled_says(kernel: &Code, words: &str) -> TestResult {
-    let folder = support::folder();
-    let file = folder.path().join("kernel.elf");
-    std::fs::write(&file, kernel.file())?;
-    let kernel = file.display().to_string();
-    let attempt = || {
-        let arguments =
-            ["canary 1 400", "canary 2 400", "--quantum", "1ms", "--timeout", "10s", "--kernel", &kernel];
-        run(&arguments, 32)?.says(words)
-    };
+    let arguments = ["canary 1 400", "canary 2 400", "--quantum", "1ms", "--timeout", "10s"];
+    let attempt = || run_on(kernel, &arguments, 32)?.says(words);
     (1..ATTEMPTS).map(|_| attempt()).find(Result::is_ok).unwrap_or_else(attempt)
 }
 

@@ -4,6 +4,7 @@ use libtest_mimic::Failed;
 use trace::analysis::{End, Summary};
 use trace::{Event, Trace, What};
 
+use crate::kernel::Code;
 use crate::support::{self, Output, ensure};
 
 /// What a run printed, and what is in its trace.
@@ -19,6 +20,14 @@ pub fn run(arguments: &[&str], code: i32) -> Result<Run, Failed> {
     let arguments = [&["run", "--trace", "t.trap"], arguments].concat();
     let output = support::trapline(folder.path(), &arguments)?.expect(code)?;
     Run::read(output, &folder.path().join("t.trap"))
+}
+
+/// The same, on a changed kernel.
+pub fn run_on(kernel: &Code, arguments: &[&str], code: i32) -> Result<Run, Failed> {
+    let folder = support::folder();
+    let file = folder.path().join("kernel.elf");
+    std::fs::write(&file, kernel.file())?;
+    run(&[arguments, &["--kernel", &file.display().to_string()]].concat(), code)
 }
 
 impl Run {

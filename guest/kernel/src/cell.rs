@@ -2,12 +2,13 @@
 
 use core::cell::UnsafeCell;
 
-/// A static that only this CPU touches. There is one vCPU, and interrupts are off in the kernel but for the
-/// idle wait, where nothing is half done: so no two accesses overlap.
+/// A `Cell` that may be a static, because only one CPU runs this code. Like a `Cell` it never lends its value: `get`
+/// copies it out, `set` and `replace` move one in. So two accesses cannot overlap, and a trap cannot come between:
+/// interrupts are off in the kernel, except in the idle wait, which accesses nothing.
 #[repr(transparent)]
 pub struct Local<T>(UnsafeCell<T>);
 
-// SAFETY: one CPU, no nesting: see the type.
+// SAFETY: there is one CPU, and no access is interrupted by another: see the type.
 unsafe impl<T> Sync for Local<T> {}
 
 impl<T> Local<T> {
@@ -16,25 +17,32 @@ impl<T> Local<T> {
         Self(UnsafeCell::new(value))
     }
 
-    /// Where it is.
+    /// The address of the value, for assembly and for large values. Whoever writes through it must let nobody else
+    /// access the value meanwhile.
     #[inline(always)]
     pub const fn pointer(&self) -> *mut T {
         self.0.get()
     }
+
+    /// Stores a value and returns the one before.
+    #[inline(always)]
+    pub fn replace(&self, value: T) -> T {
+        // SAFETY: no other access overlaps: see the type.
+        unsafe { core::ptr::replace(self.0.get(), value) }
+    }
+
+    /// Stores a value.
+    #[inline(always)]
+    pub fn set(&self, value: T) {
+        self.replace(value);
+    }
 }
 
 impl<T: Copy> Local<T> {
-    /// Its value.
+    /// A copy of the value.
     #[inline(always)]
     pub fn get(&self) -> T {
         // SAFETY: no other access overlaps: see the type.
         unsafe { *self.0.get() }
-    }
-
-    /// Another value.
-    #[inline(always)]
-    pub fn set(&self, value: T) {
-        // SAFETY: no other access overlaps: see the type.
-        unsafe { *self.0.get() = value }
     }
 }

@@ -84,6 +84,8 @@ pub mod vector {
     pub const DOUBLE_FAULT: u8 = 8;
     /// #GP.
     pub const GENERAL_PROTECTION: u8 = 13;
+    /// #MC.
+    pub const MACHINE_CHECK: u8 = 18;
     /// #PF.
     pub const PAGE_FAULT: u8 = 14;
     /// NMI.

@@ -10,6 +10,7 @@
 
 mod arch;
 mod cell;
+mod clock;
 mod console;
 mod layout;
 mod loader;
@@ -19,6 +20,7 @@ mod panic;
 mod probe;
 mod process;
 mod pvh;
+mod run_queue;
 mod scheduler;
 mod syscall;
 mod timer;
@@ -46,7 +48,9 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     protect(&options);
     set_up_memory(&boot, &options);
     timer::initialize(&options);
-    if !options::direct() {
+    if options.policy == Policy::Direct {
+        process::set_direct();
+    } else {
         probe::run();
     }
     let words = [options.policy as u64, options.quantum_us, options.batch];
@@ -57,7 +61,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     timer::start(&options);
     scheduler::run();
     trace::ring();
-    panic::power_off(if syscall::any_failed() { PROCESS_FAILED } else { ALL_WELL })
+    panic::power_off(if scheduler::any_failed() { PROCESS_FAILED } else { ALL_WELL })
 }
 
 /// The lower half was needed to get here; from now on it is for processes.
@@ -113,7 +117,7 @@ fn create_processes(boot: &pvh::Boot) -> u64 {
                 processes += 1;
             }
             Err(error) => {
-                syscall::note_failure();
+                scheduler::note_failure();
                 console::print(b"trapline kernel: ");
                 console::print(module.command_line);
                 console::print(b": ");

@@ -3,30 +3,20 @@
 use abi::boot;
 use abi::record::{Policy, Timer};
 
-use crate::cell::Local;
-
 /// What the command line says, or its defaults.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     pub policy: Policy,
     pub quantum_us: u64,
     pub timer: Timer,
     pub batch: u64,
-    /// 0: not told.
+    /// 0: the command line does not say.
     pub tsc_khz: u64,
-    /// 0: not told.
+    /// 0: the command line does not say.
     pub apic_khz: u64,
     pub epoch_ns: u64,
     /// Memory that was never used is zero.
     pub zeroed: bool,
-}
-
-static DIRECT: Local<bool> = Local::new(false);
-
-/// The policy is direct: programs run in ring 0.
-#[inline(always)]
-pub fn direct() -> bool {
-    DIRECT.get()
 }
 
 impl Options {
@@ -65,7 +55,6 @@ impl Options {
                 return None;
             }
         }
-        DIRECT.set(options.policy == Policy::Direct);
         Some(options)
     }
 }
@@ -87,4 +76,56 @@ fn within(value: &[u8], least: u64, most: u64) -> Option<u64> {
         number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
     }
     (!value.is_empty() && (least..=most).contains(&number)).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_line_has_the_defaults() {
+        let options = Options::parse(b"").unwrap();
+        assert_eq!((options.policy, options.timer), (Policy::RoundRobin, Timer::Periodic));
+        assert_eq!((options.quantum_us, options.batch), (boot::QUANTUM_US_DEFAULT, boot::BATCH_DEFAULT));
+        assert_eq!(Options::parse(b"   "), Some(options));
+    }
+
+    #[test]
+    fn each_key_sets_its_own_option() {
+        let line =
+            b"policy=direct quantum_us=200 timer=deadline batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1";
+        let expected = Options {
+            policy: Policy::Direct,
+            quantum_us: 200,
+            timer: Timer::Deadline,
+            batch: 1,
+            tsc_khz: 2,
+            apic_khz: 3,
+            epoch_ns: 4,
+            zeroed: true,
+        };
+        assert_eq!(Options::parse(line), Some(expected));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let lines = [
+            "quantum",
+            "quantum_us=",
+            "quantum_us=x",
+            "quantum_us=-1",
+            "quantum_us=199",
+            "quantum_us=4000001",
+            "epoch_ns=18446744073709551616",
+            "batch=0",
+            "zeroed=2",
+            "policy=fair",
+            "timer=",
+            "Policy=rr",
+            "=1",
+        ];
+        for line in lines {
+            assert_eq!(Options::parse(line.as_bytes()), None, "{line}");
+        }
+    }
 }

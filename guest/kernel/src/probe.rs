@@ -16,6 +16,7 @@ use crate::layout::{KERNEL_BASE, PAGE, USER_END, vector};
 use crate::memory::address_space::{Access, AddressSpace};
 use crate::memory::{physical, user};
 use crate::panic::panic;
+use crate::scheduler;
 use crate::trace::{self, Arrival};
 
 /// Where the probe's code is in user memory.
@@ -36,7 +37,7 @@ static INT_IS_UNDEFINED: Local<bool> = Local::new(false);
 
 /// Executes both instructions in user mode, and remembers how they arrived.
 pub fn run() {
-    let Some(mut space) = code_page() else { panic(Panic::OutOfMemory, 0) };
+    let Some(space) = code_page() else { panic(Panic::OutOfMemory, 0) };
     // SAFETY: the address space has the kernel's half.
     unsafe { load_root(space.root) };
     let syscall = execute(CODE);
@@ -110,7 +111,8 @@ fn as_syscall(frame: &mut TrapFrame) {
 /// What `int n` would have done: through the gate if its DPL allows, else #GP with the gate's selector (SDM vol. 3,
 /// 6.12.1.2 and 6.13: IDT bit 1, external 0).
 fn as_int(frame: &mut TrapFrame) {
-    let Some([INT, number]) = user::read::<[u8; 2]>(frame.rip) else { return };
+    let root = scheduler::current().root();
+    let Some([INT, number]) = user::read::<[u8; 2]>(root, frame.rip) else { return };
     if number == INT_VECTOR || number == vector::BREAKPOINT {
         frame.vector = number.into();
         frame.rip += INSTRUCTION_SIZE;

@@ -1,7 +1,7 @@
-//! Processes: the process structure, how one is made, how its memory goes.
+//! Processes: the process structure, how a process is created, how its memory is given back.
 
 use abi::boot::PROCESSES_MAX;
-use abi::record::{Kind, LoadError};
+use abi::record::{Kind, LoadError, Panic};
 
 use crate::arch::context::{Context, FpuState, Segments};
 use crate::arch::trap_frame::TrapFrame;
@@ -9,84 +9,111 @@ use crate::arch::{boot, cpu, entry};
 use crate::cell::Local;
 use crate::layout::{PAGE, STACK_FIRST_PROCESS, STACK_PAGES, STACKS, stack_top};
 use crate::memory::address_space::AddressSpace;
+use crate::panic::panic;
 use crate::pvh::Module;
-use crate::{loader, options, trace};
+use crate::{loader, trace};
 
-/// The process structure. Process 0 is the kernel itself: it boots, then waits while nobody can run.
-#[repr(C)]
+/// Process 0 is the kernel itself: it boots, then waits while no process can run.
+pub const KERNEL: u16 = 0;
+
+/// The process structure. Every field is a cell of its own, so a process is only ever shared, never borrowed mutably:
+/// a switch uses two of them, which may be the same.
 pub struct Process {
     /// What the last switch away stored.
-    pub context: Context,
-    pub fpu: FpuState,
-    pub segments: Segments,
-    pub id: u16,
-    pub state: State,
-    pub space: AddressSpace,
+    pub context: Local<Context>,
+    pub fpu: Local<FpuState>,
+    pub segments: Local<Segments>,
+    pub state: Local<State>,
+    pub space: Local<AddressSpace>,
     /// Top of the kernel stack, for the TSS.
-    pub kernel_stack: u64,
-    /// TSC at which a sleeper wants to wake.
-    pub wake: u64,
-    /// Where its next fault goes; 0: it ends.
-    pub fault_handler: u64,
+    pub kernel_stack: Local<u64>,
+    /// TSC at which a sleeper is to wake.
+    pub wake: Local<u64>,
+    /// Address of the handler of its next fault; 0: the fault ends it.
+    pub fault_handler: Local<u64>,
 }
 
 /// What a process is doing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// There is none.
+    /// No process has this number.
     Unused,
     /// In the run queue, or on the CPU.
     Runnable,
     Sleeping,
-    /// Over, but its kernel stack is still in use until the next one runs.
+    /// It has ended, but its kernel stack is in use until the switch to the next process.
     Ended,
 }
 
 impl Process {
-    const UNUSED: Self = Self {
-        context: Context::EMPTY,
-        fpu: FpuState::EMPTY,
-        segments: Segments::NULL,
-        id: 0,
-        state: State::Unused,
-        space: AddressSpace::KERNEL,
-        kernel_stack: 0,
-        wake: 0,
-        fault_handler: 0,
-    };
+    const fn unused() -> Self {
+        Self {
+            context: Local::new(Context::EMPTY),
+            fpu: Local::new(FpuState::INITIAL),
+            segments: Local::new(Segments::NULL),
+            state: Local::new(State::Unused),
+            space: Local::new(AddressSpace::NONE),
+            kernel_stack: Local::new(0),
+            wake: Local::new(0),
+            fault_handler: Local::new(0),
+        }
+    }
+
+    /// Physical address of its root page table.
+    #[inline(always)]
+    pub fn root(&self) -> u64 {
+        // SAFETY: the address space is not being changed: that happens to a copy, which is then stored here whole.
+        unsafe { (*self.space.pointer()).root }
+    }
+
+    /// Where the structure is, as records show it.
+    pub fn address(&self) -> u64 {
+        &raw const *self as u64
+    }
 }
 
 /// The process list, by number.
-static PROCESSES: Local<[Process; PROCESSES_MAX + 1]> =
-    Local::new([const { Process::UNUSED }; PROCESSES_MAX + 1]);
+static PROCESSES: [Process; PROCESSES_MAX + 1] = [const { Process::unused() }; PROCESSES_MAX + 1];
 
-/// The process of a number that is in the list (`id` is at most `PROCESSES_MAX`).
+/// The process of a number. A number above `PROCESSES_MAX` panics the kernel.
 #[inline(always)]
-pub fn get(id: u16) -> &'static mut Process {
-    // SAFETY: numbers are given by `create`, which stops at PROCESSES_MAX. One CPU: no two borrows are used at once.
-    unsafe { &mut *PROCESSES.pointer().cast::<Process>().add(id.into()) }
+pub fn get(id: u16) -> &'static Process {
+    match PROCESSES.get(usize::from(id)) {
+        Some(process) => process,
+        None => panic(Panic::Bug, id.into()),
+    }
+}
+
+/// The policy is direct: programs run in ring 0.
+static DIRECT: Local<bool> = Local::new(false);
+
+/// True if the policy is direct: programs run in ring 0.
+#[inline(always)]
+pub fn direct() -> bool {
+    DIRECT.get()
+}
+
+/// Processes that are created from now on run in ring 0.
+pub fn set_direct() {
+    DIRECT.set(true);
 }
 
 /// Makes a process of a module, ready to return from its first trap. The book's steps, in its order.
 pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
     let process = get(id);
     let mut space = AddressSpace::new().ok_or(LoadError::OutOfMemory)?;
-    process.id = id;
-    process.fpu = FpuState::INITIAL;
-    process.segments = Segments::NULL;
-    process.kernel_stack = stack_top(slot(id));
+    let stack = stack_top(slot(id));
     let [name, name_rest] = name(module);
-    let structure = &raw const *process as u64;
-    trace::record_of(
-        id,
-        Kind::ProcessCreated,
-        0,
-        [structure, space.root, process.kernel_stack, name, name_rest],
-    );
-    match fill(process, module, &mut space) {
-        Ok(()) => {
-            process.space = space;
-            process.state = State::Runnable;
+    trace::record_of(id, Kind::ProcessCreated, 0, [process.address(), space.root, stack, name, name_rest]);
+    match fill(id, stack, module, &mut space) {
+        Ok(context) => {
+            process.context.set(context);
+            process.fpu.set(FpuState::INITIAL);
+            process.segments.set(Segments::NULL);
+            process.space.set(space);
+            process.kernel_stack.set(stack);
+            process.fault_handler.set(0);
+            process.state.set(State::Runnable);
             Ok(())
         }
         Err(error) => {
@@ -98,30 +125,31 @@ pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
     }
 }
 
-fn fill(process: &mut Process, module: &Module, space: &mut AddressSpace) -> Result<(), LoadError> {
-    let start = loader::load(process.id, module, space)?;
-    map_kernel_stack(process.id, space)?;
+/// Loads the program and fills the kernel stack that ends at `stack`; returns the context of the first switch to it.
+fn fill(id: u16, stack: u64, module: &Module, space: &mut AddressSpace) -> Result<Context, LoadError> {
+    let start = loader::load(id, module, space)?;
+    map_kernel_stack(id, space)?;
     let mut frame = TrapFrame::first(start.rip, start.rsp);
     let mut first = entry::first_return as *const () as u64;
-    if options::direct() {
-        frame.lift_limits();
+    if direct() {
+        frame.set_ring0();
         first = entry::direct_call as *const () as u64;
     }
-    let at = process.kernel_stack - size_of::<TrapFrame>() as u64;
+    let at = stack - size_of::<TrapFrame>() as u64;
     let words = [at, frame.rip, frame.rsp, trace::selectors_and_flags(&frame)];
     // SAFETY: the kernel stack has just been mapped, and is larger than a frame.
     unsafe { (at as *mut TrapFrame).write(frame) };
-    process.context = Context { rsp: at, rip: first, ..Context::EMPTY };
-    trace::record_of(process.id, Kind::KernelStackFilled, 0, words);
-    Ok(())
+    trace::record_of(id, Kind::KernelStackFilled, 0, words);
+    Ok(Context { rsp: at, rip: first, ..Context::EMPTY })
 }
 
 /// Gives back the memory of a process that ended, when its kernel stack is no longer in use.
-pub fn free(process: &mut Process) {
-    unmap_kernel_stack(process.id);
-    process.state = State::Unused;
-    let frames = process.space.free();
-    trace::record_of(process.id, Kind::ProcessFreed, 0, [frames.into()]);
+pub fn free(id: u16) {
+    let process = get(id);
+    unmap_kernel_stack(id);
+    process.state.set(State::Unused);
+    let frames = process.space.replace(AddressSpace::NONE).free();
+    trace::record_of(id, Kind::ProcessFreed, 0, [frames.into()]);
 }
 
 /// The first 16 bytes of the program's name, as two words.
@@ -165,7 +193,7 @@ fn map_kernel_stack(id: u16, space: &mut AddressSpace) -> Result<(), LoadError> 
 
 fn unmap_kernel_stack(id: u16) {
     for (entry, page) in kernel_stack_pages(id) {
-        // SAFETY: the entry is this process's own, and nobody runs on that stack.
+        // SAFETY: the entry is this process's own, and no code runs on that stack.
         unsafe { entry.write(0) };
         cpu::invalidate(page);
     }

@@ -1,6 +1,6 @@
-//! System calls: one dispatch by number for both doors, `syscall` and `int 0x80`.
+//! System calls: one dispatch by number for both entry paths, `syscall` and `int 0x80`.
 //!
-//! The number picks the code, never an address: that is how the kernel keeps a say in what runs in ring 0.
+//! A process names a call by number, never by address, so it cannot choose what code runs in ring 0.
 //! Results are Linux's: 0 or more, or minus an error.
 
 use abi::record::Kind;
@@ -8,26 +8,12 @@ use abi::syscall::Call;
 use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
 
 use crate::arch::trap_frame::TrapFrame;
-use crate::cell::Local;
 use crate::layout::USER_END;
 use crate::memory::user;
 use crate::{console, scheduler, timer, trace};
 
-/// What a call gives: a value, or an error to be negated.
+/// The result of a call: a value, or an error number (positive).
 type Outcome = Result<u64, i64>;
-
-/// A process ended with another status than 0, or was killed.
-static FAILED: Local<bool> = Local::new(false);
-
-/// True if any process failed.
-pub fn any_failed() -> bool {
-    FAILED.get()
-}
-
-/// Notes that a process failed.
-pub fn note_failure() {
-    FAILED.set(true);
-}
 
 /// Does what the process asks for, and leaves the result in its RAX.
 pub fn dispatch(frame: &mut TrapFrame) {
@@ -55,13 +41,18 @@ fn call(number: u64, [first, second, third]: [u64; 3]) -> Outcome {
             scheduler::yield_now();
             Ok(0)
         }
-        Some(Call::Getpid) => Ok(scheduler::current_id().into()),
+        Some(Call::Getpid) => Ok(trace::current().into()),
         Some(Call::Nanosleep) => nanosleep(first),
         Some(Call::ClockGettime) => clock_gettime(first, second),
-        Some(Call::Exit | Call::ExitGroup) => exit(first),
+        Some(Call::Exit | Call::ExitGroup) => scheduler::exit(first),
         Some(Call::OnFault) => on_fault(first),
         None => Err(ENOSYS),
     }
+}
+
+/// The root table of the process that runs.
+fn root() -> u64 {
+    scheduler::current().root()
 }
 
 /// Standard input is at its end from the start.
@@ -69,7 +60,7 @@ fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
     if fd as u32 != 0 {
         return Err(EBADF);
     }
-    if count > 0 && !user::writable(buffer, count) {
+    if count > 0 && !user::writable(root(), buffer, count) {
         return Err(EFAULT);
     }
     Ok(0)
@@ -81,7 +72,7 @@ const WRITE_MAX: u64 = 4096;
 fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
     // As Linux may: the rest is for another call, so that nobody holds the CPU by a long line.
     let now = count.min(WRITE_MAX);
-    let bytes = if now > 0 { user::readable(buffer, now) } else { Some([].as_slice()) };
+    let bytes = if now > 0 { user::readable(root(), buffer, now) } else { Some([].as_slice()) };
     // Of a call that is refused too, as a debugger could read it.
     if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
         trace::data(1, bytes);
@@ -101,7 +92,7 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 
 fn nanosleep(request: u64) -> Outcome {
-    let [seconds, ns]: [u64; 2] = user::read(request).ok_or(EFAULT)?;
+    let [seconds, ns]: [u64; 2] = user::read(root(), request).ok_or(EFAULT)?;
     trace::data(0, timespec(&[seconds, ns]));
     if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
         return Err(EINVAL);
@@ -119,7 +110,7 @@ fn clock_gettime(clock: u64, to: u64) -> Outcome {
         _ => return Err(EINVAL),
     };
     let time = [ns / NS_PER_SECOND, ns % NS_PER_SECOND];
-    user::write(to, time).ok_or(EFAULT)?;
+    user::write(root(), to, time).ok_or(EFAULT)?;
     trace::data(1, timespec(&time));
     Ok(0)
 }
@@ -135,16 +126,6 @@ fn on_fault(handler: u64) -> Outcome {
     if handler >= USER_END {
         return Err(EFAULT);
     }
-    scheduler::current().fault_handler = handler;
+    scheduler::current().fault_handler.set(handler);
     Ok(0)
-}
-
-/// The process that runs ends by itself.
-pub fn exit(status: u64) -> ! {
-    let status = status & 0xFF;
-    if status != 0 {
-        note_failure();
-    }
-    trace::record(Kind::ProcessExited, 0, [status]);
-    scheduler::end()
 }

@@ -4,19 +4,10 @@ use abi::record::{Kind, Panic, Policy, Step, Timer};
 
 use crate::arch::{apic, cpu};
 use crate::cell::Local;
+use crate::clock::Clock;
 use crate::options::Options;
 use crate::panic::panic;
-use crate::{scheduler, trace};
-
-/// The rates of the clocks, and what follows from them.
-#[derive(Clone, Copy)]
-struct Clock {
-    tsc_khz: u64,
-    apic_khz: u64,
-    /// TSC at boot, and CLOCK_REALTIME there.
-    start: u64,
-    epoch_ns: u64,
-}
+use crate::trace;
 
 /// How turns end.
 #[derive(Clone, Copy)]
@@ -96,7 +87,8 @@ pub fn start(options: &Options) {
     }
 }
 
-/// The timer interrupted: the process that runs loses the CPU if another waits for it.
+/// The timer interrupted: counts and records the tick, and ends the interrupt. Whether a process loses the CPU for it is
+/// for the caller to decide.
 pub fn tick() {
     let ticks = TICKS.get() + 1;
     TICKS.set(ticks);
@@ -107,14 +99,8 @@ pub fn tick() {
     }
     trace::record(Kind::Tick, ticks, []);
     trace::ring();
-    // Before any switch: the LAPIC stays silent until it is told.
+    // Before any switch: until then the LAPIC delivers no other interrupt of this priority (SDM vol. 3, 10.8.5).
     apic::end_of_interrupt();
-    if scheduler::current_id() == 0 {
-        return; // the idle loop looks for sleepers itself
-    }
-    if !scheduler::preempt() {
-        new_turn();
-    }
 }
 
 /// Ticks come whether the kernel asks for the next or not.
@@ -126,7 +112,7 @@ fn runs_by_itself() -> bool {
 /// A process gets the CPU. Where the timer does not run by itself, its quantum begins here.
 pub fn new_turn() {
     let turns = TURNS.get();
-    if turns.cooperative || scheduler::current_id() == 0 {
+    if turns.cooperative {
         return;
     }
     if turns.mode != Timer::Periodic {
@@ -142,7 +128,7 @@ pub fn new_turn() {
 fn after_tick() {
     let clock = CLOCK.get();
     let spent = cpu::tsc() - TICK.get();
-    if scale(apic::remaining_count().into(), clock.tsc_khz, clock.apic_khz) < 2 * spent {
+    if clock.cycles_of_counts(apic::remaining_count().into()) < 2 * spent {
         arm(quantum());
     }
     apic::set_mode(Timer::Periodic);
@@ -151,7 +137,7 @@ fn after_tick() {
 
 /// The quantum in cycles of the TSC.
 fn quantum() -> u64 {
-    TURNS.get().quantum_us * CLOCK.get().tsc_khz / 1000
+    CLOCK.get().cycles_of_us(TURNS.get().quantum_us)
 }
 
 /// Nobody runs until `wake` (TSC): see that there is an interrupt then.
@@ -172,30 +158,24 @@ fn arm(cycles: u64) {
         apic::set_deadline(deadline);
         deadline
     } else {
-        let count = scale(cycles, clock.apic_khz, clock.tsc_khz).clamp(1, u32::MAX.into());
+        let count = clock.apic_counts(cycles).clamp(1, u32::MAX.into());
         apic::set_count(count as u32);
         count
     };
     trace::record(Kind::TimerArmed, mode as u32, [value, cycles]);
 }
 
-/// `value * by / over`, without overflow for what clocks give in years.
-fn scale(value: u64, by: u64, over: u64) -> u64 {
-    (value / over).saturating_mul(by).saturating_add((value % over) * by / over)
-}
-
 /// Nanoseconds since boot.
 pub fn monotonic_ns() -> u64 {
-    let clock = CLOCK.get();
-    scale(cpu::tsc() - clock.start, 1_000_000, clock.tsc_khz)
+    CLOCK.get().monotonic_ns(cpu::tsc())
 }
 
 /// Nanoseconds since 1970; since boot, where the VMM does not say when that was.
 pub fn realtime_ns() -> u64 {
-    CLOCK.get().epoch_ns + monotonic_ns()
+    CLOCK.get().realtime_ns(cpu::tsc())
 }
 
 /// The TSC when `ns` nanoseconds will have passed.
 pub fn after_ns(ns: u64) -> u64 {
-    cpu::tsc().saturating_add(scale(ns, CLOCK.get().tsc_khz, 1_000_000))
+    cpu::tsc().saturating_add(CLOCK.get().cycles_of_ns(ns))
 }

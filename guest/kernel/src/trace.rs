@@ -10,7 +10,6 @@ use crate::arch::cpu;
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::cell::Local;
 use crate::layout::{KERNEL_BASE, PAGE, vector};
-use crate::scheduler;
 
 /// Head and records.
 const BUFFER_SIZE: usize = 64 << 10;
@@ -26,11 +25,25 @@ static BUFFER: Local<Buffer> = Local::new(Buffer {
     head: BufferHead { magic: 0, version: 0, head_size: 0, capacity: 0, used: 0, records: 0, lost: 0 },
     records: [0; CAPACITY / 8],
 });
+/// The process that runs. Every record names it, so it is kept here.
+static CURRENT: Local<u16> = Local::new(0);
 static LISTENING: Local<bool> = Local::new(false);
 /// Ring when so many records wait.
 static BATCH: Local<u64> = Local::new(BATCH_DEFAULT);
 /// The running count at which to ring next.
 static RING_AT: Local<u64> = Local::new(BATCH_DEFAULT);
+
+/// The number of the process that runs; 0 is the kernel.
+#[inline(always)]
+pub fn current() -> u16 {
+    CURRENT.get()
+}
+
+/// The scheduler switches to this process.
+#[inline(always)]
+pub fn set_current(id: u16) {
+    CURRENT.set(id);
+}
 
 /// Shows the buffer to the host, if there is one that knows what it is.
 pub fn attach() {
@@ -62,7 +75,7 @@ pub fn set_batch(batch: u64) {
 /// Appends a record of the process that runs, or of the kernel.
 #[inline(always)]
 pub fn record<const N: usize>(kind: Kind, detail: u32, words: [u64; N]) {
-    record_of(scheduler::current_id(), kind, detail, words);
+    record_of(current(), kind, detail, words);
 }
 
 /// Appends a record of a process that need not be the one that runs.
@@ -118,7 +131,7 @@ pub fn ring() {
 pub fn data(argument: u32, bytes: &[u8]) {
     let (size, shown) = (bytes.len(), bytes.len().min(DATA_MAX));
     let told = size.min(0xFF_FFFF) as u32;
-    append(scheduler::current_id(), Kind::Data, argument | told << 8, |to| {
+    append(current(), Kind::Data, argument | told << 8, |to| {
         // SAFETY: `append` made room for DATA_MAX bytes; the slice has at least as many as are copied.
         unsafe {
             to.add(shown.saturating_sub(1) / 8).write(0);
@@ -141,7 +154,7 @@ pub struct Arrival {
 pub fn trap_entry(frame: &TrapFrame, arrival: Arrival) {
     let vector = frame.vector as u8;
     let detail = u32::from(vector) | u32::from(arrival.vector) << 8 | (frame.error as u32) << 16;
-    append(scheduler::current_id(), Kind::TrapEntry, detail, |to| {
+    append(current(), Kind::TrapEntry, detail, |to| {
         // SAFETY: `append` made room for seven words.
         unsafe {
             hardware_frame(to, frame);
@@ -164,7 +177,7 @@ pub fn trap_entry(frame: &TrapFrame, arrival: Arrival) {
 #[inline(always)]
 pub fn trap_return(frame: &TrapFrame, detail: u32) {
     registers(frame, 1);
-    append(scheduler::current_id(), Kind::TrapReturn, detail, |to| {
+    append(current(), Kind::TrapReturn, detail, |to| {
         // SAFETY: `append` made room for five words.
         unsafe {
             hardware_frame(to, frame);
@@ -194,7 +207,7 @@ pub fn selectors_and_flags(frame: &TrapFrame) -> u64 {
 /// The general registers beside the frame.
 #[inline(always)]
 fn registers(frame: &TrapFrame, detail: u32) {
-    append(scheduler::current_id(), Kind::Registers, detail, |to| {
+    append(current(), Kind::Registers, detail, |to| {
         // SAFETY: `append` made room for fifteen words.
         unsafe { to.cast::<Registers>().copy_from_nonoverlapping(&frame.registers, 1) }
         abi::record::REGISTERS.len()

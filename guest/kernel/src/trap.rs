@@ -1,21 +1,23 @@
-//! Traps: every way into the kernel ends here, with a complete frame.
+//! Traps: what the kernel does about each, once the stub has completed the trap frame.
+//!
+//! `arch::entry` calls the four `extern "C"` functions here. Those calls are the only imports that point upwards.
 
-use abi::record::{Kind, SYSCALL_VECTOR};
+use abi::record::{FIRST_RETURN, Kind, SYSCALL_VECTOR};
 use abi::syscall::INT_VECTOR;
 
 use crate::arch::cpu::read_cr;
 use crate::arch::trap_frame::TrapFrame;
 use crate::layout::vector;
 use crate::trace::Arrival;
-use crate::{options, panic, probe, scheduler, syscall, timer, trace};
+use crate::{panic, probe, process, scheduler, syscall, timer, trace};
 
 /// Handles a trap. Interrupts are off: every gate is an interrupt gate, and SFMASK has IF.
 pub extern "C" fn trap(frame: &mut TrapFrame) {
     let cr2 = if frame.vector as u8 == vector::PAGE_FAULT { read_cr!("cr2") } else { 0 };
     let arrival = Arrival { vector: frame.vector as u8, rip: frame.rip, cr2 };
-    if options::direct() && arrival.vector == SYSCALL_VECTOR {
-        // `syscall` does not tell where it came from, and the stub assumes ring 3.
-        frame.lift_limits();
+    if process::direct() && arrival.vector == SYSCALL_VECTOR {
+        // `syscall` saves no CS, and the stub assumes that it came from ring 3.
+        frame.set_ring0();
     } else if frame.is_from_user() {
         probe::translate(frame, arrival);
     }
@@ -23,35 +25,61 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
     let vector = frame.vector as u8;
     match vector {
         SYSCALL_VECTOR | INT_VECTOR => syscall::dispatch(frame),
-        vector::TIMER => timer::tick(),
+        vector::TIMER => {
+            timer::tick();
+            scheduler::preempt();
+        }
         vector::SPURIOUS => {}
-        // An NMI is nobody's fault, but nobody here knows what to do about one.
-        _ if frame.is_from_user() && vector != vector::NMI => fault(frame, cr2),
+        _ if frame.is_from_user() && !is_from_the_machine(vector) => fault(frame, cr2),
         _ => panic::exception(frame),
     }
     trace::trap_return(frame, vector.into());
 }
 
-/// The process that runs did what it may not: it ends, the machine goes on; unless it asked for the fault itself.
+/// Exceptions that no instruction of a process causes, whatever ring they interrupt. #DF and #MC are aborts: the RIP
+/// they save may be wrong, and nothing can continue from there (SDM vol. 3, 6.5 and 6.15). An NMI reports a failure of
+/// the hardware.
+fn is_from_the_machine(vector: u8) -> bool {
+    matches!(vector, vector::NMI | vector::DOUBLE_FAULT | vector::MACHINE_CHECK)
+}
+
+/// A fault of the process that runs: it ends, unless it has a handler for the fault. Other processes continue.
 fn fault(frame: &mut TrapFrame, cr2: u64) {
-    let process = scheduler::current();
+    let handler = scheduler::current().fault_handler.replace(0);
     let detail = frame.vector as u32 | (frame.error as u32) << 16;
-    if process.fault_handler == 0 {
-        syscall::note_failure();
-        trace::record(Kind::ProcessKilled, detail, [frame.rip, cr2]);
-        scheduler::end()
+    if handler == 0 {
+        scheduler::kill(detail, frame.rip, cr2)
     }
     let fault = frame.rip;
     let registers = &mut frame.registers;
     (registers.rdi, registers.rsi, registers.rdx, registers.rcx) = (frame.vector, frame.error, fault, cr2);
-    frame.rip = process.fault_handler;
+    frame.rip = handler;
     frame.rsp = handler_stack(frame.rsp);
-    process.fault_handler = 0;
     trace::record(Kind::FaultRedirected, detail, [fault, cr2, frame.rip, frame.rsp]);
 }
 
-/// Below the red zone, and as the C ABI has it where a function starts: 8 below a multiple of 16.
+/// The stack pointer of a fault handler: below the red zone, and 8 below a multiple of 16, as the C ABI has it where a
+/// function starts.
 fn handler_stack(rsp: u64) -> u64 {
     const RED_ZONE: u64 = 128;
     (rsp.wrapping_sub(RED_ZONE) & !15).wrapping_sub(8)
+}
+
+/// A process is about to enter user mode for the first time.
+pub extern "C" fn started(frame: &TrapFrame) {
+    scheduler::arrived();
+    trace::trap_return(frame, FIRST_RETURN);
+}
+
+/// Policy direct: a program is about to be called.
+pub extern "C" fn called(frame: &TrapFrame) {
+    scheduler::arrived();
+    trace::record(Kind::Called, 0, [frame.rip, frame.rsp, trace::selectors_and_flags(frame)]);
+    trace::ring();
+}
+
+/// Policy direct: a program returned.
+pub extern "C" fn returned(status: u64) -> ! {
+    trace::record(Kind::Returned, 0, [status]);
+    scheduler::exit(status)
 }

@@ -126,9 +126,6 @@ fn loadable(selector: u16) -> u16 {
 pub struct FpuState([u64; 64]);
 
 impl FpuState {
-    /// Nothing saved yet.
-    pub const EMPTY: Self = Self([0; 64]);
-
     /// As after reset: all exceptions masked, registers 0.
     pub const INITIAL: Self = {
         let mut words = [0; 64];

@@ -3,6 +3,8 @@
 //! Each trap has a stub that pushes its vector (and a 0 where the CPU pushes no error code), so that every
 //! frame looks alike. The way out is `iretq` for all of them: `sysret` is faster, but does not restore RCX and R11
 //! and faults in ring 0 on a non-canonical RCX (AMD APM vol. 3, SYSRET; CVE-2012-0217).
+//!
+//! The stubs call `trap`, which is above this module: the one import in the kernel that points upwards.
 
 use core::arch::{global_asm, naked_asm};
 
@@ -153,7 +155,7 @@ pub unsafe extern "C" fn first_return() {
         "mov rdi, rsp",
         "call {started}",
         "jmp {trap_return}",
-        started = sym crate::scheduler::started,
+        started = sym crate::trap::started,
         trap_return = sym trap_return,
     )
 }
@@ -173,7 +175,7 @@ pub unsafe extern "C" fn direct_call() {
         "xor esi, esi",
         "xor ebp, ebp",
         "jmp rax",
-        called = sym crate::scheduler::called,
+        called = sym crate::trap::called,
         direct_return = sym direct_return,
         rip = const core::mem::offset_of!(TrapFrame, rip),
         rsp = const core::mem::offset_of!(TrapFrame, rsp),
@@ -188,7 +190,7 @@ unsafe extern "C" fn direct_return() {
         "call {returned}",
         tss = sym super::gdt::TSS,
         kernel_stack = const super::gdt::KERNEL_STACK,
-        returned = sym crate::scheduler::returned,
+        returned = sym crate::trap::returned,
     )
 }
 

@@ -61,8 +61,8 @@ impl TrapFrame {
         self.cs & 3 == 3
     }
 
-    /// The frame takes the ring that the code runs in when there are no limits: the kernel's.
-    pub fn lift_limits(&mut self) {
+    /// Makes the frame return to ring 0, where programs run under the policy direct, with interrupts off.
+    pub fn set_ring0(&mut self) {
         self.cs = selector::KERNEL_CODE.into();
         self.ss = selector::KERNEL_DATA.into();
         self.rflags &= !super::cpu::rflags::IF;

@@ -1,7 +1,7 @@
 //! Page tables of a process: its own lower half, the kernel's upper half (SDM vol. 3, 4.5).
 
-use super::frames::FrameList;
-use super::physical;
+use super::frame_pool::FrameList;
+use super::{frames, physical};
 use crate::arch::boot;
 use crate::layout::{PAGE, USER_END};
 
@@ -53,13 +53,18 @@ pub struct AddressSpace {
 }
 
 impl AddressSpace {
-    /// None at all: for the kernel, which has no lower half.
-    pub const KERNEL: Self = Self { root: 0, frames: FrameList::EMPTY, last: NO_TABLE };
+    /// No address space: of a process that does not exist.
+    pub const NONE: Self = Self::without_frames(0);
+
+    /// The kernel's own, whose tables are statics.
+    pub const fn without_frames(root: u64) -> Self {
+        Self { root, frames: FrameList::EMPTY, last: NO_TABLE }
+    }
 
     /// A new one, its lower half empty.
     pub fn new() -> Option<Self> {
         let mut frames = FrameList::EMPTY;
-        let root = frames.allocate()?;
+        let root = frames::allocate(&mut frames)?;
         for index in KERNEL_ENTRIES {
             // SAFETY: the root is a fresh frame; the kernel's table is a static. Both have 512 entries.
             unsafe { physical::<u64>(root).add(index).write(boot::root_table().add(index).read()) }
@@ -69,7 +74,7 @@ impl AddressSpace {
 
     /// A zeroed frame that belongs to this address space.
     pub fn allocate(&mut self) -> Option<u64> {
-        self.frames.allocate()
+        frames::allocate(&mut self.frames)
     }
 
     /// Lets `page` show `frame`.
@@ -96,7 +101,7 @@ impl AddressSpace {
             // SAFETY: an entry of a table of this address space.
             unsafe {
                 if *entry & PRESENT == 0 {
-                    let below = self.frames.allocate().ok_or(MapError::OutOfMemory)?;
+                    let below = frames::allocate(&mut self.frames).ok_or(MapError::OutOfMemory)?;
                     *entry = below | PRESENT | WRITABLE | USER;
                 }
                 table = *entry & ADDRESS;
@@ -105,12 +110,10 @@ impl AddressSpace {
         Ok(table)
     }
 
-    /// Gives every frame back; says how many.
-    pub fn free(&mut self) -> u32 {
-        let frames = self.frames;
-        self.frames = FrameList::EMPTY;
-        frames.free();
-        frames.count
+    /// Gives every frame back and returns how many there were.
+    pub fn free(self) -> u32 {
+        frames::free(self.frames);
+        self.frames.count
     }
 }
 

@@ -1,6 +1,7 @@
-//! Memory: who owns which frame, what a process sees, and what it may ask us to touch.
+//! Memory: which process owns which frame, what it sees, and what the kernel may touch for it.
 
 pub mod address_space;
+mod frame_pool;
 pub mod frames;
 pub mod user;
 
