@@ -777,6 +777,12 @@ const MUTATIONS: &[Mutation] = &[
         },
         &[],
     ),
+    (
+        "count-exits",
+        "more port writes than 64 bits hold",
+        |records| *count(records, HostCounter::ConsoleBytes) = u64::MAX,
+        &["count-console"],
+    ),
 ];
 
 /// Time stands still for the guest: everything after a record comes so many cycles later.

@@ -1,6 +1,9 @@
-//! What the events so far make of the machine: who runs, and for each process where it stands.
+//! The state of the machine after the events so far: who runs, and where each process stands.
+//!
+//! An event costs about the same however many processes there are. The rules see the machine at each event, so they may
+//! look one process up, and ask for the one that waits longest. Only at the end of the trace may they walk all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use abi::record::{Ending, Kind, Policy};
 
@@ -12,6 +15,8 @@ const NESTED_MAX: usize = 4;
 pub(super) const IF: u32 = 1 << 9;
 /// The first vector that is no exception.
 const FIRST_INTERRUPT: u8 = 32;
+/// The number of the kernel's own thread.
+const KERNEL: u16 = 0;
 
 /// A trap that was entered and not returned from yet. Every field holds the record of its step.
 #[derive(Clone, Debug)]
@@ -82,7 +87,9 @@ pub(super) struct Process {
     pub ran: bool,
     /// The last switch away from it, while it is away.
     pub saved: Option<Event>,
-    pub traps: Vec<Trap>,
+    traps: Vec<Trap>,
+    /// Its turn in [`Machine::queue`], while it is there.
+    queued: Option<u64>,
 }
 
 impl Process {
@@ -96,8 +103,8 @@ impl Process {
         self.created.is_some() && self.ended.is_none()
     }
 
-    /// It could run.
-    pub fn ready(&self) -> bool {
+    /// It runs, or could run.
+    fn ready(&self) -> bool {
         self.alive() && self.filled.is_some() && !self.sleeping
     }
 
@@ -116,16 +123,27 @@ pub(super) struct Machine {
     pub tsc_khz: u64,
     pub policy: Option<Policy>,
     /// The quantum in TSC cycles; 0: none.
-    pub quantum: u64,
+    pub quantum: u128,
     /// Who has the CPU; none: records are missing, and it is not known.
     pub current: Option<u16>,
-    pub processes: BTreeMap<u16, Process>,
+    processes: BTreeMap<u16, Process>,
+    /// How many processes were created and have not ended.
+    pub alive: u64,
+    /// How often the kernel chose a process, or chose to idle.
+    turns: u64,
+    /// The value of `turns` when records were last missing.
+    known_since: u64,
+    /// Every process that could run, with the value of `turns` when it last had a turn or became ready. The first one
+    /// has waited longest.
+    queue: BTreeSet<(u64, u16)>,
+    /// The processes that records were seen of since some were missing.
+    seen: BTreeSet<u16>,
     pub ticks: u64,
     pub ending: Option<Ending>,
     pub panicked: bool,
     /// Cycles in user mode since the turn began or the last tick, and since the last tick.
-    pub user_in_turn: u64,
-    pub user_without_tick: u64,
+    pub user_in_turn: u128,
+    pub user_without_tick: u128,
     /// The last guest record, and the last tick.
     pub last: Option<Event>,
     pub last_tick: Option<Event>,
@@ -133,7 +151,11 @@ pub(super) struct Machine {
     in_user: Option<u64>,
     /// No record was missing so far.
     pub whole: bool,
-    kinds: [bool; 256],
+    /// The numbers of the kinds of record that were seen.
+    kinds: BTreeSet<u8>,
+    /// How many processes were looked at.
+    #[cfg(test)]
+    pub looked_at: std::cell::Cell<u64>,
 }
 
 impl Machine {
@@ -144,6 +166,11 @@ impl Machine {
             quantum: 0,
             current: Some(0),
             processes: BTreeMap::from([(0, Process::default())]),
+            alive: 0,
+            turns: 0,
+            known_since: 0,
+            queue: BTreeSet::new(),
+            seen: BTreeSet::new(),
             ticks: 0,
             ending: None,
             panicked: false,
@@ -153,7 +180,9 @@ impl Machine {
             last_tick: None,
             in_user: None,
             whole: true,
-            kinds: [false; 256],
+            kinds: BTreeSet::new(),
+            #[cfg(test)]
+            looked_at: Default::default(),
         }
     }
 
@@ -162,13 +191,22 @@ impl Machine {
         self.ending == Some(Ending::Exited) && !self.panicked && self.whole
     }
 
-    /// This kernel makes records of this kind.
+    /// Whether this kernel makes records of this kind.
     pub fn records(&self, kind: Kind) -> bool {
-        self.kinds[usize::from(kind as u8)]
+        self.kinds.contains(&(kind as u8))
     }
 
     pub fn process(&self, id: u16) -> Option<&Process> {
+        self.looks_at(1);
         self.processes.get(&id)
+    }
+
+    /// All processes by number. Too slow for each event of a trace of many processes: only for the end.
+    pub fn processes(&self) -> impl Iterator<Item = (u16, &Process)> {
+        self.processes.iter().map(|(&id, process)| {
+            self.looks_at(1);
+            (id, process)
+        })
     }
 
     /// The trap that a process is in.
@@ -176,22 +214,30 @@ impl Machine {
         self.process(id)?.trap()
     }
 
-    /// Somebody who could run but does not.
-    pub fn waiting(&self) -> Option<u16> {
-        let waits = |(&id, process): (&u16, &Process)| {
-            (id != 0 && Some(id) != self.current && process.ready()).then_some(id)
-        };
-        self.processes.iter().find_map(waits)
+    /// The process that could run and has waited longest, while `running` has the CPU: its number, and how many turns
+    /// went to others since its own, the next one included.
+    pub fn waiting(&self, running: Option<u16>) -> Option<(u16, u64)> {
+        let mut queue = self.queue.iter().inspect(|_| self.looks_at(1));
+        // A process is in the queue once, so this takes two steps at most.
+        let &(since, id) = queue.find(|&&(_, id)| Some(id) != running)?;
+        let passed = self.turns.saturating_sub(since.max(self.known_since)).saturating_add(1);
+        Some((id, passed))
+    }
+
+    fn looks_at(&self, _processes: u64) {
+        #[cfg(test)]
+        self.looked_at.set(self.looked_at.get() + _processes);
     }
 
     /// Cycles in user mode up to `tsc`, in the stretch that is going on.
-    pub fn user_until(&self, tsc: u64) -> u64 {
-        self.in_user.map_or(0, |since| tsc.saturating_sub(since))
+    pub fn user_until(&self, tsc: u64) -> u128 {
+        self.in_user.map_or(0, |since| tsc.saturating_sub(since)).into()
     }
 
-    /// There are records missing before this one.
+    /// Whether records are missing before this one.
     pub fn missed_some(&self, event: &Event) -> bool {
-        event.sequence != self.last.map_or(0, |last| last.sequence.wrapping_add(1))
+        let next = self.last.map_or(Some(0), |last| last.sequence.checked_add(1));
+        next != Some(event.sequence)
     }
 
     /// Forgets what may have changed in records that are missing.
@@ -200,15 +246,21 @@ impl Machine {
         self.current = None;
         self.in_user = None;
         (self.user_in_turn, self.user_without_tick) = (0, 0);
-        for process in self.processes.values_mut() {
-            process.traps.clear();
-            (process.saved, process.sleeping) = (None, false);
+        self.known_since = self.turns;
+        // The others have not changed since they were last forgotten.
+        for id in std::mem::take(&mut self.seen) {
+            self.looks_at(1);
+            if let Some(process) = self.processes.get_mut(&id) {
+                process.traps.clear();
+                (process.saved, process.sleeping) = (None, false);
+                requeue(&mut self.queue, id, process, self.turns);
+            }
         }
     }
 
     /// Takes in an event.
     pub fn apply(&mut self, event: &Event) {
-        self.kinds[usize::from(event.what.kind())] = true;
+        self.kinds.insert(event.what.kind());
         if event.origin == Origin::Host {
             if let What::HostEnd { ending, .. } = event.what {
                 self.ending = Some(ending);
@@ -216,20 +268,27 @@ impl Machine {
             return;
         }
         self.apply_time(event);
+        self.seen.insert(event.process);
         let process = self.processes.entry(event.process).or_default();
+        let was_alive = process.alive();
         apply_trap(process, event);
         match event.what {
             What::Boot(Boot::Policy { policy, quantum_us, .. }) => {
                 self.policy = Some(policy);
-                self.quantum = (u128::from(quantum_us) * u128::from(self.tsc_khz) / 1000) as u64;
+                self.quantum = u128::from(quantum_us).saturating_mul(self.tsc_khz.into()) / 1000;
             }
-            What::ProcessCreated { .. } => *process = Process { created: Some(*event), ..Process::default() },
-            What::LoadFailed { .. } => *process = Process::default(),
+            What::ProcessCreated { .. } => {
+                *process = Process { created: Some(*event), queued: process.queued, ..Process::default() };
+            }
+            What::LoadFailed { .. } => *process = Process { queued: process.queued, ..Process::default() },
             What::KernelStackFilled(_) => process.filled = Some(*event),
             What::ContextSaved { .. } => process.saved = Some(*event),
             What::ContextLoaded { .. } => {
                 (process.saved, process.ran) = (None, true);
                 self.current = Some(event.process);
+                self.turns = self.turns.saturating_add(1);
+                // It goes to the end of the queue.
+                dequeue(&mut self.queue, event.process, process);
             }
             What::Sleep { .. } => process.sleeping = true,
             What::Wake { .. } => process.sleeping = false,
@@ -238,9 +297,13 @@ impl Machine {
                 process.traps.clear();
             }
             What::ProcessFreed { .. } => process.freed = Some(*event),
+            What::Idle => self.turns = self.turns.saturating_add(1),
             What::KernelPanic { .. } => self.panicked = true,
             _ => {}
         }
+        let (was_alive, is_alive) = (u64::from(was_alive), u64::from(process.alive()));
+        self.alive = self.alive.saturating_add(is_alive).saturating_sub(was_alive);
+        requeue(&mut self.queue, event.process, process, self.turns);
         self.last = Some(*event);
     }
 
@@ -248,19 +311,37 @@ impl Machine {
         match event.what {
             What::TrapEntry { .. } => {
                 let user = self.user_until(event.tsc);
-                self.user_in_turn += user;
-                self.user_without_tick += user;
+                self.user_in_turn = self.user_in_turn.saturating_add(user);
+                self.user_without_tick = self.user_without_tick.saturating_add(user);
                 self.in_user = None;
             }
             What::TrapReturn { frame, .. } => self.in_user = (frame.cpl() == 3).then_some(event.tsc),
             What::Tick { .. } => {
-                self.ticks += 1;
+                self.ticks = self.ticks.saturating_add(1);
                 (self.user_in_turn, self.user_without_tick) = (0, 0);
                 self.last_tick = Some(*event);
             }
             What::ContextLoaded { .. } => self.user_in_turn = 0,
             _ => {}
         }
+    }
+}
+
+/// Puts a process into the queue if it is ready and not there, and takes it out if it is not ready.
+fn requeue(queue: &mut BTreeSet<(u64, u16)>, id: u16, process: &mut Process, turns: u64) {
+    match (process.ready() && id != KERNEL, process.queued) {
+        (true, None) => {
+            process.queued = Some(turns);
+            queue.insert((turns, id));
+        }
+        (false, Some(_)) => dequeue(queue, id, process),
+        _ => {}
+    }
+}
+
+fn dequeue(queue: &mut BTreeSet<(u64, u16)>, id: u16, process: &mut Process) {
+    if let Some(since) = process.queued.take() {
+        queue.remove(&(since, id));
     }
 }
 

@@ -5,19 +5,25 @@
 //! record, they cannot see, and a rule that was never tested says so. Where records are missing, the rules
 //! forget what they knew instead of guessing.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
+
 mod calls;
 mod machine;
 mod steps;
 mod switches;
 mod symptoms;
+#[cfg(test)]
+mod tests;
 mod time;
 mod totals;
 mod traps;
 
+use std::collections::BTreeSet;
+
 use abi::record::{Ending, Kind, Policy};
 use serde::Serialize;
 
-use crate::file::{Event, Origin, Trace};
+use crate::file::{Damage, Event, Origin, Trace, What};
 use Scope::{Any, Limited, Only};
 use machine::Machine;
 
@@ -76,7 +82,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Policy direct: what was lost with the limits, each a sentence.
     pub lost: Vec<String>,
-    /// The records that name the processes.
+    /// The records that created the processes of the violations, and so name them.
     pub processes: Vec<Event>,
 }
 
@@ -130,21 +136,25 @@ struct Log {
 
 impl Log {
     fn test(&mut self, holds: bool, violation: impl FnOnce() -> Violation) {
-        self.tested += 1;
+        self.note_test();
         if !holds {
             self.fail(violation);
         }
     }
 
+    fn note_test(&mut self) {
+        self.tested = self.tested.saturating_add(1);
+    }
+
     fn fail(&mut self, violation: impl FnOnce() -> Violation) {
-        self.violations += 1;
+        self.violations = self.violations.saturating_add(1);
         self.first.get_or_insert_with(violation);
     }
 
     /// Notes that a record of `kind` should have come before `event`.
     fn miss(&mut self, kind: Kind, violation: impl FnOnce() -> Violation) {
         match self.missed.iter_mut().find(|(missed, ..)| *missed == kind) {
-            Some((_, times, _)) => *times += 1,
+            Some((_, times, _)) => *times = times.saturating_add(1),
             None => self.missed.push((kind, 1, violation())),
         }
     }
@@ -152,7 +162,7 @@ impl Log {
     fn settle(&mut self, machine: &Machine) {
         for (kind, times, violation) in std::mem::take(&mut self.missed) {
             if machine.records(kind) {
-                self.violations += times;
+                self.violations = self.violations.saturating_add(times);
                 self.first.get_or_insert(violation);
             }
         }
@@ -343,7 +353,7 @@ fn symptom_rules() -> Vec<Checked> {
             "never-chosen",
             Limited,
             "who is ready is chosen before the others had many turns",
-            symptoms::NeverChosen::default(),
+            symptoms::NeverChosen,
         ),
         rule("iretq-fault", Limited, "no iretq faults", symptoms::IretqFault::default()),
     ]
@@ -385,34 +395,65 @@ const SEQUENCE: (&str, &str) =
 
 /// Checks a trace.
 pub fn check(trace: &Trace) -> Report {
-    let mut machine = Machine::new(trace.meta().tsc_khz);
-    let mut rules = rules();
-    let mut events = 0;
-    for event in trace.events() {
-        events += 1;
-        if event.origin == Origin::Guest && machine.missed_some(&event) {
+    let mut check = Check::new(trace.meta().tsc_khz);
+    trace.events().for_each(|event| check.see(&event));
+    check.report(trace.damage())
+}
+
+/// The check of a trace, as its events come.
+struct Check {
+    machine: Machine,
+    rules: Vec<Checked>,
+    events: u64,
+}
+
+impl Check {
+    fn new(tsc_khz: u64) -> Check {
+        Check { machine: Machine::new(tsc_khz), rules: rules(), events: 0 }
+    }
+
+    fn see(&mut self, event: &Event) {
+        let Check { machine, rules, events } = self;
+        *events = events.saturating_add(1);
+        if event.origin == Origin::Guest && machine.missed_some(event) {
             machine.forget();
             rules.iter_mut().for_each(|checked| checked.rule.forget());
         }
-        for Checked { rule, log, .. } in &mut rules {
-            rule.see(&event, &machine, log);
+        for Checked { rule, log, .. } in rules {
+            rule.see(event, machine, log);
         }
-        machine.apply(&event);
+        machine.apply(event);
     }
-    let mut findings = vec![sequence(trace, events)];
-    for mut checked in rules {
-        checked.rule.end(&machine, &mut checked.log);
-        checked.log.settle(&machine);
-        findings.push(checked.finding(&machine));
+
+    /// What was found, when there are no more events.
+    fn report(self, damage: &[Damage]) -> Report {
+        let Check { machine, rules, events } = self;
+        let mut findings = vec![sequence(damage, events)];
+        for mut checked in rules {
+            checked.rule.end(&machine, &mut checked.log);
+            checked.log.settle(&machine);
+            findings.push(checked.finding(&machine));
+        }
+        let lost = if machine.policy == Some(Policy::Direct) { lost(&machine) } else { vec![] };
+        let processes = created(&findings, &machine);
+        Report { policy: machine.policy, findings, lost, processes }
     }
-    let lost = if machine.policy == Some(Policy::Direct) { lost(&machine) } else { vec![] };
-    let processes = machine.processes.values().filter_map(|process| process.created).collect();
-    Report { policy: machine.policy, findings, lost, processes }
 }
 
-fn sequence(trace: &Trace, events: u64) -> Finding {
+/// The records that name the processes of the violations.
+fn created(findings: &[Finding], machine: &Machine) -> Vec<Event> {
+    let violations = findings.iter().filter_map(|finding| finding.first.as_ref());
+    let events = violations.flat_map(|violation| &violation.events);
+    let named = events.flat_map(|event| match event.what {
+        What::ContextLoaded { from, .. } => [Some(event.process), u16::try_from(from).ok()],
+        _ => [Some(event.process), None],
+    });
+    let named: BTreeSet<u16> = named.flatten().collect();
+    named.into_iter().filter_map(|id| machine.process(id)?.created).collect()
+}
+
+fn sequence(damage: &[Damage], events: u64) -> Finding {
     let (name, rule) = SEQUENCE;
-    let damage = trace.damage();
     let first = damage.first().map(|damage| Violation::new(damage.to_string(), []));
     let verdict = match (&first, events) {
         (Some(_), _) => Verdict::Fail,
@@ -421,6 +462,9 @@ fn sequence(trace: &Trace, events: u64) -> Finding {
     };
     Finding { name, rule, verdict, tested: events, violations: damage.len() as u64, first }
 }
+
+/// How many numbers of processes stand in a sentence.
+const NUMBERS_SHOWN: usize = 8;
 
 /// What went with the limits.
 fn lost(machine: &Machine) -> Vec<String> {
@@ -431,17 +475,11 @@ fn lost(machine: &Machine) -> Vec<String> {
     if machine.ticks == 0 {
         lost.push("the timer: nothing could take the CPU back from a program".into());
     }
-    let numbers = |wanted: fn(&machine::Process) -> bool| -> Vec<String> {
-        let them = machine.processes.iter().filter(|&(&id, process)| id != 0 && wanted(process));
-        them.map(|(id, _)| id.to_string()).collect()
-    };
-    let waited = numbers(|process| process.alive() && !process.ran);
-    if !waited.is_empty() {
-        lost.push(format!("time sharing: process {} never had the CPU", waited.join(", ")));
+    if let Some(waited) = numbers(machine, |process| process.alive() && !process.ran) {
+        lost.push(format!("time sharing: process {waited} never had the CPU"));
     }
-    let unfinished = numbers(|process| process.alive() && process.ran);
-    if !unfinished.is_empty() {
-        lost.push(format!("the end: process {} did not end", unfinished.join(", ")));
+    if let Some(unfinished) = numbers(machine, |process| process.alive() && process.ran) {
+        lost.push(format!("the end: process {unfinished} did not end"));
     }
     match machine.ending {
         Some(Ending::Stopped) => lost.push("control: only the host got the machine back".into()),
@@ -454,4 +492,16 @@ fn lost(machine: &Machine) -> Vec<String> {
         _ => {}
     }
     lost
+}
+
+/// The numbers of the processes that `wanted` picks, as text: the first ones, and how many more there are. None: it picks
+/// none.
+fn numbers(machine: &Machine, wanted: impl Fn(&machine::Process) -> bool) -> Option<String> {
+    let mut picked = machine.processes().filter(|&(id, process)| id != 0 && wanted(process));
+    let shown: Vec<String> = picked.by_ref().take(NUMBERS_SHOWN).map(|(id, _)| id.to_string()).collect();
+    let more = match picked.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!shown.is_empty()).then(|| shown.join(", ") + &more)
 }

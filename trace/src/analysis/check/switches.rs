@@ -50,18 +50,18 @@ fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String
         return Some(format!("the page tables must be {own:#x}, and {cr3:#x} was loaded"));
     }
     if let Some(What::ContextSaved { context: saved, .. }) = process.saved.map(|event| event.what) {
-        let differs = |(index, name): (usize, &&str)| {
-            let (before, now) = (saved.registers[index], context.registers[index]);
+        let differs = |(name, (before, now)): (&str, (u64, u64))| {
             (before != now)
                 .then(|| format!("{} was stored as {before:#x} and loaded as {now:#x}", name.to_uppercase()))
         };
-        let fault = CONTEXT_REGISTERS.iter().enumerate().find_map(differs);
+        let values = saved.registers.into_iter().zip(context.registers);
+        let fault = CONTEXT_REGISTERS.into_iter().zip(values).find_map(differs);
         return fault.or_else(|| structure_fault(process, context));
     }
     let rsp = context.registers[RSP];
     let fault = match process.filled.map(|event| event.what) {
         Some(What::KernelStackFilled(frame))
-            if !process.ran && frame.address.wrapping_sub(rsp) > FIRST_FRAMES =>
+            if !process.ran && frame.address.checked_sub(rsp).is_none_or(|below| below > FIRST_FRAMES) =>
         {
             Some(format!("RSP {rsp:#x} is not at the frame that the kernel stack was filled with"))
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::machine::{IF, Machine, is_exception};
-use super::time::longest_turn;
+use super::time::{longest_turn, milliseconds};
 use super::{Log, Rule, Violation};
 use crate::analysis::hardware::{Fault, vector_name};
 use crate::file::{Event, What};
@@ -31,7 +31,7 @@ impl Rule for SameFault {
         let before = self.last.get(&event.process).copied();
         let times = before
             .filter(|(before, _)| key(before) == (vector, frame.rip, frame.rsp, cr2))
-            .map_or(1, |(_, times)| times + 1);
+            .map_or(1, |(_, times)| times.saturating_add(1));
         self.last.insert(event.process, (*event, times));
         log.test(times <= SAME_FAULT_MAX, || {
             let message = format!(
@@ -49,19 +49,19 @@ impl Rule for SameFault {
 }
 
 /// So many quanta without a tick are silence.
-const SILENT_QUANTA: u64 = 20;
+const SILENT_QUANTA: u128 = 20;
 
 /// The timer fell silent.
 pub(super) struct TimerSilent;
 
 impl TimerSilent {
     fn test(event: &Event, machine: &Machine, log: &mut Log) {
-        let user = machine.user_without_tick + machine.user_until(event.tsc);
-        let longest = longest_turn(machine).saturating_add(SILENT_QUANTA * machine.quantum);
+        let user = machine.user_without_tick.saturating_add(machine.user_until(event.tsc));
+        let longest = longest_turn(machine).saturating_add(machine.quantum.saturating_mul(SILENT_QUANTA));
         log.test(user <= longest, || {
-            let ms = user / machine.tsc_khz.max(1);
             let message = format!(
-                "no tick in {ms} ms of user mode: was the end of interrupt sent before the switch, and the timer armed again?"
+                "no tick in {} ms of user mode: was the end of interrupt sent before the switch, and the timer armed again?",
+                milliseconds(user, machine)
             );
             Violation::new(message, machine.last_tick.iter().chain(&machine.last).chain([event]))
         });
@@ -99,36 +99,21 @@ impl Rule for InterruptsOff {
 const PASSED_OVER_MAX: u64 = 8;
 
 /// A process that is never chosen.
-#[derive(Default)]
-pub(super) struct NeverChosen {
-    passed: BTreeMap<u16, u64>,
-}
+pub(super) struct NeverChosen;
 
 impl Rule for NeverChosen {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         if !matches!(event.what, What::ContextLoaded { .. } | What::Idle) {
             return;
         }
-        self.passed.insert(event.process, 0);
-        let alive = machine.processes.values().filter(|process| process.alive()).count() as u64;
-        let waiting = machine
-            .processes
-            .iter()
-            .filter(|&(&id, process)| id != 0 && id != event.process && process.ready());
-        for (&id, process) in waiting {
-            let passed = self.passed.entry(id).or_default();
-            *passed += 1;
-            log.test(*passed <= PASSED_OVER_MAX * alive, || {
-                let message = format!(
-                    "process {id} is ready, and {passed} turns went to others: is it in the run queue?"
-                );
-                Violation::new(message, process.created.iter().chain([event]))
-            });
-        }
-    }
-
-    fn forget(&mut self) {
-        self.passed.clear();
+        // If the process that has waited longest was not passed over too often, no other was.
+        let Some((id, passed)) = machine.waiting(Some(event.process)) else { return };
+        log.test(passed <= PASSED_OVER_MAX.saturating_mul(machine.alive), || {
+            let message =
+                format!("process {id} is ready, and {passed} turns went to others: is it in the run queue?");
+            let created = machine.process(id).and_then(|process| process.created.as_ref());
+            Violation::new(message, created.into_iter().chain([event]))
+        });
     }
 }
 
@@ -143,7 +128,7 @@ impl Rule for IretqFault {
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         match event.what {
             What::TrapReturn { .. } => {
-                log.tested += 1;
+                log.note_test();
                 self.returned = Some(*event);
             }
             What::TrapEntry { frame, .. } if frame.cpl() == 0 => {}

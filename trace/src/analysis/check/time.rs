@@ -8,11 +8,17 @@ use crate::file::{Event, What};
 
 /// How late a tick may come. The host takes the CPU from the virtual machine as from any thread, and no record
 /// says so; only what no scheduler does to a thread counts.
-const HOST_SECONDS: u64 = 1;
+const HOST_SECONDS: u128 = 1;
 
 /// The longest stretch in user mode that a quantum and the host explain, in TSC cycles.
-pub(super) fn longest_turn(machine: &Machine) -> u64 {
-    machine.quantum.saturating_add(HOST_SECONDS * machine.tsc_khz * 1000)
+pub(super) fn longest_turn(machine: &Machine) -> u128 {
+    let second = u128::from(machine.tsc_khz).saturating_mul(1000);
+    machine.quantum.saturating_add(second.saturating_mul(HOST_SECONDS))
+}
+
+/// A number of TSC cycles in milliseconds; 0 where the rate of the TSC is unknown.
+pub(super) fn milliseconds(cycles: u128, machine: &Machine) -> u128 {
+    cycles.checked_div(machine.tsc_khz.into()).unwrap_or(0)
 }
 
 /// Every tick was armed.
@@ -30,7 +36,7 @@ impl Rule for TicksArmed {
         match event.what {
             What::TimerArmed { timer, .. } => {
                 self.for_ever = timer == Timer::Periodic;
-                self.armed = (self.armed + 1).min(2);
+                self.armed = self.armed.saturating_add(1).min(2);
                 self.last = Some(*event);
             }
             What::Tick { .. } => {
@@ -53,11 +59,11 @@ pub(super) struct Turn;
 
 impl Rule for Turn {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
-        let Some(waiting) = machine.waiting() else { return };
+        let waiting = || machine.waiting(machine.current).map(|(id, _)| id);
         match event.what {
             What::TrapReturn { vector: Some(_), .. } if event.process != 0 => {
                 let Some(trap) = machine.trap(event.process) else { return };
-                let Some(tick) = trap.tick else { return };
+                let Some((tick, waiting)) = trap.tick.zip(waiting()) else { return };
                 log.test(trap.switched, || {
                     let message =
                         format!("the quantum is over, process {waiting} waits, and nobody switched to it");
@@ -65,14 +71,14 @@ impl Rule for Turn {
                 });
             }
             What::TrapEntry { frame, .. } if frame.cpl() == 3 && machine.quantum > 0 => {
-                let user = machine.user_in_turn + machine.user_until(event.tsc);
+                let Some(waiting) = waiting() else { return };
+                let user = machine.user_in_turn.saturating_add(machine.user_until(event.tsc));
                 let longest = longest_turn(machine);
                 log.test(user <= longest, || {
-                    let ms = |cycles: u64| cycles / machine.tsc_khz.max(1);
                     let message = format!(
                         "{} ms in user mode without a tick, {} ms are explained, and process {waiting} waits",
-                        ms(user),
-                        ms(longest)
+                        milliseconds(user, machine),
+                        milliseconds(longest, machine)
                     );
                     Violation::new(message, machine.last.iter().chain([event]))
                 });

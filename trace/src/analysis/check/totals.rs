@@ -36,7 +36,9 @@ pub(super) struct Interrupts {
 impl Rule for Interrupts {
     fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
         match event.what {
-            What::TrapEntry { arrived, .. } if is_interrupt(arrived) => self.taken += 1,
+            What::TrapEntry { arrived, .. } if is_interrupt(arrived) => {
+                self.taken = self.taken.saturating_add(1)
+            }
             _ => note(&mut self.injected, HostCounter::InterruptsInjected, event),
         }
     }
@@ -65,8 +67,9 @@ pub(super) struct Doorbells {
 
 impl Rule for Doorbells {
     fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
-        self.records += u64::from(event.origin == Origin::Guest);
-        self.occasions += u64::from(matches!(event.what, What::Tick { .. } | What::Idle));
+        let is_occasion = matches!(event.what, What::Tick { .. } | What::Idle);
+        self.records = self.records.saturating_add((event.origin == Origin::Guest).into());
+        self.occasions = self.occasions.saturating_add(is_occasion.into());
         note(&mut self.rung, HostCounter::Doorbells, event);
     }
 
@@ -86,7 +89,8 @@ impl Rule for Doorbells {
 /// Console bytes.
 #[derive(Default)]
 pub(super) struct Console {
-    written: u64,
+    /// Results are numbers of the file: their sum may need more than 64 bits, and so may the one below.
+    written: u128,
     /// The kernel has its own messages.
     kernel_speaks: bool,
     bytes: Count,
@@ -100,7 +104,8 @@ impl Rule for Console {
                 if let Some(What::SystemCall { number, arguments: [1 | 2, ..] }) = call
                     && number == Call::Write as u64
                 {
-                    self.written += u64::try_from(result).unwrap_or(0);
+                    let bytes = u128::try_from(result).unwrap_or(0);
+                    self.written = self.written.saturating_add(bytes);
                 }
             }
             What::LoadFailed { .. } | What::KernelPanic { .. } => self.kernel_speaks = true,
@@ -112,6 +117,7 @@ impl Rule for Console {
         let Some((bytes, event)) = self.bytes.filter(|_| machine.whole) else { return };
         let written = self.written;
         let exact = machine.ending == Some(Ending::Exited) && !self.kernel_speaks;
+        let bytes = u128::from(bytes);
         let holds = if exact { bytes == written } else { bytes >= written };
         log.test(holds, || {
             Violation::new(format!("write() wrote {written} bytes, and the console got {bytes}"), [&event])
@@ -123,7 +129,7 @@ impl Rule for Console {
 #[derive(Default)]
 pub(super) struct Exits {
     ports: Count,
-    writes: u64,
+    writes: u128,
     kvm: Count,
 }
 
@@ -134,7 +140,7 @@ impl Rule for Exits {
                 self.ports = Some((count, *event)).filter(|_| reason == EXIT_PORT).or(self.ports);
             }
             What::HostCount { counter: HostCounter::Doorbells | HostCounter::ConsoleBytes, value } => {
-                self.writes += value
+                self.writes = self.writes.saturating_add(value.into());
             }
             _ => note(&mut self.kvm, HostCounter::KvmExits, event),
         }
@@ -143,7 +149,7 @@ impl Rule for Exits {
     fn end(&mut self, _machine: &Machine, log: &mut Log) {
         if let Some((ports, event)) = self.ports {
             let writes = self.writes;
-            log.test(ports >= writes, || {
+            log.test(u128::from(ports) >= writes, || {
                 Violation::new(
                     format!("bell and console were written {writes} times, in {ports} exits"),
                     [&event],

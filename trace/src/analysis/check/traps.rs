@@ -1,5 +1,7 @@
 //! Rules about traps: what the hardware saved, where, and what it was given back.
 
+use std::collections::BTreeSet;
+
 use abi::record::REGISTERS;
 
 use super::machine::{IF, Machine, Trap, is_kernel};
@@ -41,7 +43,7 @@ impl Rule for EntryReturn {
     }
 
     fn end(&mut self, machine: &Machine, log: &mut Log) {
-        let open = machine.processes.values().find_map(|process| process.trap());
+        let open = machine.processes().find_map(|(_, process)| process.trap());
         if let Some(trap) = open.filter(|_| machine.finished()) {
             log.fail(|| {
                 Violation::new(
@@ -189,42 +191,39 @@ fn registers_fault(trap: &Trap, rax: u64) -> Option<String> {
     if restored[RAX] != rax {
         return Some(format!("RAX is restored as {:#x}, and {rax:#x} is returned", restored[RAX]));
     }
-    let name = |index: usize| REGISTERS[index].to_uppercase();
-    (0..REGISTERS.len()).find(|&index| expected[index] != restored[index]).map(|index| {
-        format!("{} must be {:#x}, and {:#x} is restored", name(index), expected[index], restored[index])
+    REGISTERS.iter().zip(expected.into_iter().zip(restored)).find_map(|(name, (saved, now))| {
+        let name = name.to_uppercase();
+        (saved != now).then(|| format!("{name} must be {saved:#x}, and {now:#x} is restored"))
     })
 }
 
 /// The hardware's frame lies at the top of the process's kernel stack.
+#[derive(Default)]
 pub(super) struct KernelStack {
     /// Vectors whose gate has a stack of its own (IST).
-    own_stack: [bool; 256],
-}
-
-impl Default for KernelStack {
-    fn default() -> Self {
-        KernelStack { own_stack: [false; 256] }
-    }
+    own_stack: BTreeSet<u8>,
 }
 
 impl Rule for KernelStack {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         if let What::Gate { vector, ist, .. } = event.what {
-            self.own_stack[usize::from(vector)] = ist != 0;
+            match ist {
+                0 => self.own_stack.remove(&vector),
+                _ => self.own_stack.insert(vector),
+            };
         }
         let Some(process) = machine.process(event.process) else { return };
         let Some((created, top)) = process.created.as_ref().zip(process.kernel_stack_top()) else { return };
         match event.what {
             What::TrapEntry { arrived, frame, .. }
-                if frame.cpl() == 3 && !self.own_stack[usize::from(arrived)] =>
+                if frame.cpl() == 3 && !self.own_stack.contains(&arrived) =>
             {
-                let at = top.wrapping_sub(HARDWARE_FRAME);
-                log.test(frame.address == at, || {
-                    let found = frame.address;
-                    Violation::new(
-                        format!("the frame must be at {at:#x}, and is at {found:#x}"),
-                        [created, event],
-                    )
+                log.test(frame.address.checked_add(HARDWARE_FRAME) == Some(top), || {
+                    let message = format!(
+                        "the frame must be {HARDWARE_FRAME} bytes below {top:#x}, and is at {:#x}",
+                        frame.address
+                    );
+                    Violation::new(message, [created, event])
                 });
             }
             What::ContextLoaded { kernel_stack_top, .. } => log.test(kernel_stack_top == top, || {
