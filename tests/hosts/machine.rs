@@ -1,12 +1,12 @@
 //! The machine with guests of a few instructions: what the run loop makes of each exit of KVM.
 
-use std::sync::{Mutex, PoisonError};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use abi::record::{Ending, HostCounter, Kind, Stop};
 use trapline::machine::bus::{Bus, Device, End, Flow};
 use trapline::machine::layout::{self, MEMORY_MIN_MIB};
-use trapline::machine::run::{self, Outcome};
+use trapline::machine::run::{self, Ended};
 use trapline::machine::vcpu::Vm;
 use trapline::machine::{boot, host, kick};
 
@@ -30,14 +30,14 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("a_guest_that_halts_for_ever_is_stopped", a_guest_that_halts_for_ever_is_stopped)
 }
 
-/// Signals are the process's, so one run at a time.
-static TURN: Mutex<()> = Mutex::new(());
-
 /// A device that keeps what it is told, answers reads, and ends the run at the exit port.
 #[derive(Default)]
 struct Witness(Vec<(u16, u8, u32)>);
 
 impl Device for Witness {
+    fn ports(&self) -> RangeInclusive<u16> {
+        abi::ports::WINDOW..=abi::ports::WINDOW + abi::ports::WINDOW_SIZE - 1
+    }
     fn read(&mut self, _port: u16, _size: u8) -> Option<u32> {
         Some(0x1234_5678)
     }
@@ -53,8 +53,7 @@ impl Device for Witness {
 }
 
 /// Runs `code`, 32-bit and without paging, for at most a second.
-fn run(code: &[u8]) -> (Outcome, Witness) {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+fn run(code: &[u8]) -> (Ended, Witness) {
     let memory = layout::reserve(MEMORY_MIN_MIB).unwrap();
     let entry = boot::load(&memory, &handmade::kernel(code), &[]).unwrap();
     let mut vm = Vm::new(&host::open().unwrap(), memory).unwrap();
@@ -62,14 +61,14 @@ fn run(code: &[u8]) -> (Outcome, Witness) {
     let clock = vm.vcpu.clock(vm.vcpu.tsc_khz().unwrap()).unwrap();
     let mut witness = Witness::default();
     let mut bus = Bus::new();
-    bus.attach(abi::ports::WINDOW..=abi::ports::WINDOW + abi::ports::WINDOW_SIZE - 1, &mut witness);
+    bus.attach(&mut witness).unwrap();
     let _watch = kick::Watch::start(Some(Duration::from_secs(1))).unwrap();
-    let outcome = run::run(&mut vm, &mut bus, &clock);
-    (outcome, witness)
+    let ended = run::run(&mut vm, &mut bus, &clock);
+    (ended, witness)
 }
 
-fn count(outcome: &Outcome, counter: HostCounter) -> Option<u64> {
-    let found = outcome.records.iter().find(|r| r.kind == Kind::HostCount && r.detail == counter as u32);
+fn count(ended: &Ended, counter: HostCounter) -> Option<u64> {
+    let found = ended.records.iter().find(|r| r.kind == Kind::HostCount && r.detail == counter as u32);
     found.map(|record| record.words[0])
 }
 
@@ -77,9 +76,9 @@ fn count(outcome: &Outcome, counter: HostCounter) -> Option<u64> {
 const EXIT_WITH_EBX: [u8; 8] = [0xBA, 0x08, 0x05, 0, 0, 0x89, 0xD8, 0xEF];
 
 fn the_kernel_starts_with_ebx_at_the_start_info() -> TestResult {
-    let (outcome, _) = run(&EXIT_WITH_EBX);
-    assert_eq!(outcome.end, End { ending: Ending::Exited, status: layout::START_INFO, message: None });
-    assert_eq!(outcome.registers.rbx, layout::START_INFO, "registers came along without an ioctl");
+    let (ended, _) = run(&EXIT_WITH_EBX);
+    assert_eq!(ended.end, End { ending: Ending::Exited, status: layout::START_INFO, message: None });
+    assert_eq!(ended.registers.rbx, layout::START_INFO, "registers came along without an ioctl");
     Ok(())
 }
 
@@ -91,14 +90,14 @@ fn devices_see_the_size_of_each_access() -> TestResult {
     // out 0x80, al; out 0x80, al; in al, 0x80: nobody's port
     code.extend([0xE6, 0x80, 0xE6, 0x80, 0xE4, 0x80]);
     code.extend(EXIT_WITH_EBX);
-    let (outcome, witness) = run(&code);
+    let (ended, witness) = run(&code);
     let seen = &witness.0[..4];
     assert_eq!(
         seen,
         [(0x500, 1, 0x44), (0x500, 2, 0x3344), (0x500, 4, 0x1122_3344), (0x500, 4, 0x1234_5678)]
     );
-    assert_eq!(count(&outcome, HostCounter::UnownedWrites), Some(2));
-    assert_eq!(count(&outcome, HostCounter::UnownedReads), Some(1));
+    assert_eq!(count(&ended, HostCounter::UnownedWrites), Some(2));
+    assert_eq!(count(&ended, HostCounter::UnownedReads), Some(1));
     Ok(())
 }
 
@@ -106,32 +105,32 @@ fn memory_that_is_not_there_reads_as_ones_and_is_counted() -> TestResult {
     // mov ebx, [0xD0000000]; then exit with it
     let mut code = vec![0x8B, 0x1D, 0, 0, 0, 0xD0];
     code.extend(EXIT_WITH_EBX);
-    let (outcome, _) = run(&code);
-    assert_eq!(outcome.end.status, u64::from(u32::MAX));
-    assert_eq!(count(&outcome, HostCounter::Mmio), Some(1));
+    let (ended, _) = run(&code);
+    assert_eq!(ended.end.status, u64::from(u32::MAX));
+    assert_eq!(count(&ended, HostCounter::Mmio), Some(1));
     Ok(())
 }
 
 fn a_triple_fault_is_told_as_such() -> TestResult {
     // lidt [0], an empty table of page 0; ud2
-    let (outcome, _) = run(&[0x0F, 0x01, 0x1D, 0, 0, 0, 0, 0x0F, 0x0B]);
-    assert_eq!(outcome.end.ending, Ending::TripleFault);
+    let (ended, _) = run(&[0x0F, 0x01, 0x1D, 0, 0, 0, 0, 0x0F, 0x0B]);
+    assert_eq!(ended.end.ending, Ending::TripleFault);
     Ok(())
 }
 
 fn a_guest_that_spins_with_interrupts_off_is_stopped() -> TestResult {
     // cli; jmp $
-    let (outcome, _) = run(&[0xFA, 0xEB, 0xFE]);
-    assert_eq!((outcome.end.ending, outcome.stop), (Ending::Stopped, Some(Stop::TimeOut)));
-    assert_eq!(outcome.registers.rip, handmade::ADDRESS + 1);
-    assert_eq!(outcome.records[0].kind, Kind::HostStop);
-    assert_eq!(count(&outcome, HostCounter::Kicks), Some(1));
+    let (ended, _) = run(&[0xFA, 0xEB, 0xFE]);
+    assert_eq!((ended.end.ending, ended.stop), (Ending::Stopped, Some(Stop::TimeOut)));
+    assert_eq!(ended.registers.rip, handmade::ADDRESS + 1);
+    assert_eq!(ended.records[0].kind, Kind::HostStop);
+    assert_eq!(count(&ended, HostCounter::Kicks), Some(1));
     Ok(())
 }
 
 fn a_guest_that_halts_for_ever_is_stopped() -> TestResult {
     // cli; hlt; jmp back to the hlt
-    let (outcome, _) = run(&[0xFA, 0xF4, 0xEB, 0xFD]);
-    assert_eq!((outcome.end.ending, outcome.stop), (Ending::Stopped, Some(Stop::TimeOut)));
+    let (ended, _) = run(&[0xFA, 0xF4, 0xEB, 0xFD]);
+    assert_eq!((ended.end.ending, ended.stop), (Ending::Stopped, Some(Stop::TimeOut)));
     Ok(())
 }

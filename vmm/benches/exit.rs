@@ -142,13 +142,13 @@ fn trapline(kvm: &Kvm, load: Load, path: &Path) -> Result<f64> {
     let mut doorbell = Doorbell::new(&memory, Writer::create(path, false, &Meta::default())?);
     let mut exit = ExitPort;
     let mut bus = Bus::new();
-    bus.attach(Doorbell::PORTS, &mut doorbell);
-    bus.attach(ExitPort::PORTS, &mut exit);
+    bus.attach(&mut doorbell)?;
+    bus.attach(&mut exit)?;
     let start = Instant::now();
-    let outcome = run::run(&mut vm, &mut bus, &clock);
+    let ended = run::run(&mut vm, &mut bus, &clock);
     let seconds = start.elapsed().as_secs_f64();
-    assert_eq!(outcome.end.ending, Ending::Exited, "{:?}", outcome.end.message);
-    doorbell.into_trace().finish()?;
+    assert_eq!(ended.end.ending, Ending::Exited, "{:?}", ended.end.message);
+    doorbell.into_trace()?.finish()?;
     assert_eq!(Trace::open(path)?.events().count(), (load.rings * load.records) as usize);
     Ok(seconds)
 }

@@ -1,13 +1,18 @@
-//! Trapline's host side: a hypervisor on KVM that watches a tiny guest kernel trap, and keeps what it saw.
+//! Trapline's host side: a hypervisor on KVM that watches a tiny guest kernel trap, and records what it does.
 //!
-//! The rooms, from the ground up; each uses only what stands above it. Traces are the business of the crate `trace`:
+//! To run a guest from Rust, start at [`run`]. The modules, from the ground up; each uses only those above it. Traces
+//! belong to the crate `trace`:
 //!
 //! - [`machine`]: KVM: memory, boot, vCPU, run loop.
-//! - [`devices`]: what sits on the port bus.
+//! - [`devices`]: the devices on the port bus.
 //! - [`images`]: the guest kernel and programs that are built into this binary.
+//! - [`engine`]: what runs a guest. KVM is the one engine today.
+//! - [`run`]: a run, from programs and settings to its outcome.
 //! - [`commands`]: the command line, a file a subcommand.
 
 pub mod commands;
 pub mod devices;
+pub mod engine;
 pub mod images;
 pub mod machine;
+pub mod run;

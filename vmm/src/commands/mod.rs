@@ -25,9 +25,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::machine::host::Missing;
-use crate::machine::vcpu::VmError;
-use trace::{Damage, OpenError, Trace, WriteError};
+use crate::run::{ProgramError, RunError};
+use trace::{Damage, OpenError, Trace};
 
 /// All is well.
 pub const OK: u8 = 0;
@@ -39,7 +38,7 @@ pub const USAGE: u8 = 2;
 pub const PROCESS_FAILED: u8 = abi::exit::PROCESS_FAILED as u8;
 /// The guest crashed: triple fault, or KVM could not go on.
 pub const CRASHED: u8 = 33;
-/// The kernel gave up.
+/// The kernel panicked.
 pub const KERNEL_PANIC: u8 = abi::exit::KERNEL_PANIC as u8;
 /// `--timeout` ran out.
 pub const TIME_OUT: u8 = 36;
@@ -78,7 +77,7 @@ Start here:
   trapline view trapline-1.trap        read what happened
 
 Exit codes: 0 all went well; 1 Trapline failed; 2 wrong usage; 32 a process was killed or failed; 33 the guest
-crashed; 34 the kernel gave up; 36 time-out; 77 this host has no usable KVM; 130 interrupted.";
+crashed; 34 the kernel panicked; 36 time-out; 77 this host has no usable KVM; 130 interrupted.";
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
@@ -116,33 +115,24 @@ impl Cli {
     }
 }
 
-/// Tells an error on stderr, and gives the exit code that fits it. A reader of our output that has seen
+/// Prints an error and its causes on stderr, and returns the exit code that fits it. A reader of our output that has seen
 /// enough, as `head` does, is no error.
 pub fn report(error: &anyhow::Error) -> u8 {
     let io = error.downcast_ref::<io::Error>();
     if io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return OK;
     }
-    complain(&chain(error));
-    let no_kvm = error.is::<Missing>() || matches!(error.downcast_ref(), Some(VmError::Missing(_)));
-    let usage = error.is::<Usage>() || matches!(error.downcast_ref(), Some(WriteError::Exists { .. }));
-    match (no_kvm, usage) {
+    complain(&format!("{error:#}"));
+    let run = error.downcast_ref::<RunError>();
+    let is_usage = error.is::<Usage>() || error.is::<ProgramError>() || run.is_some_and(RunError::is_usage);
+    match (run.is_some_and(RunError::is_missing_kvm), is_usage) {
         (true, _) => NO_KVM,
         (_, true) => USAGE,
         _ => FAILED,
     }
 }
 
-/// An error and its causes, leaving out those whose words stand in the text already.
-fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
-        "" => cause,
-        text if text.contains(&cause) => text.to_owned(),
-        text => format!("{text}: {cause}"),
-    })
-}
-
-/// A diagnostic on stderr. Nobody can be told that stderr is closed.
+/// Prints a diagnostic on stderr. If stderr is closed, there is no place left to say so.
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "trapline: {message}");
 }
@@ -159,17 +149,15 @@ fn warn<'a>(path: &Path, damages: impl IntoIterator<Item = &'a Damage>) {
     damages.into_iter().for_each(|damage| complain(&format!("warning: {}: {damage}", path.display())));
 }
 
-/// A duration such as `200us`, `1ms`, `1.5s` or `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, f64); 4] = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0)];
-    let help = || format!("\"{text}\" is no duration; write a number with us, ms, s or m, such as 1ms");
-    let (unit, scale) = UNITS.into_iter().find(|(unit, _)| text.ends_with(unit)).ok_or_else(help)?;
-    let number = text.strip_suffix(unit).unwrap_or_default();
-    if !number.starts_with(|first: char| first.is_ascii_digit()) {
-        return Err(help());
+/// A duration such as `200us`, `1.5s` or `2m`, from `least` to `most`.
+fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let bounds =
+        || format!("it can be {} to {}", humantime::format_duration(least), humantime::format_duration(most));
+    match humantime::parse_duration(text) {
+        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
+        Ok(_) => Err(bounds()),
+        Err(error) => Err(format!("{error}; {}", bounds())),
     }
-    let seconds: f64 = number.parse().map_err(|_| help())?;
-    Duration::try_from_secs_f64(seconds * scale).map_err(|_| format!("{text} is longer than time itself"))
 }
 
 #[cfg(test)]
@@ -183,28 +171,34 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(duration("200us"), Ok(Duration::from_micros(200)));
-        assert_eq!(duration("1ms"), Ok(Duration::from_millis(1)));
-        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["", "1", "s", "-1s", "1h", "nans", "infs", "1e400s", "+1s"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
+    fn durations_have_a_unit_and_bounds() {
+        let (least, most) = (Duration::from_micros(200), Duration::from_secs(120));
+        assert_eq!(duration("200us", least, most), Ok(least));
+        assert_eq!(duration("1.5s", least, most), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m", least, most), Ok(most));
+        for wrong in ["", "1", "s", "-1s", "199us", "121s", "nans", "10000000000000000000s", "1e400s"] {
+            let error = duration(wrong, least, most).unwrap_err();
+            assert!(error.contains("200us to 2m"), "{wrong}: {error}");
         }
     }
 
     #[test]
-    fn a_cause_is_told_once() {
-        let error = || anyhow::anyhow!("no room");
-        assert_eq!(chain(&error().context("cannot write")), "cannot write: no room");
-        assert_eq!(chain(&error().context("cannot write: no room")), "cannot write: no room");
-    }
-
-    #[test]
     fn errors_have_their_exit_codes() {
-        let missing = || crate::machine::host::diagnose("/dev/kvm".into(), io::ErrorKind::Other.into());
-        assert_eq!(report(&missing().into()), NO_KVM);
-        assert_eq!(report(&VmError::Missing(missing()).into()), NO_KVM);
+        use crate::engine::EngineError;
+        use crate::machine::boot::BootError;
+        use crate::machine::{host, layout};
+
+        let engine = |error: EngineError| report(&RunError::from(error).into());
+        let kvm =
+            |errno| engine(host::diagnose(host::DEVICE.into(), io::Error::from_raw_os_error(errno)).into());
+        assert_eq!((kvm(libc::ENOENT), kvm(libc::EMFILE)), (NO_KVM, FAILED));
+        let reserve = layout::reserve(u64::MAX).unwrap_err();
+        assert_eq!(
+            engine(BootError::from(reserve).into()),
+            FAILED,
+            "a host without memory is no wrong usage"
+        );
+        assert_eq!(engine(BootError::NoPvhNote.into()), USAGE);
         assert_eq!(report(&Usage("--quantum".into()).into()), USAGE);
         assert_eq!(report(&anyhow::anyhow!("anything")), FAILED);
         assert_eq!(report(&io::Error::from(io::ErrorKind::BrokenPipe).into()), OK);

@@ -1,268 +1,82 @@
 //! Which programs a run gets: a word of the command line becomes a built-in program or an ELF file.
-//!
-//! What can be told from a file alone is checked here, before there is a VM; the kernel checks again when it
-//! loads it.
 
-use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use elf::ElfBytes;
-use elf::abi::{EM_X86_64, ET_DYN, ET_EXEC, PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD};
-use elf::endian::LittleEndian;
-use elf::file::Class;
-use elf::segment::ProgramHeader;
-
 use super::Usage;
-use crate::images;
-use crate::machine::layout::PAGE;
+use crate::run::Program;
 
-/// The end of user space: the lower half of canonical addresses (SDM vol. 1, 3.3.7.1).
-const USER_END: u64 = 1 << 47;
-/// Page 0 stays empty, so that a null pointer faults.
-const USER_START: u64 = 4096;
-
-/// A program of a run.
-#[derive(Debug)]
-pub struct Chosen {
-    /// Its name: a built-in's, or the file's without its directories.
-    pub name: String,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// Its ELF file.
-    pub elf: Cow<'static, [u8]>,
+/// The program that `text` asks for: a name or path, and arguments with blanks between.
+///
+/// A path may have blanks too: of the parts of `text` that end at a blank, the longest one that is a file is the path.
+pub fn choose(text: &OsStr) -> anyhow::Result<Program> {
+    let text = text.as_bytes().trim_ascii();
+    let blanks = (0..text.len()).filter(|&at| text[at].is_ascii_whitespace());
+    let ends: Vec<usize> = blanks.chain([text.len()]).collect();
+    let first = OsStr::from_bytes(&text[..ends[0]]);
+    if first.is_empty() {
+        return Err(Usage("a PROGRAM is empty; name one of `trapline list`".into()).into());
+    }
+    let is_built_in = first.to_str().and_then(Program::built_in).is_some();
+    let file = |end: &&usize| Path::new(OsStr::from_bytes(&text[..**end])).is_file();
+    let end = if is_built_in { ends[0] } else { *ends.iter().rev().find(file).unwrap_or(&ends[0]) };
+    let (name, arguments) = text.split_at(end);
+    let arguments = arguments.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    named(OsStr::from_bytes(name), arguments.map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
 
-impl Chosen {
-    /// The memory that its segments ask for, in bytes of whole pages.
-    pub fn memory(&self) -> u64 {
-        let segments =
-            ElfBytes::<LittleEndian>::minimal_parse(&self.elf).ok().and_then(|file| file.segments());
-        let loaded =
-            segments.iter().flat_map(|table| table.iter()).filter(|segment| segment.p_type == PT_LOAD);
-        let sizes = loaded.map(|segment| pages(&segment)).map(|(first, end)| end - first);
-        sizes.fold(0, u64::saturating_add).saturating_mul(PAGE)
-    }
-
-    /// The module's command line: name and arguments, with one blank between.
-    pub fn command_line(&self) -> String {
-        let words = std::iter::once(&self.name).chain(&self.arguments);
-        words.map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// The program that `text`, a name or path and arguments with blanks between, asks for.
-pub fn choose(text: &str) -> Result<Chosen, Usage> {
-    let mut words = text.split_whitespace().map(str::to_owned);
-    let word = words.next().ok_or_else(|| Usage("a PROGRAM is empty; name one of `trapline list`".into()))?;
-    let arguments = words.collect();
-    let chosen = match images::program(&word) {
-        Some(program) => Chosen { name: word, arguments, elf: program.elf.into() },
-        None => Chosen { name: file_name(&word), arguments, elf: read(&word)?.into() },
+/// The program of this name or path, with these arguments.
+pub fn named(name: &OsStr, arguments: Vec<OsString>) -> anyhow::Result<Program> {
+    let path = Path::new(name);
+    let program = match name.to_str().and_then(Program::built_in) {
+        Some(program) => program,
+        None if !name.as_bytes().contains(&b'/') && !path.exists() => {
+            let name = name.display();
+            return Err(Usage(format!(
+                "there is no program \"{name}\": `trapline list` names the built-in ones; a file of your own needs \
+                 its path, such as ./{name}"
+            ))
+            .into());
+        }
+        None => Program::from_file(path)?,
     };
-    if chosen.command_line().len() > abi::boot::MODULE_COMMAND_LINE_MAX {
-        let most = abi::boot::MODULE_COMMAND_LINE_MAX;
-        return Err(Usage(format!("{}: name and arguments are longer than {most} bytes", chosen.name)));
-    }
-    Ok(chosen)
-}
-
-fn file_name(path: &str) -> String {
-    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Reads and checks an ELF file that the command line named.
-fn read(path: &str) -> Result<Vec<u8>, Usage> {
-    if !path.contains('/') && !Path::new(path).exists() {
-        return Err(Usage(format!(
-            "there is no program \"{path}\": `trapline list` names the built-in ones; a file of your own needs \
-             its path, such as ./{path}"
-        )));
-    }
-    let bytes =
-        std::fs::read(path).map_err(|error| Usage(format!("cannot read the program {path}: {error}")))?;
-    check(&bytes).map_err(|fault| Usage(format!("{path} cannot run here: {fault}")))?;
-    Ok(bytes)
-}
-
-/// Whether these bytes are a static x86-64 executable; if not, a sentence that says why.
-fn check(bytes: &[u8]) -> Result<(), String> {
-    const BUILD: &str = "build it with -static and without -pie";
-    let file = ElfBytes::<LittleEndian>::minimal_parse(bytes)
-        .map_err(|error| format!("it is no whole ELF file ({error}); {BUILD}"))?;
-    if file.ehdr.class != Class::ELF64 || file.ehdr.e_machine != EM_X86_64 {
-        return Err("it is for another machine; build it for x86-64".into());
-    }
-    let segments: Vec<ProgramHeader> = file.segments().iter().flat_map(|table| table.iter()).collect();
-    let has = |kind| segments.iter().any(|segment| segment.p_type == kind);
-    if file.ehdr.e_type == ET_DYN || has(PT_INTERP) || has(PT_DYNAMIC) {
-        return Err(format!("it is dynamically linked or position independent; {BUILD}"));
-    }
-    if file.ehdr.e_type != ET_EXEC {
-        return Err(format!("it is no executable (an object file?); link it, and {BUILD}"));
-    }
-    let loaded: Vec<&ProgramHeader> =
-        segments.iter().filter(|segment| segment.p_type == PT_LOAD && segment.p_memsz > 0).collect();
-    loaded.iter().try_for_each(|segment| check_segment(segment, bytes.len() as u64))?;
-    check_pages(&loaded)?;
-    let entry = file.ehdr.e_entry;
-    let holds_entry = |s: &&ProgramHeader| s.p_flags & PF_X != 0 && (s.p_vaddr..end(s)).contains(&entry);
-    if !loaded.iter().any(holds_entry) {
-        return Err(format!("its entry point {entry:#x} is in no executable segment"));
-    }
-    Ok(())
-}
-
-fn check_segment(segment: &ProgramHeader, file: u64) -> Result<(), String> {
-    let ProgramHeader { p_offset, p_filesz, p_memsz, p_vaddr, .. } = *segment;
-    let file_end = p_offset.saturating_add(p_filesz);
-    if file_end > file {
-        return Err(format!("it is cut short: a segment ends at byte {file_end} and the file at {file}"));
-    }
-    if segment.p_flags & (PF_W | PF_X) == PF_W | PF_X {
-        return Err(format!(
-            "its segment at {p_vaddr:#x} is both writable and executable; link it without -N"
-        ));
-    }
-    if p_filesz > p_memsz {
-        return Err(format!("its segment at {p_vaddr:#x} is larger in the file than in memory"));
-    }
-    if p_vaddr < USER_START || end(segment) > USER_END {
-        return Err(format!(
-            "its segment at {p_vaddr:#x} is outside user memory ({USER_START:#x} to {USER_END:#x})"
-        ));
-    }
-    Ok(())
-}
-
-/// No page can belong to two segments: each has its own rights.
-fn check_pages(segments: &[&ProgramHeader]) -> Result<(), String> {
-    let mut pages: Vec<(u64, u64)> = segments.iter().map(|segment| pages(segment)).collect();
-    pages.sort_unstable();
-    match pages.windows(2).find(|pair| pair[0].1 > pair[1].0) {
-        Some(pair) => Err(format!(
-            "two of its segments share the page at {:#x}; link it with -z separate-code",
-            pair[1].0 * PAGE
-        )),
-        None => Ok(()),
-    }
-}
-
-/// The pages of a segment: the number of its first one, and of the one behind its last.
-fn pages(segment: &ProgramHeader) -> (u64, u64) {
-    (segment.p_vaddr / PAGE, end(segment).div_ceil(PAGE))
-}
-
-/// The end of a segment in memory.
-fn end(segment: &ProgramHeader) -> u64 {
-    segment.p_vaddr.saturating_add(segment.p_memsz)
+    Ok(program.with_arguments(arguments)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::images;
 
-    const HEADER: usize = 64;
-    const SEGMENT: usize = 56;
-    const CODE: u64 = 0x40_0000;
-
-    /// An executable of one segment with one instruction, made by hand.
-    fn executable() -> Vec<u8> {
-        let mut file = vec![0; HEADER + SEGMENT + 1];
-        file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0");
-        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-        put(20, &1_u32.to_le_bytes());
-        put(24, &CODE.to_le_bytes());
-        put(32, &(HEADER as u64).to_le_bytes());
-        put(52, &(HEADER as u16).to_le_bytes());
-        put(54, &(SEGMENT as u16).to_le_bytes());
-        put(56, &1_u16.to_le_bytes());
-        put(HEADER, &PT_LOAD.to_le_bytes());
-        put(HEADER + 4, &5_u32.to_le_bytes());
-        put(HEADER + 8, &((HEADER + SEGMENT) as u64).to_le_bytes());
-        put(HEADER + 16, &CODE.to_le_bytes());
-        put(HEADER + 32, &1_u64.to_le_bytes());
-        put(HEADER + 40, &1_u64.to_le_bytes());
-        file
-    }
-
-    fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
-        let mut file = executable();
-        file[at..at + bytes.len()].copy_from_slice(bytes);
-        file
-    }
-
-    #[test]
-    fn rights_and_pages_are_checked() {
-        let mut both = executable();
-        both[HEADER + 4] = (PF_W | PF_X) as u8;
-        assert!(check(&both).unwrap_err().contains("both writable and executable"));
-        let segment = |p_vaddr, p_memsz| ProgramHeader {
-            p_type: PT_LOAD,
-            p_offset: 0,
-            p_vaddr,
-            p_paddr: 0,
-            p_filesz: 0,
-            p_memsz,
-            p_flags: 0,
-            p_align: 1,
-        };
-        let (low, high) = (segment(0x40_0000, 0x1001), segment(0x40_1800, 8));
-        assert!(check_pages(&[&high, &low]).unwrap_err().contains("0x401000"));
-        assert!(check_pages(&[&low, &segment(0x40_2000, 8)]).is_ok());
-    }
-
-    #[test]
-    fn memory_is_whole_pages() {
-        let elf = executable();
-        assert_eq!(Chosen { name: "x".into(), arguments: vec![], elf: elf.into() }.memory(), PAGE);
-    }
-
-    #[test]
-    fn a_static_executable_is_taken() {
-        assert_eq!(check(&executable()), Ok(()));
-    }
-
-    #[test]
-    fn each_thing_that_is_wrong_with_a_file_has_its_sentence() {
-        let far = u64::MAX.to_le_bytes();
-        let cases = [
-            (vec![], "no whole ELF file"),
-            (b"#!/bin/sh\n".to_vec(), "no whole ELF file"),
-            (executable()[..HEADER + 8].to_vec(), "no whole ELF file"),
-            (executable()[..HEADER + SEGMENT].to_vec(), "cut short"),
-            (changed(18, &[0xB7]), "another machine"),
-            (changed(16, &[3]), "dynamically linked"),
-            (changed(16, &[1]), "no executable"),
-            (changed(HEADER, &[3]), "dynamically linked"),
-            (changed(HEADER + 4, &[4]), "entry point"),
-            (changed(24, &far), "entry point"),
-            (changed(HEADER + 8, &far), "cut short"),
-            (changed(HEADER + 16, &far), "outside user memory"),
-            (changed(HEADER + 16, &[0; 8]), "outside user memory"),
-            (changed(HEADER + 32, &[0; 8]), ""),
-        ];
-        for (file, words) in cases {
-            match check(&file) {
-                Ok(()) => assert_eq!(words, "", "taken, and should say: {words}"),
-                Err(fault) => assert!(!words.is_empty() && fault.contains(words), "{words}: {fault}"),
-            }
-        }
+    fn chosen(text: &OsStr) -> (OsString, Vec<OsString>) {
+        let program = choose(text).unwrap();
+        (program.name, program.arguments)
     }
 
     #[test]
     fn a_word_is_a_name_and_arguments() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("mine");
-        std::fs::write(&path, executable()).unwrap();
-        let chosen = choose(&format!("  {}  1   two ", path.display())).unwrap();
-        assert_eq!(chosen.command_line(), "mine 1 two");
-        assert_eq!(chosen.arguments, ["1", "two"]);
+        assert_eq!(chosen("  hello  1   two ".as_ref()), ("hello".into(), vec!["1".into(), "two".into()]));
+    }
+
+    #[test]
+    fn a_path_may_have_blanks_and_need_not_be_utf_8() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [&b"mine"[..], b"my prog", b"my other prog", b"p\xFFq"] {
+            let path = folder.path().join(OsStr::from_bytes(name));
+            std::fs::write(&path, images::program("hello").unwrap().elf).unwrap();
+            let mut text = path.into_os_string();
+            text.push(" 1  two");
+            let expected = (OsStr::from_bytes(name).to_owned(), vec!["1".into(), "two".into()]);
+            assert_eq!(chosen(&text), expected);
+        }
     }
 
     #[test]
     fn what_is_not_there_is_named() {
-        assert!(choose("nosuchprogram").unwrap_err().to_string().contains("nosuchprogram"));
-        assert!(choose("./nosuchfile 1").unwrap_err().to_string().contains("./nosuchfile"));
-        assert!(choose(" ").is_err());
+        let error = |text: &str| format!("{:#}", choose(text.as_ref()).unwrap_err());
+        assert!(error("nosuchprogram").contains("nosuchprogram"));
+        assert!(error("./nosuchfile 1").contains("./nosuchfile"));
+        assert!(error(" ").contains("empty"));
     }
 }

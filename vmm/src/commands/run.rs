@@ -1,38 +1,25 @@
 //! `trapline run`: boots the kernel with some programs and keeps a trace of what happens.
 //!
-//! The order is on purpose: all that can be wrong with what the user said is found before KVM is opened, and
-//! the trace file is made when there is a VM to trace, so that nothing is overwritten in vain.
+//! This is the command line of [`crate::run`]: options, messages, the summary and exit codes. Everything is printed when
+//! the trace is closed, so that a stream that nobody reads costs no record.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use abi::boot::{
-    BATCH_DEFAULT, BATCH_MAX, PROCESSES_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN,
-};
-use abi::record::{Ending, HostCounter, Stop};
+use abi::boot::{BATCH_DEFAULT, BATCH_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN};
+use abi::record::{Ending, Policy, Stop, Timer};
 use anyhow::Context;
-use nix::time::ClockId;
-use sha2::{Digest, Sha256};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::programs::{self, Chosen};
-use super::stdout::{Stdout, say};
-use super::{Usage, complain, duration, tour, warn};
-use crate::devices::{Console, Doorbell, ExitPort};
-use crate::images;
-use crate::machine::boot::{self, Clocks, Entry, Module, Settings};
-use crate::machine::bus::Bus;
-use crate::machine::clock::{Clock, host_ns};
-use crate::machine::layout::{self, MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, Memory};
-use crate::machine::run::{self, HostRecord, Outcome};
-use crate::machine::vcpu::{APIC_KHZ, Vm};
-use crate::machine::{host, kick};
+use super::stdout::{Stdout, is_output, say};
+use super::{Usage, complain, duration, programs, tour, warn};
+use crate::machine::kick::TIMEOUT_MAX;
+use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
+use crate::run::{End, Kernel, Outcome, Run, Settings, TraceFile};
+use trace::Trace;
 use trace::analysis::Summary;
-use trace::{Image, Meta, Options, Program, Trace, WriteError, Writer};
 
 /// Boot the kernel, run programs on it, and keep a trace of everything the CPU did to them.
 ///
@@ -44,27 +31,28 @@ pub struct Args {
     /// Programs to run, each a process: a name of `trapline list`, or the path of a static x86-64 ELF file.
     /// One with arguments is put in quotes, such as "counter 1000"
     #[arg(value_name = "PROGRAM")]
-    programs: Vec<String>,
+    programs: Vec<OsString>,
+    /// One more program, with its arguments as they are: no quotes are needed
+    #[arg(last = true, num_args = 1.., value_names = ["FILE", "ARGS"])]
+    command: Vec<OsString>,
     /// The trace file [default: the first free of trapline-1.trap, trapline-2.trap, ...]
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Replace the trace file if it exists
     #[arg(long)]
     force: bool,
-    /// Who runs next: in turns by the timer (rr), only when a process lets go (cooperative), or the
-    /// program without any limits in ring 0 (direct)
-    #[arg(long, default_value = abi::boot::ROUND_ROBIN,
-        value_parser = [abi::boot::ROUND_ROBIN, abi::boot::COOPERATIVE, abi::boot::DIRECT])]
-    policy: String,
-    /// How long a turn is, at least 200us [default: 10ms; the tour: 2ms]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// Who runs next: in turns by the timer (rr), in turns when a process yields or ends (cooperative), or each
+    /// program without limits in ring 0 (direct)
+    #[arg(long, default_value = Policy::RoundRobin.name(), value_parser = of(Policy::ALL, Policy::name))]
+    policy: Policy,
+    /// How long a turn is, 200us to 4s [default: 10ms; the tour: 2ms]
+    #[arg(long, value_name = "TIME", value_parser = quantum)]
     quantum: Option<Duration>,
     /// How the timer is programmed
-    #[arg(long, default_value = abi::boot::PERIODIC,
-        value_parser = [abi::boot::PERIODIC, abi::boot::ONE_SHOT, abi::boot::DEADLINE])]
-    timer: String,
-    /// Stop the run after this time, such as 3s [default: never; the tour: 30s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = Timer::Periodic.name(), value_parser = of(Timer::ALL, Timer::name))]
+    timer: Timer,
+    /// Stop the run after this time, such as 3s; at most 1year [default: never; the tour: 30s]
+    #[arg(long, value_name = "TIME", value_parser = timeout)]
     timeout: Option<Duration>,
     /// Boot again, up to N times, when the guest crashes or its kernel panics. Each boot has a trace file of its
     /// own: t.trap, t-2.trap, t-3.trap, ...
@@ -89,244 +77,139 @@ Examples:
   trapline run hello counter                        two processes
   trapline run \"counter 1000\" hog --timeout 3s      one with an argument, and one that never ends
   trapline run counter hog --policy cooperative --timeout 1s
-  trapline run ./mine --trace mine.trap             a program of your own";
+  trapline run ./mine --trace mine.trap             a program of your own
+  trapline run --trace mine.trap -- ./mine a \"b c\"  one with its arguments, as the shell splits them";
 
 const _: () = assert!(MEMORY_DEFAULT_MIB == 64, "--memory's default says so");
 
-/// Everything about a run that was decided before it.
-#[derive(Debug)]
-struct Plan {
-    programs: Vec<Chosen>,
-    is_tour: bool,
-    settings: Settings,
-    timeout: Option<Duration>,
-    memory_mib: u64,
-    kernel_name: String,
-    kernel: Cow<'static, [u8]>,
-    trace: PathBuf,
-    force: bool,
-    boots_before: u32,
-}
-
 /// Runs the command; the value is the exit code, of the last boot if there were several.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
-    let mut plan = Plan::new(args)?;
-    let first_trace = plan.trace.clone();
-    let _watch = kick::Watch::start(plan.timeout).context("cannot watch for signals")?;
+    let mut run = plan(args)?;
+    let is_tour = is_tour(args);
+    let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
+    let mut first_trace = None;
     loop {
-        let code = plan.boot()?;
-        let code = plan.summarise(code);
-        if plan.boots_before == args.restart_on_crash || !matches!(code, super::CRASHED | super::KERNEL_PANIC)
+        let (code, trace) = boot(&run, is_tour)?;
+        let first_trace = first_trace.get_or_insert(trace);
+        if run.boots_before == args.restart_on_crash || !matches!(code, super::CRASHED | super::KERNEL_PANIC)
         {
             return Ok(code);
         }
-        plan.boots_before += 1;
-        plan.trace = trace_of_boot(&first_trace, plan.boots_before + 1);
-        complain(&format!("the guest crashed; boot {} follows", plan.boots_before + 1));
+        run.boots_before += 1;
+        let boot = run.boots_before + 1;
+        run.trace = TraceFile::At { path: trace_of_boot(first_trace, boot), replace: args.force };
+        if let Some(deadline) = deadline {
+            match deadline.checked_duration_since(Instant::now()) {
+                Some(left) if !left.is_zero() => run.timeout = Some(left),
+                _ => return Ok(super::TIME_OUT),
+            }
+        }
+        complain(&format!("the guest crashed; boot {boot} follows"));
     }
 }
 
-impl Plan {
-    fn new(args: &Args) -> Result<Plan, Usage> {
-        let is_tour = args.programs.is_empty();
-        let words: Vec<&str> = if is_tour {
-            tour::programs().collect()
-        } else {
-            args.programs.iter().map(String::as_str).collect()
-        };
-        if words.len() > PROCESSES_MAX {
-            return Err(Usage(format!("{} programs are too many; a run takes {PROCESSES_MAX}", words.len())));
-        }
-        let quantum_default = if is_tour { tour::QUANTUM } else { Duration::from_micros(QUANTUM_US_DEFAULT) };
-        let settings = Settings {
-            policy: args.policy.clone(),
-            quantum_us: quantum_us(args.quantum.unwrap_or(quantum_default))?,
-            timer: args.timer.clone(),
-            batch: args.batch,
-        };
-        if args.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(Usage(
-                "--timeout is zero, and the run would end before it starts; give it a time".into(),
-            ));
-        }
-        let (kernel_name, kernel) = kernel(args.kernel.as_deref())?;
-        Ok(Plan {
-            programs: words.into_iter().map(programs::choose).collect::<Result<_, _>>()?,
-            is_tour,
-            settings,
-            timeout: args.timeout.or(is_tour.then_some(tour::TIMEOUT)),
-            memory_mib: args.memory,
-            kernel_name,
-            kernel,
-            trace: trace_path(args)?,
-            force: args.force,
-            boots_before: 0,
-        })
+fn is_tour(args: &Args) -> bool {
+    args.programs.is_empty() && args.command.is_empty()
+}
+
+/// The run that the command line asks for.
+fn plan(args: &Args) -> anyhow::Result<Run> {
+    let is_tour = is_tour(args);
+    let mut chosen = if is_tour {
+        tour::programs().map(|text| programs::choose(text.as_ref())).collect::<Result<Vec<_>, _>>()?
+    } else {
+        args.programs.iter().map(|text| programs::choose(text)).collect::<Result<_, _>>()?
+    };
+    if let Some((file, arguments)) = args.command.split_first() {
+        chosen.push(programs::named(file, arguments.to_vec())?);
     }
-
-    /// Boots a machine of its own, which knows nothing of one before it, and gives the exit code.
-    fn boot(&self) -> anyhow::Result<u8> {
-        let (memory, entry) = self.load()?;
-        let kvm = host::open()?;
-        let mut vm = Vm::new(&kvm, memory.clone())?;
-        vm.vcpu.prepare(entry)?;
-        let tsc_khz = vm.vcpu.tsc_khz()?;
-        let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
-        let command_line = boot::command_line(&self.settings, &clocks);
-        boot::write_command_line(&memory, &command_line)?;
-        let clock = vm.vcpu.clock(tsc_khz)?;
-
-        let trace = Writer::create(&self.trace, self.force, &self.meta(tsc_khz, command_line))?;
-        self.run(&mut vm, &memory, &clock, trace)
+    let quantum_default = if is_tour { tour::QUANTUM } else { Duration::from_micros(QUANTUM_US_DEFAULT) };
+    let mut run = Run::new(chosen);
+    run.settings = Settings {
+        policy: args.policy,
+        quantum_us: args.quantum.unwrap_or(quantum_default).as_micros() as u64, // at most QUANTUM_US_MAX
+        timer: args.timer,
+        batch: args.batch,
+    };
+    run.timeout = args.timeout.or(is_tour.then_some(tour::TIMEOUT));
+    run.memory_mib = args.memory;
+    if let Some(path) = &args.kernel {
+        run.kernel = Kernel::from_file(path)?;
     }
+    run.trace = trace_file(args)?;
+    Ok(run)
+}
 
-    /// Reserves memory and loads kernel and programs.
-    fn load(&self) -> Result<(Memory, Entry), Usage> {
-        let command_lines: Vec<String> = self.programs.iter().map(Chosen::command_line).collect();
-        let modules: Vec<Module> = self
-            .programs
-            .iter()
-            .zip(&command_lines)
-            .map(|(program, command_line)| Module { elf: &program.elf, command_line })
-            .collect();
-        let most = self.memory_mib << 20;
-        if let Some(program) = self.programs.iter().find(|program| program.memory() > most) {
-            let (name, wanted) = (&program.name, program.memory().div_ceil(1 << 20));
-            return Err(Usage(format!(
-                "{name} asks for {wanted} MiB of memory and the guest has {}; give it more with --memory",
-                self.memory_mib
-            )));
-        }
-        let memory = layout::reserve(self.memory_mib).map_err(|error| Usage(error.to_string()))?;
-        let entry = boot::load(&memory, &self.kernel, &modules).map_err(|error| Usage(error.to_string()))?;
-        Ok((memory, entry))
-    }
-
-    fn meta(&self, tsc_khz: u64, kernel_command_line: String) -> Meta {
-        let Settings { policy, quantum_us, timer, batch } = self.settings.clone();
-        let program = |chosen: &Chosen| Program {
-            name: chosen.name.clone(),
-            arguments: chosen.arguments.clone(),
-            sha256: sha256(&chosen.elf),
-            size: chosen.elf.len() as u64,
-        };
-        Meta {
-            abi_version: abi::VERSION,
-            trapline_version: env!("CARGO_PKG_VERSION").into(),
-            host_cpu: host::cpu_name(),
-            kvm_backend: host::back_end().into(),
-            tsc_khz,
-            kernel: Image {
-                name: self.kernel_name.clone(),
-                sha256: sha256(&self.kernel),
-                size: self.kernel.len() as u64,
-            },
-            programs: self.programs.iter().map(program).collect(),
-            options: Options {
-                policy,
-                quantum_us,
-                timer,
-                batch,
-                memory_mib: self.memory_mib,
-                timeout_ms: self.timeout.map(|timeout| timeout.as_millis() as u64),
-                kernel_command_line,
-            },
-            recovered: Vec::new(),
-        }
-    }
-
-    /// Runs the guest, and closes the trace with what the host has to say.
-    fn run(&self, vm: &mut Vm, memory: &Memory, clock: &Clock, trace: Writer) -> anyhow::Result<u8> {
-        let mut doorbell = Doorbell::new(memory, trace);
-        let mut console = Console::new(Stdout::new().context("cannot write to standard output")?);
-        let mut exit = ExitPort;
-        write(doorbell.trace(), [run::clock_record(clock)])?;
-        if self.boots_before > 0 {
-            let count = self.boots_before.into();
-            write(doorbell.trace(), [run::count_record(clock, HostCounter::BootsBefore, count)])?;
-        }
-
-        let mut bus = Bus::new();
-        bus.attach(Doorbell::PORTS, &mut doorbell);
-        bus.attach(Console::<Stdout>::PORTS, &mut console);
-        bus.attach(ExitPort::PORTS, &mut exit);
-        let outcome = run::run(vm, &mut bus, clock);
-        console.flush();
-        if outcome.end.ending == Ending::TraceFailed {
-            anyhow::bail!(outcome.end.message.unwrap_or_default());
-        }
-        doorbell.drain()?;
-
-        let code = self.judge(&outcome, &mut doorbell)?;
-        let console_bytes = (HostCounter::ConsoleBytes, console.bytes());
-        let counts = doorbell.counts().into_iter().chain([console_bytes]);
-        let counts: Vec<_> =
-            counts.map(|(counter, value)| run::count_record(clock, counter, value)).collect();
-        let last = [run::clock_record(clock), run::end_record(clock, &outcome, code)];
-        let mut trace = doorbell.into_trace();
-        write(&mut trace, outcome.records.into_iter().chain(counts).chain(last))?;
-        trace.finish()?;
-        Ok(code)
-    }
-
-    /// The exit code of a run, and on stderr what is wrong with it.
-    fn judge(&self, outcome: &Outcome, doorbell: &mut Doorbell) -> anyhow::Result<u8> {
-        if let Some(fault) = fault(outcome) {
-            complain(&fault);
-        }
-        let mut code = exit_code(outcome);
+/// Boots a machine of its own, which shares nothing with one before it, and prints what came of it. Returns the exit code
+/// and the trace file.
+fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
+    let stdout = Stdout::new().context("cannot write to standard output")?;
+    let mut surprises = Vec::new();
+    let mut tour_code = Ok(());
+    let outcome = run.execute_with(stdout, |outcome| {
+        let mut code = exit_code(&outcome.end, outcome.stop);
         // What went down a pipe cannot be read back.
-        if self.is_tour && self.trace.is_file() && matches!(code, super::OK | super::PROCESS_FAILED) {
-            doorbell.trace().flush()?;
-            let surprises = tour::surprises(&Trace::open(&self.trace)?);
-            surprises.iter().for_each(|surprise| complain(surprise));
-            code = if surprises.is_empty() { super::OK } else { super::PROCESS_FAILED };
+        if is_tour && outcome.is_readable() && matches!(code, super::OK | super::PROCESS_FAILED) {
+            match outcome.trace() {
+                Ok(trace) => surprises = tour::surprises(&trace),
+                Err(error) => tour_code = Err(error),
+            }
+            let as_expected = surprises.is_empty() && tour_code.is_ok();
+            code = if as_expected { super::OK } else { super::PROCESS_FAILED };
         }
-        let missing = doorbell.missing();
-        if missing > 0 {
-            complain(&format!("the trace is not whole: {missing} records or bytes of records are missing"));
-            code = if code == super::OK { super::FAILED } else { code };
-        }
-        Ok(code)
-    }
+        if code == super::OK && outcome.missing > 0 { super::FAILED } else { code }
+    })?;
 
-    /// The summary on stdout, and the exit code, which is not 0 if the trace is not whole as it is read back.
-    fn summarise(&self, code: u8) -> u8 {
-        if !self.trace.is_file() {
-            return code;
-        }
-        let as_it_must = self.is_tour && code == super::OK;
-        let tour =
-            if as_it_must { "Each process of the tour ended as it must, the killed ones too.\n" } else { "" };
-        let path = self.trace.display();
-        let is_whole = match Trace::open(&self.trace) {
-            Ok(trace) => {
-                warn(&self.trace, trace.damage());
-                say(&format!(
-                    "\n{}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n",
-                    Summary::of(&trace)
-                ));
-                trace.damage().is_empty()
-            }
-            Err(error) => {
-                complain(&format!("cannot read the trace back: {error}"));
-                false
-            }
-        };
-        if code == super::OK && !is_whole { super::FAILED } else { code }
+    if let Some(fault) = fault(&outcome) {
+        complain(&fault);
     }
+    surprises.iter().for_each(|surprise| complain(surprise));
+    if outcome.missing > 0 {
+        let missing = outcome.missing;
+        complain(&format!("the trace is not whole: {missing} records or bytes of records are missing"));
+    }
+    let mut code = outcome.exit_code;
+    if !summarise(&outcome, is_tour)? && code == super::OK {
+        code = super::FAILED;
+    }
+    match &outcome.console_error {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write to standard output: {error}"));
+            code = super::FAILED;
+        }
+        _ => {}
+    }
+    Ok((code, outcome.trace_path().into()))
 }
 
-fn write(trace: &mut Writer, records: impl IntoIterator<Item = HostRecord>) -> Result<(), WriteError> {
-    const HOST: u16 = 0;
-    records
-        .into_iter()
-        .try_for_each(|record| trace.host_record(record.tsc, record.kind, HOST, record.detail, &record.words))
+/// Prints the summary on stdout, and says whether the trace is whole as it is read back.
+fn summarise(outcome: &Outcome, is_tour: bool) -> io::Result<bool> {
+    if !outcome.is_readable() {
+        return Ok(true);
+    }
+    let path = outcome.trace_path();
+    let trace = match Trace::open(path) {
+        Ok(trace) => trace,
+        Err(error) => {
+            complain(&format!("cannot read the trace back: {error}"));
+            return Ok(false);
+        }
+    };
+    warn(path, trace.damage());
+    let as_expected = is_tour && outcome.exit_code == super::OK;
+    let tour =
+        if as_expected { "Each process of the tour ended as it must, the killed ones too.\n" } else { "" };
+    let path = path.display();
+    say(&format!(
+        "\n{}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n",
+        Summary::of(&trace)
+    ))?;
+    Ok(trace.damage().is_empty())
 }
 
-fn exit_code(outcome: &Outcome) -> u8 {
-    match (outcome.end.ending, outcome.stop) {
-        (Ending::Exited, _) => match u32::try_from(outcome.end.status) {
+fn exit_code(end: &End, stop: Option<Stop>) -> u8 {
+    match (end.ending, stop) {
+        (Ending::Exited, _) => match u32::try_from(end.status) {
             Ok(abi::exit::ALL_WELL) => super::OK,
             Ok(abi::exit::KERNEL_PANIC) => super::KERNEL_PANIC,
             _ => super::PROCESS_FAILED,
@@ -342,49 +225,32 @@ fn exit_code(outcome: &Outcome) -> u8 {
 
 /// A sentence for an end that needs one.
 fn fault(outcome: &Outcome) -> Option<String> {
-    let rip = outcome.registers.rip;
     let what = match (outcome.end.ending, &outcome.end.message) {
         (Ending::TripleFault, _) => {
-            "triple fault: the guest faulted, and again while it handled that, and the CPU gave up"
+            "triple fault: the guest faulted, and again while it handled that, and the CPU shut down"
         }
         (_, Some(message)) => message,
         _ => return None,
     };
-    Some(format!("{what} (RIP {rip:#x}); what led to it is at the end of the trace"))
+    Some(format!("{what} (RIP {:#x}); what led to it is at the end of the trace", outcome.rip))
 }
 
-fn kernel(path: Option<&Path>) -> Result<(String, Cow<'static, [u8]>), Usage> {
-    let Some(path) = path else { return Ok(("built in".into(), images::KERNEL.into())) };
-    let bytes = std::fs::read(path)
-        .map_err(|error| Usage(format!("cannot read the kernel {} (--kernel): {error}", path.display())))?;
-    Ok((path.display().to_string(), bytes.into()))
-}
-
-/// The trace file that was asked for, or the first free one. One that is there already is found before
-/// anything else happens.
-fn trace_path(args: &Args) -> Result<PathBuf, Usage> {
-    match &args.trace {
-        Some(path) if path.is_file() && !args.force => Err(Usage(format!(
+/// The trace file that was asked for. One that exists is refused before anything else happens.
+fn trace_file(args: &Args) -> Result<TraceFile, Usage> {
+    let Some(path) = &args.trace else { return Ok(TraceFile::FirstFree) };
+    if path.is_file() && !args.force {
+        return Err(Usage(format!(
             "{} exists already: choose another file with --trace, or replace it with --force",
             path.display()
-        ))),
-        Some(path) if is_output(path) => Err(Usage(format!(
+        )));
+    }
+    if is_output(path) {
+        return Err(Usage(format!(
             "{} is standard output, where the programs print; choose another file with --trace, or a FIFO",
             path.display()
-        ))),
-        Some(path) => Ok(path.clone()),
-        None => (1_u32..)
-            .map(|number| PathBuf::from(format!("trapline-{number}.trap")))
-            .find(|path| !path.exists())
-            .ok_or_else(|| Usage("there are too many traces here; choose a file with --trace".into())),
+        )));
     }
-}
-
-/// Whether a file is the one that the console prints to, and not a device that forgets both.
-fn is_output(path: &Path) -> bool {
-    let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
-    matches!((path.metadata(), stdout), (Ok(trace), Ok(stdout)) if !trace.file_type().is_char_device()
-        && (trace.dev(), trace.ino()) == (stdout.dev(), stdout.ino()))
+    Ok(TraceFile::At { path: path.clone(), replace: args.force })
 }
 
 /// The trace file of a later boot of the same run, such as t-2.trap after t.trap.
@@ -398,36 +264,40 @@ fn trace_of_boot(first: &Path, boot: u32) -> PathBuf {
     first.with_file_name(name)
 }
 
-fn quantum_us(quantum: Duration) -> Result<u64, Usage> {
-    let us = u64::try_from(quantum.as_micros()).unwrap_or(u64::MAX);
-    if (QUANTUM_US_MIN..=QUANTUM_US_MAX).contains(&us) {
-        return Ok(us);
-    }
-    let most = QUANTUM_US_MAX / 1_000_000;
-    Err(Usage(format!("--quantum is {quantum:?}; it can be {QUANTUM_US_MIN}us to {most}s")))
+fn quantum(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::from_micros(QUANTUM_US_MIN), Duration::from_micros(QUANTUM_US_MAX))
 }
 
-/// A size in MiB from text such as `64M` or `1G`.
+fn timeout(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::from_micros(1), TIMEOUT_MAX)
+}
+
+/// A size in MiB from text such as `64M` or `1.5G`, where M and G are powers of 1024.
 fn memory_size(text: &str) -> Result<u64, String> {
-    const UNITS: [(char, u64); 2] = [('M', 1), ('G', 1024)];
-    let number = |&(unit, scale): &(char, u64)| {
-        text.strip_suffix(unit)?.parse::<u64>().ok().map(|number| number.saturating_mul(scale))
-    };
-    match UNITS.iter().find_map(number) {
-        Some(mib) if (MEMORY_MIN_MIB..=MEMORY_MAX_MIB).contains(&mib) => Ok(mib),
-        Some(_) => Err(format!("the guest can have {MEMORY_MIN_MIB}M to {MEMORY_MAX_MIB}M")),
-        None => Err("write a whole number with M or G, such as 64M".into()),
+    let bounds = format!("the guest can have {MEMORY_MIN_MIB}M to {MEMORY_MAX_MIB}M");
+    let bytes = parse_size::Config::new().with_binary().parse_size(text);
+    match bytes.map_err(|error| format!("{error}; {bounds}"))? {
+        bytes if !(MEMORY_MIN_MIB * MIB..=MEMORY_MAX_MIB * MIB).contains(&bytes) => Err(bounds),
+        bytes if !bytes.is_multiple_of(MIB) => {
+            Err("the guest's memory is a whole number of MiB, such as 64M".into())
+        }
+        bytes => Ok(bytes / MIB),
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// A parser of one of these values by its name.
+fn of<T: Copy + Send + Sync + 'static>(
+    values: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names = values.iter().map(move |value| name(*value));
+    let find = move |text: String| values.iter().copied().find(|value| name(*value) == text);
+    PossibleValuesParser::new(names).try_map(move |text| find(text).ok_or("no such value"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::bus::End;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -447,8 +317,8 @@ mod tests {
         assert_eq!(args.programs, ["hello", "counter 10", "hog"]);
         assert_eq!((args.quantum, args.memory), (Some(Duration::from_millis(1)), 1024));
         assert_eq!(
-            (args.policy.as_str(), args.timer.as_str(), args.batch),
-            ("rr", "periodic", BATCH_DEFAULT)
+            (args.policy, args.timer, args.batch),
+            (Policy::RoundRobin, Timer::Periodic, BATCH_DEFAULT)
         );
     }
 
@@ -456,6 +326,10 @@ mod tests {
     fn a_wrong_option_is_named() {
         for (option, value) in [
             ("--quantum", "0"),
+            ("--quantum", "199us"),
+            ("--quantum", "4.1s"),
+            ("--timeout", "0s"),
+            ("--memory", "8.5M"),
             ("--memory", "1M"),
             ("--memory", "4G"),
             ("--memory", "99999999999999999999G"),
@@ -465,6 +339,8 @@ mod tests {
             ("--batch", "0"),
             ("--batch", "65537"),
             ("--timeout", "soon"),
+            ("--timeout", "366d"),
+            ("--timeout", "10000000000000000000s"),
         ] {
             let error = parse(&[option, value]).unwrap_err();
             assert!(error.contains(option), "{option} {value}: {error}");
@@ -472,22 +348,14 @@ mod tests {
     }
 
     #[test]
-    fn the_quantum_has_bounds() {
-        assert_eq!(quantum_us(Duration::from_millis(1)).unwrap(), 1000);
-        assert_eq!(quantum_us(Duration::from_micros(QUANTUM_US_MAX)).unwrap(), QUANTUM_US_MAX);
-        let over = Duration::from_micros(QUANTUM_US_MAX + 1);
-        for wrong in [Duration::ZERO, Duration::from_micros(199), over, Duration::MAX] {
-            assert!(quantum_us(wrong).unwrap_err().to_string().contains("--quantum"));
-        }
-    }
-
-    #[test]
     fn an_existing_trace_is_refused_unless_forced() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
-        let error = trace_path(&parse(&["--trace", path]).unwrap()).unwrap_err();
+        let error = trace_file(&parse(&["--trace", path]).unwrap()).unwrap_err();
         assert!(error.to_string().contains("--force"), "{error}");
-        assert_eq!(trace_path(&parse(&["--trace", path, "--force"]).unwrap()).unwrap(), file.path());
+        let forced = trace_file(&parse(&["--trace", path, "--force"]).unwrap()).unwrap();
+        assert_eq!(forced, TraceFile::At { path: path.into(), replace: true });
+        assert_eq!(trace_file(&parse(&[]).unwrap()).unwrap(), TraceFile::FirstFree);
     }
 
     #[test]
@@ -503,7 +371,7 @@ mod tests {
     fn each_ending_has_its_exit_code() {
         let code = |ending, status, stop| {
             let end = End { ending, status, message: None };
-            exit_code(&Outcome { end, stop, registers: Default::default(), records: vec![] })
+            exit_code(&end, stop)
         };
         assert_eq!(code(Ending::Exited, 0, None), 0);
         assert_eq!(code(Ending::Exited, 32, None), 32);

@@ -1,9 +1,11 @@
-//! Standard output of a run: a signal ends the wait for a reader that does not read, and one that others made
-//! non-blocking (a terminal or a pipe that is shared) is waited for.
+//! Standard output of a run. A signal ends the wait for a reader that does not read. A descriptor that another process made
+//! non-blocking (a shared terminal or pipe) is waited for.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -35,11 +37,19 @@ impl Write for Stdout {
     }
 }
 
-/// Text on standard output. Whoever closed it does not want it.
-pub fn say(text: &str) {
-    let Ok(mut stdout) = Stdout::new() else { return };
-    let mut rest = text.as_bytes();
-    while let Ok(written @ 1..) = stdout.write(rest) {
-        rest = &rest[written..];
+/// Prints text on standard output. That a reader has closed it, as `head` does, is no error.
+pub fn say(text: &str) -> io::Result<()> {
+    match Stdout::new()?.write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+        }),
     }
+}
+
+/// Whether a file is standard output, and not a device that keeps nothing, such as `/dev/null`.
+pub fn is_output(path: &Path) -> bool {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    matches!((path.metadata(), stdout), (Ok(file), Ok(stdout)) if !file.file_type().is_char_device()
+        && (file.dev(), file.ino()) == (stdout.dev(), stdout.ino()))
 }

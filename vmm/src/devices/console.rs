@@ -1,59 +1,62 @@
-//! The console: bytes from the guest, passed on a line at a time.
+//! The console: bytes from the guest, written to the host's output a line at a time.
 //!
-//! Output that fails (a pipe that nobody reads any more) silences the console and nothing else: the run and
-//! its trace go on.
+//! When a write fails, the console writes nothing more. The run and its trace go on, and [`Console::into_error`] says what
+//! failed.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::ops::RangeInclusive;
 
 use abi::ports::CONSOLE;
+use abi::record::HostCounter;
 
 use crate::machine::bus::{Device, Flow};
 
-/// A line longer than this is passed on before its end, in bytes.
+/// A longer line is written in parts of this size, in bytes.
 const LINE_MAX: usize = 4096;
 
-/// The console, writing to `W`, which should not buffer.
+/// The console. It writes to `W`, which should not buffer.
 #[derive(Debug)]
 pub struct Console<W> {
     output: W,
     line: Vec<u8>,
     bytes: u64,
-    closed: bool,
+    error: Option<io::Error>,
 }
 
 impl<W: Write> Console<W> {
-    /// Its port.
-    pub const PORTS: RangeInclusive<u16> = CONSOLE..=CONSOLE;
-
     /// A console that writes to `output`.
     pub fn new(output: W) -> Self {
-        Console { output, line: Vec::with_capacity(LINE_MAX), bytes: 0, closed: false }
+        Console { output, line: Vec::with_capacity(LINE_MAX), bytes: 0, error: None }
     }
 
-    /// Bytes that the guest wrote.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Passes on what waits. A signal ends the attempt, and what was not written still waits: a reader that
+    /// Writes what waits. A signal ends the attempt, and what was not written still waits: a reader that
     /// never reads must not keep a run from its time-out.
     pub fn flush(&mut self) {
-        while !self.closed && !self.line.is_empty() {
+        while self.error.is_none() && !self.line.is_empty() {
             match self.output.write(&self.line) {
-                Ok(written) if written > 0 => drop(self.line.drain(..written)),
+                Ok(0) => self.error = Some(ErrorKind::WriteZero.into()),
+                Ok(written) => drop(self.line.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => return,
-                _ => self.closed = true,
+                Err(error) => self.error = Some(error),
             }
         }
-        if self.closed {
+        if self.error.is_some() {
             self.line.clear();
         }
+    }
+
+    /// The error of the write that failed, if one did.
+    pub fn into_error(self) -> Option<io::Error> {
+        self.error
     }
 }
 
 impl<W: Write> Device for Console<W> {
-    /// As in Bochs: a read of the port gives its own number, so that a guest can find the console.
+    fn ports(&self) -> RangeInclusive<u16> {
+        CONSOLE..=CONSOLE
+    }
+
+    /// As in Bochs: a read of the port returns its number, so that a guest can find the console.
     fn read(&mut self, _port: u16, size: u8) -> Option<u32> {
         (size == 1).then_some(CONSOLE.into())
     }
@@ -69,12 +72,15 @@ impl<W: Write> Device for Console<W> {
         }
         Flow::Continue
     }
+
+    fn counts(&self) -> Vec<(HostCounter, u64)> {
+        vec![(HostCounter::ConsoleBytes, self.bytes)]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     /// Takes writes as its list of answers says; an answer of n takes n bytes.
     #[derive(Default)]
@@ -114,7 +120,7 @@ mod tests {
         assert_eq!((console.output.taken.as_slice(), console.output.calls), (b"hello\n".as_slice(), 1));
         console.flush();
         assert_eq!(console.output.taken, b"hello\nworld");
-        assert_eq!(console.bytes(), 11);
+        assert_eq!(console.bytes, 11);
     }
 
     #[test]
@@ -127,10 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_silences_the_console_and_bytes_are_still_counted() {
-        let mut console = console(vec![Err(ErrorKind::BrokenPipe.into())]);
+    fn after_a_failed_write_nothing_is_written_and_bytes_are_still_counted() {
+        let mut console = console(vec![Err(ErrorKind::StorageFull.into())]);
         say(&mut console, "a\nb\nc\n");
-        assert_eq!((console.output.calls, console.bytes()), (1, 6));
+        assert_eq!((console.output.calls, console.bytes), (1, 6));
+        assert_eq!(console.into_error().map(|error| error.kind()), Some(ErrorKind::StorageFull));
     }
 
     #[test]
@@ -140,6 +147,6 @@ mod tests {
             assert_eq!(console.write(CONSOLE, size, 65), Flow::BadAccess);
         }
         assert_eq!(console.read(CONSOLE, 1), Some(0xE9));
-        assert_eq!(console.bytes(), 0);
+        assert_eq!(console.bytes, 0);
     }
 }

@@ -1,10 +1,10 @@
-//! The trace doorbell: takes the guest's records out of its buffer and into the trace.
+//! The trace doorbell: it copies the guest's records from the guest's buffer to the trace.
 //!
-//! The guest attaches a buffer once and rings when records wait in it. The vCPU stands still meanwhile, so a
-//! bell is one look at the buffer's head and one copy. The head's running count says how many records there
-//! must be; the host counts them in the copy, so none is lost and none is invented unnoticed.
+//! The guest attaches a buffer once and rings when records wait in it. The vCPU does not run meanwhile, so a
+//! bell costs one read of the buffer's head and one copy. The head's running count says how many records there
+//! must be, and the host counts the records of the copy: a record that is lost or invented is noticed.
 //!
-//! Nothing in the guest's memory is believed: an attach is checked against memory, and each bell against the
+//! Nothing in the guest's memory is trusted: an attach is checked against memory, and each bell against the
 //! buffer as it was attached.
 
 use std::ops::RangeInclusive;
@@ -109,31 +109,35 @@ pub struct Doorbell<'a> {
     malformed: u64,
     /// Records that the running count has and the buffer had not.
     absent: u64,
+    /// Why the trace could not be written.
+    failed: Option<WriteError>,
 }
 
 impl<'a> Doorbell<'a> {
-    /// Its ports.
-    pub const PORTS: RangeInclusive<u16> = ATTACH..=DOORBELL + 3;
-
     /// A doorbell that copies from `memory` to `trace`.
     pub fn new(memory: &'a Memory, trace: Writer) -> Self {
-        Doorbell { memory, trace, buffer: None, records: 0, taken: 0, bells: 0, malformed: 0, absent: 0 }
+        Doorbell {
+            memory,
+            trace,
+            buffer: None,
+            records: 0,
+            taken: 0,
+            bells: 0,
+            malformed: 0,
+            absent: 0,
+            failed: None,
+        }
     }
 
-    /// The trace, for the host's own records.
-    pub fn trace(&mut self) -> &mut Writer {
-        &mut self.trace
-    }
-
-    /// Hands the trace back.
-    pub fn into_trace(self) -> Writer {
-        self.trace
+    /// Returns the trace, or the error with which writing it failed.
+    pub fn into_trace(self) -> Result<Writer, WriteError> {
+        self.failed.map_or(Ok(self.trace), Err)
     }
 
     /// Takes what waits when the guest can ring no more, however its run ended. It may have stopped at any
     /// instruction: after a bell and before it reset the head (then nothing is new), or between a record and
     /// the count (then the record is kept).
-    pub fn drain(&mut self) -> Result<(), WriteError> {
+    fn drain(&mut self) -> Result<(), WriteError> {
         let Some(buffer) = self.buffer else { return Ok(()) };
         let Ok(head) = self.head(buffer.head) else { return Ok(()) };
         if (head.records, head.used) == (self.records, self.taken) {
@@ -144,15 +148,6 @@ impl<'a> Doorbell<'a> {
             return Ok(());
         }
         self.take(buffer, head).map(drop)
-    }
-
-    /// What was counted.
-    pub fn counts(&self) -> [(HostCounter, u64); 3] {
-        [
-            (HostCounter::Doorbells, self.bells),
-            (HostCounter::LostByGuest, self.lost()),
-            (HostCounter::Malformed, self.malformed),
-        ]
     }
 
     /// Records that are not in the trace, or bytes that were none: not 0 means that the trace has a gap.
@@ -221,7 +216,7 @@ impl<'a> Doorbell<'a> {
         })?;
         (self.records, self.taken) = (head.records, head.used);
         let Err(found) = copied else { return Ok(Ok(())) };
-        // Nobody hears of `Broken` at the last drain, so what is not there has to count.
+        // `drain` drops `Broken`, so the records that are not there are counted.
         self.absent = self.absent.saturating_add(counted.saturating_sub(found.records));
         self.malformed += (used - found.bytes) as u64;
         // The guest stands still, so this copy is the same as the first.
@@ -237,6 +232,10 @@ impl<'a> Doorbell<'a> {
 }
 
 impl Device for Doorbell<'_> {
+    fn ports(&self) -> RangeInclusive<u16> {
+        ATTACH..=DOORBELL + 3
+    }
+
     fn read(&mut self, port: u16, size: u8) -> Option<u32> {
         ((port, size) == (ATTACH, 4)).then_some(abi::VERSION.into())
     }
@@ -250,9 +249,27 @@ impl Device for Doorbell<'_> {
         let (ending, message) = match result {
             Ok(Ok(())) => return Flow::Continue,
             Ok(Err(broken)) => (Ending::ContractBroken, broken.to_string()),
-            Err(error) => (Ending::TraceFailed, error.to_string()),
+            Err(error) => {
+                let message = error.to_string();
+                self.failed.get_or_insert(error);
+                (Ending::TraceFailed, message)
+            }
         };
         Flow::End(End { ending, status: 0, message: Some(message) })
+    }
+
+    fn stop(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.drain().err();
+        }
+    }
+
+    fn counts(&self) -> Vec<(HostCounter, u64)> {
+        vec![
+            (HostCounter::Doorbells, self.bells),
+            (HostCounter::LostByGuest, self.lost()),
+            (HostCounter::Malformed, self.malformed),
+        ]
     }
 }
 
@@ -387,10 +404,10 @@ mod tests {
         fake.fill(3, 3);
         assert_eq!(doorbell.write(DOORBELL, 4, 3 * RECORD_SIZE), Flow::Continue);
         assert_eq!(doorbell.records, 3);
-        doorbell.drain().unwrap();
+        doorbell.stop();
         assert_eq!((doorbell.records, doorbell.missing()), (3, 0), "the guest has not reset the head yet");
         fake.fill(2, 5);
-        doorbell.drain().unwrap();
+        doorbell.stop();
         assert_eq!((doorbell.records, doorbell.missing()), (5, 0), "what waits at the end is taken");
     }
 
@@ -402,9 +419,9 @@ mod tests {
         fake.fill(3, 3);
         assert_eq!(doorbell.write(DOORBELL, 4, 3 * RECORD_SIZE), Flow::Continue);
         fake.fill(1, 3);
-        doorbell.drain().unwrap();
+        doorbell.stop();
         assert_eq!(doorbell.missing(), 0);
-        doorbell.into_trace().finish().unwrap();
+        doorbell.into_trace().unwrap().finish().unwrap();
         let trace = trace::Trace::open(&fake.directory.path().join("t.trap")).unwrap();
         assert_eq!((trace.events().count(), trace.damage()), (4, &[][..]));
     }
@@ -450,7 +467,7 @@ mod tests {
         assert!(sentence(doorbell.write(DOORBELL, 4, RECORD_SIZE)).contains("rang for 24 bytes"));
         fake.set(BufferHead { used: CAPACITY + 8, records: 1, ..fake.valid() });
         assert!(sentence(doorbell.write(DOORBELL, 4, CAPACITY + 8)).contains("wait in a trace buffer"));
-        doorbell.drain().unwrap();
+        doorbell.stop();
         assert_eq!(doorbell.records, 0, "an overfull buffer is not read at the end either");
         assert_eq!(doorbell.missing(), 1, "and the record that it claims is missed");
     }
@@ -473,7 +490,7 @@ mod tests {
         let words =
             GuestAddress(HEAD + BufferHead::SIZE as u64 + u64::from(RECORD_SIZE) + WORDS_OFFSET as u64);
         fake.memory.write_obj(0xFF_u8, words).unwrap();
-        doorbell.drain().unwrap();
+        doorbell.stop();
         assert_eq!(doorbell.missing(), 5 + u64::from(RECORD_SIZE), "the second is not");
     }
 
@@ -483,7 +500,7 @@ mod tests {
             let fake = Fake::new();
             let mut doorbell = fake.attached();
             fake.fill(2, records);
-            doorbell.drain().unwrap();
+            doorbell.stop();
             assert_eq!(doorbell.missing(), missing, "{records} records are claimed, and two are there");
         }
     }

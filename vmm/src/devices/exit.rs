@@ -1,4 +1,4 @@
-//! The exit port: the guest's last word, a status.
+//! The exit port: the guest writes its status there and does not run again.
 
 use std::ops::RangeInclusive;
 
@@ -11,12 +11,11 @@ use crate::machine::bus::{Device, End, Flow};
 #[derive(Debug, Default)]
 pub struct ExitPort;
 
-impl ExitPort {
-    /// Its ports.
-    pub const PORTS: RangeInclusive<u16> = EXIT..=EXIT + 3;
-}
-
 impl Device for ExitPort {
+    fn ports(&self) -> RangeInclusive<u16> {
+        EXIT..=EXIT + 3
+    }
+
     fn read(&mut self, _port: u16, _size: u8) -> Option<u32> {
         None
     }

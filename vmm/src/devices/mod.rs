@@ -1,6 +1,6 @@
-//! What sits on the port bus: the trace doorbell, the console and the exit port.
+//! The devices on the port bus: the trace doorbell, the console and the exit port.
 //!
-//! Devices trust the guest with nothing: whatever it writes, the worst outcome is the end of its own run,
+//! Devices do not trust the guest: whatever it writes, the worst outcome is the end of its own run,
 //! with a sentence that says what it did.
 
 mod console;
@@ -10,3 +10,25 @@ mod exit;
 pub use console::Console;
 pub use doorbell::Doorbell;
 pub use exit::ExitPort;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::bus::Bus;
+    use crate::machine::layout::{MEMORY_MIN_MIB, reserve};
+    use trace::{Meta, Writer};
+
+    #[test]
+    fn every_device_has_ports_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let trace = Writer::create(&folder.path().join("t.trap"), false, &Meta::default()).unwrap();
+        let memory = reserve(MEMORY_MIN_MIB).unwrap();
+        let mut doorbell = Doorbell::new(&memory, trace);
+        let mut console = Console::new(Vec::new());
+        let mut exit = ExitPort;
+        let mut bus = Bus::new();
+        bus.attach(&mut doorbell).unwrap();
+        bus.attach(&mut console).unwrap();
+        bus.attach(&mut exit).unwrap();
+    }
+}

@@ -6,6 +6,7 @@
 
 use std::io::Cursor;
 
+use abi::record::{Policy, Timer};
 use elf::ElfBytes;
 use elf::abi::{ET_EXEC, PT_LOAD};
 use elf::endian::LittleEndian;
@@ -28,20 +29,20 @@ const START_INFO_VERSION: u32 = 1;
 pub struct Module<'a> {
     /// Its ELF file.
     pub elf: &'a [u8],
-    /// Its name and arguments, with blanks between.
-    pub command_line: &'a str,
+    /// Its name and arguments, as [`abi::boot`] has them.
+    pub command_line: &'a [u8],
 }
 
 /// What the kernel is told on its command line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// A policy of [`abi::boot`].
-    pub policy: String,
-    /// The quantum in microseconds.
+    /// Who runs next.
+    pub policy: Policy,
+    /// The quantum in microseconds, [`abi::boot::QUANTUM_US_MIN`] to [`abi::boot::QUANTUM_US_MAX`].
     pub quantum_us: u64,
-    /// A timer of [`abi::boot`].
-    pub timer: String,
-    /// Records a doorbell.
+    /// How the timer is programmed.
+    pub timer: Timer,
+    /// How many records the guest collects before it rings the doorbell, 1 to [`abi::boot::BATCH_MAX`].
     pub batch: u64,
 }
 
@@ -119,6 +120,7 @@ pub enum BootError {
 pub fn command_line(settings: &Settings, clocks: &Clocks) -> String {
     use abi::boot::{APIC_KHZ, BATCH, EPOCH_NS, POLICY, QUANTUM_US, TIMER, TSC_KHZ, ZEROED};
     let Settings { policy, quantum_us, timer, batch } = settings;
+    let (policy, timer) = (policy.name(), timer.name());
     let Clocks { tsc_khz, apic_khz, epoch_ns } = clocks;
     format!(
         "{POLICY}={policy} {QUANTUM_US}={quantum_us} {TIMER}={timer} {BATCH}={batch} {TSC_KHZ}={tsc_khz} \
@@ -142,7 +144,7 @@ pub fn load(memory: &Memory, kernel: &[u8], modules: &[Module]) -> Result<Entry,
 
 /// Puts the kernel's command line where the start info says that it is.
 pub fn write_command_line(memory: &Memory, text: &str) -> Result<(), BootError> {
-    write_text(memory, layout::COMMAND_LINE, text, layout::PAGE as usize)
+    write_text(memory, layout::COMMAND_LINE, text.as_bytes(), layout::PAGE as usize)
 }
 
 /// The end of the kernel in memory. linux-loader's own count leaves out segments without file content (BSS),
@@ -226,11 +228,11 @@ fn write_start_info(memory: &Memory, list: &[hvm_modlist_entry], size: u64) -> R
 }
 
 /// Writes `text` and a zero at `address`, where `room` bytes are free.
-fn write_text(memory: &Memory, address: u64, text: &str, room: usize) -> Result<(), BootError> {
+fn write_text(memory: &Memory, address: u64, text: &[u8], room: usize) -> Result<(), BootError> {
     if text.len() >= room {
-        return Err(BootError::CommandLineTooLong(text.to_owned()));
+        return Err(BootError::CommandLineTooLong(String::from_utf8_lossy(text).into_owned()));
     }
-    memory.write_slice(text.as_bytes(), GuestAddress(address)).map_err(memory_error)?;
+    memory.write_slice(text, GuestAddress(address)).map_err(memory_error)?;
     memory.write_slice(&[0], GuestAddress(address + text.len() as u64)).map_err(memory_error)
 }
 

@@ -1,11 +1,12 @@
-//! The port bus: it finds the device that owns a port and counts what nobody owns.
+//! The port bus: it finds the device that owns a port, and counts accesses of ports without an owner.
 //!
-//! A write to a port without an owner is counted and dropped, never logged: a guest can write to ports
+//! A write to a port without an owner is counted and dropped. It is never logged: a guest can write to ports
 //! a hundred thousand times a second.
 
 use std::ops::RangeInclusive;
 
 use abi::record::{Ending, HostCounter};
+use thiserror::Error;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,22 +24,44 @@ pub struct End {
 pub enum Flow {
     /// The guest runs on.
     Continue,
-    /// The device knows no such access; the guest runs on.
+    /// The device has no such access; the guest runs on.
     BadAccess,
     /// The run is over.
     End(End),
 }
 
-/// Something that owns ports.
+/// A device on the bus. Its ports, its counts and what it does at the end of a run are its own; no other module
+/// repeats them.
 pub trait Device {
+    /// The ports that it owns.
+    fn ports(&self) -> RangeInclusive<u16>;
     /// The guest read `size` bytes (1, 2 or 4; 0 for a string instruction) from `port`. `None`: the device
-    /// knows no such access.
+    /// has no such access.
     fn read(&mut self, port: u16, size: u8) -> Option<u32>;
     /// The guest wrote `size` bytes (as above) to `port`.
     fn write(&mut self, port: u16, size: u8, value: u32) -> Flow;
+    /// The guest has stopped and does not run again: the device takes what the guest left for it.
+    fn stop(&mut self) {}
+    /// What the device counted.
+    fn counts(&self) -> Vec<(HostCounter, u64)> {
+        Vec::new()
+    }
 }
 
-/// The bus. Devices are lent to it for the length of a run.
+/// Two devices want the same port.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "ports {:#x} to {:#x} overlap with ports {:#x} to {:#x}, which another device owns",
+    new.start(), new.end(), taken.start(), taken.end()
+)]
+pub struct Overlap {
+    /// The ports of the device that was refused.
+    pub new: RangeInclusive<u16>,
+    /// The ports of the device that is on the bus.
+    pub taken: RangeInclusive<u16>,
+}
+
+/// The bus. It borrows the devices for the length of a run.
 #[derive(Default)]
 pub struct Bus<'a> {
     devices: Vec<(RangeInclusive<u16>, &'a mut dyn Device)>,
@@ -53,9 +76,17 @@ impl<'a> Bus<'a> {
         Self::default()
     }
 
-    /// Gives `ports` to `device`. Of two owners of a port the first one has it.
-    pub fn attach(&mut self, ports: RangeInclusive<u16>, device: &'a mut dyn Device) {
-        self.devices.push((ports, device));
+    /// Connects a device, and refuses one whose ports overlap with those of another.
+    pub fn attach(&mut self, device: &'a mut dyn Device) -> Result<(), Overlap> {
+        let new = device.ports();
+        let overlaps = |taken: &RangeInclusive<u16>| new.start() <= taken.end() && taken.start() <= new.end();
+        match self.devices.iter().map(|(taken, _)| taken).find(|taken| overlaps(taken)) {
+            Some(taken) => Err(Overlap { new, taken: taken.clone() }),
+            None => {
+                self.devices.push((new, device));
+                Ok(())
+            }
+        }
     }
 
     /// A write by the guest.
@@ -69,7 +100,7 @@ impl<'a> Bus<'a> {
         flow
     }
 
-    /// A read by the guest; all ones where nobody answers.
+    /// A read by the guest. A port without an owner returns all ones.
     pub fn read(&mut self, port: u16, size: u8) -> u32 {
         let Some(device) = self.owner(port) else {
             self.unowned_reads += 1;
@@ -80,13 +111,19 @@ impl<'a> Bus<'a> {
         value.unwrap_or(abi::ports::NOBODY)
     }
 
-    /// What the bus counted.
-    pub fn counts(&self) -> [(HostCounter, u64); 3] {
-        [
+    /// Stops every device, after the guest has stopped.
+    pub fn stop(&mut self) {
+        self.devices.iter_mut().for_each(|(_, device)| device.stop());
+    }
+
+    /// What the bus and its devices counted.
+    pub fn counts(&self) -> Vec<(HostCounter, u64)> {
+        let own = [
             (HostCounter::UnownedWrites, self.unowned_writes),
             (HostCounter::UnownedReads, self.unowned_reads),
             (HostCounter::BadSize, self.bad_accesses),
-        ]
+        ];
+        own.into_iter().chain(self.devices.iter().flat_map(|(_, device)| device.counts())).collect()
     }
 
     fn owner(&mut self, port: u16) -> Option<&mut &'a mut dyn Device> {
@@ -98,11 +135,14 @@ impl<'a> Bus<'a> {
 mod tests {
     use super::*;
 
-    /// Takes 4-byte accesses only and remembers the last one.
+    /// Takes 4-byte accesses only, stores the value of the last write, and counts as many bells.
     #[derive(Default)]
     struct Latch(u32);
 
     impl Device for Latch {
+        fn ports(&self) -> RangeInclusive<u16> {
+            0x10..=0x13
+        }
         fn read(&mut self, _port: u16, size: u8) -> Option<u32> {
             (size == 4).then_some(self.0)
         }
@@ -113,16 +153,27 @@ mod tests {
             self.0 = value;
             Flow::Continue
         }
+        fn stop(&mut self) {
+            self.0 += 1;
+        }
+        fn counts(&self) -> Vec<(HostCounter, u64)> {
+            vec![(HostCounter::Doorbells, self.0.into())]
+        }
+    }
+
+    /// The values that the bus itself counted.
+    fn own_counts(bus: &Bus) -> Vec<u64> {
+        bus.counts().into_iter().take(3).map(|(_, count)| count).collect()
     }
 
     #[test]
     fn an_owner_sees_what_is_written_and_answers_what_is_read() {
         let mut latch = Latch::default();
         let mut bus = Bus::new();
-        bus.attach(0x10..=0x13, &mut latch);
+        bus.attach(&mut latch).unwrap();
         assert_eq!(bus.write(0x10, 4, 7), Flow::Continue);
         assert_eq!(bus.read(0x13, 4), 7);
-        assert_eq!(bus.counts().map(|(_, count)| count), [0, 0, 0]);
+        assert_eq!(own_counts(&bus), [0, 0, 0]);
     }
 
     #[test]
@@ -131,17 +182,51 @@ mod tests {
         assert_eq!(bus.write(0x80, 1, 1), Flow::Continue);
         assert_eq!(bus.write(0x80, 1, 1), Flow::Continue);
         assert_eq!(bus.read(0x80, 4), u32::MAX);
-        assert_eq!(bus.counts().map(|(_, count)| count), [2, 1, 0]);
+        assert_eq!(own_counts(&bus), [2, 1, 0]);
     }
 
     #[test]
     fn a_wrong_size_is_counted_and_changes_nothing() {
         let mut latch = Latch(9);
         let mut bus = Bus::new();
-        bus.attach(0x10..=0x13, &mut latch);
+        bus.attach(&mut latch).unwrap();
         assert_eq!(bus.write(0x10, 1, 7), Flow::BadAccess);
         assert_eq!(bus.read(0x10, 2), u32::MAX);
         assert_eq!(bus.read(0x10, 4), 9);
-        assert_eq!(bus.counts().map(|(_, count)| count), [0, 0, 2]);
+        assert_eq!(own_counts(&bus), [0, 0, 2]);
+    }
+
+    #[test]
+    fn overlapping_ports_are_refused() {
+        struct At(u16, u16);
+        impl Device for At {
+            fn ports(&self) -> RangeInclusive<u16> {
+                self.0..=self.1
+            }
+            fn read(&mut self, _port: u16, _size: u8) -> Option<u32> {
+                None
+            }
+            fn write(&mut self, _port: u16, _size: u8, _value: u32) -> Flow {
+                Flow::Continue
+            }
+        }
+        for (first, last, free) in
+            [(0, 0xF, true), (0x14, 0x20, true), (0, 0x10, false), (0x13, 0x13, false), (0, 0xFFFF, false)]
+        {
+            let (mut latch, mut other) = (Latch::default(), At(first, last));
+            let mut bus = Bus::new();
+            bus.attach(&mut latch).unwrap();
+            let attached = bus.attach(&mut other);
+            assert_eq!(attached.is_ok(), free, "{first:#x} to {last:#x}: {attached:?}");
+        }
+    }
+
+    #[test]
+    fn the_bus_stops_its_devices_and_collects_their_counts() {
+        let mut latch = Latch(8);
+        let mut bus = Bus::new();
+        bus.attach(&mut latch).unwrap();
+        bus.stop();
+        assert_eq!(bus.counts().last(), Some(&(HostCounter::Doorbells, 9)));
     }
 }

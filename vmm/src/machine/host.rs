@@ -90,14 +90,31 @@ pub enum Missing {
         /// The capability's name in the kernel's documentation.
         name: &'static str,
     },
-    /// Anything else.
-    #[error("cannot open {device}: {error}; `trapline doctor` looks closer")]
+    /// The host has no descriptor or memory left.
+    #[error(
+        "cannot open {device}: {error}; end other programs, or raise the limits of this one (`ulimit -n`, `ulimit -v`)"
+    )]
+    Exhausted {
+        /// The device.
+        device: PathBuf,
+        /// The error of the call.
+        error: io::Error,
+    },
+    /// Any other error.
+    #[error("cannot open {device}: {error}; `trapline doctor` checks what this host's KVM can do")]
     Other {
         /// The device.
         device: PathBuf,
         /// What the kernel said.
         error: io::Error,
     },
+}
+
+impl Missing {
+    /// Whether the host has no usable KVM, as opposed to one that it has and that failed this time.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(self, Missing::Exhausted { .. })
+    }
 }
 
 /// Opens KVM and makes sure that it has what a run needs.
@@ -135,6 +152,7 @@ pub fn diagnose(device: PathBuf, error: io::Error) -> Missing {
         }
         Some(libc::EACCES | libc::EPERM) => Missing::NoPermission { device, error },
         Some(libc::EBUSY) => Missing::Busy { error },
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Missing::Exhausted { device, error },
         Some(libc::EISDIR | libc::ENOTTY) => Missing::NotKvm { device, error },
         _ => Missing::Other { device, error },
     }
@@ -229,6 +247,9 @@ mod tests {
         assert!(matches!(diagnose(libc::EPERM), Missing::NoPermission { .. }));
         assert!(matches!(diagnose(libc::EBUSY), Missing::Busy { .. }));
         assert!(matches!(diagnose(libc::EIO), Missing::Other { .. }));
+        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            assert!(!diagnose(errno).is_lasting());
+        }
         assert!(diagnose(libc::EACCES).to_string().contains("usermod"));
     }
 }

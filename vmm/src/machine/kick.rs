@@ -1,26 +1,29 @@
-//! Time-out and Ctrl-C: getting a vCPU back from whatever the guest does with it.
+//! Time-out and Ctrl-C: how the host takes a vCPU back from the guest.
 //!
 //! A signal makes KVM_RUN return, but one that comes just before KVM_RUN would be lost. So the handler also
 //! sets `immediate_exit` in the vCPU's run page, which KVM_RUN checks before it enters the guest. The points
-//! in time at which a kick can come:
+//! in time at which a signal can come:
 //!
-//! 1. Before a [`Target`] exists: the reason is kept, and [`Target::new`] sets `immediate_exit`.
+//! 1. Before a [`Target`] exists: the reason is stored, and [`Target::new`] sets `immediate_exit`.
 //! 2. Between two KVM_RUNs, while the host handles an exit: the next KVM_RUN returns at once with EINTR.
 //! 3. Between the last instruction of the host and the entry of the guest: KVM sees `immediate_exit`, or the
-//!    signal as pending; EINTR.
-//! 4. In the guest, in ring 0 with interrupts off included: the signal takes the CPU out of it; EINTR.
+//!    pending signal; EINTR.
+//! 4. In the guest, also in ring 0 with interrupts off: the signal causes a VM exit; EINTR.
 //! 5. While the host waits for a slow reader of its output: the write returns with EINTR, and 2 follows.
-//! 6. After the [`Target`] is gone: the reason is kept and nobody is kicked.
+//! 6. After the [`Target`] is gone: the reason is stored, and no vCPU is kicked.
+//! 7. After the [`Watch`] is gone: the signal does what it did before.
 //!
-//! `immediate_exit` stays set, so no order of these loses a kick. From the first signal on another one follows
-//! every `REPEAT_SECONDS`, so that 5 holds for each later write too.
+//! `immediate_exit` stays set, so no order of these loses a kick. After the first signal, SIGALRM follows
+//! every `REPEAT_SECONDS`, so that 5 holds for each later write too. The thread that runs the vCPU must get the
+//! signal; another thread that gets it forwards it.
 //!
-//! Limits: one vCPU a process, as these statics belong to the process, and it runs in the thread that started
-//! the [`Watch`]. The time-out's signal goes to that thread; the others go to a process, and find that thread
-//! as long as it is the only one.
+//! Limit: these statics belong to the process, so a process runs one guest at a time. A second [`Watch`] waits for the
+//! end of the first.
 
+use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use abi::record::Stop;
@@ -28,45 +31,99 @@ use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, sigaction};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
-use nix::unistd::{alarm, gettid};
+use nix::unistd::{alarm, getpid, gettid};
+use thiserror::Error;
 
-/// How long after a signal SIGALRM follows, and again, in seconds.
+/// The time from a signal to the SIGALRM that follows it, and from each SIGALRM to the next, in seconds.
 const REPEAT_SECONDS: u32 = 1;
 /// The signals that interrupt a run.
 const INTERRUPTS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+/// The longest time-out, a year of 365.25 days.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(31_557_600);
 
+/// Held by the [`Watch`] of the process.
+static WATCH: Mutex<()> = Mutex::new(());
 /// `immediate_exit` of the vCPU that runs, or null.
 static TARGET: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
-/// The first [`Stop`] that came, or 0.
+/// The first [`Stop`] since the [`Watch`] started, or 0.
 static REASON: AtomicU32 = AtomicU32::new(0);
+/// SIGALRM is to follow a signal.
+static REPEATS: AtomicBool = AtomicBool::new(false);
+/// The thread that runs the vCPU.
+static THREAD: AtomicI32 = AtomicI32::new(0);
 
-/// Signals are watched as long as this lives; the timer runs as long.
+/// Why signals or the time-out cannot be watched.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// sigaction(2) failed.
+    #[error("cannot install a handler for {signal}")]
+    Handler {
+        /// The signal.
+        signal: Signal,
+        /// The error of the call.
+        source: io::Error,
+    },
+    /// The timer could not be created or set.
+    #[error(
+        "cannot start the timer of --timeout (timer_create); `ulimit -i` shows how many pending signals, and so timers, \
+         this user may have"
+    )]
+    Timer {
+        /// The error of the call.
+        source: io::Error,
+    },
+}
+
+/// While it lives, signals stop the guest and the time-out runs. When it is dropped, signals do again what they did
+/// before.
 #[derive(Debug)]
 pub struct Watch {
-    _timer: Option<Timer>,
+    timer: Option<Timer>,
+    /// SIGALRM, then [`INTERRUPTS`], each with what was done about it before.
+    before: Vec<(Signal, SigAction)>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Watch {
-    /// Catches SIGINT, SIGTERM and SIGHUP (those that are not ignored already, as under `nohup`) and starts
-    /// the time-out.
-    pub fn start(timeout: Option<Duration>) -> Result<Watch, Errno> {
+    /// Catches SIGINT, SIGTERM and SIGHUP (except one that the process ignores, as under `nohup`) and starts
+    /// the time-out, at most [`TIMEOUT_MAX`]. The calling thread must run the vCPU.
+    pub fn start(timeout: Option<Duration>) -> Result<Watch, WatchError> {
+        let turn = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
         REASON.store(0, Ordering::SeqCst);
-        catch(Signal::SIGALRM)?;
-        for signal in INTERRUPTS {
-            let before = catch(signal)?;
-            if matches!(before.handler(), SigHandler::SigIgn) {
-                // SAFETY: it puts back the action that was there.
-                unsafe { sigaction(signal, &before) }?;
+        THREAD.store(gettid().as_raw(), Ordering::SeqCst);
+        REPEATS.store(true, Ordering::SeqCst);
+        let mut watch = Watch { timer: None, before: Vec::new(), _turn: turn };
+        for signal in [Signal::SIGALRM].into_iter().chain(INTERRUPTS) {
+            let before =
+                catch(signal).map_err(|error| WatchError::Handler { signal, source: error.into() })?;
+            watch.before.push((signal, before));
+            if signal != Signal::SIGALRM && matches!(before.handler(), SigHandler::SigIgn) {
+                watch.restore(signal);
             }
         }
-        let timer = timeout.map(start_timer).transpose()?;
-        Ok(Watch { _timer: timer })
+        let timer = timeout.map(|timeout| start_timer(timeout.min(TIMEOUT_MAX))).transpose();
+        watch.timer = timer.map_err(|error| WatchError::Timer { source: error.into() })?;
+        Ok(watch)
+    }
+
+    /// Has `signal` do again what it did before.
+    fn restore(&self, signal: Signal) {
+        for (_, action) in self.before.iter().filter(|(of, _)| *of == signal) {
+            // SAFETY: the action was there before, and whoever installed it keeps its handler.
+            // sigaction(2) fails for wrong signal numbers only, and this one was caught.
+            let _ = unsafe { sigaction(signal, action) };
+        }
     }
 }
 
 impl Drop for Watch {
+    /// SIGALRM is the last to be restored, and only when none can come any more: its default action ends the process.
     fn drop(&mut self) {
+        INTERRUPTS.into_iter().for_each(|signal| self.restore(signal));
+        REPEATS.store(false, Ordering::SeqCst);
+        drop(self.timer.take());
         alarm::cancel();
+        self.restore(Signal::SIGALRM);
     }
 }
 
@@ -75,14 +132,14 @@ pub fn reason() -> Option<Stop> {
     Stop::try_from(REASON.load(Ordering::SeqCst)).ok()
 }
 
-/// A vCPU that kicks hit as long as this lives.
+/// While it lives, a signal kicks its vCPU.
 #[derive(Debug)]
 pub struct Target(());
 
 impl Target {
     /// # Safety
-    /// `immediate_exit` must be that byte of a mapped `kvm_run` that outlives the target, and be accessed
-    /// by nobody else meanwhile but the kernel.
+    /// `immediate_exit` must be that byte of a mapped `kvm_run` that outlives the target, and only the kernel may
+    /// access it meanwhile.
     pub unsafe fn new(immediate_exit: NonNull<u8>) -> Target {
         TARGET.store(immediate_exit.as_ptr(), Ordering::SeqCst);
         if reason().is_some() {
@@ -98,12 +155,13 @@ impl Drop for Target {
     }
 }
 
-/// Catches `signal`, and returns what was done with it before.
+/// Catches `signal`, and returns what was done about it before.
 fn catch(signal: Signal) -> Result<SigAction, Errno> {
-    // No SA_RESTART: a write that waits for a slow reader must come back.
+    // No SA_RESTART: a write that waits for a slow reader must return.
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
     SigSet::from(signal).thread_unblock()?;
-    // SAFETY: `on_signal` only touches atomics and calls alarm(2): both are async-signal-safe.
+    // SAFETY: `on_signal` touches atomics and makes system calls only, and none of them allocates or locks: it is
+    // async-signal-safe.
     unsafe { sigaction(signal, &action) }
 }
 
@@ -120,11 +178,18 @@ fn start_timer(timeout: Duration) -> Result<Timer, Errno> {
 
 extern "C" fn on_signal(signal: libc::c_int) {
     stop(if signal == libc::SIGALRM { Stop::TimeOut } else { Stop::Interrupted });
-    alarm::set(REPEAT_SECONDS);
+    if REPEATS.load(Ordering::SeqCst) {
+        alarm::set(REPEAT_SECONDS);
+        let thread = THREAD.load(Ordering::SeqCst);
+        if thread != gettid().as_raw() {
+            // SAFETY: tgkill(2) touches no memory of this process.
+            unsafe { libc::syscall(libc::SYS_tgkill, getpid().as_raw(), thread, signal) };
+        }
+    }
 }
 
 fn stop(reason: Stop) {
-    // The first reason is the reason.
+    // The first reason stays.
     let _ = REASON.compare_exchange(0, reason as u32, Ordering::SeqCst, Ordering::SeqCst);
     kick();
 }
@@ -137,17 +202,15 @@ fn kick() {
     }
 }
 
-/// Tests that kick take turns, as the statics belong to the process.
-#[cfg(test)]
-pub(super) static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::raise;
+
     use super::*;
 
     #[test]
     fn a_kick_is_kept_whenever_it_comes_and_the_first_reason_stays() {
-        let _turn = TURN.lock();
+        let _watch = Watch::start(None).unwrap();
         let mut immediate_exit = 0_u8;
         let pointer = NonNull::from(&mut immediate_exit);
         // SAFETY: a local byte stands for the run page, and outlives both targets.
@@ -155,18 +218,53 @@ mod tests {
         // SAFETY: the byte is alive, and only this thread accesses it.
         let seen = || unsafe { pointer.as_ptr().read_volatile() };
 
-        REASON.store(0, Ordering::SeqCst);
         drop(target());
         assert_eq!((reason(), seen()), (None, 0));
 
         stop(Stop::TimeOut);
-        assert_eq!((reason(), seen()), (Some(Stop::TimeOut), 0), "no target: kept, and nobody is kicked");
+        assert_eq!((reason(), seen()), (Some(Stop::TimeOut), 0), "no target: the reason is stored only");
 
         let late = target();
         assert_eq!(seen(), 1, "a target that comes later is kicked");
         drop(late);
         stop(Stop::Interrupted);
         assert_eq!(reason(), Some(Stop::TimeOut));
-        REASON.store(0, Ordering::SeqCst);
+    }
+
+    #[test]
+    fn signals_do_after_a_watch_what_they_did_before_and_no_alarm_follows() {
+        static SEEN: AtomicU32 = AtomicU32::new(0);
+        extern "C" fn other(_: libc::c_int) {
+            SEEN.fetch_add(1, Ordering::SeqCst);
+        }
+        let turn = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+        let action = SigAction::new(SigHandler::Handler(other), SaFlags::empty(), SigSet::empty());
+        // SAFETY: the handler touches an atomic only.
+        unsafe { sigaction(Signal::SIGHUP, &action) }.unwrap();
+        drop(turn);
+
+        let watch = Watch::start(None).unwrap();
+        raise(Signal::SIGHUP).unwrap();
+        assert_eq!((reason(), SEEN.load(Ordering::SeqCst)), (Some(Stop::Interrupted), 0));
+        drop(watch);
+        assert_eq!(alarm::cancel(), None, "the alarm of the signal is off");
+        raise(Signal::SIGHUP).unwrap();
+        assert_eq!(SEEN.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_signal_that_another_thread_gets_reaches_the_vcpus_thread() {
+        let _watch = Watch::start(None).unwrap();
+        let signal = SigSet::from(Signal::SIGTERM);
+        signal.thread_block().unwrap();
+        let other = || {
+            SigSet::from(Signal::SIGTERM).thread_unblock()?;
+            raise(Signal::SIGTERM)
+        };
+        std::thread::spawn(other).join().unwrap().unwrap();
+        // It is pending here, or sigwait(3) would wait for ever.
+        assert_eq!(signal.wait(), Ok(Signal::SIGTERM));
+        signal.thread_unblock().unwrap();
+        assert_eq!(reason(), Some(Stop::Interrupted));
     }
 }

@@ -63,12 +63,12 @@ const _: () = assert!(
 #[derive(Debug, Error)]
 pub enum LayoutError {
     /// The host gave no memory.
-    #[error("cannot reserve {mib} MiB of guest memory: {reason}; ask for less with --memory")]
+    #[error("cannot reserve {mib} MiB of guest memory; ask for less with --memory")]
     Reserve {
         /// What was asked for.
         mib: u64,
-        /// What the host said.
-        reason: String,
+        /// The error of the allocation.
+        source: vm_memory::mmap::FromRangesError,
     },
     /// Kernel and modules are larger than memory.
     #[error(
@@ -85,8 +85,7 @@ pub enum LayoutError {
 /// Reserves `mib` MiB of guest memory from address 0, untouched.
 pub fn reserve(mib: u64) -> Result<Memory, LayoutError> {
     let bytes = usize::try_from(mib.saturating_mul(MIB)).unwrap_or(usize::MAX);
-    Memory::from_ranges(&[(GuestAddress(0), bytes)])
-        .map_err(|error| LayoutError::Reserve { mib, reason: error.to_string() })
+    Memory::from_ranges(&[(GuestAddress(0), bytes)]).map_err(|source| LayoutError::Reserve { mib, source })
 }
 
 /// The memory map of a guest with `size` bytes.

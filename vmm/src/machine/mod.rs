@@ -1,8 +1,7 @@
-//! KVM: a host that can, guest memory, PVH boot, one vCPU and its run loop.
+//! KVM: what the host can do, guest memory, PVH boot, one vCPU and its run loop.
 //!
-//! This room knows what a port is and nothing of what sits behind one: devices implement
-//! [`bus::Device`]. It writes no file: what the host itself has to tell of a run leaves as
-//! [`run::HostRecord`]s.
+//! This module knows ports and not what is behind one: devices implement [`bus::Device`]. It writes no file: the
+//! host's own records of a run are returned as [`run::HostRecord`]s.
 
 pub mod boot;
 pub mod bus;

@@ -1,7 +1,7 @@
-//! The run loop: enter the guest, hand what came out to the bus, until something ends it.
+//! The run loop: it enters the guest and acts on each exit until one of them ends the run.
 //!
-//! Each event costs one ioctl, KVM_RUN. Time is the TSC, read twice an exit; everything else is counted up
-//! here and told once, at the end, as [`HostRecord`]s.
+//! [`action`] says what an exit means, without KVM, so that its tests cover every exit. Each exit costs one ioctl, KVM_RUN,
+//! and two readings of the TSC. Everything else is counted and becomes [`HostRecord`]s once, at the end.
 
 use abi::record::{Ending, HostCounter, Kind, Stop};
 use kvm_bindings::kvm_regs;
@@ -10,12 +10,12 @@ use nix::time::ClockId;
 use super::bus::{Bus, End, Flow};
 use super::clock::{Clock, host_ns, host_tsc};
 use super::kick;
-use super::vcpu::{Exit, Vcpu, Vm};
+use super::vcpu::{Exit, Vm};
 
 /// Exit reasons that have a count of their own; KVM has about 40. Higher ones share the last.
 const REASONS: usize = 64;
 
-/// Something that the host itself has to tell, in the layout of [`abi::record`].
+/// A record of the host's own, in the layout of [`abi::record`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostRecord {
     /// The guest's TSC.
@@ -28,16 +28,16 @@ pub struct HostRecord {
     pub words: Vec<u64>,
 }
 
-/// What came of a run.
+/// How the guest stopped.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct Ended {
     /// How it ended.
     pub end: End,
-    /// What stopped it, if something outside did.
+    /// What stopped it from outside, if anything did.
     pub stop: Option<Stop>,
-    /// The vCPU's registers as it last came out. After a triple fault some hosts have already reset them.
+    /// The vCPU's registers at its last exit. After a triple fault some hosts have already reset them.
     pub registers: kvm_regs,
-    /// What the host counted, in order.
+    /// The host's own records of the run, in order of time.
     pub records: Vec<HostRecord>,
 }
 
@@ -49,8 +49,8 @@ struct Cost {
     host: u64,
 }
 
-/// Runs the guest to its end.
-pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Outcome {
+/// Runs the guest until it ends or a [`kick`] stops it, then stops the devices.
+pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Ended {
     let mut costs = [Cost::default(); REASONS];
     let mut mmio = 0;
     let mut kicks = 0;
@@ -64,7 +64,15 @@ pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Outcome {
         mmio += u64::from(exit == Exit::Mmio);
         kicks += u64::from(exit == Exit::Interrupted);
         let reason = vm.vcpu.exit_reason() as usize;
-        let flow = handle(exit, &mut vm.vcpu, bus);
+        let flow = match action(&exit, kick::reason()) {
+            Action::Enter => Flow::Continue,
+            Action::Write { port, size, value } => bus.write(port, size, value),
+            Action::Read { port, size } => {
+                vm.vcpu.answer_port(bus.read(port, size));
+                Flow::Continue
+            }
+            Action::End(end) => Flow::End(end),
+        };
         let cost = &mut costs[reason.min(REASONS - 1)];
         let done = host_tsc();
         cost.count += 1;
@@ -75,57 +83,62 @@ pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Outcome {
             break end;
         }
     };
+    bus.stop();
     let stop = (end.ending == Ending::Stopped).then(kick::reason).flatten();
-    let registers = vm.vcpu.registers();
-    let mut records = vec![];
-    records.extend(stop.map(|stop| HostRecord {
-        tsc: clock.now(),
-        kind: Kind::HostStop,
-        detail: stop as u32,
-        words: vec![],
-    }));
+    let mut records: Vec<HostRecord> = stop.map(|stop| stop_record(clock, stop)).into_iter().collect();
     records.extend(exit_records(&costs, clock));
     let kvm = vm.vcpu.kvm_counts();
     let own = [(HostCounter::Mmio, Some(mmio)), (HostCounter::Kicks, Some(kicks))];
-    let theirs = [(HostCounter::InterruptsInjected, kvm.interrupts), (HostCounter::KvmExits, kvm.exits)];
-    let bus = bus.counts().map(|(counter, value)| (counter, Some(value)));
-    let counts = own.into_iter().chain(bus).chain(theirs);
+    let kvm = [(HostCounter::InterruptsInjected, kvm.interrupts), (HostCounter::KvmExits, kvm.exits)];
+    let bus = bus.counts().into_iter().map(|(counter, value)| (counter, Some(value)));
+    let counts = own.into_iter().chain(kvm).chain(bus);
     records.extend(counts.filter_map(|(counter, value)| Some(count_record(clock, counter, value?))));
-    Outcome { end, stop, registers, records }
+    Ended { end, stop, registers: vm.vcpu.registers(), records }
 }
 
-/// What an exit means. Everything that the devices need not know is decided here.
-fn handle(exit: Exit, vcpu: &mut Vcpu, bus: &mut Bus) -> Flow {
-    let end = |ending, status, message| Flow::End(End { ending, status, message });
-    match exit {
-        Exit::Out { port, size, value } => bus.write(port, size, value),
-        Exit::In { port, size } => {
-            vcpu.answer_port(bus.read(port, size));
-            Flow::Continue
-        }
-        Exit::Mmio => Flow::Continue,
-        Exit::Interrupted => match kick::reason() {
-            Some(_) => end(Ending::Stopped, 0, None),
-            None => Flow::Continue,
-        },
+/// What the run loop does about an exit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Action {
+    /// Enters the guest again.
+    Enter,
+    /// Hands a port write to the bus.
+    Write { port: u16, size: u8, value: u32 },
+    /// Answers a port read from the bus.
+    Read { port: u16, size: u8 },
+    /// Ends the run.
+    End(End),
+}
+
+/// What an exit means, when a kick has asked for `stop` or has not. Devices decide only about their own ports; everything
+/// else is decided here.
+fn action(exit: &Exit, stop: Option<Stop>) -> Action {
+    let end = |ending, status, message| Action::End(End { ending, status, message });
+    match *exit {
+        Exit::Out { port, size, value } => Action::Write { port, size, value },
+        Exit::In { port, size } => Action::Read { port, size },
+        Exit::Mmio => Action::Enter,
+        Exit::Interrupted if stop.is_some() => end(Ending::Stopped, 0, None),
+        Exit::Interrupted => Action::Enter,
         Exit::Shutdown => end(Ending::TripleFault, 0, None),
-        Exit::InternalError { suberror, instruction } => {
-            end(Ending::KvmError, suberror.into(), Some(internal_error(suberror, &instruction)))
+        Exit::InternalError { suberror, ref instruction } => {
+            end(Ending::KvmError, suberror.into(), Some(internal_error(suberror, instruction)))
         }
         Exit::FailEntry { reason } => {
-            let message = format!("the hardware refused the guest's state (code {reason:#x})");
+            let message = format!("the CPU refused to enter the guest (hardware reason {reason:#x})");
             end(Ending::KvmError, reason, Some(message))
         }
         Exit::Failed { errno } => {
             let message = format!("KVM_RUN failed: {}", std::io::Error::from_raw_os_error(errno));
             end(Ending::KvmError, errno as u64, Some(message))
         }
-        Exit::Halt | Exit::Other => {
-            let reason = vcpu.exit_reason();
-            let message = format!("the guest left with KVM exit {reason}, which no guest of Trapline makes");
-            end(Ending::Unexpected, reason.into(), Some(message))
-        }
+        Exit::Halt => unexpected(kvm_bindings::KVM_EXIT_HLT),
+        Exit::Other { reason } => unexpected(reason),
     }
+}
+
+fn unexpected(reason: u32) -> Action {
+    let message = format!("the guest left with KVM exit {reason}, which Trapline does not support");
+    Action::End(End { ending: Ending::Unexpected, status: reason.into(), message: Some(message) })
 }
 
 fn internal_error(suberror: u32, instruction: &[u8]) -> String {
@@ -152,15 +165,19 @@ pub fn count_record(clock: &Clock, counter: HostCounter, value: u64) -> HostReco
     HostRecord { tsc: clock.now(), kind: Kind::HostCount, detail: counter as u32, words: vec![value] }
 }
 
-/// The end, with Trapline's exit code.
-pub fn end_record(clock: &Clock, outcome: &Outcome, code: u8) -> HostRecord {
-    let End { ending, status, .. } = outcome.end;
+/// The end of the run, with Trapline's exit code.
+pub fn end_record(clock: &Clock, ended: &Ended, code: u8) -> HostRecord {
+    let End { ending, status, .. } = ended.end;
     HostRecord {
         tsc: clock.now(),
         kind: Kind::HostEnd,
         detail: code.into(),
-        words: vec![ending as u64, status, outcome.registers.rip],
+        words: vec![ending as u64, status, ended.registers.rip],
     }
+}
+
+fn stop_record(clock: &Clock, stop: Stop) -> HostRecord {
+    HostRecord { tsc: clock.now(), kind: Kind::HostStop, detail: stop as u32, words: vec![] }
 }
 
 fn exit_records(costs: &[Cost; REASONS], clock: &Clock) -> impl Iterator<Item = HostRecord> {
@@ -170,4 +187,84 @@ fn exit_records(costs: &[Cost; REASONS], clock: &Clock) -> impl Iterator<Item = 
         detail: reason as u32,
         words: vec![cost.count, clock.nanoseconds(cost.guest), clock.nanoseconds(cost.host)],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ending, status and message of an exit that ends the run.
+    fn end(exit: Exit, stop: Option<Stop>) -> (Ending, u64, String) {
+        match action(&exit, stop) {
+            Action::End(End { ending, status, message }) => (ending, status, message.unwrap_or_default()),
+            other => panic!("{exit:?} does not end the run: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn accesses_of_ports_go_to_the_bus_and_other_memory_is_ignored() {
+        for stop in [None, Some(Stop::TimeOut)] {
+            let write = Exit::Out { port: 0x500, size: 4, value: 7 };
+            assert_eq!(action(&write, stop), Action::Write { port: 0x500, size: 4, value: 7 });
+            let read = Exit::In { port: 0xE9, size: 1 };
+            assert_eq!(action(&read, stop), Action::Read { port: 0xE9, size: 1 });
+            assert_eq!(action(&Exit::Mmio, stop), Action::Enter);
+        }
+    }
+
+    #[test]
+    fn an_interruption_ends_the_run_only_after_a_kick() {
+        assert_eq!(action(&Exit::Interrupted, None), Action::Enter);
+        for stop in [Stop::TimeOut, Stop::Interrupted] {
+            assert_eq!(end(Exit::Interrupted, Some(stop)), (Ending::Stopped, 0, String::new()));
+        }
+    }
+
+    #[test]
+    fn a_triple_fault_ends_the_run() {
+        assert_eq!(end(Exit::Shutdown, None), (Ending::TripleFault, 0, String::new()));
+    }
+
+    #[test]
+    fn an_instruction_that_kvm_cannot_emulate_is_shown() {
+        let failure = |instruction| {
+            let suberror = kvm_bindings::KVM_INTERNAL_ERROR_EMULATION;
+            end(Exit::InternalError { suberror, instruction }, None)
+        };
+        let (ending, status, message) = failure(vec![0x0F, 0x0B]);
+        assert_eq!((ending, status), (Ending::KvmError, 1));
+        assert!(message.contains("(0f 0b)"), "{message}");
+        assert!(failure(vec![]).2.contains("bytes unknown"));
+    }
+
+    #[test]
+    fn other_internal_errors_name_their_number() {
+        let (ending, status, message) = end(Exit::InternalError { suberror: 3, instruction: vec![] }, None);
+        assert_eq!((ending, status), (Ending::KvmError, 3));
+        assert!(message.contains("suberror 3"), "{message}");
+    }
+
+    #[test]
+    fn a_refused_entry_names_the_hardware_reason() {
+        let (ending, status, message) = end(Exit::FailEntry { reason: 0x8000_0021 }, None);
+        assert_eq!((ending, status), (Ending::KvmError, 0x8000_0021));
+        assert!(message.contains("0x80000021"), "{message}");
+    }
+
+    #[test]
+    fn a_failed_ioctl_names_the_error() {
+        let (ending, status, message) = end(Exit::Failed { errno: libc::ENOMEM }, None);
+        assert_eq!((ending, status), (Ending::KvmError, libc::ENOMEM as u64));
+        assert!(message.contains("KVM_RUN failed: Cannot allocate memory"), "{message}");
+    }
+
+    #[test]
+    fn unsupported_exits_name_their_number() {
+        let (ending, status, message) = end(Exit::Halt, None);
+        assert_eq!((ending, status), (Ending::Unexpected, kvm_bindings::KVM_EXIT_HLT.into()));
+        assert!(message.contains("KVM exit 5"), "{message}");
+        let (ending, status, message) = end(Exit::Other { reason: 29 }, None);
+        assert_eq!((ending, status), (Ending::Unexpected, 29));
+        assert!(message.contains("KVM exit 29"), "{message}");
+    }
 }

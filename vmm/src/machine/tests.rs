@@ -2,6 +2,7 @@
 //!
 //! None of them enters the guest: what needs KVM is in the whole-program tests (`tests/hosts`).
 
+use abi::record::{Policy, Timer};
 use linux_loader::loader::elf::start_info::hvm_start_info;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -27,7 +28,7 @@ fn changed(at: usize, value: u64) -> Vec<u8> {
 #[test]
 fn the_start_info_leads_to_everything() {
     let modules =
-        [Module { elf: b"first", command_line: "one 1" }, Module { elf: &[7; 5000], command_line: "two" }];
+        [Module { elf: b"first", command_line: b"one 1" }, Module { elf: &[7; 5000], command_line: b"two" }];
     let (memory, entry) = load(&kernel(&[0xF4]), &modules);
     assert_eq!(entry.unwrap(), Entry { address: KERNEL_LOWEST });
     boot::write_command_line(&memory, "key=value").unwrap();
@@ -50,7 +51,7 @@ fn the_start_info_leads_to_everything() {
 
 #[test]
 fn modules_lie_behind_memory_that_the_kernel_has_but_its_file_has_not() {
-    let (memory, entry) = load(&changed(P_MEMSZ, 2 * MIB), &[Module { elf: b"m", command_line: "m" }]);
+    let (memory, entry) = load(&changed(P_MEMSZ, 2 * MIB), &[Module { elf: b"m", command_line: b"m" }]);
     entry.unwrap();
     let address: u64 = memory.read_obj(GuestAddress(layout::MODULE_LIST)).unwrap();
     assert_eq!(address, KERNEL_LOWEST + 2 * MIB);
@@ -76,15 +77,16 @@ fn a_kernel_that_cannot_boot_is_refused() {
 #[test]
 fn command_lines_that_do_not_fit_are_refused() {
     let long = "x".repeat(abi::boot::MODULE_COMMAND_LINE_MAX + 1);
-    let modules = [Module { elf: b"m", command_line: &long }];
+    let modules = [Module { elf: b"m", command_line: long.as_bytes() }];
     assert!(matches!(load(&kernel(&[0xF4]), &modules).1, Err(BootError::CommandLineTooLong(_))));
-    let many = vec![Module { elf: b"m", command_line: "m" }; abi::boot::PROCESSES_MAX + 1];
+    let many = vec![Module { elf: b"m", command_line: b"m" }; abi::boot::PROCESSES_MAX + 1];
     assert!(matches!(load(&kernel(&[0xF4]), &many).1, Err(BootError::TooManyModules { .. })));
 }
 
 #[test]
 fn the_command_line_has_each_key_of_the_contract_once() {
-    let settings = Settings { policy: "rr".into(), quantum_us: 1000, timer: "periodic".into(), batch: 1 };
+    let settings =
+        Settings { policy: Policy::RoundRobin, quantum_us: 1000, timer: Timer::Periodic, batch: 1 };
     let clocks = Clocks { tsc_khz: 2, apic_khz: 3, epoch_ns: 4 };
     assert_eq!(
         boot::command_line(&settings, &clocks),

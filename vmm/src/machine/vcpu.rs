@@ -36,17 +36,17 @@ pub enum VmError {
     #[error(transparent)]
     Missing(#[from] Missing),
     /// An ioctl failed.
-    #[error("{call} failed: {error}; `trapline doctor` checks what this host's KVM can do")]
+    #[error("{call} failed; `trapline doctor` checks what this host's KVM can do")]
     Ioctl {
         /// Its name.
         call: &'static str,
-        /// What KVM said.
-        error: io::Error,
+        /// The error that KVM returned.
+        source: io::Error,
     },
 }
 
 fn failed(call: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> VmError {
-    move |error| VmError::Ioctl { call, error: error.into() }
+    move |error| VmError::Ioctl { call, source: error.into() }
 }
 
 /// Why the guest came out.
@@ -86,15 +86,29 @@ pub enum Exit {
         /// Its code.
         reason: u64,
     },
-    /// A signal.
+    /// A signal, or KVM asks to enter again.
     Interrupted,
     /// KVM_RUN itself failed.
     Failed {
         /// errno.
         errno: i32,
     },
-    /// Something that a guest of Trapline never does; the exit's number is in [`Vcpu::exit_reason`].
-    Other,
+    /// An exit that a guest of Trapline never causes.
+    Other {
+        /// KVM_EXIT_*.
+        reason: u32,
+    },
+}
+
+impl Exit {
+    /// The exit for an error of KVM_RUN. EINTR (a signal) and EAGAIN leave the vCPU as it was: the guest can be entered
+    /// again.
+    fn from_errno(errno: i32) -> Exit {
+        match errno {
+            libc::EINTR | libc::EAGAIN => Exit::Interrupted,
+            errno => Exit::Failed { errno },
+        }
+    }
 }
 
 /// The virtual machine. Its vCPU keeps it alive in KVM. Fields are dropped in order: the vCPU and with it the
@@ -195,9 +209,8 @@ impl Vcpu {
             Ok(VcpuExit::FailEntry(reason, _)) => Exit::FailEntry { reason },
             Ok(VcpuExit::InternalError) => return self.internal_error(),
             Ok(VcpuExit::Intr) => Exit::Interrupted,
-            Ok(_) => Exit::Other,
-            Err(error) if error.errno() == libc::EINTR => Exit::Interrupted,
-            Err(error) => Exit::Failed { errno: error.errno() },
+            Ok(_) => return Exit::Other { reason: self.exit_reason() },
+            Err(error) => Exit::from_errno(error.errno()),
         };
         if exit == Exit::Interrupted {
             self.fd.get_kvm_run().exit_reason = KVM_EXIT_INTR;
@@ -308,5 +321,17 @@ impl PortAccess {
     /// Bytes of the access, 0 for a string instruction.
     fn width(self) -> u8 {
         if self.count == 1 { self.size } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_leave_the_vcpu_as_it_was_are_interruptions() {
+        assert_eq!(Exit::from_errno(libc::EINTR), Exit::Interrupted);
+        assert_eq!(Exit::from_errno(libc::EAGAIN), Exit::Interrupted);
+        assert_eq!(Exit::from_errno(libc::EFAULT), Exit::Failed { errno: libc::EFAULT });
     }
 }

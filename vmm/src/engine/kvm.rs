@@ -1,0 +1,56 @@
+//! The KVM engine: a VM with one vCPU in this process.
+
+use nix::time::ClockId;
+
+use super::{Engine, EngineError, Guest, Host};
+use crate::machine::boot::{self, Clocks};
+use crate::machine::bus::Bus;
+use crate::machine::clock::{Clock, host_ns};
+use crate::machine::layout::{self, Memory};
+use crate::machine::run::{self, Ended};
+use crate::machine::vcpu::{APIC_KHZ, Vm};
+use crate::machine::{boot::BootError, host};
+
+/// A guest that is loaded and ready to run.
+#[derive(Debug)]
+pub struct Kvm {
+    vm: Vm,
+    memory: Memory,
+    clock: Clock,
+    host: Host,
+}
+
+impl Kvm {
+    /// Loads the guest, then makes its VM: a file that cannot boot is refused on a host without KVM too.
+    pub fn new(guest: &Guest) -> Result<Kvm, EngineError> {
+        let memory = layout::reserve(guest.memory_mib).map_err(BootError::from)?;
+        let entry = boot::load(&memory, guest.kernel, guest.modules)?;
+        let mut vm = Vm::new(&host::open()?, memory.clone())?;
+        vm.vcpu.prepare(entry)?;
+        let tsc_khz = vm.vcpu.tsc_khz()?;
+        let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
+        let kernel_command_line = boot::command_line(guest.settings, &clocks);
+        boot::write_command_line(&memory, &kernel_command_line)?;
+        let host =
+            Host { cpu: host::cpu_name(), back_end: host::back_end().into(), tsc_khz, kernel_command_line };
+        Ok(Kvm { clock: vm.vcpu.clock(tsc_khz)?, vm, memory, host })
+    }
+}
+
+impl Engine for Kvm {
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn memory(&self) -> Memory {
+        self.memory.clone()
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn run(&mut self, bus: &mut Bus) -> Ended {
+        run::run(&mut self.vm, bus, &self.clock)
+    }
+}

@@ -1,0 +1,86 @@
+//! Why a run could not be started or its trace not be kept.
+
+use std::io;
+use std::path::PathBuf;
+
+use abi::boot::PROCESSES_MAX;
+use thiserror::Error;
+use trace::WriteError;
+
+use crate::engine::EngineError;
+use crate::machine::boot::BootError;
+use crate::machine::bus::Overlap;
+use crate::machine::kick::WatchError;
+use crate::machine::layout::LayoutError;
+use crate::machine::vcpu::VmError;
+
+/// Why there is no [`Outcome`](super::Outcome).
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The kernel's file cannot be read.
+    #[error("cannot read the kernel {} (--kernel)", path.display())]
+    Kernel {
+        /// The file.
+        path: PathBuf,
+        /// The error of the read.
+        source: io::Error,
+    },
+    /// More programs than a kernel takes.
+    #[error("{count} programs are too many; a run takes {PROCESSES_MAX}")]
+    TooManyPrograms {
+        /// How many there are.
+        count: usize,
+    },
+    /// A program that can never fit.
+    #[error(
+        "{name} needs {wanted_mib} MiB of memory and the guest has {memory_mib}; give it more with --memory"
+    )]
+    ProgramTooLarge {
+        /// Its name.
+        name: String,
+        /// What its segments take.
+        wanted_mib: u64,
+        /// The guest's memory.
+        memory_mib: u64,
+    },
+    /// A time-out of zero.
+    #[error("--timeout is zero, so the run would end before it starts; give it more time")]
+    NoTime,
+    /// Signals or the time-out cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// The guest cannot be loaded, or the virtual machine cannot be made.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The trace file cannot be created or written.
+    #[error(transparent)]
+    Trace(#[from] WriteError),
+    /// There is no place for a temporary trace file.
+    #[error("cannot create a temporary folder for the trace")]
+    Temporary(#[source] io::Error),
+    /// Two devices want the same port.
+    #[error(transparent)]
+    Overlap(#[from] Overlap),
+}
+
+impl RunError {
+    /// Whether the host has no usable KVM.
+    pub fn is_missing_kvm(&self) -> bool {
+        matches!(self, RunError::Engine(EngineError::Vm(VmError::Missing(missing))) if missing.is_lasting())
+    }
+
+    /// Whether what was asked for cannot be done, as opposed to a host that fails.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            RunError::Kernel { .. }
+            | RunError::TooManyPrograms { .. }
+            | RunError::ProgramTooLarge { .. }
+            | RunError::NoTime
+            | RunError::Trace(WriteError::Exists { .. }) => true,
+            RunError::Engine(EngineError::Boot(error)) => {
+                !matches!(error, BootError::Layout(LayoutError::Reserve { .. }) | BootError::Memory(_))
+            }
+            _ => false,
+        }
+    }
+}

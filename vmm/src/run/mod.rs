@@ -1,0 +1,271 @@
+//! A run: programs, settings and limits in, an [`Outcome`] and a trace file out.
+//!
+//! ```no_run
+//! use trapline::run::{Program, Run};
+//!
+//! let hello = Program::built_in("hello").expect("a program of `trapline list`");
+//! let outcome = Run::new(vec![hello]).execute()?;
+//! assert!(outcome.all_well());
+//! assert!(outcome.trace()?.events().count() > 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A run needs KVM; [`RunError::is_missing_kvm`] tells a host without it. A process runs one guest at a time: a second
+//! [`Run::execute`] waits for the first. While a guest runs, SIGINT, SIGTERM and SIGHUP stop it; afterwards they do what
+//! they did before.
+//!
+//! The order is on purpose: everything that can fail is done before the trace file gets its name, and the trace is
+//! closed before [`Run::execute`] returns.
+
+mod error;
+mod outcome;
+mod program;
+mod trace_file;
+
+pub use error::RunError;
+pub use outcome::Outcome;
+pub use program::{Program, ProgramError};
+use trace_file::Place;
+pub use trace_file::TraceFile;
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use abi::boot::{BATCH_DEFAULT, PROCESSES_MAX, QUANTUM_US_DEFAULT};
+use abi::record::{HostCounter, Policy, Timer};
+use sha2::{Digest, Sha256};
+use trace::{Image, Meta, Options, WriteError, Writer};
+
+use crate::devices::{Console, Doorbell, ExitPort};
+use crate::engine::{Engine, Guest, Host, kvm};
+use crate::images;
+use crate::machine;
+use crate::machine::boot::Module;
+pub use crate::machine::boot::Settings;
+use crate::machine::bus::Bus;
+pub use crate::machine::bus::End;
+use crate::machine::clock::Clock;
+use crate::machine::kick::Watch;
+use crate::machine::layout::MEMORY_DEFAULT_MIB;
+use crate::machine::run::{Ended, HostRecord};
+
+/// A kernel to boot.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// Its name in the trace.
+    pub name: String,
+    /// Its ELF file.
+    pub elf: Cow<'static, [u8]>,
+}
+
+impl Kernel {
+    /// Trapline's own kernel.
+    pub fn built_in() -> Kernel {
+        Kernel { name: "built in".into(), elf: images::KERNEL.into() }
+    }
+
+    /// The kernel in a file. It is checked when it is loaded.
+    pub fn from_file(path: &Path) -> Result<Kernel, RunError> {
+        let elf = std::fs::read(path).map_err(|source| RunError::Kernel { path: path.into(), source })?;
+        Ok(Kernel { name: path.display().to_string(), elf: elf.into() })
+    }
+}
+
+/// A run that has not started.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The programs, each a process; at most [`PROCESSES_MAX`].
+    pub programs: Vec<Program>,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// What the kernel is told.
+    pub settings: Settings,
+    /// The guest's memory in MiB, 8 to 3072.
+    pub memory_mib: u64,
+    /// The run is stopped after this time, boot included. None: never.
+    pub timeout: Option<Duration>,
+    /// Where the trace goes.
+    pub trace: TraceFile,
+    /// How often this run was booted before and crashed. The trace says so.
+    pub boots_before: u32,
+}
+
+impl Run {
+    /// A run of these programs with the default settings: round robin, a quantum of 10 ms, 64 MiB of memory, no time-out,
+    /// and a trace in a new temporary file.
+    pub fn new(programs: Vec<Program>) -> Run {
+        Run {
+            programs,
+            kernel: Kernel::built_in(),
+            settings: Settings {
+                policy: Policy::RoundRobin,
+                quantum_us: QUANTUM_US_DEFAULT,
+                timer: Timer::Periodic,
+                batch: BATCH_DEFAULT,
+            },
+            memory_mib: MEMORY_DEFAULT_MIB,
+            timeout: None,
+            trace: TraceFile::Temporary,
+            boots_before: 0,
+        }
+    }
+
+    /// Runs the guest to its end and keeps what it prints in [`Outcome::console`].
+    pub fn execute(&self) -> Result<Outcome, RunError> {
+        let mut console = Vec::new();
+        let mut outcome = self.execute_with(&mut console, |outcome| u8::from(!outcome.all_well()))?;
+        outcome.console = console;
+        Ok(outcome)
+    }
+
+    /// Runs the guest to its end. What it prints goes to `console`, which should not buffer. `exit_code` returns the exit
+    /// code that the trace's last record holds; until it returns, the trace file has no end mark.
+    pub fn execute_with(
+        &self,
+        console: impl Write,
+        exit_code: impl FnOnce(&Outcome) -> u8,
+    ) -> Result<Outcome, RunError> {
+        self.check()?;
+        let command_lines: Vec<Vec<u8>> = self.programs.iter().map(Program::command_line).collect();
+        let modules: Vec<Module> = self
+            .programs
+            .iter()
+            .zip(&command_lines)
+            .map(|(program, command_line)| Module { elf: &program.elf, command_line })
+            .collect();
+        let guest = Guest {
+            kernel: &self.kernel.elf,
+            modules: &modules,
+            settings: &self.settings,
+            memory_mib: self.memory_mib,
+        };
+        let _watch = Watch::start(self.timeout)?;
+        self.drive(&mut kvm::Kvm::new(&guest)?, console, exit_code)
+    }
+
+    /// What can be refused before there is memory for a guest.
+    fn check(&self) -> Result<(), RunError> {
+        let programs = &self.programs;
+        if programs.len() > PROCESSES_MAX {
+            return Err(RunError::TooManyPrograms { count: programs.len() });
+        }
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(RunError::NoTime);
+        }
+        let most = self.memory_mib << 20;
+        match programs.iter().find(|program| program.memory() > most) {
+            Some(program) => Err(RunError::ProgramTooLarge {
+                name: program.name.to_string_lossy().into_owned(),
+                wanted_mib: program.memory().div_ceil(1 << 20),
+                memory_mib: self.memory_mib,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs the guest of an engine, and closes the trace with the host's own records.
+    fn drive(
+        &self,
+        engine: &mut dyn Engine,
+        console: impl Write,
+        exit_code: impl FnOnce(&Outcome) -> u8,
+    ) -> Result<Outcome, RunError> {
+        let (memory, clock) = (engine.memory(), engine.clock());
+        let mut console = Console::new(console);
+        let mut exit = ExitPort;
+        let (place, mut trace) = self.trace.create(&self.meta(engine.host()))?;
+        write(&mut trace, self.first_records(&clock))?;
+        let mut doorbell = Doorbell::new(&memory, trace);
+
+        let mut bus = Bus::new();
+        bus.attach(&mut doorbell)?;
+        bus.attach(&mut console)?;
+        bus.attach(&mut exit)?;
+        let ended = engine.run(&mut bus);
+
+        let closed = close(doorbell, place, ended, &clock, exit_code);
+        // The rest of the last line is printed when the trace is safe, as its reader may never read it.
+        console.flush();
+        let mut outcome = closed?;
+        outcome.console_error = console.into_error();
+        Ok(outcome)
+    }
+
+    /// The host's records at the start of the trace.
+    fn first_records(&self, clock: &Clock) -> Vec<HostRecord> {
+        let mut records = vec![machine::run::clock_record(clock)];
+        if self.boots_before > 0 {
+            let count = self.boots_before.into();
+            records.push(machine::run::count_record(clock, HostCounter::BootsBefore, count));
+        }
+        records
+    }
+
+    /// The head of the trace.
+    fn meta(&self, host: &Host) -> Meta {
+        let Settings { policy, quantum_us, timer, batch } = self.settings;
+        let text = |text: &std::ffi::OsString| text.to_string_lossy().into_owned();
+        let program = |program: &Program| trace::Program {
+            name: text(&program.name),
+            arguments: program.arguments.iter().map(text).collect(),
+            sha256: sha256(&program.elf),
+            size: program.elf.len() as u64,
+        };
+        Meta {
+            abi_version: abi::VERSION,
+            trapline_version: env!("CARGO_PKG_VERSION").into(),
+            host_cpu: host.cpu.clone(),
+            kvm_backend: host.back_end.clone(),
+            tsc_khz: host.tsc_khz,
+            kernel: Image {
+                name: self.kernel.name.clone(),
+                sha256: sha256(&self.kernel.elf),
+                size: self.kernel.elf.len() as u64,
+            },
+            programs: self.programs.iter().map(program).collect(),
+            options: Options {
+                policy: policy.name().into(),
+                quantum_us,
+                timer: timer.name().into(),
+                batch,
+                memory_mib: self.memory_mib,
+                timeout_ms: self.timeout.map(|timeout| timeout.as_millis() as u64),
+                kernel_command_line: host.kernel_command_line.clone(),
+            },
+            recovered: Vec::new(),
+        }
+    }
+}
+
+/// Closes the trace with the host's own records of a run that has ended.
+fn close(
+    doorbell: Doorbell,
+    place: Place,
+    mut ended: Ended,
+    clock: &Clock,
+    exit_code: impl FnOnce(&Outcome) -> u8,
+) -> Result<Outcome, WriteError> {
+    let missing = doorbell.missing();
+    let mut trace = doorbell.into_trace()?;
+    write(&mut trace, std::mem::take(&mut ended.records))?;
+    trace.flush()?;
+    let mut outcome = Outcome::new(&ended, missing, place);
+    outcome.exit_code = exit_code(&outcome);
+    let last = machine::run::end_record(clock, &ended, outcome.exit_code);
+    write(&mut trace, [machine::run::clock_record(clock), last])?;
+    trace.finish()?;
+    Ok(outcome)
+}
+
+fn write(trace: &mut Writer, records: impl IntoIterator<Item = HostRecord>) -> Result<(), WriteError> {
+    const HOST: u16 = 0;
+    records
+        .into_iter()
+        .try_for_each(|record| trace.host_record(record.tsc, record.kind, HOST, record.detail, &record.words))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
