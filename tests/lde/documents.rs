@@ -136,7 +136,7 @@ pub fn the_readme_runs_as_shown() -> TestResult {
 /// The last column of the chapter's table.
 pub fn what_shows_each_idea_exists() -> TestResult {
     let mut known = String::new();
-    for folder in ["../tests/lde", "../tests/check", "src/analysis/check"] {
+    for folder in ["../tests/lde", "../tests/check", "../trace/src/analysis/check"] {
         for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))? {
             known += &fs::read_to_string(entry?.path())?;
         }
