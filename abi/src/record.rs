@@ -169,7 +169,7 @@ numbered! {
         Called = 24, "called";
         /// Policy direct: it returned from its main. words: status.
         Returned = 25, "returned";
-        /// A fault goes to the handler that the process asked for ([`crate::syscall::Call::OnFault`]); its frame is
+        /// A fault goes to the handler that the process asked for ([`crate::syscall::Call::trapline_on_fault`]); its frame is
         /// rewritten. detail: vector | error code << 16; words: RIP of the fault, CR2 (0 unless a page fault), RIP of the
         /// handler, RSP it starts with.
         FaultRedirected = 26, "fault-redirected";

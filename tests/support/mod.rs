@@ -89,6 +89,8 @@ pub enum Need {
     Tool(&'static str),
     /// A module of Python.
     Module(&'static str),
+    /// A file.
+    File(&'static str),
     /// A mount namespace, which takes root.
     Namespace,
     /// A disk in a file, with a file system of this name, in a mount namespace.
@@ -106,6 +108,7 @@ impl Need {
             Need::Kvm => kvm_missing(),
             Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
             Need::Module(module) => module_missing(module),
+            Need::File(file) => (!Path::new(file).is_file()).then(|| format!("there is no {file}")),
             Need::Namespace => namespace_missing(),
             Need::Disk(kind) => disk_missing(kind),
             Need::Selectors => selectors_missing(),
@@ -125,7 +128,7 @@ impl Need {
     fn required_by(self) -> Option<&'static str> {
         let variable = match self {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
-            Need::Tool(_) | Need::Module(_) => "TRAPLINE_REQUIRE_TOOLS",
+            Need::Tool(_) | Need::Module(_) | Need::File(_) => "TRAPLINE_REQUIRE_TOOLS",
             Need::Namespace | Need::Disk(_) | Need::Selectors | Need::FxsaveLeak => return None,
         };
         std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
 mod damage;
 mod diff;
 mod export;
@@ -14,7 +15,7 @@ mod stat;
 mod view;
 
 fn main() {
-    let suite = faults::add(support::Suite::default());
+    let suite = calls::add(faults::add(support::Suite::default()));
     let suite = export::add(second_reader::add(damage::add(suite)));
     view::add(diff::add(stat::add(suite))).run()
 }

@@ -161,7 +161,7 @@ fn stat_keeps_its_memory() -> TestResult {
     ensure(trace.damage().is_empty(), || format!("{:?}", trace.damage()))?;
     // What it may allocate, in KiB.
     let mut shell = Command::new("sh");
-    let limited = shell.args(["-c", "ulimit -d 65536 && exec \"$0\" stat all.trap"]).arg(binary());
+    let limited = shell.args(["-c", "ulimit -d 114688 && exec \"$0\" stat all.trap"]).arg(binary());
     let output = support::command(limited.current_dir(folder.path()), folder.path())?.expect(0)?;
     ensure(output.stdout.contains("interrupt 0xff"), || format!("{output:#?}"))
 }

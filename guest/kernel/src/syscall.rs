@@ -35,18 +35,18 @@ pub fn dispatch(frame: &mut TrapFrame) {
 
 fn call(number: u64, [first, second, third]: [u64; 3]) -> Outcome {
     match Call::from_number(number) {
-        Some(Call::Read) => read(first, second, third),
-        Some(Call::Write) => write(first, second, third),
-        Some(Call::SchedYield) => {
+        Some(Call::read) => read(first, second, third),
+        Some(Call::write) => write(first, second, third),
+        Some(Call::sched_yield) => {
             scheduler::yield_now();
             Ok(0)
         }
-        Some(Call::Getpid) => Ok(trace::current().into()),
-        Some(Call::Nanosleep) => nanosleep(first),
-        Some(Call::ClockGettime) => clock_gettime(first, second),
-        Some(Call::Exit | Call::ExitGroup) => scheduler::exit(first),
-        Some(Call::OnFault) => on_fault(first),
-        None => Err(ENOSYS),
+        Some(Call::getpid) => Ok(trace::current().into()),
+        Some(Call::nanosleep) => nanosleep(first),
+        Some(Call::clock_gettime) => clock_gettime(first, second),
+        Some(Call::exit | Call::exit_group) => scheduler::exit(first),
+        Some(Call::trapline_on_fault) => on_fault(first),
+        _ => Err(ENOSYS),
     }
 }
 

@@ -93,7 +93,7 @@ unsafe extern "C" fn guarded(code: Code, argument: u64) -> u64 {
         state = sym STATE,
         fault = const offset_of!(State, fault),
         stack = const offset_of!(State, stack),
-        on_fault = const Call::OnFault as u32,
+        on_fault = const Call::trapline_on_fault as u32,
     )
 }
 

@@ -62,19 +62,19 @@ pub fn write(file: u64, bytes: &[u8]) -> Result<u64, Errno> {
 /// The same with an address that may be anything: the kernel checks it, and reads nothing that is not the program's.
 pub fn write_from(file: u64, address: u64, count: u64) -> Result<u64, Errno> {
     // SAFETY: the kernel only reads.
-    unsafe { call(Call::Write, [file, address, count]) }
+    unsafe { call(Call::write, [file, address, count]) }
 }
 
 /// Lets the others run.
 pub fn sched_yield() {
     // SAFETY: it touches no memory. It cannot fail.
-    let _ = unsafe { call(Call::SchedYield, [0; 3]) };
+    let _ = unsafe { call(Call::sched_yield, [0; 3]) };
 }
 
 /// The number of this process.
 pub fn getpid() -> u64 {
     // SAFETY: it touches no memory. It cannot fail.
-    unsafe { call(Call::Getpid, [0; 3]) }.unwrap_or_default()
+    unsafe { call(Call::getpid, [0; 3]) }.unwrap_or_default()
 }
 
 /// The same by the other door, the software interrupt: an exception like any other, so every register but the
@@ -83,7 +83,7 @@ pub fn getpid_by_interrupt() -> u64 {
     let result;
     // SAFETY: it touches no memory, and RAX is all that the kernel changes.
     unsafe {
-        asm!("int {vector}", vector = const abi::syscall::INT_VECTOR, inout("rax") Call::Getpid as u64 => result)
+        asm!("int {vector}", vector = const abi::syscall::INT_VECTOR, inout("rax") Call::getpid as u64 => result)
     };
     result
 }
@@ -91,20 +91,20 @@ pub fn getpid_by_interrupt() -> u64 {
 /// Sleeps at least as long as `time`.
 pub fn nanosleep(time: Timespec) -> Result<(), Errno> {
     // SAFETY: the kernel only reads the time; nothing is asked to be written.
-    unsafe { call(Call::Nanosleep, [&raw const time as u64, 0, 0]) }.map(|_| ())
+    unsafe { call(Call::nanosleep, [&raw const time as u64, 0, 0]) }.map(|_| ())
 }
 
 /// Reads a clock.
 pub fn clock_gettime(clock: u64) -> Result<Timespec, Errno> {
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
     // SAFETY: the kernel writes the time, which is ours alone.
-    unsafe { call(Call::ClockGettime, [clock, &raw mut time as u64, 0]) }.map(|_| time)
+    unsafe { call(Call::clock_gettime, [clock, &raw mut time as u64, 0]) }.map(|_| time)
 }
 
 /// Ends the process.
 pub fn exit_group(status: i32) -> ! {
     loop {
         // SAFETY: it does not return; a kernel that does return is asked again.
-        let _ = unsafe { call(Call::ExitGroup, [status as u64, 0, 0]) };
+        let _ = unsafe { call(Call::exit_group, [status as u64, 0, 0]) };
     }
 }

@@ -269,10 +269,10 @@ fn kind(value: &str) -> Result<Node, String> {
 
 fn call(value: &str) -> Result<Node, String> {
     let known = Call::ALL.iter().find(|call| call.name() == value).map(|&call| call as u64);
-    known.or_else(|| number(value)).map(Node::Call).ok_or_else(|| {
-        let names: Vec<&str> = Call::ALL.iter().map(|call| call.name()).collect();
-        format!("no such call; write a number, or one of {}", names.join(", "))
-    })
+    known
+        .or_else(|| number(value))
+        .map(Node::Call)
+        .ok_or_else(|| "no such call; write a number, or a name that Linux on x86-64 has".into())
 }
 
 fn vector(value: &str) -> Result<Node, String> {

@@ -4,7 +4,7 @@
 use abi::record::{
     Ending, HostCounter, Kind, LoadError, Panic, Policy, REGISTERS, Reason, Step, Stop, Timer,
 };
-use abi::syscall::{Call, errno, error_name};
+use abi::syscall::{Call, errno};
 use serde_json::{Map, Value, json};
 
 use crate::analysis::Summary;
@@ -55,7 +55,6 @@ macro_rules! names_of {
 }
 
 fn names() -> Value {
-    let errors = [errno::EBADF, errno::EFAULT, errno::EINVAL, errno::ENOSYS];
     json!({
         "kinds": names_of!(Kind),
         "steps": names_of!(Step),
@@ -70,7 +69,7 @@ fn names() -> Value {
         "calls": table(Call::ALL.iter().map(|&call| (call as u64, call.name()))),
         "arguments": Call::ALL.iter().map(|&call| ((call as u64).to_string(), call.arguments().into()))
             .collect::<Map<_, _>>(),
-        "errors": table(errors.into_iter().filter_map(|error| Some((error as u64, error_name(error)?)))),
+        "errors": table(errno::ALL.iter().map(|&(error, name, _)| (error as u64, name))),
         "exits": table((0..64).filter_map(|reason| Some((reason.into(), exit_reason(reason)?)))),
         "vectors": (0..=u8::MAX).map(vector_name).collect::<Vec<_>>(),
         "short": (0..=u8::MAX).map(short).collect::<Vec<_>>(),

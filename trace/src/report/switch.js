@@ -77,7 +77,7 @@ const STEPS = {
     const program = rows.find(row => row.isCall);
     const given = Array.from({ length: names.arguments[number] ?? 0 }, (_, n) => records.word(r, n)).map(word => word < 4096n ? `${word}` : hex(word));
     if (program) program.text = `${who(records.process(r))} calls ${name ? `${name}(${given.join(', ')})` : `number ${number}`}: trap into OS`;
-    push(rows, r, 'os', 'handle trap: check the system call number', { details: [`number ${number}: ${name ?? 'not one of ours'}`] });
+    push(rows, r, 'os', 'handle trap: check the system call number', { details: [`number ${number}: ${name ?? 'no call'}`] });
   },
   'system-call-result'(rows, records, r) {
     const signed = BigInt.asIntN(64, records.word(r, 0)), error = names.errors[`${-signed}`];

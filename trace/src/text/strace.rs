@@ -229,8 +229,8 @@ impl<W: Write> Strace<W> {
         put!(self.line, "{:padding$}= ", "");
         match result {
             None => self.line.push('?'),
-            Some(error @ -4095..0) => match error_words(-error) {
-                Some((name, words)) => put!(self.line, "-1 {name} ({words})"),
+            Some(error @ -4095..0) => match errno::name(-error).zip(errno::text(-error)) {
+                Some((name, text)) => put!(self.line, "-1 {name} ({text})"),
                 None => put!(self.line, "-1 (errno {})", -error),
             },
             Some(value) => put!(self.line, "{value}"),
@@ -248,7 +248,7 @@ fn put_prefix(line: &mut String, process: u16, ns: u64) {
 
 fn name(number: u64) -> String {
     match Call::from_number(number) {
-        Some(call) if call != Call::OnFault => call.name().to_owned(),
+        Some(call) if call != Call::trapline_on_fault => call.name().to_owned(),
         _ => format!("syscall_{number:#x}"),
     }
 }
@@ -259,23 +259,23 @@ impl Pending {
         put!(out, "{}(", name(self.number));
         let [first, second, third, ..] = self.arguments;
         match Call::from_number(self.number) {
-            Some(Call::Write) => {
+            Some(Call::write) => {
                 put!(out, "{}, ", first as i32);
                 self.put_text(out, 1, second, third);
                 put!(out, ", {third}");
             }
-            Some(Call::Read) => put!(out, "{}, ", first as i32),
-            Some(Call::Nanosleep) => {
+            Some(Call::read) => put!(out, "{}, ", first as i32),
+            Some(Call::nanosleep) => {
                 self.put_time(out, 0, first);
                 out.push_str(", ");
             }
-            Some(Call::ClockGettime) => match CLOCKS.get(first as u32 as usize) {
+            Some(Call::clock_gettime) => match CLOCKS.get(first as u32 as usize) {
                 Some(name) => put!(out, "{name}, "),
                 None => put!(out, "{:#x} /* CLOCK_??? */, ", first as u32),
             },
-            Some(Call::Exit | Call::ExitGroup) => put!(out, "{}", first as i32),
-            Some(Call::Getpid | Call::SchedYield) => {}
-            Some(Call::OnFault) | None => {
+            Some(Call::exit | Call::exit_group) => put!(out, "{}", first as i32),
+            Some(Call::getpid | Call::sched_yield) => {}
+            _ => {
                 // As C's `%#lx`.
                 let words =
                     self.arguments.map(|word| if word == 0 { "0".into() } else { format!("{word:#x}") });
@@ -288,7 +288,7 @@ impl Pending {
     fn put_end(&self, out: &mut String, result: i64) {
         let [_, second, third, ..] = self.arguments;
         match Call::from_number(self.number) {
-            Some(Call::Read) => {
+            Some(Call::read) => {
                 match result {
                     // Standard input is at its end.
                     0 => self.put_text(out, 1, second, 0),
@@ -296,8 +296,8 @@ impl Pending {
                 }
                 put!(out, ", {third}");
             }
-            Some(Call::Nanosleep) => put_pointer(out, second),
-            Some(Call::ClockGettime) => self.put_time(out, 1, second),
+            Some(Call::nanosleep) => put_pointer(out, second),
+            Some(Call::clock_gettime) => self.put_time(out, 1, second),
             _ => {}
         }
         out.push_str(") ");
@@ -358,16 +358,6 @@ fn put_string(out: &mut String, bytes: &[u8], goes_on: bool) {
         }
     }
     out.push_str(if goes_on { "\"..." } else { "\"" });
-}
-
-fn error_words(error: i64) -> Option<(&'static str, &'static str)> {
-    Some(match error {
-        errno::EBADF => ("EBADF", "Bad file descriptor"),
-        errno::EFAULT => ("EFAULT", "Bad address"),
-        errno::EINVAL => ("EINVAL", "Invalid argument"),
-        errno::ENOSYS => ("ENOSYS", "Function not implemented"),
-        _ => return None,
-    })
 }
 
 /// The signal that Linux sends for an exception, and what strace says of its siginfo.

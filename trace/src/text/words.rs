@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use abi::record::REGISTERS;
-use abi::syscall::{Call, error_name};
+use abi::syscall::{Call, errno};
 
 use crate::analysis::hardware::{Fault, PageFault, exit_reason, flags, vector_name};
 use crate::analysis::summary::panic_words;
@@ -389,7 +389,7 @@ fn put_value(out: &mut String, value: u64) {
 }
 
 fn put_result(out: &mut String, result: i64) {
-    match result.checked_neg().and_then(error_name) {
+    match result.checked_neg().and_then(errno::name) {
         Some(name) => put!(out, "-{name}"),
         None => put_value(out, result as u64),
     }

@@ -40,7 +40,7 @@ fn across_spin(seed: u64) -> Option<Difference> {
 
 fn across_call(seed: u64) -> Option<Difference> {
     let mut wanted = Registers::pattern(seed);
-    wanted.general[RAX] = Call::Getpid as u64;
+    wanted.general[RAX] = Call::getpid as u64;
     // SAFETY: getpid writes no memory.
     let found = unsafe { hold(&mut wanted, Across::Syscall) };
     // The result, and the two that the instruction itself overwrites.

@@ -24,7 +24,7 @@ const NOT_OURS: [u64; 8] = [
 ];
 
 const NO_CALLS: [u64; 5] =
-    [0x7FFF, u64::MAX, 1 << 63, 1 << 32 | Call::Write as u64, 1 << 63 | Call::Getpid as u64];
+    [0x7FFF, u64::MAX, 1 << 63, 1 << 32 | Call::write as u64, 1 << 63 | Call::getpid as u64];
 
 unsafe extern "C" {
     /// Where the program's last page ends; by the linker script.
@@ -55,12 +55,12 @@ impl Forger {
 
     fn pointers(&mut self) {
         for pointer in NOT_OURS {
-            self.expect(-errno::EFAULT, Call::Write as u64, [STDOUT, pointer, 1]);
-            self.expect(-errno::EFAULT, Call::Read as u64, [STDIN, pointer, 1]);
-            self.expect(-errno::EFAULT, Call::Nanosleep as u64, [pointer, 0, 0]);
-            self.expect(-errno::EFAULT, Call::ClockGettime as u64, [CLOCK_MONOTONIC, pointer, 0]);
+            self.expect(-errno::EFAULT, Call::write as u64, [STDOUT, pointer, 1]);
+            self.expect(-errno::EFAULT, Call::read as u64, [STDIN, pointer, 1]);
+            self.expect(-errno::EFAULT, Call::nanosleep as u64, [pointer, 0, 0]);
+            self.expect(-errno::EFAULT, Call::clock_gettime as u64, [CLOCK_MONOTONIC, pointer, 0]);
             // No byte, no fault.
-            self.expect(0, Call::Write as u64, [STDOUT, pointer, 0]);
+            self.expect(0, Call::write as u64, [STDOUT, pointer, 0]);
         }
     }
 
@@ -70,26 +70,26 @@ impl Forger {
         let mut bytes = [0u8; 8];
         let ours = bytes.as_mut_ptr() as u64;
         let text = main as *const () as u64;
-        self.expect(-errno::EFAULT, Call::Write as u64, [STDOUT, end - 8, 64]);
-        self.expect(-errno::EFAULT, Call::Read as u64, [STDIN, end - 8, 64]);
-        self.expect(-errno::EFAULT, Call::Nanosleep as u64, [end - 8, 0, 0]);
-        self.expect(-errno::EFAULT, Call::ClockGettime as u64, [CLOCK_MONOTONIC, end - 8, 0]);
-        self.expect(-errno::EFAULT, Call::Write as u64, [STDOUT, ours, u64::MAX]);
-        self.expect(-errno::EFAULT, Call::Read as u64, [STDIN, ours, u64::MAX]);
+        self.expect(-errno::EFAULT, Call::write as u64, [STDOUT, end - 8, 64]);
+        self.expect(-errno::EFAULT, Call::read as u64, [STDIN, end - 8, 64]);
+        self.expect(-errno::EFAULT, Call::nanosleep as u64, [end - 8, 0, 0]);
+        self.expect(-errno::EFAULT, Call::clock_gettime as u64, [CLOCK_MONOTONIC, end - 8, 0]);
+        self.expect(-errno::EFAULT, Call::write as u64, [STDOUT, ours, u64::MAX]);
+        self.expect(-errno::EFAULT, Call::read as u64, [STDIN, ours, u64::MAX]);
         // The kernel could write there, the program may not.
-        self.expect(-errno::EFAULT, Call::Read as u64, [STDIN, text, 1]);
-        self.expect(-errno::EFAULT, Call::ClockGettime as u64, [CLOCK_MONOTONIC, text, 0]);
-        self.expect(0, Call::Read as u64, [STDIN, ours, bytes.len() as u64]);
+        self.expect(-errno::EFAULT, Call::read as u64, [STDIN, text, 1]);
+        self.expect(-errno::EFAULT, Call::clock_gettime as u64, [CLOCK_MONOTONIC, text, 0]);
+        self.expect(0, Call::read as u64, [STDIN, ours, bytes.len() as u64]);
     }
 
     fn files_and_values(&mut self) {
         let mut time = Timespec { seconds: 0, nanoseconds: 1_000_000_000 };
         let ours = &raw mut time as u64;
-        self.expect(-errno::EBADF, Call::Write as u64, [7, ours, 1]);
-        self.expect(-errno::EBADF, Call::Write as u64, [u64::MAX, ours, 1]);
-        self.expect(-errno::EBADF, Call::Read as u64, [7, ours, 1]);
-        self.expect(-errno::EINVAL, Call::Nanosleep as u64, [ours, 0, 0]);
-        self.expect(-errno::EINVAL, Call::ClockGettime as u64, [99, ours, 0]);
+        self.expect(-errno::EBADF, Call::write as u64, [7, ours, 1]);
+        self.expect(-errno::EBADF, Call::write as u64, [u64::MAX, ours, 1]);
+        self.expect(-errno::EBADF, Call::read as u64, [7, ours, 1]);
+        self.expect(-errno::EINVAL, Call::nanosleep as u64, [ours, 0, 0]);
+        self.expect(-errno::EINVAL, Call::clock_gettime as u64, [99, ours, 0]);
     }
 
     /// Makes the call by both doors, every other register full of a pattern, and says what is not as expected.

@@ -50,7 +50,7 @@ fn main(_: Args) -> i32 {
     };
     let text_end = &raw const PAGE_WITH_TEXT.text as u64;
     expect(
-        call(Call::Write, [STDOUT, text_end, TEXT_SIZE as u64]) == TEXT_SIZE as i64,
+        call(Call::write, [STDOUT, text_end, TEXT_SIZE as u64]) == TEXT_SIZE as i64,
         "write",
         text_end,
         TEXT_SIZE as u64,
@@ -58,16 +58,16 @@ fn main(_: Args) -> i32 {
 
     // What must succeed: up to the very end of what is ours, and across the border of two pages that are.
     for address in [data + PAGE - TIME, end - TIME, USER_STACK, data + PAGE / 2] {
-        expect(call(Call::Read, [STDIN, address, TIME]) == 0, "read", address, TIME);
+        expect(call(Call::read, [STDIN, address, TIME]) == 0, "read", address, TIME);
     }
-    expect(call(Call::Read, [STDIN, data, PAGE]) == 0, "read", data, PAGE);
+    expect(call(Call::read, [STDIN, data, PAGE]) == 0, "read", data, PAGE);
     expect(
-        call(Call::Read, [STDIN, USER_STACK, USER_END - USER_STACK]) == 0,
+        call(Call::read, [STDIN, USER_STACK, USER_END - USER_STACK]) == 0,
         "read",
         USER_STACK,
         USER_END - USER_STACK,
     );
-    expect(call(Call::Nanosleep, [data + PAGE - TIME, 0, 0]) == 0, "nanosleep", data + PAGE - TIME, TIME);
+    expect(call(Call::nanosleep, [data + PAGE - TIME, 0, 0]) == 0, "nanosleep", data + PAGE - TIME, TIME);
 
     // What must fail: a byte too many is enough, whatever follows.
     let outside = [
@@ -81,21 +81,21 @@ fn main(_: Args) -> i32 {
         ("into the kernel's half", 0xFFFF_8000_0000_0000 - TIME + 1),
     ];
     for (what, address) in outside {
-        expect(call(Call::Write, [STDOUT, address, TIME]) == -EFAULT, what, address, TIME);
-        expect(call(Call::Read, [STDIN, address, TIME]) == -EFAULT, what, address, TIME);
-        expect(call(Call::Nanosleep, [address, 0, 0]) == -EFAULT, what, address, TIME);
-        expect(call(Call::ClockGettime, [CLOCK_MONOTONIC, address, 0]) == -EFAULT, what, address, TIME);
+        expect(call(Call::write, [STDOUT, address, TIME]) == -EFAULT, what, address, TIME);
+        expect(call(Call::read, [STDIN, address, TIME]) == -EFAULT, what, address, TIME);
+        expect(call(Call::nanosleep, [address, 0, 0]) == -EFAULT, what, address, TIME);
+        expect(call(Call::clock_gettime, [CLOCK_MONOTONIC, address, 0]) == -EFAULT, what, address, TIME);
     }
 
     // Ours, but not to be written; nor does what comes before the border change.
     let read_only = [("code", text), ("constants", text_end)];
     for (what, address) in read_only {
-        expect(call(Call::ClockGettime, [CLOCK_MONOTONIC, address, 0]) == -EFAULT, what, address, TIME);
-        expect(call(Call::Read, [STDIN, address, TIME]) == -EFAULT, what, address, TIME);
+        expect(call(Call::clock_gettime, [CLOCK_MONOTONIC, address, 0]) == -EFAULT, what, address, TIME);
+        expect(call(Call::read, [STDIN, address, TIME]) == -EFAULT, what, address, TIME);
     }
     let last = end - 8;
     let before = peek(last);
-    expect(call(Call::ClockGettime, [CLOCK_MONOTONIC, last, 0]) == -EFAULT, "half outside", last, TIME);
+    expect(call(Call::clock_gettime, [CLOCK_MONOTONIC, last, 0]) == -EFAULT, "half outside", last, TIME);
     expect(peek(last) == before, "what was half outside was written", last, 8);
     say!("pages: ", calls, " checks, ", surprises, " surprises");
     i32::from(surprises != 0)

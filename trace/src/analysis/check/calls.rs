@@ -48,11 +48,11 @@ impl Rule for Results {
         let is_error = (-ERRNO_MAX..0).contains(&result);
         let possible = is_error
             || match Call::from_number(number) {
-                Some(Call::Read | Call::Write) => result as u64 <= count,
-                Some(Call::Getpid) => result == i64::from(event.process),
-                Some(Call::SchedYield | Call::Nanosleep | Call::ClockGettime) => result == 0,
+                Some(Call::read | Call::write) => result as u64 <= count,
+                Some(Call::getpid) => result == i64::from(event.process),
+                Some(Call::sched_yield | Call::nanosleep | Call::clock_gettime) => result == 0,
                 // They do not return at all.
-                Some(Call::Exit | Call::ExitGroup) => false,
+                Some(Call::exit | Call::exit_group) => false,
                 _ => result >= 0,
             };
         log.test(possible, || Violation::new(format!("this call cannot give {result:#x}"), [&call, event]));

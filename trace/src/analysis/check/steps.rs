@@ -294,7 +294,7 @@ fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kin
     let ticked = process.trap().is_some_and(|trap| trap.tick.is_some());
     let slept = process.sleeping || process.trap().is_some_and(|trap| trap.slept);
     let call = process.trap().and_then(|trap| trap.call).map(|call| call.what);
-    let yields = matches!(call, Some(What::SystemCall { number, .. }) if number == Call::SchedYield as u64);
+    let yields = matches!(call, Some(What::SystemCall { number, .. }) if number == Call::sched_yield as u64);
     match reason {
         Reason::Preempted if !ticked => Some((Kind::Tick, "preempted without a tick")),
         Reason::Yielded if !yields => Some((Kind::SystemCall, "yielded without a call to yield")),

@@ -82,9 +82,9 @@ fn port_writes_are_counted_beyond_64_bits() {
 #[test]
 fn console_bytes_are_counted_beyond_64_bits() {
     let mut made = Made::default();
-    let call = What::SystemCall { number: Call::Write as u64, arguments: [1, 0, u64::MAX, 0, 0, 0] };
+    let call = What::SystemCall { number: Call::write as u64, arguments: [1, 0, u64::MAX, 0, 0, 0] };
     for _ in 0..4 {
-        let result = What::SystemCallResult { number: Call::Write as u32, result: i64::MAX };
+        let result = What::SystemCallResult { number: Call::write as u32, result: i64::MAX };
         made.enter(1, 0xFE).add(1, call).add(1, result).leave(1, 0xFE);
     }
     // What the sum is in 64 bits.

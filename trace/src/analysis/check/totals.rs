@@ -102,7 +102,7 @@ impl Rule for Console {
             What::SystemCallResult { result, .. } => {
                 let call = machine.trap(event.process).and_then(|trap| trap.call).map(|call| call.what);
                 if let Some(What::SystemCall { number, arguments: [1 | 2, ..] }) = call
-                    && number == Call::Write as u64
+                    && number == Call::write as u64
                 {
                     let bytes = u128::try_from(result).unwrap_or(0);
                     self.written = self.written.saturating_add(bytes);

@@ -81,7 +81,7 @@ impl<'a> Steps<'a> {
             What::SystemCall { number, .. } => state.call = Some(number),
             What::StackBuilt { lowest, rsp, .. } => state.stack = Some(lowest..=rsp),
             // What the clock said is a time like any other.
-            What::Data { .. } if state.call == Some(Call::ClockGettime as u64) => return None,
+            What::Data { .. } if state.call == Some(Call::clock_gettime as u64) => return None,
             _ => {}
         }
         timeless(event.what).map(|step| (doer, state.without_number(state.on_stack(step))))
@@ -92,7 +92,7 @@ impl State {
     /// A step without the process's own number, which depends on the order in which the programs were named.
     fn without_number(&self, step: What) -> What {
         match step {
-            _ if self.call != Some(Call::Getpid as u64) => step,
+            _ if self.call != Some(Call::getpid as u64) => step,
             What::SystemCallResult { number, result } if result == i64::from(self.number) => {
                 What::SystemCallResult { number, result: 0 }
             }

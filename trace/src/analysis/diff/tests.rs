@@ -41,7 +41,7 @@ impl Run {
         let frame = [7, 0x40_0010, 0x7000, 0, result];
         self.add(Kind::TrapEntry, process, SYSCALL | SYSCALL << 8, &frame[..4]);
         self.add(Kind::SystemCall, process, call as u32, &[argument, 1, 2, 3, 4, 5, call as u64]);
-        if call == Call::ClockGettime {
+        if call == Call::clock_gettime {
             self.add(Kind::Data, process, 1 | 8 << 8, &[self.0.len() as u64]);
         }
         self.add(Kind::SystemCallResult, process, call as u32, &[result]);
@@ -68,8 +68,8 @@ fn run() -> Run {
     let mut run = Run::default();
     for (process, name) in [(1, b"twin\0\0\0\0"), (2, b"other\0\0\0"), (3, b"twin\0\0\0\0")] {
         run.create(process, name);
-        run.call(process, Call::Write, process.into(), 1);
-        run.call(process, Call::ClockGettime, 0, 0);
+        run.call(process, Call::write, process.into(), 1);
+        run.call(process, Call::clock_gettime, 0, 0);
         run.exit(process, 0);
     }
     run
@@ -97,8 +97,8 @@ fn chance_is_no_difference() {
     // Another order, later, with a tick, and the trap arrives as another one.
     for process in [3, 1, 2] {
         other.tick(process);
-        other.call(process, Call::Write, process.into(), 1);
-        other.call(process, Call::ClockGettime, 0, 0);
+        other.call(process, Call::write, process.into(), 1);
+        other.call(process, Call::clock_gettime, 0, 0);
         other.exit(process, 0);
     }
     for sample in other.0.iter_mut().filter(|sample| sample.kind == Kind::TrapEntry as u8) {
@@ -161,8 +161,8 @@ fn processes_are_matched_by_name_and_order() {
         [(1, b"other\0\0\0", 2), (2, b"twin\0\0\0\0", 1), (3, b"twin\0\0\0\0", 3)]
     {
         other.create(process, name);
-        other.call(process, Call::Write, argument, 1);
-        other.call(process, Call::ClockGettime, 0, 0);
+        other.call(process, Call::write, argument, 1);
+        other.call(process, Call::clock_gettime, 0, 0);
         other.exit(process, 0);
     }
     other.create(4, b"late\0\0\0\0");
@@ -190,7 +190,8 @@ fn what_the_end_of_a_run_cut_off_is_compared_as_far_as_it_went() {
 fn who_ended_early_differs() {
     let mut other = run();
     // The first ends after its first call.
-    let clock = other.0.iter().position(|sample| sample.detail == Call::ClockGettime as u32).expect("a call");
+    let clock =
+        other.0.iter().position(|sample| sample.detail == Call::clock_gettime as u32).expect("a call");
     other.0.drain(clock - 1..clock + 4);
     let diff = diff(&run().0, &other.0);
     let Outcome::Differs(found) = &diff.processes[0].outcome else { panic!("{diff:?}") };
@@ -217,7 +218,7 @@ fn how_a_run_ended_is_compared_unless_it_was_stopped() {
 fn calls(numbers: impl IntoIterator<Item = u64>) -> Vec<Sample> {
     let mut run = Run::default();
     run.create(1, b"loop\0\0\0\0");
-    numbers.into_iter().for_each(|number| run.call(1, Call::Write, number, 1));
+    numbers.into_iter().for_each(|number| run.call(1, Call::write, number, 1));
     run.exit(1, 0);
     run.0
 }
@@ -304,7 +305,7 @@ fn a_process_may_have_another_number() {
     let run = |number: u16, answer: u64| {
         let mut run = Run::default();
         run.create(number, b"self\0\0\0\0");
-        run.call(number, Call::Getpid, 0, answer);
+        run.call(number, Call::getpid, 0, answer);
         run.exit(number, 0);
         run.0
     };
@@ -317,7 +318,7 @@ fn of_one_name_those_that_do_the_same_are_a_pair() {
     let mut run = Run::default();
     for (process, argument) in [(1, 7), (2, 8)] {
         run.create(process, b"twin\0\0\0\0");
-        run.call(process, Call::Write, argument, 1);
+        run.call(process, Call::write, argument, 1);
         run.exit(process, 0);
     }
     let mut other = run.clone();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::record::{REGISTERS, Reason, SYSCALL_VECTOR};
-use abi::syscall::{Call, INT_VECTOR, error_name};
+use abi::syscall::{Call, INT_VECTOR, errno};
 
 use super::{Actor, Layer, Row, Value};
 use crate::analysis::hardware::{Fault, exception, flags, vector_name};
@@ -482,11 +482,11 @@ impl<'a> Steps<'a> {
                 self.row(event, Actor::Os, "handle-call", "handle trap: check the system call number")
                     .details = vec![format!(
                     "number {number}: {}",
-                    Call::from_number(number).map_or("not one of ours", Call::name)
+                    Call::from_number(number).map_or("no call", Call::name)
                 )];
             }
             What::SystemCallResult { result, .. } => {
-                let value = match result.checked_neg().and_then(error_name) {
+                let value = match result.checked_neg().and_then(errno::name) {
                     Some(name) => format!("-{name}"),
                     None => result.to_string(),
                 };

@@ -21,7 +21,7 @@ use crate::file::{Clock, Trace};
 pub use json::{json, json_of_one};
 pub use times::Times;
 
-/// Stands for all calls that the kernel does not have, in [`Stat::calls`].
+/// Stands for all numbers that are of no call, in [`Stat::calls`].
 pub const UNKNOWN_CALL: u32 = u32::MAX;
 
 /// The numbers of a trace. Durations are in TSC cycles, unless they say otherwise: [`Stat::clock`] turns them into
@@ -40,7 +40,7 @@ pub struct Stat {
     pub nanoseconds: u64,
     /// Who had the CPU.
     pub shares: Shares,
-    /// System calls by number; [`UNKNOWN_CALL`] for those that the kernel does not have.
+    /// System calls by number; [`UNKNOWN_CALL`] for those that are of no call.
     pub calls: BTreeMap<u32, Traps>,
     /// All traps by vector, both doors of the system calls and interrupts among them.
     pub traps: BTreeMap<u8, Traps>,

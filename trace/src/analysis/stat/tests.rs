@@ -44,9 +44,9 @@ fn samples(records: &[(u64, Kind, u16, u32, &[u64])]) -> Vec<Sample> {
 /// sleeps, so that nobody runs for a while, and exits.
 fn run() -> Vec<Sample> {
     let mut getpid = [0; 7];
-    getpid[6] = Call::Getpid as u64;
+    getpid[6] = Call::getpid as u64;
     let [mut nowhere, mut sleep, mut exit] = [getpid; 3];
-    (nowhere[6], sleep[6], exit[6]) = (999, Call::Nanosleep as u64, Call::ExitGroup as u64);
+    (nowhere[6], sleep[6], exit[6]) = (999, Call::nanosleep as u64, Call::exit_group as u64);
     let name = [0, 0, 0, HELLO[0], HELLO[1]];
     let [idle, preempted, slept, ended] =
         [Reason::Idle, Reason::Preempted, Reason::Slept, Reason::Ended].map(|reason| reason as u32);
@@ -257,7 +257,7 @@ fn where_records_are_missing_nothing_is_guessed() {
     assert_eq!(stat.shares.total(), 2510);
     assert_eq!(stat.shares.programs, 50 + 100 + 100);
     assert_eq!(stat.shares.unknown, 1260 - 250);
-    assert!(!stat.calls.contains_key(&(Call::Getpid as u32)));
+    assert!(!stat.calls.contains_key(&(Call::getpid as u32)));
     assert_eq!(stat.switches.whole.keys().collect::<Vec<_>>(), [&Reason::Slept]);
 }
 

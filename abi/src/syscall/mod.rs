@@ -1,0 +1,91 @@
+//! System calls: Linux's x86-64 numbers, names, argument types and error values.
+//!
+//! A program enters the kernel by `syscall` or `int 0x80`, with the number of the call in RAX and up to six arguments in
+//! RDI, RSI, RDX, R10, R8 and R9. The kernel leaves the result, or minus an error, in RAX. [`Call`] is the table of
+//! all calls, [`types`] says what an argument can be, and [`errno`] is the table of errors.
+//!
+//! The table describes Linux, not the kernel: a kernel answers a call that it lacks with `-ENOSYS`, and the call still
+//! has its name and types.
+
+pub mod errno;
+mod table;
+pub mod types;
+
+pub use table::Call;
+pub use types::{Layout, Length, Names, Returns, Type};
+
+/// The vector of the software interrupt that is a system call.
+pub const INT_VECTOR: u8 = 0x80;
+
+/// The arguments and the result of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The name that Linux gives the call.
+    pub name: &'static str,
+    /// The types of its arguments, in order.
+    pub arguments: &'static [Type],
+    /// The type of its result when it succeeds.
+    pub returns: Returns,
+}
+
+impl Signature {
+    /// True if the call may read memory through an argument.
+    pub const fn may_read(&self) -> bool {
+        let mut index = 0;
+        while index < self.arguments.len() {
+            if self.arguments[index].may_read() {
+                return true;
+            }
+            index += 1;
+        }
+        false
+    }
+
+    /// True if the call may write memory through an argument.
+    pub const fn may_write(&self) -> bool {
+        let mut index = 0;
+        while index < self.arguments.len() {
+            if self.arguments[index].may_write() {
+                return true;
+            }
+            index += 1;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, errno};
+
+    #[test]
+    fn a_call_is_found_by_its_whole_number() {
+        for &call in Call::ALL {
+            assert_eq!(Call::from_number(call as u64), Some(call));
+            assert_eq!(Call::from_number(call as u64 | 1 << 32), None);
+        }
+        assert!(
+            [336, 423, 470, 1023, 1025, u64::MAX]
+                .into_iter()
+                .all(|number| Call::from_number(number).is_none())
+        );
+        assert_eq!((Call::from_number(158), Call::arch_prctl.name()), (Some(Call::arch_prctl), "arch_prctl"));
+    }
+
+    #[test]
+    fn every_call_has_six_arguments_or_fewer() {
+        assert!(Call::ALL.iter().all(|call| call.arguments() <= 6));
+    }
+
+    #[test]
+    fn an_error_is_found_by_its_number() {
+        assert_eq!(
+            (errno::name(errno::ENOSYS), errno::text(38)),
+            (Some("ENOSYS"), Some("Function not implemented"))
+        );
+        assert_eq!(
+            (errno::name(41), errno::name(0), errno::name(-1), errno::name(134)),
+            (None, None, None, None)
+        );
+    }
+}
