@@ -154,7 +154,10 @@ pub fn flags(rflags: u64) -> String {
     if set.is_empty() { "-".into() } else { set.join(",") }
 }
 
-/// A KVM_EXIT_* in words.
+/// KVM's reasons for an exit are below this number; Linux 6.18 has 42 of them.
+pub const EXIT_REASONS: u32 = 64;
+
+/// A KVM_EXIT_* in words; [`EXIT_REASONS`] stands for all numbers that KVM does not have.
 pub fn exit_reason(reason: u32) -> Option<&'static str> {
     Some(match reason {
         0 => "unknown",
@@ -173,6 +176,7 @@ pub fn exit_reason(reason: u32) -> Option<&'static str> {
         24 => "system event",
         29 => "MSR read",
         30 => "MSR write",
+        EXIT_REASONS => "not one of KVM's",
         _ => return None,
     })
 }

@@ -9,4 +9,4 @@ pub mod protocol;
 pub mod stat;
 pub mod summary;
 
-pub use summary::{End, ProcessSummary, Summary};
+pub use summary::{End, ProcessSummary, Summary, damage_lines};

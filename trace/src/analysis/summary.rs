@@ -7,7 +7,10 @@ use abi::record::{Ending, Kind, Stop};
 use abi::syscall::Call;
 
 use super::hardware::{Fault, exit_reason};
-use crate::file::{Event, Origin, Trace, What, name_text};
+use crate::file::{Damage, Event, Origin, Trace, What, name_text};
+
+/// The most processes, programs that were not loaded, and damages that text lists: it has to fit a screen.
+pub const LISTED_MAX: usize = 24;
 
 /// The numbers of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,8 +29,10 @@ pub struct Summary {
     pub switches: u64,
     /// The processes by number.
     pub processes: BTreeMap<u16, ProcessSummary>,
-    /// Programs that could not be loaded: name and reason.
+    /// Programs that could not be loaded: name and reason, of the first [`LISTED_MAX`].
     pub not_loaded: Vec<(String, &'static str)>,
+    /// How many programs could not be loaded.
+    pub not_loaded_count: u64,
     /// Why the kernel gave up, if it did.
     pub panic: Option<String>,
     /// What stopped the run from outside, if anything did.
@@ -100,7 +105,12 @@ impl Summary {
                 let name = Call::from_number(number).map_or("unknown", Call::name);
                 *self.calls.entry(name).or_default() += 1;
             }
-            What::LoadFailed { error, name } => self.not_loaded.push((name_text(name), error.name())),
+            What::LoadFailed { error, name } => {
+                self.not_loaded_count = self.not_loaded_count.saturating_add(1);
+                if self.not_loaded.len() < LISTED_MAX {
+                    self.not_loaded.push((name_text(name), error.name()));
+                }
+            }
             What::KernelPanic { reason, rip, .. } => self.panic = Some(panic_words(reason, rip)),
             _ => {}
         }
@@ -187,6 +197,10 @@ impl fmt::Display for Summary {
         for (name, reason) in &self.not_loaded {
             writeln!(f, "  {name} was not loaded: {reason}")?;
         }
+        match self.not_loaded_count.saturating_sub(self.not_loaded.len() as u64) {
+            0 => {}
+            more => writeln!(f, "  and {more} more were not loaded")?,
+        }
         if let Some(panic) = &self.panic {
             writeln!(f, "  kernel panic: {panic}")?;
         }
@@ -200,17 +214,28 @@ impl Summary {
             return Ok(());
         }
         let name = |number: u16, name: &str| format!("{}/{number}", if name.is_empty() { "?" } else { name });
-        let widest =
-            self.processes.iter().map(|(&number, process)| name(number, &process.name).chars().count());
+        let listed = || self.processes.iter().take(LISTED_MAX);
+        let widest = listed().map(|(&number, process)| name(number, &process.name).chars().count());
         let width = widest.max().unwrap_or(0).max("process".len());
         writeln!(f, "\n  {:width$} {:>8} {:>8} {:>8}  end", "process", "ticks", "calls", "turns")?;
-        for (&number, process) in &self.processes {
+        for (&number, process) in listed() {
             let ProcessSummary { ticks, calls, switches_in, end, .. } = process;
             let name = name(number, &process.name);
             writeln!(f, "  {name:width$} {ticks:>8} {calls:>8} {switches_in:>8}  {end}")?;
         }
+        match self.processes.len().saturating_sub(LISTED_MAX) {
+            0 => {}
+            more => writeln!(f, "  and {more} more processes")?,
+        }
         writeln!(f)
     }
+}
+
+/// Damages of a file as text: the first [`LISTED_MAX`], a sentence each, and how many more there are.
+pub fn damage_lines(damage: &[Damage]) -> Vec<String> {
+    let more = damage.len().checked_sub(LISTED_MAX).filter(|&more| more > 0);
+    let more = more.map(|more| format!("{more} more places are damaged"));
+    damage.iter().take(LISTED_MAX).map(ToString::to_string).chain(more).collect()
 }
 
 /// The name of a kind of record, by its number.
@@ -286,6 +311,37 @@ mod tests {
                hello was not loaded: cut short\n  \
                kernel panic: a bug in the kernel\n\
              The end: stopped by the time-out."
+        );
+    }
+
+    #[test]
+    fn a_run_of_many_processes_fits_a_screen() {
+        let mut summary = Summary::default();
+        let (name, error) = ([b'p'; 16], abi::record::LoadError::NotElf);
+        for number in 0..1000 {
+            let event = |process, what| Event {
+                sequence: number,
+                origin: Origin::Guest,
+                tsc: 0,
+                nanoseconds: 0,
+                process,
+                what,
+            };
+            summary.add(&event(number as u16 + 1, What::ProcessExited { status: 0 }));
+            summary.add(&event(0, What::LoadFailed { error, name }));
+        }
+        let text = summary.to_string();
+        assert!(text.lines().count() < 60 && text.contains("and 976 more processes\n"), "{text}");
+        assert!(text.contains("and 976 more were not loaded\n"), "{text}");
+    }
+
+    #[test]
+    fn much_damage_fits_a_screen() {
+        assert_eq!(damage_lines(&vec![Damage::NotClosed; LISTED_MAX]).len(), LISTED_MAX);
+        let lines = damage_lines(&vec![Damage::NotClosed; 1000]);
+        assert_eq!(
+            (lines.len(), lines[LISTED_MAX].as_str()),
+            (LISTED_MAX + 1, "976 more places are damaged")
         );
     }
 

@@ -8,7 +8,7 @@ use abi::record::{
 };
 use abi::syscall::{Call, INT_VECTOR};
 
-use crate::analysis::hardware::{exit_reason, vector_name};
+use crate::analysis::hardware::{EXIT_REASONS, exit_reason, vector_name};
 use crate::file::{CONTEXT_REGISTERS, Record, What, name_text};
 
 /// The exception with an address in CR2.
@@ -269,7 +269,8 @@ fn of_host(kind: Kind) -> Vec<Field> {
     match kind {
         Kind::HostClock => vec![count("monotonic_ns", 0), count("realtime_ns", 1)],
         Kind::HostExits => {
-            let known = (0..64).filter_map(|reason| Some((reason.into(), exit_reason(reason)?.into())));
+            let known =
+                (0..EXIT_REASONS).filter_map(|reason| Some((reason.into(), exit_reason(reason)?.into())));
             let reason = detail("reason", 4, 0).style(Style::Named(known.collect()));
             vec![reason, count("count", 0), count("guest_ns", 1), count("host_ns", 2)]
         }

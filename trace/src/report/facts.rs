@@ -8,7 +8,7 @@ use abi::syscall::{Call, errno};
 use serde_json::{Map, Value, json};
 
 use crate::analysis::Summary;
-use crate::analysis::hardware::{exception, exit_reason, flags, vector_name};
+use crate::analysis::hardware::{EXIT_REASONS, exception, exit_reason, flags, vector_name};
 use crate::analysis::stat::{Stat, json_of_one};
 use crate::file::{CONTEXT_REGISTERS, Origin, Trace, printable};
 
@@ -22,6 +22,7 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
         "ending": summary.ending_words(),
         "panic": summary.panic,
         "not_loaded": summary.not_loaded,
+        "not_loaded_count": summary.not_loaded_count,
         "names": names(),
     });
     // Inside a script element only `<` could end it; in JSON it stands in strings alone.
@@ -70,7 +71,7 @@ fn names() -> Value {
         "arguments": Call::ALL.iter().map(|&call| ((call as u64).to_string(), call.arguments().into()))
             .collect::<Map<_, _>>(),
         "errors": table(errno::ALL.iter().map(|&(error, name, _)| (error as u64, name))),
-        "exits": table((0..64).filter_map(|reason| Some((reason.into(), exit_reason(reason)?)))),
+        "exits": table((0..=EXIT_REASONS).filter_map(|reason| Some((reason.into(), exit_reason(reason)?)))),
         "vectors": (0..=u8::MAX).map(vector_name).collect::<Vec<_>>(),
         "short": (0..=u8::MAX).map(short).collect::<Vec<_>>(),
         "flags": (0..32).map(|bit| flags(1 << bit)).collect::<Vec<_>>(),

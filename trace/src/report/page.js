@@ -15,6 +15,8 @@ function fillFacts() {
   $('totals').append(...totals.map(([name, place]) => make('div', {}, make('dt', {}, name), make('dd', {}, number(place)))));
   const cut = facts.drawn < events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(events)} events; the numbers are of all.`] : [];
   const lost = facts.not_loaded.map(([name, reason]) => `${name} was not loaded: ${reason}.`);
+  const more = facts.not_loaded_count - lost.length;
+  if (more > 0) lost.push(`${count(more)} more were not loaded.`);
   $('warnings').append(...[...stat.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
   $('lanes').append(...ROWS.map(([name]) => make('li', {}, name)));
   // The canvas is what shows of the rows; their names beside it make all of them scroll.

@@ -50,8 +50,8 @@ struct Pending {
     start: u64,
     /// What the pointers lead to, by argument.
     data: [Option<Data>; 6],
-    /// Its beginning stands in the text already, as unfinished.
-    told: bool,
+    /// Its beginning was written already, as unfinished.
+    is_unfinished: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +77,9 @@ pub struct Strace<W> {
     /// CLOCK_REALTIME at the start of the trace, in nanoseconds.
     epoch: u64,
     calls: BTreeMap<u16, Pending>,
+    /// The process whose call has begun without a line of its own, if there is one. All others have theirs: the next
+    /// line of another process comes after it.
+    without_line: Option<u16>,
     making: BTreeMap<u16, Making>,
     line: String,
 }
@@ -89,7 +92,7 @@ impl<W: Write> Strace<W> {
         };
         let programs = meta.programs.iter().map(command).collect();
         let (calls, making) = (BTreeMap::new(), BTreeMap::new());
-        Self { out, programs, epoch: 0, calls, making, line: String::new() }
+        Self { out, programs, epoch: 0, calls, without_line: None, making, line: String::new() }
     }
 
     /// Writes what strace would say of an event, if anything. A line is there if the event that it begins with is wanted,
@@ -118,8 +121,9 @@ impl<W: Write> Strace<W> {
             }
             What::SystemCall { number, arguments } => {
                 self.interrupt_others(process)?;
-                let call = Pending { number, arguments, start: now, data: [None; 6], told: false };
+                let call = Pending { number, arguments, start: now, data: [None; 6], is_unfinished: false };
                 self.calls.insert(process, call);
+                self.without_line = Some(process);
                 Ok(())
             }
             What::Data { argument, size, shown, bytes } => {
@@ -187,7 +191,7 @@ impl<W: Write> Strace<W> {
     /// The line of a call that is over, up to what is known only now.
     fn call_start(&mut self, process: u16, now: u64, call: &Pending) -> io::Result<()> {
         self.interrupt_others(process)?;
-        if call.told {
+        if call.is_unfinished {
             self.line_start(process, now);
             put!(self.line, "<... {} resumed>", name(call.number));
         } else {
@@ -204,17 +208,16 @@ impl<W: Write> Strace<W> {
         writeln!(self.out, "{}{text}", self.line)
     }
 
-    /// Calls that are under way while another process has something to tell are unfinished.
+    /// Writes the call of another process that is under way as unfinished, before a line of `process`.
     fn interrupt_others(&mut self, process: u16) -> io::Result<()> {
+        let Some(other) = self.without_line.take_if(|other| *other != process) else { return Ok(()) };
         let Self { calls, line, out, epoch, .. } = self;
-        for (&other, call) in calls.iter_mut().filter(|(other, call)| **other != process && !call.told) {
-            call.told = true;
-            line.clear();
-            put_prefix(line, other, epoch.saturating_add(call.start));
-            call.put_beginning(line);
-            writeln!(out, "{line} <unfinished ...>")?;
-        }
-        Ok(())
+        let Some(call) = calls.get_mut(&other) else { return Ok(()) };
+        call.is_unfinished = true;
+        line.clear();
+        put_prefix(line, other, epoch.saturating_add(call.start));
+        call.put_beginning(line);
+        writeln!(out, "{line} <unfinished ...>")
     }
 
     fn line_start(&mut self, process: u16, nanoseconds: u64) {

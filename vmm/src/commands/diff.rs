@@ -258,7 +258,7 @@ fn word(quantile: &Quantile) -> String {
 }
 
 fn as_json(diff: &Diff, paths: [&PathBuf; 2], traces: [&Trace; 2], lines: &mut [Lines; 2]) -> Value {
-    let damage = traces.map(|trace| trace.damage().iter().map(ToString::to_string).collect::<Vec<_>>());
+    let damage = traces.map(|trace| trace::analysis::damage_lines(trace.damage()));
     let chance: Map<String, Value> =
         diff.chance.iter().map(|(name, counts)| ((*name).into(), json!(counts))).collect();
     let processes: Vec<Value> = diff.processes.iter().map(|pair| pair_json(pair, lines)).collect();

@@ -145,8 +145,9 @@ fn open(path: &Path) -> Result<Trace, Usage> {
     Ok(trace)
 }
 
-fn warn<'a>(path: &Path, damages: impl IntoIterator<Item = &'a Damage>) {
-    damages.into_iter().for_each(|damage| complain(&format!("warning: {}: {damage}", path.display())));
+fn warn(path: &Path, damage: &[Damage]) {
+    let lines = trace::analysis::damage_lines(damage);
+    lines.iter().for_each(|line| complain(&format!("warning: {}: {line}", path.display())));
 }
 
 /// A duration such as `200us`, `1.5s` or `2m`, from `least` to `most`.

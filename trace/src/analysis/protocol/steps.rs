@@ -1,6 +1,6 @@
 //! Records into steps: one or more rows for each, and none without it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use abi::record::{REGISTERS, Reason, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR, errno};
@@ -16,12 +16,20 @@ const INTERRUPT_GATE: u8 = 0xE;
 /// User addresses end here (canonical addresses of 48 bits, SDM vol. 1, 3.3.7.1).
 const USER_END: u64 = 1 << 47;
 const PAGE_FAULT: u8 = 14;
+/// The most rows of a table, and the most lines of one row. An excerpt of a real run has some dozens; a trace may claim to
+/// have millions.
+const ROWS_MAX: usize = 2000;
+const DETAILS_MAX: usize = 256;
+/// The most notes of a table.
+const NOTES_MAX: usize = 16;
 
 /// What the whole trace says about names and gates.
 #[derive(Default)]
 pub(super) struct Known {
     names: Names,
-    processes: Vec<u16>,
+    /// The first process that was created, and all of them.
+    first: Option<u16>,
+    processes: BTreeSet<u16>,
     gates: BTreeMap<u8, (u8, u64)>,
     syscall: Option<(u64, u64)>,
     stacks: BTreeMap<u16, u64>,
@@ -33,7 +41,8 @@ impl Known {
         self.names.learn(event);
         match event.what {
             What::ProcessCreated { kernel_stack_top, .. } => {
-                self.processes.push(event.process);
+                self.first.get_or_insert(event.process);
+                self.processes.insert(event.process);
                 self.stacks.insert(event.process, kernel_stack_top);
             }
             What::Gate { vector, kind, handler, .. } => {
@@ -47,7 +56,7 @@ impl Known {
 
     /// The first process that was created.
     pub(super) fn first(&self) -> Option<u16> {
-        self.processes.first().copied()
+        self.first
     }
 
     /// The process with this number, name or NAME/NUMBER.
@@ -84,12 +93,13 @@ pub(super) struct Steps<'a> {
     left: Option<Event>,
     /// The row of the latest trap's program, and of its hardware.
     trap: Option<(Option<usize>, usize, Frame)>,
-    gates: usize,
+    /// Records of gates were seen.
+    gates: bool,
 }
 
 impl<'a> Steps<'a> {
     pub(super) fn new(known: &'a Known) -> Steps<'a> {
-        Steps { known, rows: vec![], notes: vec![], left: None, trap: None, gates: 0 }
+        Steps { known, rows: vec![], notes: vec![], left: None, trap: None, gates: false }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -116,19 +126,20 @@ impl<'a> Steps<'a> {
 
     /// The next event.
     pub(super) fn take(&mut self, event: &Event) {
+        if self.rows.len() >= ROWS_MAX {
+            return self.note(format!("There are more steps than the {ROWS_MAX} that are shown."));
+        }
         self.prove(event);
         match event.what {
             What::Boot(step) => self.boot(event, step),
-            What::Gate { .. } => self.gates += 1,
+            What::Gate { .. } => self.gates = true,
             What::TimerArmed { timer, value, cycles } => self.timer(event, timer.name(), value, cycles),
             What::TrapEntry { .. } => self.trap_entry(event),
             What::Registers { at_return, values, .. } => self.registers(event, at_return, &values),
             What::ContextSaved { .. } | What::ContextLoaded { .. } => self.switch(event),
             What::TrapReturn { .. } => self.trap_return(event),
-            What::HostStop(stop) => {
-                self.notes.push(format!("The host stopped the machine: {}.", stop.name()))
-            }
-            What::HostEnd { exit_code, .. } => self.notes.push(format!("Exit code of the run: {exit_code}.")),
+            What::HostStop(stop) => self.note(format!("The host stopped the machine: {}.", stop.name())),
+            What::HostEnd { exit_code, .. } => self.note(format!("Exit code of the run: {exit_code}.")),
             _ => self.process(event),
         }
     }
@@ -149,7 +160,7 @@ impl<'a> Steps<'a> {
     }
 
     fn note(&mut self, note: String) {
-        if !self.notes.contains(&note) {
+        if self.notes.len() < NOTES_MAX && !self.notes.contains(&note) {
             self.notes.push(note);
         }
     }
@@ -194,7 +205,7 @@ impl<'a> Steps<'a> {
             self.known.gates.iter().filter(|(vector, _)| **vector >= 32 || matches!(**vector, 0 | 13 | 14));
         let lines: Vec<_> =
             shown.map(|(&vector, &(_, at))| format!("{}: {at:#x}", short_name(vector))).collect();
-        if self.gates > 0 {
+        if self.gates {
             let row = self.row(event, Actor::Hardware, "remember-gates", "remember addresses of handlers");
             row.details = lines;
         }
@@ -464,6 +475,7 @@ impl<'a> Steps<'a> {
         let how = if copied { "copied" } else { "mapped" };
         let line = format!("{rights} {address:#x}, {memory} bytes, {how}");
         match self.rows.last_mut().filter(|row| row.step == "load" && row.process == event.process) {
+            Some(row) if row.details.len() >= DETAILS_MAX => {}
             Some(row) => row.details.push(line),
             None => {
                 let text = "allocate memory for program, load program into memory";

@@ -251,3 +251,31 @@ fn the_json_form_keeps_its_shape() {
     );
     assert_eq!(row["values"]["RIP"], "0x400020");
 }
+
+#[test]
+fn a_table_stays_short_however_long_the_trace_is() {
+    let mut samples = run_of_two();
+    let last = samples.len() - 1;
+    let repeat = |kind: Kind, words: Vec<u64>| {
+        (0..10_000).map(move |n| Sample {
+            tsc: 2000 + n,
+            kind: kind as u8,
+            process: 2,
+            detail: 0,
+            words: words.clone(),
+        })
+    };
+    let more =
+        repeat(Kind::Registers, vec![0; REGISTERS.len()]).chain(repeat(Kind::SegmentLoaded, vec![1; 3]));
+    samples.splice(last..last, more);
+    let tables = tables_of(&samples, &Excerpt::Process("2".into())).expect("a life");
+    assert!((2000..2010).contains(&tables[0].rows.len()), "{} rows", tables[0].rows.len());
+    assert!(tables[0].notes[0].starts_with("There are more steps"), "{:?}", tables[0].notes);
+    let segments: Vec<Sample> = repeat(Kind::SegmentLoaded, vec![1; 3]).collect();
+    let start =
+        samples.iter().position(|sample| sample.kind == Kind::SegmentLoaded as u8 && sample.process == 2);
+    let start = start.expect("the program is loaded");
+    samples.splice(start..start, segments);
+    let tables = tables_of(&samples, &Excerpt::Process("2".into())).expect("a life");
+    assert!(tables[0].rows.iter().all(|row| row.details.len() < 300));
+}

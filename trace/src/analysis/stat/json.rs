@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Process, Stat, Switches, Ticks, Times, Traps, call_name};
-use crate::analysis::End;
 use crate::analysis::hardware::{exit_reason, vector_name};
+use crate::analysis::{End, damage_lines};
 use crate::file::{Clock, Trace};
 
 /// The version of this form: fields may be added, none changes its meaning within a version.
@@ -23,7 +23,7 @@ pub fn json_of_one(file: &str, trace: &Trace, stat: &Stat) -> Value {
     let mut value = numbers(stat);
     value["file"] = json!(file);
     value["meta"] = json!(trace.meta());
-    value["damage"] = trace.damage().iter().map(ToString::to_string).collect();
+    value["damage"] = json!(damage_lines(trace.damage()));
     value
 }
 

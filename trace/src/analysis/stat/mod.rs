@@ -16,6 +16,8 @@ use abi::record::{HostCounter, Kind, Reason};
 use abi::syscall::Call;
 
 use super::End;
+#[cfg(doc)]
+use super::hardware::EXIT_REASONS;
 use crate::file::{Clock, Trace};
 
 pub use json::{json, json_of_one};
@@ -50,7 +52,8 @@ pub struct Stat {
     pub switches: Switches,
     /// The timer.
     pub ticks: Ticks,
-    /// VM exits by KVM's number of their reason, as far as the host program saw them.
+    /// VM exits by KVM's number of their reason, as far as the host program saw them; [`EXIT_REASONS`] for the last one
+    /// whose number KVM does not have.
     pub exits: BTreeMap<u32, Exits>,
     /// What else the host counted.
     pub counters: BTreeMap<HostCounter, u64>,

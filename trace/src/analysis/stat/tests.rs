@@ -4,7 +4,7 @@ use abi::record::{FIRST_RETURN, HostCounter, Kind, Reason, Step, Timer};
 use abi::syscall::Call;
 
 use super::*;
-use crate::analysis::hardware::Fault;
+use crate::analysis::hardware::{EXIT_REASONS, Fault};
 use crate::file::samples::{HELLO, Sample, write_file};
 use crate::text::stat::text;
 
@@ -323,4 +323,12 @@ fn the_json_has_nanoseconds() {
     assert_eq!(value["ticks"]["asked_ns"], 500);
     assert_eq!(value["kinds"]["trap-entry"], 7);
     assert_eq!(value["host"]["kvm-exits"], 9);
+}
+
+#[test]
+fn exits_of_any_number_are_few_lines() {
+    let exits: Vec<_> =
+        (0..1000).map(|reason| (2520, Kind::HostExits, 0, reason, &[4, 100, 200][..])).collect();
+    let stat = Stat::of(&open(&samples(&exits)));
+    assert_eq!(stat.exits.len(), EXIT_REASONS as usize + 1);
 }

@@ -8,7 +8,7 @@ use abi::syscall::{Call, INT_VECTOR};
 
 use super::{Exits, Process, Shares, Stat, Traps, UNKNOWN_CALL};
 use crate::analysis::End;
-use crate::analysis::hardware::Fault;
+use crate::analysis::hardware::{EXIT_REASONS, Fault};
 use crate::file::{Boot, Clock, Origin, Record, What, name_text};
 
 /// The kernel's own number.
@@ -356,7 +356,7 @@ impl Walk {
     fn add_host(&mut self, record: &Record<'_>) {
         match What::decode(record) {
             What::HostExits { reason, count, guest_ns, host_ns } => {
-                self.stat.exits.insert(reason, Exits { count, guest_ns, host_ns });
+                self.stat.exits.insert(reason.min(EXIT_REASONS), Exits { count, guest_ns, host_ns });
             }
             What::HostCount { counter, value } => {
                 self.stat.counters.insert(counter, value);

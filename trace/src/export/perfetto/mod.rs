@@ -25,7 +25,7 @@ use schema::{
 use super::fields::{Value, fields};
 use super::linux;
 use super::survey::{Missing, Survey};
-use crate::analysis::hardware::{exception, exit_reason, vector_name};
+use crate::analysis::hardware::{EXIT_REASONS, exception, exit_reason, vector_name};
 use crate::analysis::summary::kind_name;
 use crate::file::{Event, Origin, Trace, What};
 
@@ -73,19 +73,14 @@ enum Slice {
     Main,
 }
 
+/// The most slices that are open on a process's track, each in the one before. A kernel that never returns from its traps
+/// opens ever more: all of them end before the next.
+const OPEN_MAX: usize = 32;
+
 /// Writes a trace.
 pub fn write(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let survey = Survey::of(trace);
-    let mut writer = Packets {
-        out,
-        survey: &survey,
-        categories: Numbers::default(),
-        names: Numbers::default(),
-        keys: Numbers::default(),
-        described: BTreeSet::new(),
-        started: false,
-        bytes: Vec::new(),
-    };
+    let mut writer = Packets::new(out, &survey);
     let (mut drawing, mut missing) = (Drawing::default(), Missing::default());
     let mut last = 0;
     for mut event in trace.events() {
@@ -148,6 +143,9 @@ impl Drawing {
             _ => None,
         };
         if let Some(slice) = begins {
+            if slices.len() == OPEN_MAX {
+                end_all(slices, event, out)?;
+            }
             slices.push(slice);
             return out.record(event, track, SLICE_BEGIN, &name, None);
         }
@@ -168,9 +166,7 @@ impl Drawing {
         let track = if is_bulky(&event.what) { Track::Details(event.process) } else { track };
         out.record(event, track, INSTANT, &name, None)?;
         if matches!(event.what, What::ProcessExited { .. } | What::ProcessKilled { .. }) {
-            for _ in std::mem::take(slices) {
-                out.derived(event.nanoseconds, Track::Thread(event.process), SLICE_END, None, None)?;
-            }
+            end_all(slices, event, out)?;
         }
         Ok(())
     }
@@ -217,6 +213,14 @@ impl Drawing {
     }
 }
 
+/// Ends all slices of a process.
+fn end_all<W: Write>(slices: &mut Vec<Slice>, event: &Event, out: &mut Packets<'_, W>) -> io::Result<()> {
+    for _ in slices.drain(..) {
+        out.derived(event.nanoseconds, Track::Thread(event.process), SLICE_END, None, None)?;
+    }
+    Ok(())
+}
+
 fn host<W: Write>(event: &Event, out: &mut Packets<'_, W>) -> io::Result<()> {
     if let What::HostClock { monotonic_ns, realtime_ns } = event.what {
         let readings = [(BOOTTIME, event.nanoseconds), (MONOTONIC, monotonic_ns), (REALTIME, realtime_ns)];
@@ -226,7 +230,7 @@ fn host<W: Write>(event: &Event, out: &mut Packets<'_, W>) -> io::Result<()> {
     }
     if let What::HostExits { reason, count, .. } = event.what {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        return out.record(event, Track::Exits(reason), COUNTER, "", Some(count));
+        return out.record(event, Track::Exits(reason.min(EXIT_REASONS)), COUNTER, "", Some(count));
     }
     out.record(event, Track::Host, INSTANT, &name_of(&event.what), None)
 }
@@ -261,6 +265,9 @@ fn name_of(what: &What) -> String {
     }
 }
 
+/// The most names that are kept.
+const NAMES_MAX: usize = 1 << 14;
+
 /// Names and the numbers that stand for them, from 1.
 #[derive(Debug, Default)]
 struct Numbers(HashMap<String, u64>);
@@ -290,7 +297,20 @@ struct Packets<'a, W: Write> {
     bytes: Vec<u8>,
 }
 
-impl<W: Write> Packets<'_, W> {
+impl<'a, W: Write> Packets<'a, W> {
+    fn new(out: W, survey: &'a Survey) -> Self {
+        Packets {
+            out,
+            survey,
+            categories: Numbers::default(),
+            names: Numbers::default(),
+            keys: Numbers::default(),
+            described: BTreeSet::new(),
+            started: false,
+            bytes: Vec::new(),
+        }
+    }
+
     /// The packet of a record.
     fn record(
         &mut self,
@@ -303,6 +323,7 @@ impl<W: Write> Packets<'_, W> {
         let head =
             [("sequence", Value::Number(event.sequence.into())), ("tsc", Value::Number(event.tsc.into()))];
         let mut new = InternedData::default();
+        self.limit_names();
         // A slice has the annotations of its begin and of its end, and a key once.
         let side = if kind == SLICE_END { "end_" } else { "" };
         let annotations = head.into_iter().chain(fields(&event.what)).map(|(key, value)| {
@@ -323,6 +344,15 @@ impl<W: Write> Packets<'_, W> {
         self.track_event(event.nanoseconds, track, name, new, drawn)
     }
 
+    /// Starts with no names when there are many, so that memory does not grow with the trace: a guest makes as many as
+    /// it likes. The next packet tells readers to forget them too.
+    fn limit_names(&mut self) {
+        if self.names.0.len() >= NAMES_MAX {
+            (self.names, self.keys, self.categories) = Default::default();
+            self.started = false;
+        }
+    }
+
     /// A packet that follows from records, and is none itself.
     fn derived(
         &mut self,
@@ -332,6 +362,7 @@ impl<W: Write> Packets<'_, W> {
         name: Option<&str>,
         count: Option<i64>,
     ) -> io::Result<()> {
+        self.limit_names();
         let event = TrackEvent { kind, counter_value: count, ..TrackEvent::default() };
         self.track_event(time, track, name.unwrap_or_default(), InternedData::default(), event)
     }
@@ -460,6 +491,30 @@ fn annotation(name_iid: u64, value: Value) -> DebugAnnotation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slices_that_never_end_do_not_pile_up() {
+        let survey = Survey::default();
+        let mut out = Packets::new(Vec::new(), &survey);
+        let mut drawing = Drawing::default();
+        let call = What::SystemCall { number: 1, arguments: [0; 6] };
+        let event =
+            Event { sequence: 0, origin: Origin::Guest, tsc: 0, nanoseconds: 0, process: 1, what: call };
+        for _ in 0..1000 {
+            drawing.event(&event, &mut out).expect("room in memory");
+            assert!(drawing.slices[&1].len() <= OPEN_MAX);
+        }
+    }
+
+    #[test]
+    fn names_do_not_pile_up() {
+        let survey = Survey::default();
+        let mut out = Packets::new(Vec::new(), &survey);
+        for records in 1..100_000 {
+            out.lost(0, Origin::Guest, records).expect("room in memory");
+            assert!(out.names.0.len() <= NAMES_MAX);
+        }
+    }
 
     /// Names are kept, so there must not be more of them for a longer trace.
     #[test]
