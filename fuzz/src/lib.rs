@@ -1,19 +1,25 @@
-//! What the targets share: bytes become a trace file, whose CRCs are right.
+//! What the targets share: any bytes become a trace file with right CRCs.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use trace::{Trace, format};
 
-/// Opens bytes as the trace `t.trap` in a folder. None: they are no trace.
-pub fn open(bytes: &[u8], folder: &Path) -> Option<Trace> {
-    let file = folder.join("t.trap");
-    std::fs::write(&file, with_right_crcs(bytes)).expect("room for a file");
+/// Opens bytes as a trace. None: the reader refuses them.
+pub fn open(bytes: &[u8]) -> Option<Trace> {
+    let file = folder().join(format!("{}.trap", std::process::id()));
+    std::fs::write(&file, with_right_crcs(bytes)).expect("TMPDIR has room for a file");
     let trace = Trace::open(&file).ok()?;
     trace.damage().iter().for_each(|damage| drop(damage.to_string()));
     Some(trace)
 }
 
-/// A file whose head, and all that looks like chunks, have right CRCs: else nothing behind them would be read.
+/// A folder for files. `scripts/fuzz` puts it in memory and removes it afterwards.
+pub fn folder() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// The bytes with the CRC of the head, and of everything that looks like a chunk, put right. The reader skips what has a
+/// wrong CRC, so without this no input would reach the code behind that check.
 fn with_right_crcs(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let json = bytes.get(12..16).map_or(0, |_| format::u32_at(&bytes, 12) as usize);
