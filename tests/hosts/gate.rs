@@ -1,14 +1,20 @@
-//! `scripts/test`: does it name what was skipped, count over all test programs, and fail when anything did? Cargo is
-//! played by a script that prints what cargo would.
+//! `scripts/test` and `scripts/install`: is every skipped test named, is every test program counted, does any failure fail
+//! the gate, and is what is missing installed or named? Scripts play cargo and the package manager.
+//!
+//! Also the limit and the stalls of `tests/support`, which every other test relies on.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
+use tempfile::TempDir;
+use trace::Trace;
 
 use crate::missing::HIDE;
-use crate::support::{self, Output, Suite, TestResult, ensure, folder};
+use crate::support::{self, Output, Suite, TestResult, ensure, folder, limit, stall};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
@@ -17,7 +23,17 @@ pub fn add(suite: Suite) -> Suite {
         .namespace("the_gate_fails_with_a_test", fails_with_a_test)
         .namespace("the_gate_fails_with_a_crash", fails_with_a_crash)
         .namespace("the_gate_fails_with_a_lint", fails_with_a_lint)
+        .namespace("the_gate_fails_without_a_tool_that_is_required", fails_without_a_tool)
+        .kvm("the_gate_fails_when_no_kvm_test_ran", fails_when_no_kvm_test_ran)
+        .pure("what_is_missing_is_named_in_a_line_to_copy", what_is_missing_is_named)
+        .pure("what_is_missing_is_installed_with_sudo", what_is_missing_is_installed)
+        .pure("a_test_that_waits_for_ever_fails", a_test_that_waits_for_ever_fails)
+        .pure("a_stall_is_seen", a_stall_is_seen)
+        .tools(&["xz"], "the_fuzz_corpus_is_of_this_format", the_fuzz_corpus_is_of_this_format)
 }
+
+/// The root of the source tree.
+const TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// What libtest and libtest-mimic print where there is no KVM.
 const SKIPPED: &str = "\
@@ -29,20 +45,38 @@ test d         ... ok
 test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
 ";
 
-/// Runs `scripts/test` where there is no `/dev/kvm` and `cargo COMMAND` prints `text` and ends with `status`, while all
-/// else that it calls succeeds.
-fn gate(command: &str, text: &str, status: u8) -> Result<Output, Failed> {
+/// A folder of programs that scripts play.
+fn players(scripts: &[(&str, &str)]) -> Result<TempDir, Failed> {
     let folder = folder();
-    let player =
-        format!("#!/bin/sh\n[ \"$1\" = {command} ] || exit 0\ncat <<'END'\n{text}END\nexit {status}\n");
-    for name in ["cargo", "shellcheck"] {
+    for (name, script) in scripts {
         let file = folder.path().join(name);
-        std::fs::write(&file, &player)?;
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n"))?;
         std::fs::set_permissions(&file, Permissions::from_mode(0o755))?;
     }
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH")?);
-    let line = format!("{HIDE} {}/../scripts/test --no-emulated", env!("CARGO_MANIFEST_DIR"));
-    support::command(Command::new("unshare").args(["-m", "sh", "-c", &line]).env("PATH", path), folder.path())
+    Ok(folder)
+}
+
+/// Runs `scripts/test` in a mount namespace, after the shell words `before`, where `cargo COMMAND` prints `text` and ends
+/// with `status`, and all other programs that it calls succeed. It runs in a copy of the scripts.
+fn gate(before: &str, command: &str, text: &str, status: u8) -> Result<Output, Failed> {
+    let cargo = format!("[ \"$1\" = {command} ] || exit 0\ncat <<'END'\n{text}END\nexit {status}");
+    let players = players(&[("cargo", &cargo), ("shellcheck", ""), ("actionlint", ""), ("g++", "")])?;
+    let tree = folder();
+    std::fs::create_dir(tree.path().join("scripts"))?;
+    std::fs::create_dir(tree.path().join("guest"))?;
+    std::fs::write(tree.path().join("guest/rustflags"), "")?;
+    std::fs::copy(format!("{TREE}/scripts/test"), tree.path().join("scripts/test"))?;
+    for name in ["fuzz", "install"] {
+        std::os::unix::fs::symlink("/bin/true", tree.path().join("scripts").join(name))?;
+    }
+    let path = format!("{}:{}", players.path().display(), std::env::var("PATH")?);
+    let line = format!("{before} scripts/test --no-emulated");
+    let mut shell = Command::new("unshare");
+    shell.args(["-m", "sh", "-c", &line]).current_dir(tree.path()).env("PATH", path);
+    for name in ["TRAPLINE_REQUIRE_TOOLS", "TRAPLINE_LOGS", "GITHUB_STEP_SUMMARY"] {
+        shell.env_remove(name);
+    }
+    support::command(&mut shell, players.path())
 }
 
 fn says(output: &Output, line: &str) -> TestResult {
@@ -54,25 +88,120 @@ fn last_line(output: &Output, line: &str) -> TestResult {
 }
 
 fn names_what_was_skipped() -> TestResult {
-    let output = gate("test", SKIPPED, 0)?.expect(0)?;
+    let output = gate(HIDE, "test", SKIPPED, 0)?.expect(0)?;
     says(&output, "skipped: kvm::c: /dev/kvm: No such file or directory (os error 2)")?;
     says(&output, "skipped: machine::b: needs much time")?;
     last_line(&output, "2 passed, 0 failed, 2 skipped")
 }
 
 fn fails_with_a_test() -> TestResult {
-    let text = "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
-    let output = gate("test", text, 101)?.expect(1)?;
+    let text = "test e ... FAILED\ntest result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured\n";
+    let output = gate(HIDE, "test", text, 101)?.expect(1)?;
+    says(&output, "FAILED: e")?;
     last_line(&output, "4 passed, 2 failed, 0 skipped")
 }
 
 fn fails_with_a_crash() -> TestResult {
-    let output = gate("test", "", 101)?.expect(1)?;
+    let output = gate(HIDE, "test", "", 101)?.expect(1)?;
     last_line(&output, "0 passed, 1 failed, 0 skipped")
 }
 
 fn fails_with_a_lint() -> TestResult {
-    let output = gate("fmt", "", 1)?.expect(1)?;
+    let output = gate(HIDE, "fmt", "", 1)?.expect(1)?;
     says(&output, "FAILED: format")?;
     says(&output, "FAILED: format of the guest")
+}
+
+/// A path without the player of the linter, which is nowhere else either.
+fn fails_without_a_tool() -> TestResult {
+    let without = "rm \"${PATH%%:*}/actionlint\"; PATH=${PATH%%:*}:/usr/bin:/bin;";
+    let optional = gate(&format!("{without} {HIDE}"), "test", "", 0)?.expect(0)?;
+    says(&optional, "skipped: lints of the workflows: actionlint is not installed")?;
+    last_line(&optional, "0 passed, 0 failed, 1 skipped")?;
+    let required = format!("{without} export TRAPLINE_REQUIRE_TOOLS=1; {HIDE}");
+    let output = gate(&required, "test", "", 0)?.expect(1)?;
+    says(&output, "FAILED: lints of the workflows")
+}
+
+/// KVM is here, and the test programs do not use it.
+fn fails_when_no_kvm_test_ran() -> TestResult {
+    let text = "test a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n";
+    let output = gate("exec", "test", text, 0)?.expect(1)?;
+    says(&output, "FAILED: KVM was used")?;
+    last_line(&output, "1 passed, 1 failed, 0 skipped")
+}
+
+/// Runs `scripts/install strace cpio` for a user, where apt-get is the only package manager and neither is installed.
+fn install(sudo: &str) -> Result<Output, Failed> {
+    let apt = ("apt-get", "echo \"apt-get $*\" >>\"$0.log\"");
+    let players = players(&[("id", "echo 1000"), ("sudo", sudo), apt])?;
+    // What the script itself calls; not the programs that it looks for.
+    for program in ["awk", "bash", "cat", "dirname", "env", "mktemp", "rm", "sh", "tail", "true"] {
+        let place = Command::new("bash").args(["-c", &format!("type -P {program}")]).output()?.stdout;
+        let place = String::from_utf8(place)?;
+        std::os::unix::fs::symlink(place.trim(), players.path().join(program))?;
+    }
+    let tree = folder();
+    std::fs::create_dir(tree.path().join("scripts"))?;
+    let script = std::fs::read_to_string(format!("{TREE}/scripts/install"))?;
+    // The folders of mkfs have links to all programs on some systems.
+    let script = script.replace("export PATH=$PATH:/usr/sbin:/sbin\n", "");
+    std::fs::write(tree.path().join("scripts/install"), script)?;
+    std::fs::copy(format!("{TREE}/scripts/packages"), tree.path().join("scripts/packages"))?;
+    let mut bash = Command::new("bash");
+    bash.args(["scripts/install", "strace", "cpio"]).current_dir(tree.path()).env("PATH", players.path());
+    let mut output = support::command(&mut bash, players.path())?;
+    output.stdout = std::fs::read_to_string(players.path().join("apt-get.log")).unwrap_or_default();
+    Ok(output)
+}
+
+fn what_is_missing_is_named() -> TestResult {
+    let output = install("exit 1")?.expect(1)?;
+    let line =
+        "sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cpio strace";
+    ensure(output.stderr.contains(line) && output.stdout.is_empty(), || format!("{output:#?}"))
+}
+
+fn what_is_missing_is_installed() -> TestResult {
+    let output = install("shift; exec \"$@\"")?.expect(0)?;
+    ensure(output.stdout.contains("install -y --no-install-recommends cpio strace"), || {
+        format!("{output:#?}")
+    })
+}
+
+/// The child of a shell holds the pipe, and nothing but the limit ends it.
+fn a_test_that_waits_for_ever_fails() -> TestResult {
+    let start = Instant::now();
+    let result = limit::limited_to(Duration::from_millis(200), "waits", || {
+        Ok(Command::new("sh").args(["-c", "sleep 1000; true"]).output()?)
+    });
+    let message = result.err().and_then(|error| error.message().map(ToOwned::to_owned)).unwrap_or_default();
+    ensure(message.contains("took more than 200ms"), || message.clone())?;
+    ensure(start.elapsed() < Duration::from_secs(100), || format!("{:?}", start.elapsed()))
+}
+
+/// A child stops this program, as a machine under this one would.
+fn a_stall_is_seen() -> TestResult {
+    let folder = folder();
+    let line = format!("kill -STOP {0}; sleep 0.3; kill -CONT {0}", std::process::id());
+    let stop = || support::command(Command::new("sh").args(["-c", &line]), folder.path());
+    let (output, stall) = stall::watched(stop);
+    output?.expect(0)?;
+    ensure(stall > Duration::from_millis(200), || format!("{stall:?}"))
+}
+
+/// The reader refuses inputs of another format's version as soon as it opens them, and fuzzing would find nothing.
+fn the_fuzz_corpus_is_of_this_format() -> TestResult {
+    let folder = folder();
+    let kept = Path::new(TREE).join("fuzz/corpus/trace.tar.xz");
+    let mut tar = Command::new("tar");
+    tar.arg("-xJf").arg(kept).arg("trace/hello.trap").current_dir(folder.path());
+    support::command(&mut tar, folder.path())?.expect(0)?;
+    let remedy = "run scripts/fuzz --renew";
+    let trace = Trace::open(&folder.path().join("trace/hello.trap"));
+    let trace = trace.map_err(|error| format!("{error}; {remedy}"))?;
+    let events = trace.events().count();
+    ensure(trace.damage().is_empty() && events > 50, || {
+        format!("{events} events, {:?}; {remedy}", trace.damage())
+    })
 }

@@ -12,8 +12,10 @@ const TICKS: usize = 20;
 /// A busy host is late; only a wrong unit or a wrong divider is so far off.
 const FACTOR: u64 = 5;
 
-/// The rate by the kernel's own measurement at boot, and the mean time from tick to tick, in each mode of the timer.
+/// The rate by the kernel's own measurement at boot, and the time from tick to tick, in each mode of the timer. Medians:
+/// a host that stalls spoils some of the times, and a wrong rate all of them.
 pub fn runs_at_the_rate_told() -> TestResult {
+    let mut rates = Vec::new();
     for mode in [PERIODIC, ONE_SHOT, DEADLINE] {
         let quantum = format!("{QUANTUM_US}us");
         let run = run(&["hog 400", "--quantum", &quantum, "--timer", mode], 0)?;
@@ -24,26 +26,28 @@ pub fn runs_at_the_rate_told() -> TestResult {
             _ => None,
         });
         let (tsc_khz, told, measured) = timer.ok_or("the kernel says nothing of its timer")?;
-        is_near(&format!("{mode}: kHz of the LAPIC"), told, measured)?;
+        rates.push((told, measured));
         is_near(
             &format!("{mode}: cycles from tick to tick"),
             QUANTUM_US * tsc_khz / 1000,
             tick_period(&run)?,
         )?;
     }
-    Ok(())
+    let measured = median(rates.iter().map(|(_, measured)| *measured).collect());
+    is_near("kHz of the LAPIC", rates[0].0, measured)
 }
 
-/// The mean time from tick to tick, in cycles of the TSC.
+/// The time from tick to tick, in cycles of the TSC.
 fn tick_period(run: &Run) -> Result<u64, libtest_mimic::Failed> {
-    let ticks: Vec<u64> = run
-        .events
-        .iter()
-        .filter(|event| matches!(event.what, What::Tick { .. }))
-        .map(|event| event.tsc)
-        .collect();
-    ensure(ticks.len() >= TICKS, || format!("there are only {} ticks", ticks.len()))?;
-    Ok((ticks[ticks.len() - 1] - ticks[0]) / (ticks.len() as u64 - 1))
+    let ticks = run.events.iter().filter(|event| matches!(event.what, What::Tick { .. }));
+    let times: Vec<u64> = ticks.map(|event| event.tsc).collect();
+    ensure(times.len() >= TICKS, || format!("there are only {} ticks", times.len()))?;
+    Ok(median(times.windows(2).map(|pair| pair[1] - pair[0]).collect()))
+}
+
+fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values[values.len() / 2]
 }
 
 fn is_near(what: &str, told: u64, found: u64) -> TestResult {

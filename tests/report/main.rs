@@ -23,7 +23,6 @@ use trace::{Meta, Program, Trace, What, Writer};
 #[path = "../support/mod.rs"]
 mod support;
 
-const BROWSER: &str = "chromium";
 /// Time that the browser gives the page, in its own milliseconds: it skips the waiting.
 const BUDGET: &str = "--virtual-time-budget=60000";
 const TSC_KHZ: u64 = 1_000_000;
@@ -49,18 +48,19 @@ const NOT_SHOWN: [&str; 9] = [
 const HOSTILE: [u64; 2] = [u64::from_le_bytes(*b"</script"), u64::from_le_bytes(*b"><b>x\0\0\0")];
 
 fn main() {
+    let browser = [Need::Tool(support::browser())];
     Suite::default()
         .pure("a_report_replaces_nothing_unless_told_to", replaces_nothing)
-        .tools(&[BROWSER], "the_page_says_what_the_trace_says", says_what_the_trace_says)
-        .tools(&[BROWSER], "the_page_says_what_the_fixture_says", says_what_the_fixture_says)
-        .needs(&[Need::Kvm, Need::Tool(BROWSER)], "the_page_says_what_the_tour_says", says_what_the_tour_says)
-        .tools(&[BROWSER], "the_page_answers_keyboard_and_pointer", answers)
-        .tools(&[BROWSER], "a_million_events_cost_no_more_to_draw", draws_a_million)
-        .tools(&[BROWSER], "every_row_of_many_is_reached", reaches_every_row)
-        .tools(&[BROWSER], "where_records_are_missing_the_page_guesses_nothing", guesses_nothing)
-        .tools(&[BROWSER], "without_a_rate_the_timeline_is_in_cycles", draws_cycles)
-        .tools(&[BROWSER], "a_guest_that_lies_does_not_break_the_page", survives_lies)
-        .tools(&[BROWSER], "a_trace_of_nothing_has_a_page", survives_nothing)
+        .needs(&browser, "the_page_says_what_the_trace_says", says_what_the_trace_says)
+        .needs(&browser, "the_page_says_what_the_fixture_says", says_what_the_fixture_says)
+        .needs(&[Need::Kvm, browser[0]], "the_page_says_what_the_tour_says", says_what_the_tour_says)
+        .needs(&browser, "the_page_answers_keyboard_and_pointer", answers)
+        .needs(&browser, "a_million_events_cost_no_more_to_draw", draws_a_million)
+        .needs(&browser, "every_row_of_many_is_reached", reaches_every_row)
+        .needs(&browser, "where_records_are_missing_the_page_guesses_nothing", guesses_nothing)
+        .needs(&browser, "without_a_rate_the_timeline_is_in_cycles", draws_cycles)
+        .needs(&browser, "a_guest_that_lies_does_not_break_the_page", survives_lies)
+        .needs(&browser, "a_trace_of_nothing_has_a_page", survives_nothing)
         .run()
 }
 
@@ -153,7 +153,7 @@ fn look(folder: &Path, trace: &Path, part: f64) -> Result<Value, Failed> {
     let script = include_str!("report.js").replace("SWITCH", &part.to_string());
     let copy = folder.join("copy.html");
     std::fs::write(&copy, page.replacen("</head>", &format!("<script>{script}</script></head>"), 1))?;
-    let mut browser = Command::new(BROWSER);
+    let mut browser = Command::new(support::browser());
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
     browser.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
     browser.args(["--window-size=1280,1000", BUDGET, "--dump-dom"]);

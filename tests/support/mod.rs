@@ -1,12 +1,15 @@
 //! What the whole-program tests share: a suite that skips what this host cannot run and says so, and the
 //! `trapline` binary under a time limit.
 //!
-//! A test that needs KVM is named `kvm::...`. Where there is none it is reported as ignored, with its name and the
+//! A test that needs KVM is named `kvm::...`. Where there is no KVM it is reported as ignored, with its name and the
 //! reason; with `TRAPLINE_REQUIRE_KVM=1` it fails instead. The same goes for tests that need a program that is not
 //! installed (`TRAPLINE_REQUIRE_TOOLS=1`). The unit tests in the library need neither.
+//!
+//! No test waits without bound: see [`limit`]. With `TRAPLINE_LOGS=FOLDER` a failed test leaves its own folders there.
 
 #![allow(dead_code, reason = "each test target uses its own part of it")]
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,7 +19,10 @@ use kvm_bindings::KVM_API_VERSION;
 use kvm_ioctls::Kvm;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-/// What a test gives.
+pub mod limit;
+pub mod stall;
+
+/// What a test returns.
 pub type TestResult = Result<(), Failed>;
 
 /// The longest that one run of the binary may take before it counts as hanging; emulated hosts are slow.
@@ -28,28 +34,13 @@ pub struct Suite(Vec<Trial>);
 
 impl Suite {
     /// A test that runs anywhere.
-    pub fn pure(mut self, name: &str, test: fn() -> TestResult) -> Self {
-        self.0.push(Trial::test(name, test));
-        self
+    pub fn pure(self, name: &str, test: fn() -> TestResult) -> Self {
+        self.needs(&[], name, test)
     }
 
     /// A test that needs `/dev/kvm`.
     pub fn kvm(self, name: &str, test: fn() -> TestResult) -> Self {
         self.needs(&[Need::Kvm], name, test)
-    }
-
-    /// A test that needs `/dev/kvm`, of what a host that stops the guest for long spoils: it may be tried again.
-    pub fn kvm_in_time(self, name: &str, test: fn() -> TestResult) -> Self {
-        const TRIES: usize = 3;
-        let missing = Need::Kvm.missing();
-        let Suite(mut trials) = self;
-        trials.push(Trial::ignorable_test(format!("kvm::{name}"), move || match missing {
-            None => {
-                (1..TRIES).find_map(|_| test().ok()).map_or_else(test, Ok).map(|()| Completion::Completed)
-            }
-            Some(reason) => Need::Kvm.answer(reason),
-        }));
-        Suite(trials)
     }
 
     /// A test that needs other programs.
@@ -64,11 +55,26 @@ impl Suite {
     }
 
     /// A test that needs all of these. It is skipped where one is missing, but fails where that one is required.
-    pub fn needs(mut self, needs: &[Need], name: &str, test: fn() -> TestResult) -> Self {
+    pub fn needs(self, needs: &[Need], name: &str, test: fn() -> TestResult) -> Self {
+        self.add(needs, name, move || test().map(|()| Completion::Completed))
+    }
+
+    /// Like [`Suite::needs`]: a test that a host which stalls for long may fail. See [`stall::retried`].
+    pub fn in_time(self, needs: &[Need], name: &str, test: fn() -> TestResult) -> Self {
+        self.add(needs, name, move || stall::retried(test))
+    }
+
+    fn add(
+        mut self,
+        needs: &[Need],
+        name: &str,
+        test: impl FnOnce() -> Result<Completion, Failed> + Send + 'static,
+    ) -> Self {
         let name = if needs.contains(&Need::Kvm) { format!("kvm::{name}") } else { name.into() };
         let missing = needs.iter().find_map(|need| Some((*need, need.missing()?)));
+        let label = name.clone();
         self.0.push(Trial::ignorable_test(name, move || match missing {
-            None => test().map(|()| Completion::Completed),
+            None => with_folders(|| limit::limited(&label, test)),
             Some((need, reason)) => need.answer(reason),
         }));
         self
@@ -85,8 +91,12 @@ impl Suite {
 pub enum Need {
     /// KVM behind `/dev/kvm`.
     Kvm,
+    /// This back end of KVM.
+    BackEnd(&'static str),
     /// A program.
     Tool(&'static str),
+    /// An example of the library, which is built beside the command.
+    Example(&'static str),
     /// A module of Python.
     Module(&'static str),
     /// A file.
@@ -106,7 +116,12 @@ impl Need {
     pub fn missing(self) -> Option<String> {
         match self {
             Need::Kvm => kvm_missing(),
+            Need::BackEnd(name) => back_end_missing(name),
             Need::Tool(tool) => (!installed(tool)).then(|| format!("{tool} is not installed")),
+            Need::Example(name) => {
+                let build = "cargo build --release --workspace --examples";
+                (!example(name).is_file()).then(|| format!("the example {name} is not built: {build}"))
+            }
             Need::Module(module) => module_missing(module),
             Need::File(file) => (!Path::new(file).is_file()).then(|| format!("there is no {file}")),
             Need::Namespace => namespace_missing(),
@@ -116,7 +131,7 @@ impl Need {
         }
     }
 
-    /// What a test gives that lacks it: it is skipped, or fails where that is required.
+    /// What a test returns that lacks it: it is skipped, or fails where that is required.
     fn answer(self, reason: String) -> Result<Completion, Failed> {
         match self.required_by() {
             Some(variable) => Err(format!("{reason}, and {variable}=1").into()),
@@ -128,8 +143,10 @@ impl Need {
     fn required_by(self) -> Option<&'static str> {
         let variable = match self {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
-            Need::Tool(_) | Need::Module(_) | Need::File(_) => "TRAPLINE_REQUIRE_TOOLS",
-            Need::Namespace | Need::Disk(_) | Need::Selectors | Need::FxsaveLeak => return None,
+            Need::Tool(_) | Need::Example(_) | Need::Module(_) | Need::File(_) => "TRAPLINE_REQUIRE_TOOLS",
+            Need::BackEnd(_) | Need::Namespace | Need::Disk(_) | Need::Selectors | Need::FxsaveLeak => {
+                return None;
+            }
         };
         std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
     }
@@ -144,6 +161,12 @@ fn kvm_missing() -> Option<String> {
         }
         Ok(_) => None,
     }
+}
+
+/// Why KVM does not have this back end; None: it does.
+fn back_end_missing(name: &str) -> Option<String> {
+    let back_end = trapline::machine::host::back_end();
+    (back_end != name).then(|| format!("what it compares with is of {name}, and this host has {back_end}"))
 }
 
 /// Why there can be no mount namespace here; None: there can.
@@ -190,6 +213,11 @@ fn module_missing(module: &str) -> Option<String> {
     (!is_there).then(|| format!("Python's module {module} is not installed"))
 }
 
+/// The browser that is installed, for the tests of the report; where there is none, the one to install.
+pub fn browser() -> &'static str {
+    ["chromium", "google-chrome"].into_iter().find(|name| installed(name)).unwrap_or("chromium")
+}
+
 fn installed(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
@@ -200,9 +228,36 @@ pub fn is_emulated_host() -> bool {
     std::env::var_os("TRAPLINE_HOST").is_some_and(|host| host == "B")
 }
 
-/// A folder that is gone after the test.
+thread_local! {
+    /// The folders of the test that this thread runs, where `TRAPLINE_LOGS` keeps those of a failed one.
+    static FOLDERS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A folder that is removed with the value, or where `TRAPLINE_LOGS` is set, after the test if it passes.
 pub fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
+    let folder = match std::env::var_os("TRAPLINE_LOGS") {
+        None => tempfile::tempdir(),
+        Some(logs) => tempfile::Builder::new().prefix("test-").disable_cleanup(true).tempdir_in(logs),
+    };
+    let folder = folder.expect("a temporary folder");
+    FOLDERS.with_borrow_mut(|folders| folders.push(folder.path().into()));
+    folder
+}
+
+/// Runs a test, and removes the folders that it leaves unless it fails. The message of one that fails names them.
+fn with_folders(test: impl FnOnce() -> Result<Completion, Failed>) -> Result<Completion, Failed> {
+    FOLDERS.take();
+    let result = test();
+    let kept: Vec<PathBuf> = FOLDERS.take().into_iter().filter(|folder| folder.exists()).collect();
+    match result {
+        Err(error) if !kept.is_empty() => {
+            Err(format!("{}\nits folders: {kept:?}", error.message().unwrap_or_default()).into())
+        }
+        result => {
+            kept.iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
+            result
+        }
+    }
 }
 
 /// The binary under test.
@@ -210,14 +265,19 @@ pub fn binary() -> PathBuf {
     std::env::var_os("TRAPLINE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_trapline").into(), PathBuf::from)
 }
 
-/// What a command gave.
+/// An example of the library.
+pub fn example(name: &str) -> PathBuf {
+    binary().with_file_name("examples").join(name)
+}
+
+/// What a command did.
 #[derive(Debug)]
 pub struct Output {
     /// Its exit code; a signal is a failure of the test.
     pub code: i32,
     /// What it printed.
     pub stdout: String,
-    /// What it complained of.
+    /// What it printed on standard error.
     pub stderr: String,
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use trace::{Damage, Event, Origin, Trace, format, recover};
 
 use crate::stat::FIXTURE;
-use crate::support::{self, Output, Suite, TestResult, binary, ensure, folder, trapline};
+use crate::support::{self, Need, Output, Suite, TestResult, ensure, folder, trapline};
 
 /// How many files are cut, and how many flipped.
 const FILES: u64 = 1000;
@@ -24,6 +24,11 @@ pub fn add(suite: Suite) -> Suite {
         .pure(
             "damage::every_command_reads_what_is_left_and_warns",
             every_command_reads_what_is_left_and_warns,
+        )
+        .needs(
+            &[Need::Example("read")],
+            "damage::the_example_reads_what_is_left_and_warns",
+            the_example_reads_what_is_left_and_warns,
         )
         .pure("damage::a_recovered_file_reads_as_the_damaged_one", a_recovered_file_reads_as_the_damaged_one)
         .pure("damage::what_never_ends_and_is_no_trace_is_given_up", what_never_ends_is_given_up)
@@ -289,8 +294,6 @@ fn every_command_reads_what_is_left_and_warns() -> TestResult {
                 ensure(!shown.is_empty() && shown.is_subset(&known), || format!("{name}: {output:#?}"))?;
             }
         }
-        let example = example(folder.path())?.expect(0)?;
-        ensure(example.stderr.contains(warning), || format!("{name}: {example:#?}"))?;
         support::ensure(fs::read(folder.path().join("t.trap"))? == bytes, || "the file was changed".into())?;
     }
     for (name, bytes) in [("cut in the head", &whole.bytes[..100]), ("empty", &[])] {
@@ -303,13 +306,16 @@ fn every_command_reads_what_is_left_and_warns() -> TestResult {
     Ok(())
 }
 
-/// The library's example, which is built beside the command. Where only this test is, it is the command itself.
-fn example(folder: &Path) -> Result<Output, libtest_mimic::Failed> {
-    let example = binary().with_file_name("examples").join("read");
-    match example.is_file() {
-        true => support::command(Command::new(example).arg("t.trap").current_dir(folder), folder),
-        false => trapline(folder, &["view", "t.trap"]),
+fn the_example_reads_what_is_left_and_warns() -> TestResult {
+    let folder = folder();
+    for (name, bytes, warning) in damaged_files(&Whole::of(Path::new(FIXTURE))?) {
+        fs::write(folder.path().join("t.trap"), &bytes)?;
+        let mut example = Command::new(support::example("read"));
+        let output = support::command(example.arg("t.trap").current_dir(folder.path()), folder.path())?;
+        let output = output.expect(0)?;
+        ensure(output.stderr.contains(warning), || format!("{name}: {output:#?}"))?;
     }
+    Ok(())
 }
 
 /// The events that `--format jsonl` wrote, without what a damaged head or a lost event change: times and names.
