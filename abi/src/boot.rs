@@ -50,3 +50,34 @@ pub const ZEROED: &str = "zeroed";
 pub const PROCESSES_MAX: usize = 64;
 /// The longest command line of a module: the program's name and arguments, in bytes.
 pub const MODULE_COMMAND_LINE_MAX: usize = 1024;
+
+/// The byte between the words of a module's command line, if it is also the first byte of the line. See [`words`].
+pub const SEPARATOR: u8 = 0x1F;
+
+/// The words of a module's command line: the program's name and its arguments. Blanks separate them. In a line that starts
+/// with [`SEPARATOR`], that byte separates them instead, so that a word can have blanks or be empty.
+pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (separator, line) = match line {
+        [SEPARATOR, rest @ ..] => (SEPARATOR, rest),
+        _ => (b' ', line),
+    };
+    let words = line.split(move |&byte| byte == separator);
+    words.filter(move |word| separator == SEPARATOR || !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    fn are(line: &[u8], expected: &[&[u8]]) {
+        assert!(words(line).eq(expected.iter().copied()), "{line:?}");
+    }
+
+    #[test]
+    fn words_are_separated_by_blanks_or_by_the_separator() {
+        are(b"counter 10", &[b"counter", b"10"]);
+        are(b"  a   b ", &[b"a", b"b"]);
+        are(b"", &[]);
+        are(b"\x1Fmy prog\x1F\x1Fa b", &[b"my prog", b"", b"a b"]);
+    }
+}

@@ -6,8 +6,10 @@
 #![no_std]
 
 pub mod boot;
+pub mod elf;
 pub mod exit;
 pub mod ports;
+pub mod program;
 pub mod record;
 pub mod syscall;
 

@@ -8,6 +8,7 @@ mod handmade;
 
 mod direct;
 mod documents;
+mod elf_files;
 mod imports;
 mod kernel;
 mod no_sse;
@@ -61,6 +62,11 @@ fn main() {
         .kvm("the_tables_of_the_tour_have_every_step_in_order", protocol::tables_of_the_tour)
         .kvm("the_table_without_limits_has_every_step_in_order", protocol::table_without_limits)
         .kvm("a_crashed_guest_boots_again", direct::boots_again)
+        .kvm("a_program_needs_no_section_headers", elf_files::sections_are_not_needed)
+        .kvm("kernels_that_others_boot_boot_here", elf_files::kernels_that_others_boot)
+        .pure("an_entry_point_without_code_is_refused", elf_files::an_entry_point_without_code_is_refused)
+        .pure("a_large_bss_names_the_option_that_helps", elf_files::a_large_bss_names_the_option)
+        .kvm("names_of_files_need_not_be_text", elf_files::names_need_not_be_text)
         .kvm("a_time_out_ends_a_kernel_that_spins", stuck::hand_made_kernel)
         .kvm("ctrl_c_ends_a_program_that_spins_in_ring_0", stuck::interrupted)
         .tools(&["qemu-system-x86_64"], "qemu_boots_the_same_kernel", qemu::boots_the_same_kernel)

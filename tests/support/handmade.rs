@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test target uses its own part of it")]
 
-use elf::abi::{ET_EXEC, PT_LOAD, PT_NOTE};
+use elf::abi::{ET_EXEC, PF_R, PF_X, PT_LOAD, PT_NOTE};
 
 /// Where the code is loaded and entered: the lowest address that a kernel may have.
 pub const ADDRESS: u64 = 0x10_0000;
@@ -26,8 +26,9 @@ pub fn kernel(code: &[u8]) -> Vec<u8> {
     file.extend([ADDRESS, HEADER as u64, 0].map(u64::to_le_bytes).as_flattened());
     file.extend(0_u32.to_le_bytes());
     file.extend([HEADER as u16, SEGMENT as u16, 2, 0, 0, 0].map(u16::to_le_bytes).as_flattened());
-    for (kind, offset, size) in [(PT_LOAD, text, code.len()), (PT_NOTE, note, NOTE)] {
-        file.extend([kind, elf::abi::PF_R].map(u32::to_le_bytes).as_flattened());
+    for (kind, flags, offset, size) in [(PT_LOAD, PF_R | PF_X, text, code.len()), (PT_NOTE, PF_R, note, NOTE)]
+    {
+        file.extend([kind, flags].map(u32::to_le_bytes).as_flattened());
         let words = [offset as u64, ADDRESS, ADDRESS, size as u64, size as u64, 1];
         file.extend(words.map(u64::to_le_bytes).as_flattened());
     }

@@ -28,11 +28,9 @@ mod tests {
     use elf::abi::{ET_EXEC, PF_R, PF_W, PF_X, PT_LOAD};
     use elf::endian::LittleEndian;
 
-    use super::*;
+    use abi::program::{PAGE, USER_END};
 
-    const PAGE: u64 = 4096;
-    /// Where the lower half ends, less the page that no program gets.
-    const USER_END: u64 = 0x7FFF_FFFF_F000;
+    use super::*;
 
     fn parsed(image: &'static [u8]) -> ElfBytes<'static, LittleEndian> {
         ElfBytes::minimal_parse(image).expect("a built-in image is an ELF file")

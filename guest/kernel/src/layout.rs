@@ -1,4 +1,5 @@
-//! Where everything is: the one place with addresses, selectors and vectors.
+//! Where everything is: addresses, selectors and vectors. The layout of user memory is a part of the contract with the
+//! host, in `abi::program`.
 //!
 //! Virtual memory. Every process has the kernel's half in its page tables, for the supervisor only:
 //!
@@ -26,19 +27,7 @@ pub const DIRECT_MAP_SIZE: u64 = 1 << 30;
 /// The LAPIC's page, where xAPIC mode needs it.
 pub const LAPIC: u64 = 0xFFFF_FFFF_FEE0_0000;
 
-/// A page, and a frame.
-pub const PAGE: u64 = 4096;
-/// The first address a program may use.
-pub const USER_START: u64 = PAGE;
-/// The end of user memory. The last page of the lower half stays empty: a `syscall` at its very end
-/// would return to a non-canonical address, and `iretq` would fault on it in ring 0.
-pub const USER_END: u64 = 0x7FFF_FFFF_F000;
-/// Pages of a user stack.
-pub const USER_STACK_PAGES: u64 = 8;
-/// The lowest address of a user stack; what lies below is absent.
-pub const USER_STACK: u64 = USER_END - USER_STACK_PAGES * PAGE;
-/// Absent pages below it that no segment may take.
-pub const USER_STACK_GUARD: u64 = 16 * PAGE;
+pub use abi::program::{PAGE, USER_END, USER_STACK};
 
 /// Kernel stacks.
 pub const STACKS: u64 = 0xFFFF_FFFF_C000_0000;

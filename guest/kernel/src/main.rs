@@ -119,7 +119,7 @@ fn create_processes(boot: &pvh::Boot) -> u64 {
             Err(error) => {
                 scheduler::note_failure();
                 console::print(b"trapline kernel: ");
-                console::print(module.command_line);
+                console::print(module.name());
                 console::print(b": ");
                 console::print(error.name().as_bytes());
                 console::print(b"\n");

@@ -5,6 +5,7 @@
 //! comes as #UD. At boot we execute both in user mode and look. Only where that was seen, a #PF or #UD that looks
 //! just so is taken as the trap it stands for; elsewhere it stays the fault that it is.
 
+use abi::program::Access;
 use abi::record::{Kind, Panic, SYSCALL_VECTOR, Step};
 use abi::syscall::INT_VECTOR;
 
@@ -13,7 +14,7 @@ use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{boot, entry, gdt};
 use crate::cell::Local;
 use crate::layout::{KERNEL_BASE, PAGE, USER_END, vector};
-use crate::memory::address_space::{Access, AddressSpace};
+use crate::memory::address_space::AddressSpace;
 use crate::memory::{physical, user};
 use crate::panic::panic;
 use crate::scheduler;

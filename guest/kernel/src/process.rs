@@ -155,8 +155,7 @@ pub fn free(id: u16) {
 /// The first 16 bytes of the program's name, as two words.
 fn name(module: &Module) -> [u64; 2] {
     let mut words = [0; 2];
-    let letters = module.command_line.iter().take_while(|&&byte| byte != b' ').take(16);
-    for (index, &byte) in letters.enumerate() {
+    for (index, &byte) in module.name().iter().take(16).enumerate() {
         let word = if index < 8 { &mut words[0] } else { &mut words[1] };
         *word |= u64::from(byte) << (index % 8 * 8);
     }

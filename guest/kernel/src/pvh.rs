@@ -50,6 +50,19 @@ pub struct Module {
     pub command_line: &'static [u8],
 }
 
+impl Module {
+    /// The program's name.
+    pub fn name(&self) -> &'static [u8] {
+        abi::boot::words(self.command_line).next().unwrap_or(&[])
+    }
+
+    /// Its file.
+    pub fn bytes(&self) -> &'static [u8] {
+        // SAFETY: `Boot::modules` hands out modules inside the direct map only, and nobody writes there.
+        unsafe { core::slice::from_raw_parts(physical::<u8>(self.address), self.size as usize) }
+    }
+}
+
 /// The boot information.
 pub struct Boot(StartInfo);
 

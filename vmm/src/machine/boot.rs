@@ -4,21 +4,15 @@
 //! What the kernel finds: 32-bit protected mode, paging off, flat segments, interrupts off, and EBX at
 //! `hvm_start_info`, which leads to the memory map, the command line and a module a user program.
 
-use std::io::Cursor;
-
 use abi::record::{Policy, Timer};
-use elf::ElfBytes;
-use elf::abi::{ET_EXEC, PT_LOAD};
-use elf::endian::LittleEndian;
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
 use linux_loader::configurator::pvh::PvhBootConfigurator;
 use linux_loader::configurator::{BootConfigurator, BootParams};
-use linux_loader::loader::KernelLoader;
 use linux_loader::loader::elf::start_info::{XEN_HVM_START_MAGIC_VALUE, hvm_modlist_entry, hvm_start_info};
-use linux_loader::loader::elf::{Elf, PvhBootCapability};
 use thiserror::Error;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
+use super::kernel::Kernel;
 use super::layout::{self, LayoutError, Memory};
 
 /// The version of `hvm_start_info` that has a memory map.
@@ -67,12 +61,15 @@ pub struct Entry {
 /// Why a guest could not be loaded.
 #[derive(Debug, Error)]
 pub enum BootError {
-    /// No kernel that this host can load.
-    #[error("the kernel is no x86-64 ELF executable: {0}; give --kernel a static ELF file with a PVH note")]
-    NotElf(String),
-    /// It ends before its segments do.
+    /// The kernel's file is of another kind.
+    #[error("the kernel is not an x86 ELF executable: {0}; give --kernel a static ELF file with a PVH note")]
+    NotElf(&'static str),
+    /// The kernel's file ends in its program headers.
+    #[error("the kernel's file ends before its program headers do; build or copy it again")]
+    NoProgramHeaders,
+    /// The kernel's file ends before its segments do.
     #[error(
-        "the kernel's file is cut short: a segment ends at byte {end} and the file at {size}; build it anew"
+        "the kernel's file is cut short: a segment ends at byte {end} and the file at {size}; build or copy it again"
     )]
     CutShort {
         /// Where the segment ends.
@@ -80,13 +77,39 @@ pub enum BootError {
         /// Size of the file.
         size: u64,
     },
-    /// It wants to lie where the start info is.
+    /// A segment has more bytes than memory.
+    #[error("the kernel's segment at {address:#x} is larger in the file than in memory; link it again")]
+    LargerThanMemory {
+        /// Physical address of the segment.
+        address: u64,
+    },
+    /// A segment wants to be where the start info is.
     #[error(
-        "the kernel wants to lie at {address:#x}, and the host's own tables are below {:#x}; link it higher",
+        "the kernel's segment at {address:#x} is below {:#x}, where the host's own tables are; link it higher",
         layout::KERNEL_LOWEST
     )]
     TooLow {
-        /// Lowest address of its segments.
+        /// Physical address of the segment.
+        address: u64,
+    },
+    /// A segment ends beyond any guest's memory.
+    #[error(
+        "the kernel's segment at {address:#x} ends at {end:#x}, and a guest has at most {} MiB of memory; link it lower",
+        layout::MEMORY_MAX_MIB
+    )]
+    TooHigh {
+        /// Physical address of the segment.
+        address: u64,
+        /// Its end.
+        end: u64,
+    },
+    /// A virtual address in place of a physical one.
+    #[error(
+        "the kernel's segment has the physical address {address:#x}, which is a virtual one: in the linker script, give \
+         its sections physical addresses with AT(...)"
+    )]
+    Virtual {
+        /// `p_paddr` of the segment.
         address: u64,
     },
     /// It cannot be booted by PVH.
@@ -95,9 +118,15 @@ pub enum BootError {
          it with one (Linux: CONFIG_PVH)"
     )]
     NoPvhNote,
-    /// linux-loader refused it.
-    #[error("the kernel cannot be loaded: {0}")]
-    Loader(#[from] linux_loader::loader::Error),
+    /// The entry point is not code of the file.
+    #[error(
+        "the kernel's PVH note has the entry point {entry:#x}, which is in no executable segment of the file; it must be a \
+         physical address of the kernel's code"
+    )]
+    BadEntry {
+        /// The entry point.
+        entry: u64,
+    },
     /// It does not fit.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -111,8 +140,11 @@ pub enum BootError {
     #[error("the command line \"{0}\" is too long")]
     CommandLineTooLong(String),
     /// Guest memory refused a write.
-    #[error("cannot write the start info to guest memory: {0}")]
-    Memory(String),
+    #[error("cannot write to guest memory")]
+    Memory(#[source] vm_memory::GuestMemoryError),
+    /// linux-loader refused the start info.
+    #[error("cannot write the start info to guest memory")]
+    StartInfo(#[source] linux_loader::configurator::Error),
 }
 
 /// The kernel's command line, with the keys of [`abi::boot`]. Memory is zeroed: [`layout::reserve`] maps it afresh for
@@ -132,51 +164,16 @@ pub fn command_line(settings: &Settings, clocks: &Clocks) -> String {
 /// wrong with a file is found before a VM exists.
 pub fn load(memory: &Memory, kernel: &[u8], modules: &[Module]) -> Result<Entry, BootError> {
     let size = memory.last_addr().0 + 1;
-    let kernel_end = kernel_end(kernel, size)?;
-    let loaded = Elf::load(memory, None, &mut Cursor::new(kernel), None)?;
-    let PvhBootCapability::PvhEntryPresent(entry) = loaded.pvh_boot_cap else {
-        return Err(BootError::NoPvhNote);
-    };
-    let list = load_modules(memory, kernel_end, modules, size)?;
+    let kernel = Kernel::parse(kernel, size)?;
+    kernel.load(memory)?;
+    let list = load_modules(memory, kernel.end, modules, size)?;
     write_start_info(memory, &list, size)?;
-    Ok(Entry { address: entry.0 })
+    Ok(Entry { address: kernel.entry })
 }
 
 /// Puts the kernel's command line where the start info says that it is.
 pub fn write_command_line(memory: &Memory, text: &str) -> Result<(), BootError> {
     write_text(memory, layout::COMMAND_LINE, text.as_bytes(), layout::PAGE as usize)
-}
-
-/// The end of the kernel in memory. linux-loader's own count leaves out segments without file content (BSS),
-/// and modules must not lie there.
-fn kernel_end(kernel: &[u8], memory: u64) -> Result<u64, BootError> {
-    let not_elf = |error: elf::ParseError| BootError::NotElf(error.to_string());
-    let file = ElfBytes::<LittleEndian>::minimal_parse(kernel).map_err(not_elf)?;
-    if file.ehdr.class != elf::file::Class::ELF64 || file.ehdr.e_machine != elf::abi::EM_X86_64 {
-        return Err(BootError::NotElf("it is for another machine".into()));
-    }
-    if file.ehdr.e_type != ET_EXEC {
-        return Err(BootError::NotElf("it is not linked to a fixed address".into()));
-    }
-    let mut end = layout::KERNEL_LOWEST;
-    for segment in file.segments().iter().flat_map(|table| table.iter()) {
-        if segment.p_type != PT_LOAD || segment.p_memsz == 0 {
-            continue;
-        }
-        let file_end = segment.p_offset.saturating_add(segment.p_filesz);
-        if file_end > kernel.len() as u64 || segment.p_filesz > segment.p_memsz {
-            return Err(BootError::CutShort { end: file_end, size: kernel.len() as u64 });
-        }
-        if segment.p_paddr < layout::KERNEL_LOWEST {
-            return Err(BootError::TooLow { address: segment.p_paddr });
-        }
-        end = end.max(segment.p_paddr.saturating_add(segment.p_memsz));
-    }
-    if end > memory {
-        let needed = end.div_ceil(layout::MIB);
-        return Err(LayoutError::TooSmall { needed, memory: memory / layout::MIB }.into());
-    }
-    Ok(end)
 }
 
 /// Copies the modules behind the kernel, with their command lines; the module list for the start info.
@@ -193,7 +190,7 @@ fn load_modules(
     let mut text = layout::MODULE_COMMAND_LINES;
     let mut list = Vec::with_capacity(modules.len());
     for (module, paddr) in modules.iter().zip(addresses) {
-        memory.write_slice(module.elf, GuestAddress(paddr)).map_err(memory_error)?;
+        memory.write_slice(module.elf, GuestAddress(paddr)).map_err(BootError::Memory)?;
         write_text(memory, text, module.command_line, abi::boot::MODULE_COMMAND_LINE_MAX + 1)?;
         list.push(hvm_modlist_entry {
             paddr,
@@ -223,8 +220,7 @@ fn write_start_info(memory: &Memory, list: &[hvm_modlist_entry], size: u64) -> R
     if !list.is_empty() {
         params.set_modules(list, GuestAddress(layout::MODULE_LIST));
     }
-    PvhBootConfigurator::write_bootparams(&params, memory)
-        .map_err(|error| BootError::Memory(error.to_string()))
+    PvhBootConfigurator::write_bootparams(&params, memory).map_err(BootError::StartInfo)
 }
 
 /// Writes `text` and a zero at `address`, where `room` bytes are free.
@@ -232,12 +228,8 @@ fn write_text(memory: &Memory, address: u64, text: &[u8], room: usize) -> Result
     if text.len() >= room {
         return Err(BootError::CommandLineTooLong(String::from_utf8_lossy(text).into_owned()));
     }
-    memory.write_slice(text, GuestAddress(address)).map_err(memory_error)?;
-    memory.write_slice(&[0], GuestAddress(address + text.len() as u64)).map_err(memory_error)
-}
-
-fn memory_error(error: vm_memory::GuestMemoryError) -> BootError {
-    BootError::Memory(error.to_string())
+    memory.write_slice(text, GuestAddress(address)).map_err(BootError::Memory)?;
+    memory.write_slice(&[0], GuestAddress(address + text.len() as u64)).map_err(BootError::Memory)
 }
 
 /// The general registers at entry: EBX at the start info, interrupts off.

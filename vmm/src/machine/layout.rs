@@ -16,10 +16,13 @@
 //!
 //! Memory is reserved and not touched: a page costs the host nothing until the guest uses it.
 
+use std::io;
+
 use linux_loader::loader::elf::start_info::{
     XEN_HVM_MEMMAP_TYPE_RAM, XEN_HVM_MEMMAP_TYPE_RESERVED, hvm_memmap_table_entry,
 };
 use thiserror::Error;
+use vm_memory::mmap::{FromRangesError, MmapRegionError};
 use vm_memory::{GuestAddress, GuestMemoryMmap};
 
 /// The guest's memory.
@@ -67,8 +70,8 @@ pub enum LayoutError {
     Reserve {
         /// What was asked for.
         mib: u64,
-        /// The error of the allocation.
-        source: vm_memory::mmap::FromRangesError,
+        /// The error of the mapping.
+        source: io::Error,
     },
     /// Kernel and modules are larger than memory.
     #[error(
@@ -85,7 +88,16 @@ pub enum LayoutError {
 /// Reserves `mib` MiB of guest memory from address 0, untouched.
 pub fn reserve(mib: u64) -> Result<Memory, LayoutError> {
     let bytes = usize::try_from(mib.saturating_mul(MIB)).unwrap_or(usize::MAX);
-    Memory::from_ranges(&[(GuestAddress(0), bytes)]).map_err(|source| LayoutError::Reserve { mib, source })
+    Memory::from_ranges(&[(GuestAddress(0), bytes)])
+        .map_err(|error| LayoutError::Reserve { mib, source: mapping_error(error) })
+}
+
+/// The error of mmap(2) in an error of vm-memory, whose text would repeat it.
+fn mapping_error(error: FromRangesError) -> io::Error {
+    match error {
+        FromRangesError::MmapRegion(MmapRegionError::Mmap(error)) => error,
+        other => io::Error::other(other),
+    }
 }
 
 /// The memory map of a guest with `size` bytes.

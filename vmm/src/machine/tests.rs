@@ -66,12 +66,19 @@ fn a_kernel_that_cannot_boot_is_refused() {
     assert!(matches!(refused(b"no kernel"), BootError::NotElf(_)));
     assert!(matches!(refused(&changed(P_PADDR, 4096)), BootError::TooLow { address: 4096 }));
     assert!(matches!(refused(&changed(P_OFFSET, u64::MAX)), BootError::CutShort { .. }));
-    let large = refused(&changed(P_MEMSZ, u64::MAX));
-    assert!(matches!(large, BootError::Layout(LayoutError::TooSmall { .. })), "{large}");
+    let large = refused(&changed(P_MEMSZ, 64 * MIB));
+    assert!(large.to_string().contains("--memory"), "{large}");
+    assert!(matches!(refused(&changed(P_MEMSZ, u64::MAX)), BootError::TooHigh { .. }));
     let whole = kernel(&[0xF4]);
     for end in 0..whole.len() {
         refused(&whole[..end]);
     }
+    assert!(matches!(refused(&changed(P_PADDR, 0xFFFF_FFFF_8010_0000)), BootError::Virtual { .. }));
+    assert!(matches!(
+        refused(&changed(P_PADDR, 0x2000_0000)),
+        BootError::Layout(LayoutError::TooSmall { .. })
+    ));
+    assert!(matches!(refused(&changed(P_PADDR, 0x20_0000)), BootError::BadEntry { entry: KERNEL_LOWEST }));
 }
 
 #[test]

@@ -78,7 +78,8 @@ impl RunError {
             | RunError::NoTime
             | RunError::Trace(WriteError::Exists { .. }) => true,
             RunError::Engine(EngineError::Boot(error)) => {
-                !matches!(error, BootError::Layout(LayoutError::Reserve { .. }) | BootError::Memory(_))
+                use BootError::{Layout, Memory, StartInfo};
+                !matches!(error, Layout(LayoutError::Reserve { .. }) | Memory(_) | StartInfo(_))
             }
             _ => false,
         }

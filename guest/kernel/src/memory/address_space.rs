@@ -1,5 +1,7 @@
 //! Page tables of a process: its own lower half, the kernel's upper half (SDM vol. 3, 4.5).
 
+use abi::program::Access;
+
 use super::frame_pool::FrameList;
 use super::{frames, physical};
 use crate::arch::boot;
@@ -17,21 +19,12 @@ const KERNEL_ENTRIES: [usize; 2] = [256, 511];
 /// No region has this number.
 const NO_TABLE: (u64, u64) = (u64::MAX, 0);
 
-/// What user mode may do with a page.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    Read,
-    ReadWrite,
-    ReadExecute,
-}
-
-impl Access {
-    fn bits(self) -> u64 {
-        match self {
-            Access::Read => PRESENT | USER | NO_EXECUTE,
-            Access::ReadWrite => PRESENT | USER | WRITABLE | NO_EXECUTE,
-            Access::ReadExecute => PRESENT | USER,
-        }
+/// The bits of a page-table entry for a page of user mode.
+fn rights(access: Access) -> u64 {
+    match access {
+        Access::Read => PRESENT | USER | NO_EXECUTE,
+        Access::ReadWrite => PRESENT | USER | WRITABLE | NO_EXECUTE,
+        Access::ReadExecute => PRESENT | USER,
     }
 }
 
@@ -88,7 +81,7 @@ impl AddressSpace {
             if *entry & PRESENT != 0 {
                 return Err(MapError::Taken);
             }
-            *entry = frame | access.bits();
+            *entry = frame | rights(access);
         }
         Ok(())
     }
