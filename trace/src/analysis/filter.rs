@@ -67,7 +67,7 @@ impl fmt::Display for FilterError {
         // Line ends and tabs would move the text away from the mark below it.
         let text = self.text.replace(char::is_control, " ");
         let before: String = text.chars().take(self.at).collect();
-        write!(f, "  {text}\n  {:>width$}", "^", width = before.width() + 1)
+        write!(f, "  {text}\n  {:>width$}", "^", width = before.width().saturating_add(1))
     }
 }
 
@@ -84,7 +84,8 @@ impl Filter {
 
     /// Only what is also at most `distance` events of the guest away from number `event`.
     pub fn around(self, event: u64, distance: u64) -> Filter {
-        let near = Node::Event(event.saturating_sub(distance), event.saturating_add(distance + 1));
+        let near =
+            Node::Event(event.saturating_sub(distance), event.saturating_add(distance).saturating_add(1));
         Filter(Node::All(vec![self.0, near]))
     }
 
@@ -159,7 +160,7 @@ fn words(text: &str) -> Vec<Word<'_>> {
                 .unwrap_or(rest.len()),
         };
         if size > 0 {
-            let at = text[..text.len() - rest.len()].chars().count();
+            let at = text.chars().count().saturating_sub(rest.chars().count());
             words.push(Word { text: &rest[..size], at });
         }
         rest = &rest[size.max(first.len_utf8().min(rest.len()))..];
@@ -181,14 +182,14 @@ impl<'a> Parser<'a> {
     /// Takes the next word; none left: an error that says what was wanted.
     fn take(&mut self, wanted: &str) -> Result<Word<'a>, FilterError> {
         let word = self.words.get(self.next).copied();
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         word.ok_or_else(|| self.error(self.text.chars().count(), format!("expected {wanted}")))
     }
 
     /// Takes the next word if it is this one.
     fn takes(&mut self, text: &str) -> bool {
         let is = self.words.get(self.next).is_some_and(|word| word.text == text);
-        self.next += usize::from(is);
+        self.next = self.next.saturating_add(is.into());
         is
     }
 

@@ -1,6 +1,8 @@
 //! What the events of a trace mean: which of them somebody wants, hardware's numbers in words, the summary of a run,
 //! the book's tables.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
+
 pub mod check;
 pub mod diff;
 pub mod filter;
@@ -10,3 +12,8 @@ pub mod stat;
 pub mod summary;
 
 pub use summary::{End, ProcessSummary, Summary, damage_lines};
+
+/// Counts one more; a count stays at the largest number instead of wrapping to 0.
+fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}

@@ -6,6 +6,7 @@ use std::fmt;
 use abi::record::{Ending, Kind, Stop};
 use abi::syscall::Call;
 
+use super::count;
 use super::hardware::{Fault, exit_reason};
 use crate::file::{Damage, Event, Origin, Trace, What, name_text};
 
@@ -88,9 +89,9 @@ impl Summary {
 
     /// Takes in the next event.
     pub fn add(&mut self, event: &Event) {
-        self.events += 1;
+        count(&mut self.events);
         self.nanoseconds = self.nanoseconds.max(event.nanoseconds);
-        *self.kinds.entry(event.what.kind()).or_default() += 1;
+        count(self.kinds.entry(event.what.kind()).or_default());
         match event.origin {
             Origin::Guest => self.add_guest(event),
             Origin::Host => self.add_host(event),
@@ -99,14 +100,14 @@ impl Summary {
 
     fn add_guest(&mut self, event: &Event) {
         match event.what {
-            What::Tick { .. } => self.ticks += 1,
-            What::ContextLoaded { .. } => self.switches += 1,
+            What::Tick { .. } => count(&mut self.ticks),
+            What::ContextLoaded { .. } => count(&mut self.switches),
             What::SystemCall { number, .. } => {
                 let name = Call::from_number(number).map_or("unknown", Call::name);
-                *self.calls.entry(name).or_default() += 1;
+                count(self.calls.entry(name).or_default());
             }
             What::LoadFailed { error, name } => {
-                self.not_loaded_count = self.not_loaded_count.saturating_add(1);
+                count(&mut self.not_loaded_count);
                 if self.not_loaded.len() < LISTED_MAX {
                     self.not_loaded.push((name_text(name), error.name()));
                 }
@@ -120,9 +121,9 @@ impl Summary {
         let process = self.processes.entry(event.process).or_default();
         match event.what {
             What::ProcessCreated { name, .. } => process.name = name_text(name),
-            What::Tick { .. } => process.ticks += 1,
-            What::SystemCall { .. } => process.calls += 1,
-            What::ContextLoaded { .. } => process.switches_in += 1,
+            What::Tick { .. } => count(&mut process.ticks),
+            What::SystemCall { .. } => count(&mut process.calls),
+            What::ContextLoaded { .. } => count(&mut process.switches_in),
             What::ProcessExited { status } => process.end = End::Exited(status),
             What::ProcessKilled { vector, error_code, rip, cr2 } => {
                 process.end = End::Killed(Fault { vector, error_code, cr2 }, rip);
@@ -253,7 +254,8 @@ fn write_counts(
     let mut label = label;
     for (name, count) in counts {
         let item = format!("{name} {count}");
-        if label.len() + line.len() + item.len() + 2 > 100 {
+        let room = 98_usize.saturating_sub(label.len()).saturating_sub(line.len());
+        if item.len() > room {
             writeln!(f, "{label}{line},")?;
             (line, label) = (String::new(), "         ");
         }

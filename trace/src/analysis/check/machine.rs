@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use abi::record::{Ending, Kind, Policy};
 
+use crate::analysis::count;
 use crate::file::{Boot, Event, Frame, Origin, What};
 
 /// Nested traps that are kept; a kernel of ours has at most two.
@@ -286,7 +287,7 @@ impl Machine {
             What::ContextLoaded { .. } => {
                 (process.saved, process.ran) = (None, true);
                 self.current = Some(event.process);
-                self.turns = self.turns.saturating_add(1);
+                count(&mut self.turns);
                 // It goes to the end of the queue.
                 dequeue(&mut self.queue, event.process, process);
             }
@@ -297,7 +298,7 @@ impl Machine {
                 process.traps.clear();
             }
             What::ProcessFreed { .. } => process.freed = Some(*event),
-            What::Idle => self.turns = self.turns.saturating_add(1),
+            What::Idle => count(&mut self.turns),
             What::KernelPanic { .. } => self.panicked = true,
             _ => {}
         }
@@ -317,7 +318,7 @@ impl Machine {
             }
             What::TrapReturn { frame, .. } => self.in_user = (frame.cpl() == 3).then_some(event.tsc),
             What::Tick { .. } => {
-                self.ticks = self.ticks.saturating_add(1);
+                count(&mut self.ticks);
                 (self.user_in_turn, self.user_without_tick) = (0, 0);
                 self.last_tick = Some(*event);
             }

@@ -5,8 +5,6 @@
 //! record, they cannot see, and a rule that was never tested says so. Where records are missing, the rules
 //! forget what they knew instead of guessing.
 
-#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
-
 mod calls;
 mod machine;
 mod steps;
@@ -23,6 +21,7 @@ use std::collections::BTreeSet;
 use abi::record::{Ending, Kind, Policy};
 use serde::Serialize;
 
+use crate::analysis::count;
 use crate::file::{Damage, Event, Origin, Trace, What};
 use Scope::{Any, Limited, Only};
 use machine::Machine;
@@ -143,18 +142,18 @@ impl Log {
     }
 
     fn note_test(&mut self) {
-        self.tested = self.tested.saturating_add(1);
+        count(&mut self.tested);
     }
 
     fn fail(&mut self, violation: impl FnOnce() -> Violation) {
-        self.violations = self.violations.saturating_add(1);
+        count(&mut self.violations);
         self.first.get_or_insert_with(violation);
     }
 
     /// Notes that a record of `kind` should have come before `event`.
     fn miss(&mut self, kind: Kind, violation: impl FnOnce() -> Violation) {
         match self.missed.iter_mut().find(|(missed, ..)| *missed == kind) {
-            Some((_, times, _)) => *times = times.saturating_add(1),
+            Some((_, times, _)) => count(times),
             None => self.missed.push((kind, 1, violation())),
         }
     }
@@ -414,7 +413,7 @@ impl Check {
 
     fn see(&mut self, event: &Event) {
         let Check { machine, rules, events } = self;
-        *events = events.saturating_add(1);
+        count(events);
         if event.origin == Origin::Guest && machine.missed_some(event) {
             machine.forget();
             rules.iter_mut().for_each(|checked| checked.rule.forget());

@@ -8,6 +8,7 @@ use abi::syscall::Call;
 
 use super::machine::{Machine, is_interrupt};
 use super::{Log, Rule, Violation};
+use crate::analysis::count;
 use crate::file::{self, Event, Origin, What};
 
 fn doubled(step: &str, event: &Event) -> Violation {
@@ -31,7 +32,7 @@ pub(super) struct Boot {
 impl Rule for Boot {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         match event.what {
-            What::Gate { .. } => self.gates = self.gates.saturating_add(1),
+            What::Gate { .. } => count(&mut self.gates),
             What::Boot(file::Boot::TrapTable { gates, .. }) => {
                 log.test(self.table.is_none() && !self.done, || {
                     doubled("the trap table is installed", event)

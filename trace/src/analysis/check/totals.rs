@@ -7,6 +7,7 @@ use abi::syscall::Call;
 
 use super::machine::{Machine, is_interrupt};
 use super::{Log, Rule, Violation};
+use crate::analysis::count;
 use crate::file::{Event, Origin, What};
 
 /// KVM_EXIT_IO.
@@ -36,9 +37,7 @@ pub(super) struct Interrupts {
 impl Rule for Interrupts {
     fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
         match event.what {
-            What::TrapEntry { arrived, .. } if is_interrupt(arrived) => {
-                self.taken = self.taken.saturating_add(1)
-            }
+            What::TrapEntry { arrived, .. } if is_interrupt(arrived) => count(&mut self.taken),
             _ => note(&mut self.injected, HostCounter::InterruptsInjected, event),
         }
     }

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use imara_diff::{Algorithm, InternedInput, Interner};
 
+use crate::analysis::count;
 use crate::file::Event;
 
 /// How many equal steps are kept around a difference.
@@ -116,7 +117,7 @@ impl Found {
     fn equal<I: Iterator<Item = Step>>(&mut self, sides: &mut [Side<I>; 2]) {
         let [Some(first), Some(second)] = sides.each_mut().map(Side::take) else { return };
         self.is_open = false;
-        self.done = self.done.map(|done| done + 1);
+        self.done = self.done.map(|done| done.saturating_add(1));
         match self.shown() {
             Some(hunk) if hunk.after.len() < CONTEXT => hunk.after.push([first, second]),
             _ => {
@@ -132,16 +133,17 @@ impl Found {
     fn only<I: Iterator<Item = Step>>(&mut self, sides: &mut [Side<I>; 2], side: usize) {
         let Some(event) = sides[side].take() else { return };
         if !std::mem::replace(&mut self.is_open, true) {
-            self.difference.places += 1;
+            count(&mut self.difference.places);
             if self.difference.hunks.len() < HUNKS {
-                let (steps, before) = (self.done.map(|done| done + 1), self.before.drain(..).collect());
+                let (steps, before) =
+                    (self.done.map(|done| done.saturating_add(1)), self.before.drain(..).collect());
                 self.difference.hunks.push(Hunk { steps, before, ..Hunk::default() });
             }
         }
-        self.done[side] += 1;
-        self.difference.only[side] += 1;
+        count(&mut self.done[side]);
+        count(&mut self.difference.only[side]);
         if let Some(hunk) = self.shown() {
-            hunk.counts[side] += 1;
+            count(&mut hunk.counts[side]);
             if hunk.only[side].len() < SHOWN {
                 hunk.only[side].push(event);
             }

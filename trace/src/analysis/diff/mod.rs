@@ -7,6 +7,8 @@
 //! One pass over each trace makes a digest of each process's steps. Only where two digests differ are the traces walked
 //! side by side, and the steps aligned. Memory grows neither with the traces nor with what differs.
 
+#![allow(clippy::indexing_slicing, reason = "what is indexed are pairs, one for each trace: by 0 or 1")]
+
 mod align;
 mod spread;
 mod steps;
@@ -16,6 +18,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::analysis::count;
 use crate::analysis::stat::Stat;
 use crate::file::{Event, Trace, What, name_text};
 
@@ -119,7 +122,7 @@ impl Roster {
             let name = || program_of(trace, doer).unwrap_or_default();
             let entry =
                 roster.entries.entry(doer).or_insert_with(|| Entry { name: name(), ..Entry::default() });
-            entry.steps += 1;
+            count(&mut entry.steps);
             step.hash(&mut entry.digest);
             match event.what {
                 What::ProcessCreated { name, .. } => {

@@ -165,7 +165,7 @@ pub(super) fn timeless(what: What) -> Option<What> {
         What::SystemCall { number, mut arguments } => {
             // The registers of arguments that a call does not take hold whatever was there.
             let taken = Call::from_number(number).map_or(arguments.len(), Call::arguments);
-            arguments[taken..].fill(0);
+            arguments.iter_mut().skip(taken).for_each(|argument| *argument = 0);
             What::SystemCall { number, arguments }
         }
         What::ProcessCreated { name, .. } => {

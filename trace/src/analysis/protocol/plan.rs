@@ -8,6 +8,7 @@ use abi::syscall::INT_VECTOR;
 
 use super::steps::Known;
 use super::{Elided, Gaps, Missing, Section};
+use crate::analysis::count;
 use crate::file::{Boot, Event, Trace, What};
 
 const FIGURE_DIRECT: &str = "Figure 6.1, direct execution without limits";
@@ -15,7 +16,7 @@ const FIGURE_LDE: &str = "Figure 6.2, limited direct execution";
 const FIGURE_TIMER: &str = "Figure 6.3, limited direct execution with the timer interrupt";
 
 /// How many traps of a long life are shown at its start.
-const TRAPS_SHOWN: usize = 2;
+const TRAPS_SHOWN: u64 = 2;
 
 /// What to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,14 +64,14 @@ struct Switch {
 struct Life {
     created: Option<usize>,
     freed: Option<usize>,
-    traps: usize,
+    traps: u64,
     ticks: u64,
     system_calls: u64,
     /// What was counted when the start that is shown was over.
-    at_start: (usize, u64, u64),
+    at_start: (u64, u64, u64),
     start_end: Option<usize>,
     /// Where the latest traps came in, and what was counted before.
-    last_traps: VecDeque<(usize, usize, u64, u64)>,
+    last_traps: VecDeque<(usize, u64, u64, u64)>,
 }
 
 /// The parts of the trace that make the excerpt.
@@ -121,7 +122,7 @@ impl Outline {
                 outline.life.note(position, &event.what);
             }
             if let Some(switch) = open.note(position, &event) {
-                outline.switches += 1;
+                outline.switches = outline.switches.saturating_add(1);
                 if switch.reason == Reason::Preempted {
                     outline.first_by_timer.get_or_insert(switch);
                 }
@@ -129,7 +130,7 @@ impl Outline {
                     outline.wanted = Some(switch);
                 }
             }
-            outline.length = position + 1;
+            outline.length = position.saturating_add(1);
         }
         outline
     }
@@ -141,7 +142,7 @@ impl Outline {
             What::TimerArmed { .. } if event.process == 0 && self.first_armed.is_none() => {
                 self.first_armed = Some(position);
             }
-            What::TrapEntry { .. } => *self.trapped.entry(event.process).or_default() += 1,
+            What::TrapEntry { .. } => count(self.trapped.entry(event.process).or_default()),
             What::TrapReturn { vector: Some(vector), .. } if event.process != 0 => {
                 let here = (event.process, position);
                 self.first_return.get_or_insert(here);
@@ -155,7 +156,7 @@ impl Outline {
     }
 
     fn boot(&self) -> Option<Section> {
-        let end = self.ready.max(self.first_armed)? + 1;
+        let end = self.ready.max(self.first_armed)?.saturating_add(1);
         Some(Section {
             title: "Boot: the trap table, and who the hardware is to call".into(),
             figure: FIGURE_LDE,
@@ -169,7 +170,7 @@ impl Outline {
         Section {
             title: format!("{}: from its creation to the return from its first trap", known.label(process)),
             figure: FIGURE_LDE,
-            ranges: vec![Range { start: 0, end: position + 1 }],
+            ranges: vec![Range { start: 0, end: position.saturating_add(1) }],
             processes: vec![process],
             elided: None,
         }
@@ -177,7 +178,7 @@ impl Outline {
 
     fn end(&self, known: &Known, process: u16) -> Option<Section> {
         let &(start, ..) = self.life.last_traps.back()?;
-        let end = self.life.freed? + 1;
+        let end = self.life.freed?.saturating_add(1);
         Some(Section {
             title: format!("{}: its end", known.label(process)),
             figure: FIGURE_LDE,
@@ -189,7 +190,7 @@ impl Outline {
 
     /// Start and end of a life, with a gap where it is long.
     fn life(&self, known: &Known, process: u16) -> Section {
-        let end = self.life.freed.map_or(self.length, |freed| freed + 1);
+        let end = self.life.freed.map_or(self.length, |freed| freed.saturating_add(1));
         let start = self.life.created.unwrap_or(0);
         let direct = self.policy == Some(Policy::Direct);
         let mut ranges = vec![Range { start, end }];
@@ -212,18 +213,18 @@ impl Life {
         match what {
             What::ProcessCreated { .. } => self.created = Some(position),
             What::ProcessFreed { .. } => self.freed = Some(position),
-            What::Tick { .. } => self.ticks += 1,
-            What::SystemCall { .. } => self.system_calls += 1,
+            What::Tick { .. } => count(&mut self.ticks),
+            What::SystemCall { .. } => count(&mut self.system_calls),
             What::TrapEntry { .. } => {
                 if self.traps == TRAPS_SHOWN {
                     self.start_end = Some(position);
                     self.at_start = (self.traps, self.ticks, self.system_calls);
                 }
                 self.last_traps.push_back((position, self.traps, self.ticks, self.system_calls));
-                if self.last_traps.len() > TRAPS_SHOWN {
+                if self.last_traps.len() as u64 > TRAPS_SHOWN {
                     self.last_traps.pop_front();
                 }
-                self.traps += 1;
+                count(&mut self.traps);
             }
             _ => {}
         }
@@ -239,9 +240,9 @@ impl Life {
         let (traps_before, ticks_before, calls_before) = self.at_start;
         let elided = Elided {
             before_row: 0,
-            traps: (traps - traps_before) as u64,
-            ticks: ticks - ticks_before,
-            system_calls: system_calls - calls_before,
+            traps: traps.saturating_sub(traps_before),
+            ticks: ticks.saturating_sub(ticks_before),
+            system_calls: system_calls.saturating_sub(calls_before),
         };
         Some((Range { start, end }, elided))
     }
@@ -278,13 +279,13 @@ impl OpenSwitch {
                     to: event.process,
                     reason,
                     start,
-                    end: position + 1,
+                    end: position.saturating_add(1),
                 });
                 None
             }
             What::TrapReturn { .. } => {
                 let switch = self.loaded.take()?;
-                Some(Switch { end: position + 1, ..switch })
+                Some(Switch { end: position.saturating_add(1), ..switch })
             }
             _ => None,
         }

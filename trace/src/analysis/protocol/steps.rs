@@ -308,18 +308,20 @@ impl<'a> Steps<'a> {
         };
         let after = if step == "call" { "PC after the trap" } else { "PC" };
         self.row(event, Actor::Program, step, text).details = place(after, frame);
-        Some(self.rows.len() - 1)
+        self.rows.len().checked_sub(1)
     }
 
     fn registers(&mut self, event: &Event, at_return: bool, registers: &[u64; REGISTERS.len()]) {
-        let named =
-            |name| REGISTERS.iter().position(|known| *known == name).map_or(0, |index| registers[index]);
+        let named = |name| {
+            REGISTERS.iter().zip(registers).find(|(known, _)| **known == name).map_or(0, |(_, &value)| value)
+        };
         if let Some((_, hardware, frame)) = self.trap
             && !at_return
-            && self.rows[hardware].text.starts_with("`syscall`")
+            && let Some(row) = self.rows.get_mut(hardware)
+            && row.text.starts_with("`syscall`")
             && named("rcx") == frame.rip
         {
-            self.rows[hardware].values = values(&[("RCX", named("rcx")), ("R11", named("r11"))]);
+            row.values = values(&[("RCX", named("rcx")), ("R11", named("r11"))]);
         }
         let who = self.known.label(event.process);
         let (step, text) = if at_return {
@@ -488,8 +490,10 @@ impl<'a> Steps<'a> {
         match event.what {
             What::SystemCall { number, arguments } => {
                 let call = call_text(number, &arguments);
-                if let Some((Some(program), ..)) = self.trap {
-                    self.rows[program].text = format!("{who} calls {call}: trap into OS");
+                if let Some((Some(program), ..)) = self.trap
+                    && let Some(row) = self.rows.get_mut(program)
+                {
+                    row.text = format!("{who} calls {call}: trap into OS");
                 }
                 self.row(event, Actor::Os, "handle-call", "handle trap: check the system call number")
                     .details = vec![format!(

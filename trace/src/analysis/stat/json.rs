@@ -20,11 +20,7 @@ pub fn json(traces: &[(String, Trace, Stat)]) -> Value {
 
 /// The numbers of one trace.
 pub fn json_of_one(file: &str, trace: &Trace, stat: &Stat) -> Value {
-    let mut value = numbers(stat);
-    value["file"] = json!(file);
-    value["meta"] = json!(trace.meta());
-    value["damage"] = json!(damage_lines(trace.damage()));
-    value
+    with(numbers(stat), json!({ "file": file, "meta": trace.meta(), "damage": damage_lines(trace.damage()) }))
 }
 
 fn numbers(stat: &Stat) -> Value {
@@ -92,7 +88,8 @@ fn times(times: &Times, clock: &Clock) -> Value {
 fn histogram(times: &Times, clock: &Clock) -> Map<String, Value> {
     let mut bins = BTreeMap::<u64, u64>::new();
     for (last, count) in times.bins() {
-        *bins.entry(clock.span(last)).or_default() += count;
+        let bin = bins.entry(clock.span(last)).or_default();
+        *bin = bin.saturating_add(count);
     }
     bins.into_iter().map(|(last, count)| (last.to_string(), count.into())).collect()
 }

@@ -196,7 +196,7 @@ impl Stat {
 
     /// Events of a kind.
     pub fn count_of(&self, kind: Kind) -> u64 {
-        self.kinds[usize::from(kind as u8)]
+        self.kinds.get(usize::from(kind as u8)).copied().unwrap_or(0)
     }
 }
 

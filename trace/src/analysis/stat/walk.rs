@@ -7,8 +7,8 @@ use abi::record::{Kind, Reason, SYSCALL_VECTOR, Timer};
 use abi::syscall::{Call, INT_VECTOR};
 
 use super::{Exits, Process, Shares, Stat, Traps, UNKNOWN_CALL};
-use crate::analysis::End;
 use crate::analysis::hardware::{EXIT_REASONS, Fault};
+use crate::analysis::{End, count};
 use crate::file::{Boot, Clock, Origin, Record, What, name_text};
 
 /// The kernel's own number.
@@ -111,9 +111,9 @@ impl Walk {
     /// Takes in the next record.
     #[inline]
     pub(super) fn add(&mut self, record: &Record<'_>) {
-        self.stat.events += 1;
+        count(&mut self.stat.events);
         self.latest = self.latest.max(record.tsc);
-        self.stat.kinds[usize::from(record.kind)] += 1;
+        self.stat.kinds.get_mut(usize::from(record.kind)).into_iter().for_each(count);
         match record.origin {
             Origin::Guest => self.add_guest(record),
             Origin::Host => self.add_host(record),
@@ -141,7 +141,7 @@ impl Walk {
             self.cpu_since = tsc;
         }
         self.next_sequence = record.sequence.wrapping_add(1);
-        self.stat.guest_events += 1;
+        count(&mut self.stat.guest_events);
         // The kernel has no more processes than that: such a record is not its own.
         if usize::from(record.process) > PROCESSES_MAX {
             return;
@@ -183,7 +183,7 @@ impl Walk {
             What::Called(_) => self.leave_kernel(number, tsc),
             What::Returned { .. } => self.cpu = Cpu::Kernel(number),
             What::LoadFailed { .. } => {
-                self.processes[usize::from(number)] = None;
+                self.processes.get_mut(usize::from(number)).into_iter().for_each(|process| *process = None);
             }
             _ => {}
         }
@@ -203,9 +203,9 @@ impl Walk {
         };
         // One that is still open can only be of the kernel itself, which does not go on from there.
         self.track(number).trap = Some(trap);
-        self.stat.traps.entry(vector).or_default().count += 1;
+        count(&mut self.stat.traps.entry(vector).or_default().count);
         if number != KERNEL && vector < EXCEPTIONS {
-            self.process(number).faults += 1;
+            count(&mut self.process(number).faults);
         }
     }
 
@@ -236,8 +236,8 @@ impl Walk {
 
     fn call(&mut self, number: u16, call: u64) {
         let call = Call::from_number(call).map_or(UNKNOWN_CALL, |call| call as u32);
-        self.stat.calls.entry(call).or_default().count += 1;
-        self.process(number).calls += 1;
+        count(&mut self.stat.calls.entry(call).or_default().count);
+        count(&mut self.process(number).calls);
         let is_door = |trap: &&mut Trap| matches!(trap.vector, SYSCALL_VECTOR | INT_VECTOR);
         if let Some(trap) = self.track(number).trap.as_mut().filter(is_door) {
             trap.call = Some(call);
@@ -245,7 +245,7 @@ impl Walk {
     }
 
     fn call_failed(&mut self, number: u16) {
-        self.process(number).errors += 1;
+        count(&mut self.process(number).errors);
         self.trap_failed(number);
     }
 
@@ -254,7 +254,7 @@ impl Walk {
         let Some(trap) = self.track(number).trap.as_mut().filter(|trap| !trap.is_error) else { return };
         trap.is_error = true;
         let (vector, call) = (trap.vector, trap.call);
-        self.of_trap(vector, call).for_each(|traps| traps.errors += 1);
+        self.of_trap(vector, call).for_each(|traps| count(&mut traps.errors));
     }
 
     /// The numbers that a trap goes into: those of its vector, and those of its call.
@@ -287,7 +287,7 @@ impl Walk {
 
     fn switch_to(&mut self, number: u16, tsc: u64) {
         self.cpu = Cpu::Kernel(number);
-        self.stat.switches.count += 1;
+        count(&mut self.stat.switches.count);
         if let Some(saved) = self.saved.take() {
             self.stat.switches.save_to_load.add(tsc.saturating_sub(saved));
         }
@@ -295,7 +295,7 @@ impl Walk {
             self.leaving = None;
             return;
         }
-        self.process(number).turns += 1;
+        count(&mut self.process(number).turns);
         if let Waits::Ready(since) = self.track(number).waits {
             self.stat.switches.wait.add(tsc.saturating_sub(since));
         }
@@ -334,7 +334,7 @@ impl Walk {
 
     fn tick(&mut self, number: u16, tsc: u64) {
         let ticks = &mut self.stat.ticks;
-        ticks.count += 1;
+        count(&mut ticks.count);
         if let Some(last) = self.last_tick.replace(tsc) {
             ticks.period.add(tsc.saturating_sub(last));
         }
@@ -343,7 +343,7 @@ impl Walk {
         }
         self.due = self.reload.map(|cycles| tsc.saturating_add(cycles));
         if number != KERNEL {
-            self.process(number).ticks += 1;
+            count(&mut self.process(number).ticks);
         }
     }
 
@@ -407,11 +407,15 @@ impl Walk {
         }
     }
 
-    /// Callers keep to the numbers that the kernel has, here and below.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`add_guest` leaves out the numbers that the kernel does not have"
+    )]
     fn process(&mut self, number: u16) -> &mut Process {
         self.processes[usize::from(number)].get_or_insert_default()
     }
 
+    #[expect(clippy::indexing_slicing, reason = "as in `process`")]
     fn track(&mut self, number: u16) -> &mut Track {
         &mut self.tracks[usize::from(number)]
     }
