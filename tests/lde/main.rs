@@ -42,6 +42,18 @@ fn main() {
         .kvm("a_spoiled_general_register_is_seen", registers::spoiled_general_register)
         .kvm("a_spoiled_flag_is_seen", registers::spoiled_flags)
         .kvm("a_spoiled_xmm_register_is_seen", registers::spoiled_xmm_register)
+        .needs(&[Need::Kvm, Need::Avx], "a_spoiled_ymm_register_is_seen", registers::spoiled_ymm_register)
+        .needs(
+            &[Need::Kvm, Need::Avx512],
+            "a_spoiled_mask_register_is_seen",
+            registers::spoiled_mask_register,
+        )
+        .needs(&[Need::Kvm, Need::Avx512], "a_spoiled_zmm_register_is_seen", registers::spoiled_zmm_register)
+        .needs(
+            &[Need::Kvm, Need::Avx, Need::Tool("gcc")],
+            "ymm_registers_of_c_programs_are_their_own",
+            registers::ymm_of_c,
+        )
         .kvm("a_spoiled_base_is_seen", registers::spoiled_base)
         .needs(&[Need::Kvm, Need::Selectors], "a_spoiled_selector_is_seen", registers::spoiled_selector)
         .needs(

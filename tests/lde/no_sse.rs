@@ -10,9 +10,9 @@ use libtest_mimic::Failed;
 use crate::kernel::Code;
 use crate::support::{self, TestResult, ensure};
 
-/// What kernel code may use. `fxsave` and `fxrstor` move a process's registers and are FXSR; FSGSBASE is
+/// What kernel code may use. FXSR and XSAVE have the instructions that move a process's registers; FSGSBASE is
 /// used where CPUID has it; `fninit` is the one x87 instruction.
-const ALLOWED: [CpuidFeature; 13] = [
+const ALLOWED: [CpuidFeature; 14] = [
     CpuidFeature::INTEL8086,
     CpuidFeature::INTEL186,
     CpuidFeature::INTEL286,
@@ -24,6 +24,7 @@ const ALLOWED: [CpuidFeature; 13] = [
     CpuidFeature::TSC,
     CpuidFeature::CMOV,
     CpuidFeature::FXSR,
+    CpuidFeature::XSAVE,
     CpuidFeature::FSGSBASE,
     CpuidFeature::PAUSE,
 ];

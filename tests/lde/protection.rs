@@ -75,7 +75,7 @@ pub fn aborts() -> TestResult {
 }
 
 /// Programs that do what they may not, and the exit code of a run with them.
-const MISBEHAVERS: [(&str, u32); 17] = [
+const MISBEHAVERS: [(&str, u32); 18] = [
     ("divider", PROCESS_FAILED),
     ("wild", PROCESS_FAILED),
     ("wild 0xffffffff80200000", PROCESS_FAILED),
@@ -87,6 +87,7 @@ const MISBEHAVERS: [(&str, u32); 17] = [
     ("vandal table", PROCESS_FAILED),
     ("vandal data", PROCESS_FAILED),
     ("vandal off", PROCESS_FAILED),
+    ("vandal segment", PROCESS_FAILED),
     ("deep 100 3", PROCESS_FAILED),
     ("forger", ALL_WELL),
     ("thief", ALL_WELL),

@@ -3,6 +3,8 @@
 //! A test that finds nothing proves nothing, so kernels with a fault in them are made: copies of the real one, in which
 //! an instruction of the way out of the kernel, or of the switch, is another.
 
+use std::process::Command;
+
 use abi::record::REGISTERS;
 use iced_x86::{Instruction, Mnemonic, Register};
 use libtest_mimic::Failed;
@@ -96,13 +98,60 @@ const POPS: [&[u8]; 15] = [
     &[0x58],       // rax
 ];
 
-/// A switch that forgets to save or to load the x87 and XMM registers.
+/// A switch that forgets to store or to load the x87 and XMM registers, by whatever instruction this host takes.
 pub fn spoiled_xmm_register() -> TestResult {
-    for forgotten in [Mnemonic::Fxsave64, Mnemonic::Fxrstor64] {
+    let instructions = [[Mnemonic::Fxsave64, Mnemonic::Xsave64], [Mnemonic::Fxrstor64, Mnemonic::Xrstor64]];
+    for forgotten in instructions {
         let mut spoiled = Code::built_in()?;
-        let count = spoiled.remove(&[forgotten]);
-        ensure(count > 0, || format!("the kernel has no {forgotten:?}"))?;
+        let count = spoiled.remove(&forgotten);
+        ensure(count > 1, || format!("the kernel has {count} of {forgotten:?}"))?;
         spoiled_says(&spoiled, "canary: register xmm")?;
+    }
+    Ok(())
+}
+
+pub fn spoiled_ymm_register() -> TestResult {
+    spoiled_component(0b011, "canary: register ymm")
+}
+
+pub fn spoiled_mask_register() -> TestResult {
+    spoiled_component(0b1100_0111, "canary: register k")
+}
+
+/// The upper halves of ZMM0 to ZMM15, and the registers from ZMM16 on, are components of their own.
+pub fn spoiled_zmm_register() -> TestResult {
+    spoiled_component(0b1010_0111, "canary: register zmm")?;
+    spoiled_component(0b0110_0111, "canary: register zmm")
+}
+
+/// A switch that loads only these components of XCR0: between XSAVE and XRSTOR, `mov al, components` takes the place of
+/// FNINIT.
+fn spoiled_component(components: u8, words: &str) -> TestResult {
+    const MOV_AL: u8 = 0xB0;
+    let mut spoiled = Code::built_in()?;
+    let is_fninit = |instruction: &Instruction| instruction.mnemonic() == Mnemonic::Fninit;
+    let places: Vec<_> = spoiled.instructions().filter(is_fninit).collect();
+    ensure(places.len() > 1, || "the kernel has no FNINIT".into())?;
+    places.iter().for_each(|place| spoiled.replace(place, &[MOV_AL, components]));
+    spoiled_says(&spoiled, words)
+}
+
+/// A C program that knows nothing of canaries: two of them, each with a pattern of its own in a YMM register.
+pub fn ymm_of_c() -> TestResult {
+    let folder = support::folder();
+    let program = folder.path().join("ymm");
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-O1", "-static", "-nostdlib", "-fno-stack-protector", "-mavx", "-o"]).arg(&program);
+    gcc.arg(format!("{}/../tests/fixtures/ymm.c", env!("CARGO_MANIFEST_DIR")));
+    support::command(&mut gcc, folder.path())?.expect(0)?;
+    let [first, second] = ["A", "B"].map(|letter| format!("{} {letter}", program.display()));
+    let run = run(&[&first, &second, "--quantum", "1ms"], 0)?;
+    for (process, letter) in [(1, "A"), (2, "B")] {
+        run.says(&format!("{letter}: low half wrong 000, high half wrong 0000 bytes"))?;
+        let preempted =
+            |what: &&What| matches!(what, What::ContextSaved { reason: abi::record::Reason::Preempted, .. });
+        let times = run.of(process).filter(preempted).count();
+        ensure(times >= 10, || format!("{letter} was preempted {times} times only"))?;
     }
     Ok(())
 }

@@ -107,6 +107,10 @@ pub enum Need {
     Disk(&'static str),
     /// A back end of KVM that lets the guest's kernel keep the selectors of its programs.
     Selectors,
+    /// A CPU with AVX.
+    Avx,
+    /// A CPU with AVX-512.
+    Avx512,
     /// A CPU whose `fxrstor` does not load the x87 pointers.
     FxsaveLeak,
 }
@@ -127,6 +131,10 @@ impl Need {
             Need::Namespace => namespace_missing(),
             Need::Disk(kind) => disk_missing(kind),
             Need::Selectors => selectors_missing(),
+            Need::Avx => (!std::is_x86_feature_detected!("avx")).then(|| "this CPU has no AVX".into()),
+            Need::Avx512 => {
+                (!std::is_x86_feature_detected!("avx512f")).then(|| "this CPU has no AVX-512".into())
+            }
             Need::FxsaveLeak => fxsave_leak_missing(),
         }
     }
@@ -144,9 +152,13 @@ impl Need {
         let variable = match self {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
             Need::Tool(_) | Need::Example(_) | Need::Module(_) | Need::File(_) => "TRAPLINE_REQUIRE_TOOLS",
-            Need::BackEnd(_) | Need::Namespace | Need::Disk(_) | Need::Selectors | Need::FxsaveLeak => {
-                return None;
-            }
+            Need::BackEnd(_)
+            | Need::Namespace
+            | Need::Disk(_)
+            | Need::Selectors
+            | Need::FxsaveLeak
+            | Need::Avx
+            | Need::Avx512 => return None,
         };
         std::env::var_os(variable).is_some_and(|value| value == "1").then_some(variable)
     }

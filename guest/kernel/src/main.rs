@@ -12,6 +12,7 @@ mod arch;
 mod cell;
 mod clock;
 mod console;
+mod fpu;
 mod layout;
 mod loader;
 mod memory;
@@ -48,6 +49,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     protect(&options);
     set_up_memory(&boot, &options);
     timer::initialize(&options);
+    fpu::initialize();
     if options.policy == Policy::Direct {
         process::set_direct();
     } else {

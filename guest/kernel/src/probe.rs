@@ -1,9 +1,23 @@
-//! The trap probe: how do the traps of user mode arrive on this CPU?
+//! The probe: what does the host let user mode do, and how do its traps arrive?
 //!
-//! A back end of KVM that runs without hardware virtualization (kvm_pvm) delivers two of them wrongly: `syscall`
-//! stays in ring 3 at LSTAR, which faults there because the kernel's pages are the supervisor's, and `int n`
-//! comes as #UD. At boot we execute both in user mode and look. Only where that was seen, a #PF or #UD that looks
-//! just so is taken as the trap it stands for; elsewhere it stays the fault that it is.
+//! A back end of KVM that runs without hardware virtualization (kvm_pvm) runs user mode on the CPU as the host's own
+//! processes run, whatever the guest's CR0 and CR4 say. So nothing of it is assumed: at boot the kernel executes a few
+//! instructions in user mode and looks how they come back. Only where a deviation was seen does the kernel act on it;
+//! elsewhere the same trap stays the fault that it is. The deviations that matter to the kernel:
+//!
+//! - `syscall` stays in ring 3 at LSTAR, which faults there because the kernel's pages are the supervisor's. That #PF is
+//!   taken as the call.
+//! - `int n` arrives as #UD. It is taken as the interrupt, or as the #GP of a gate that is not open to user mode.
+//! - AVX and XSAVE run while CR4.OSXSAVE is 0, but ring 0 cannot execute XSAVE. Then registers are exchanged in user mode
+//!   ([`crate::fpu`]). Ring 0 is not tried: a failed emulation ends the virtual machine.
+//! - `iretq` loads the data segment into CS, and its code runs as 32-bit code, whose `syscall` enters ring 0 at the low 32
+//!   bits of CSTAR, on the process's stack. Seen with `syscall` as #PF, so it is prevented in the same case: with the L bit
+//!   in its descriptor the segment is 64-bit code ([`gdt::let_user_data_be_64_bit_code`]).
+//!
+//! Others were seen there and need nothing, because they end in a fault of the process or concern it alone: selectors of
+//! the LDT are #PF (the host looks for an LDT at address 0); alignment is checked (#AC) by the process's own RFLAGS.AC,
+//! though CR0.AM is 0; `int 4` is #OF and `int3` needs no open gate; RDTSCP, RDPID and the FSGSBASE instructions run, and
+//! [`crate::arch::context`] switches the bases.
 
 use abi::program::Access;
 use abi::record::{Kind, Panic, SYSCALL_VECTOR, Step};
@@ -13,6 +27,7 @@ use crate::arch::cpu::{load_root, rflags};
 use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{boot, entry, gdt};
 use crate::cell::Local;
+use crate::fpu;
 use crate::layout::{KERNEL_BASE, PAGE, USER_END, vector};
 use crate::memory::address_space::AddressSpace;
 use crate::memory::{physical, user};
@@ -22,15 +37,30 @@ use crate::trace::{self, Arrival};
 
 /// Where the probe's code is in user memory.
 const CODE: u64 = PAGE;
-/// `syscall`, then `int 0x80`.
-const INSTRUCTIONS: u32 = u32::from_le_bytes([0x0F, 0x05, INT, INT_VECTOR]);
+/// What it executes there, at the offsets below.
+#[rustfmt::skip]
+const INSTRUCTIONS: [u8; 16] = [
+    0x0F, 0x05,             // syscall
+    INT, INT_VECTOR,        // int 0x80
+    0xC5, 0xFC, 0x57, 0xC0, // vxorps ymm0, ymm0, ymm0
+    0x31, 0xC9,             // xor ecx, ecx
+    0x0F, 0x01, 0xD0,       // xgetbv
+    0x0F, 0x0B,             // ud2
+    0,
+];
+const AT_SYSCALL: u64 = CODE;
+const AT_INT: u64 = CODE + 2;
+const AT_AVX: u64 = CODE + 4;
+const AT_UD2: u64 = CODE + 13;
 /// The first byte of `int n`.
 const INT: u8 = 0xCD;
-const INSTRUCTION_SIZE: u64 = 2;
+const INT_SIZE: u64 = 2;
 
 /// The stack pointer to come back with while a probe runs; else 0.
 static RESUME: Local<u64> = Local::new(0);
 static ARRIVAL: Local<Arrival> = Local::new(Arrival { vector: 0, rip: 0, cr2: 0 });
+/// EDX:EAX when it arrived.
+static RESULT: Local<u64> = Local::new(0);
 /// `syscall` arrives as a page fault at LSTAR.
 static SYSCALL_FAULTS: Local<bool> = Local::new(false);
 /// `int n` arrives as #UD.
@@ -41,20 +71,29 @@ pub fn run() {
     let Some(space) = code_page() else { panic(Panic::OutOfMemory, 0) };
     // SAFETY: the address space has the kernel's half.
     unsafe { load_root(space.root) };
-    let syscall = execute(CODE);
-    let int = execute(CODE + INSTRUCTION_SIZE);
+    let [syscall, int, avx] = [AT_SYSCALL, AT_INT, AT_AVX].map(execute);
     // SAFETY: the kernel's own root table.
     unsafe { load_root(boot::root_table() as u64 - KERNEL_BASE) };
     space.free();
     match syscall.vector {
         SYSCALL_VECTOR => {}
-        vector::PAGE_FAULT if is_syscall_fault(syscall) => SYSCALL_FAULTS.set(true),
+        vector::PAGE_FAULT if is_syscall_fault(syscall) => {
+            SYSCALL_FAULTS.set(true);
+            gdt::let_user_data_be_64_bit_code();
+        }
         other => panic(Panic::ProbeFailed, other.into()),
     }
     match int.vector {
         INT_VECTOR => {}
-        vector::INVALID_OPCODE if int.rip == CODE + INSTRUCTION_SIZE => INT_IS_UNDEFINED.set(true),
+        vector::INVALID_OPCODE if int.rip == AT_INT => INT_IS_UNDEFINED.set(true),
         other => panic(Panic::ProbeFailed, other.into()),
+    }
+    match (avx.vector, avx.rip) {
+        (vector::INVALID_OPCODE, AT_AVX) => fpu::use_ring_0(),
+        (vector::INVALID_OPCODE, AT_UD2) => {
+            fpu::use_user_mode(RESULT.get()).unwrap_or_else(|| panic(Panic::OutOfMemory, 0))
+        }
+        (other, _) => panic(Panic::ProbeFailed, other.into()),
     }
     trace::record(Kind::Boot, Step::Probed as u32, [syscall.vector.into(), int.vector.into()]);
 }
@@ -63,7 +102,7 @@ fn code_page() -> Option<AddressSpace> {
     let mut space = AddressSpace::new()?;
     let frame = space.allocate()?;
     // SAFETY: a fresh frame of ours.
-    unsafe { physical::<u32>(frame).write(INSTRUCTIONS) };
+    unsafe { physical::<[u8; 16]>(frame).write(INSTRUCTIONS) };
     space.map(CODE, frame, Access::ReadExecute).ok()?;
     Some(space)
 }
@@ -78,7 +117,7 @@ fn execute(rip: u64) -> Arrival {
 #[inline(always)]
 pub fn translate(frame: &mut TrapFrame, arrival: Arrival) {
     if RESUME.get() != 0 {
-        came_back(arrival);
+        came_back(frame, arrival);
     }
     if arrival.vector == vector::PAGE_FAULT && SYSCALL_FAULTS.get() && is_syscall_fault(arrival) {
         as_syscall(frame);
@@ -87,10 +126,11 @@ pub fn translate(frame: &mut TrapFrame, arrival: Arrival) {
     }
 }
 
-fn came_back(arrival: Arrival) -> ! {
+fn came_back(frame: &TrapFrame, arrival: Arrival) -> ! {
     let resume = RESUME.get();
     RESUME.set(0);
     ARRIVAL.set(arrival);
+    RESULT.set(frame.registers.rdx << 32 | frame.registers.rax & 0xFFFF_FFFF);
     // SAFETY: `enter_user_once` stored it, and has not returned.
     unsafe { entry::come_back(resume) }
 }
@@ -116,7 +156,7 @@ fn as_int(frame: &mut TrapFrame) {
     let Some([INT, number]) = user::read::<[u8; 2]>(root, frame.rip) else { return };
     if number == INT_VECTOR || number == vector::BREAKPOINT {
         frame.vector = number.into();
-        frame.rip += INSTRUCTION_SIZE;
+        frame.rip += INT_SIZE;
         // A fault leaves RF set, to be tried again past a breakpoint; a trap is done (SDM vol. 3, 18.3.1.1).
         frame.rflags &= !rflags::RF;
     } else {

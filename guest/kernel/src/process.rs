@@ -3,7 +3,7 @@
 use abi::boot::PROCESSES_MAX;
 use abi::record::{Kind, LoadError, Panic};
 
-use crate::arch::context::{Context, FpuState, Segments};
+use crate::arch::context::{Context, Segments};
 use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{boot, cpu, entry};
 use crate::cell::Local;
@@ -11,7 +11,7 @@ use crate::layout::{PAGE, STACK_FIRST_PROCESS, STACK_PAGES, STACKS, stack_top};
 use crate::memory::address_space::AddressSpace;
 use crate::panic::panic;
 use crate::pvh::Module;
-use crate::{loader, trace};
+use crate::{fpu, loader, trace};
 
 /// Process 0 is the kernel itself: it boots, then waits while no process can run.
 pub const KERNEL: u16 = 0;
@@ -21,7 +21,8 @@ pub const KERNEL: u16 = 0;
 pub struct Process {
     /// What the last switch away stored.
     pub context: Local<Context>,
-    pub fpu: Local<FpuState>,
+    /// Where its x87, SSE and AVX registers are while another process runs.
+    pub fpu: Local<fpu::Area>,
     pub segments: Local<Segments>,
     pub state: Local<State>,
     pub space: Local<AddressSpace>,
@@ -49,7 +50,7 @@ impl Process {
     const fn unused() -> Self {
         Self {
             context: Local::new(Context::EMPTY),
-            fpu: Local::new(FpuState::INITIAL),
+            fpu: Local::new(fpu::Area::NONE),
             segments: Local::new(Segments::NULL),
             state: Local::new(State::Unused),
             space: Local::new(AddressSpace::NONE),
@@ -106,9 +107,9 @@ pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
     let [name, name_rest] = name(module);
     trace::record_of(id, Kind::ProcessCreated, 0, [process.address(), space.root, stack, name, name_rest]);
     match fill(id, stack, module, &mut space) {
-        Ok(context) => {
+        Ok((context, fpu)) => {
             process.context.set(context);
-            process.fpu.set(FpuState::INITIAL);
+            process.fpu.set(fpu);
             process.segments.set(Segments::NULL);
             process.space.set(space);
             process.kernel_stack.set(stack);
@@ -125,8 +126,14 @@ pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
     }
 }
 
-/// Loads the program and fills the kernel stack that ends at `stack`; returns the context of the first switch to it.
-fn fill(id: u16, stack: u64, module: &Module, space: &mut AddressSpace) -> Result<Context, LoadError> {
+/// Loads the program and fills the kernel stack that ends at `stack`; returns the context of the first switch to it and the area
+/// of its x87, SSE and AVX registers.
+fn fill(
+    id: u16,
+    stack: u64,
+    module: &Module,
+    space: &mut AddressSpace,
+) -> Result<(Context, fpu::Area), LoadError> {
     let start = loader::load(id, module, space)?;
     map_kernel_stack(id, space)?;
     let mut frame = TrapFrame::first(start.rip, start.rsp);
@@ -140,13 +147,15 @@ fn fill(id: u16, stack: u64, module: &Module, space: &mut AddressSpace) -> Resul
     // SAFETY: the kernel stack has just been mapped, and is larger than a frame.
     unsafe { (at as *mut TrapFrame).write(frame) };
     trace::record_of(id, Kind::KernelStackFilled, 0, words);
-    Ok(Context { rsp: at, rip: first, ..Context::EMPTY })
+    let fpu = fpu::create(id, space).ok_or(LoadError::OutOfMemory)?;
+    Ok((Context { rsp: at, rip: first, ..Context::EMPTY }, fpu))
 }
 
 /// Gives back the memory of a process that ended, when its kernel stack is no longer in use.
 pub fn free(id: u16) {
     let process = get(id);
     unmap_kernel_stack(id);
+    fpu::forget(process.fpu.get());
     process.state.set(State::Unused);
     let frames = process.space.replace(AddressSpace::NONE).free();
     trace::record_of(id, Kind::ProcessFreed, 0, [frames.into()]);

@@ -7,14 +7,14 @@ use abi::boot::PROCESSES_MAX;
 use abi::record::{Kind, Reason};
 
 use crate::arch::boot::root_table;
-use crate::arch::context::{Context, FpuState, Segments, switch};
+use crate::arch::context::{Context, Segments, switch};
 use crate::arch::{cpu, gdt};
 use crate::cell::Local;
 use crate::layout::{KERNEL_BASE, STACK_BOOT, stack_top};
 use crate::memory::address_space::AddressSpace;
 use crate::process::{self, KERNEL, Process, State};
 use crate::run_queue::RunQueue;
-use crate::{timer, trace};
+use crate::{fpu, timer, trace};
 
 static QUEUE: RunQueue = RunQueue::new();
 /// Which process had the CPU before the last switch, and why it lost it.
@@ -171,10 +171,11 @@ fn switch_to(next: u16, reason: Reason) {
     // SAFETY: both are entries of the process list. Every root table has the kernel's half, so code and stacks stay
     // mapped; `to` was stored by a switch or filled by `create`; its kernel stack is mapped.
     unsafe {
-        FpuState::save(from.fpu.pointer());
+        if next != KERNEL {
+            fpu::switch(to.fpu.get());
+        }
         cpu::load_root(to.root());
         gdt::set_kernel_stack(to.kernel_stack.get());
-        FpuState::load(to.fpu.pointer());
         Segments::switch(from.segments.pointer(), to.segments.pointer());
         switch(from.context.pointer(), to.context.pointer());
     }

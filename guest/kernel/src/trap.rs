@@ -45,6 +45,9 @@ fn is_from_the_machine(vector: u8) -> bool {
 
 /// A fault of the process that runs: it ends, unless it has a handler for the fault. Other processes continue.
 fn fault(frame: &mut TrapFrame, cr2: u64) {
+    if trace::current() == process::KERNEL {
+        panic::exception(frame); // the kernel's own code in user mode, which the probe runs
+    }
     let handler = scheduler::current().fault_handler.replace(0);
     let detail = frame.vector as u32 | (frame.error as u32) << 16;
     if handler == 0 {

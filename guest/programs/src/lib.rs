@@ -12,6 +12,7 @@ mod memory;
 pub mod print;
 pub mod registers;
 pub mod syscall;
+pub mod wide;
 
 use core::arch::naked_asm;
 use core::panic::PanicInfo;

@@ -1,14 +1,16 @@
 //! All registers that a program can set, held at once across a piece of code, and what became of them.
 //!
-//! What `fxsave` does not save (AVX) is not among them.
+//! Those of AVX and AVX-512 are among them where CPUID and XCR0 show them.
 
 use core::arch::x86_64::__cpuid_count;
 use core::arch::{asm, naked_asm};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::kernel::{USER_CODE, USER_DATA, USER_END};
 use crate::syscall::sched_yield;
+use crate::wide::{self, Area, Wide};
 
 /// The index of RAX in [`Registers::general`].
 pub const RAX: usize = 14;
@@ -28,7 +30,7 @@ pub const PROGRAM_FLAGS: u64 = 0xCD5;
 /// What of an x87 register's second word is the register's: it has 80 bits.
 const ST_HIGH: u64 = 0xFFFF;
 
-/// The state that `fxsave` and `fxrstor` know (SDM volume 1, 10.5.1).
+/// The x87 and SSE registers as `fxsave` stores them (SDM volume 1, 10.5.1).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Floating {
@@ -48,6 +50,21 @@ pub struct Floating {
     /// XMM0 to XMM15, low word first.
     pub xmm: [[u64; 2]; 16],
     reserved: [u64; 12],
+}
+
+impl Floating {
+    /// All registers 0, which is no state that a program would use.
+    pub const ZERO: Floating = Floating {
+        control: 0,
+        status: 0,
+        tags: 0,
+        last: [0; 19],
+        mxcsr: 0,
+        mxcsr_mask: 0,
+        st: [[0; 2]; 8],
+        xmm: [[0; 2]; 16],
+        reserved: [0; 12],
+    };
 }
 
 /// The segment registers that a program can load, and the bases of the last two. No code here uses them: 64-bit code
@@ -130,6 +147,8 @@ fn has_bases() -> bool {
 pub struct Registers {
     /// The x87 and SSE state. First, for it must be aligned to 16 bytes.
     pub floating: Floating,
+    /// The AVX and AVX-512 registers.
+    pub wide: Wide,
     /// The general registers in the order of [`abi::record::REGISTERS`].
     pub general: [u64; 15],
     /// The stack pointer.
@@ -156,17 +175,8 @@ pub struct Difference {
 
 impl Registers {
     const ZERO: Registers = Registers {
-        floating: Floating {
-            control: 0,
-            status: 0,
-            tags: 0,
-            last: [0; 19],
-            mxcsr: 0,
-            mxcsr_mask: 0,
-            st: [[0; 2]; 8],
-            xmm: [[0; 2]; 16],
-            reserved: [0; 12],
-        },
+        floating: Floating::ZERO,
+        wide: Wide::ZERO,
         general: [0; 15],
         rsp: 0,
         rflags: 0,
@@ -196,6 +206,7 @@ impl Registers {
         floating.control = 0x037F | next() as u16 & 0x0C00;
         floating.status = next() as u16 & 0x7F00;
         floating.mxcsr = 0x1F80 | next() as u32 & 0xE03F;
+        pattern.wide = Wide::pattern(next);
         pattern
     }
 
@@ -221,21 +232,29 @@ impl Registers {
             .or_else(|| single("rsp", self.rsp, found.rsp))
             .or_else(|| single("rflags", self.rflags, found.rflags))
             .or_else(|| self.segments.difference(&found.segments, single))
-            .or_else(|| wide("xmm", &ours.xmm, &theirs.xmm, u64::MAX))
+            .or_else(|| first_difference("xmm", 0, 1, &ours.xmm, &theirs.xmm))
             .or_else(|| single("mxcsr", ours.mxcsr.into(), theirs.mxcsr.into()))
-            .or_else(|| wide("st", &ours.st, &theirs.st, ST_HIGH))
+            .or_else(|| self.wide.difference(&found.wide))
+            .or_else(|| {
+                first_difference("st", 0, 1, &ours.st, &theirs.st.map(|[low, high]| [low, high & ST_HIGH]))
+            })
             .or_else(|| single("fcw", ours.control.into(), theirs.control.into()))
             .or_else(|| single("fsw", ours.status.into(), theirs.status.into()))
             .or_else(|| single("ftw", ours.tags.into(), theirs.tags.into()))
     }
 }
 
-fn wide(name: &'static str, ours: &[[u64; 2]], theirs: &[[u64; 2]], high: u64) -> Option<Difference> {
-    let pairs = ours.iter().zip(theirs).map(|(&ours, theirs)| (ours, [theirs[0], theirs[1] & high]));
-    (0..)
-        .zip(pairs)
-        .find(|(_, (ours, theirs))| ours != theirs)
-        .map(|(number, (expected, found))| Difference { name, number: Some(number), expected, found })
+/// The first difference in registers of `pairs` pairs of words each, the first of which has the number `first`.
+pub(crate) fn first_difference(
+    name: &'static str,
+    first: u64,
+    pairs: u64,
+    ours: &[[u64; 2]],
+    theirs: &[[u64; 2]],
+) -> Option<Difference> {
+    let (index, (&expected, &found)) =
+        (0_u64..).zip(ours.iter().zip(theirs)).find(|(_, (ours, theirs))| ours != theirs)?;
+    Some(Difference { name, number: Some(first + index / pairs), expected, found })
 }
 
 /// The next of a sequence of numbers that look random and are the same each time (Steele, Lea and Flood, 2014).
@@ -305,6 +324,17 @@ impl Block {
 
 static WANTED: Block = Block::new();
 static FOUND: Block = Block::new();
+
+/// What XSAVE and XRSTOR work on, where there is AVX.
+struct WideBlock(UnsafeCell<Area>);
+
+// SAFETY: a process is one thread.
+unsafe impl Sync for WideBlock {}
+
+static WANTED_WIDE: WideBlock = WideBlock(UnsafeCell::new(Area::EMPTY));
+static FOUND_WIDE: WideBlock = WideBlock(UnsafeCell::new(Area::EMPTY));
+/// The components that XSAVE and XRSTOR move; 0 where there is no AVX, and FXSAVE and FXRSTOR do it.
+static COMPONENTS: AtomicU32 = AtomicU32::new(0);
 /// What Rust's code had in the x87 and SSE registers, the control words among them.
 static HOME: Block = Block::new();
 
@@ -314,9 +344,11 @@ static HOME: Block = Block::new();
 /// # Safety
 /// A system call that `wanted` makes must not write memory that somebody else relies on.
 pub unsafe fn hold(wanted: &mut Registers, across: Across) -> Registers {
-    // SAFETY: one thread, so nobody else is in the three blocks; the functions keep to the C ABI.
+    COMPONENTS.store(wide::components(), Ordering::Relaxed);
+    // SAFETY: one thread, so no other code uses the blocks; the functions keep to the C ABI.
     unsafe {
         *WANTED.0.get() = *wanted;
+        (*WANTED_WIDE.0.get()).put(&wanted.floating, &wanted.wide);
         wanted.segments.load();
         match across {
             Across::Spin => hold_across_spin(),
@@ -324,7 +356,11 @@ pub unsafe fn hold(wanted: &mut Registers, across: Across) -> Registers {
             Across::Interrupt => hold_across_interrupt(),
         }
         wanted.rsp = (*WANTED.0.get()).rsp;
-        Registers { segments: Segments::read(), ..*FOUND.0.get() }
+        let mut found = Registers { segments: Segments::read(), ..*FOUND.0.get() };
+        if wide::components() != 0 {
+            (found.floating, found.wide) = (*FOUND_WIDE.0.get()).registers();
+        }
+        found
     }
 }
 
@@ -341,7 +377,15 @@ macro_rules! hold_across {
                 "push r14",
                 "push r15",
                 "fxsave [rip + {home}]",
+                "mov eax, [rip + {components}]",
+                "xor edx, edx",
+                "test eax, eax",
+                "jz 2f",
+                "xrstor [rip + {wanted_wide}]",
+                "jmp 3f",
+                "2:",
                 "fxrstor [rip + {wanted}]",
+                "3:",
                 "push qword ptr [rip + {wanted} + {rflags}]",
                 "popfq",
                 "mov [rip + {wanted} + {rsp}], rsp",
@@ -381,7 +425,15 @@ macro_rules! hold_across {
                 "pushfq",
                 "pop qword ptr [rip + {found} + {rflags}]",
                 "cld",
+                "mov eax, [rip + {components}]",
+                "xor edx, edx",
+                "test eax, eax",
+                "jz 2f",
+                "xsave [rip + {found_wide}]",
+                "jmp 3f",
+                "2:",
                 "fxsave [rip + {found}]",
+                "3:",
                 "fxrstor [rip + {home}]",
                 "pop r15",
                 "pop r14",
@@ -393,6 +445,9 @@ macro_rules! hold_across {
                 home = sym HOME,
                 wanted = sym WANTED,
                 found = sym FOUND,
+                wanted_wide = sym WANTED_WIDE,
+                found_wide = sym FOUND_WIDE,
+                components = sym COMPONENTS,
                 general = const offset_of!(Registers, general),
                 rsp = const offset_of!(Registers, rsp),
                 rflags = const offset_of!(Registers, rflags),

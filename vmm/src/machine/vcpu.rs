@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 
 use kvm_bindings::{
     CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_EXIT_INTR, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_REGS,
-    KVM_SYNC_X86_SREGS, Msrs, kvm_enable_cap, kvm_msr_entry, kvm_regs, kvm_userspace_memory_region,
+    KVM_SYNC_X86_SREGS, Msrs, kvm_enable_cap, kvm_msr_entry, kvm_regs, kvm_userspace_memory_region, kvm_xcrs,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuExit, VcpuFd, VmFd};
 use thiserror::Error;
@@ -132,9 +132,33 @@ impl Vm {
         fd.enable_cap(&split).map_err(failed("KVM_ENABLE_CAP(KVM_CAP_SPLIT_IRQCHIP)"))?;
         map(&fd, &memory)?;
         let vcpu = fd.create_vcpu(0).map_err(failed("KVM_CREATE_VCPU"))?;
-        vcpu.set_cpuid2(&cpuid(kvm)?).map_err(failed("KVM_SET_CPUID2"))?;
+        let cpuid = cpuid(kvm)?;
+        vcpu.set_cpuid2(&cpuid).map_err(failed("KVM_SET_CPUID2"))?;
+        if kvm.check_extension(Cap::Xcrs) {
+            vcpu.set_xcrs(&xcrs(&cpuid)).map_err(failed("KVM_SET_XCRS"))?;
+        }
         Ok(Vm { vcpu: Vcpu { fd: vcpu }, _memory: memory })
     }
+}
+
+/// XCR0 with all that our kernel turns on in it: x87, SSE, AVX and AVX-512, where CPUID has them.
+///
+/// A kernel sets it by XSETBV. But the SVM that QEMU 7.2 emulates does not intercept that, and KVM loads its own value at
+/// the next entry: with this value the two agree. A kernel that leaves CR4.OSXSAVE alone sees nothing of it.
+fn xcrs(cpuid: &CpuId) -> kvm_xcrs {
+    const STATE: u32 = 0xD;
+    const X87: u64 = 1;
+    const X87_SSE_AVX: u64 = 0b111;
+    const AVX_512: u64 = 0b111 << 5;
+    let leaf = cpuid.as_slice().iter().find(|entry| entry.function == STATE && entry.index == 0);
+    let supported = leaf.map_or(0, |leaf| u64::from(leaf.eax));
+    let mut value = X87 | supported & (X87_SSE_AVX | AVX_512);
+    if value & AVX_512 != AVX_512 {
+        value &= !AVX_512;
+    }
+    let mut registers = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
+    registers.xcrs[0].value = value;
+    registers
 }
 
 /// Gives `memory` to the VM.

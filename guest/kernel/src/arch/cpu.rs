@@ -20,6 +20,8 @@ pub const CR4_OSXMMEXCPT: u32 = 1 << 10;
 pub const CR4_UMIP: u32 = 1 << 11;
 /// `rdfsbase` and the like work, in user mode too.
 pub const CR4_FSGSBASE: u32 = 1 << 16;
+/// XSAVE, XGETBV and, where XCR0 has it, AVX work.
+pub const CR4_OSXSAVE: u32 = 1 << 18;
 /// Ring 0 cannot execute user pages.
 pub const CR4_SMEP: u32 = 1 << 20;
 
@@ -155,6 +157,28 @@ pub fn protect(user_code: bool) -> u64 {
     // SAFETY: CPUID has the bits (SDM vol. 3, 2.5); with SMEP the kernel executes no user page.
     unsafe { asm!("mov cr4, {}", in(reg) cr4, options(nostack, preserves_flags)) }
     cr4
+}
+
+/// Sets CR4.OSXSAVE and XCR0, so that user mode may use these components of the state. False: the host did not keep XCR0
+/// (QEMU 7.2's emulated SVM does not tell KVM of XSETBV), and all is as before.
+///
+/// # Safety
+/// CPUID has XSAVE and the components.
+pub unsafe fn enable_xsave(mask: u64) -> bool {
+    let cr4 = read_cr!("cr4");
+    let (low, high): (u32, u32);
+    // SAFETY: the caller's promise. No code of the kernel uses what they turn on.
+    unsafe {
+        asm!("mov cr4, {}", "xsetbv", in(reg) cr4 | u64::from(CR4_OSXSAVE), in("ecx") 0, in("eax") mask as u32,
+            in("edx") (mask >> 32) as u32, options(nostack, preserves_flags));
+        core::arch::x86_64::__cpuid(0); // leaves the virtual CPU, and so shows what the host kept
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nostack, preserves_flags));
+        let kept = u64::from(high) << 32 | u64::from(low) == mask;
+        if !kept {
+            asm!("mov cr4, {}", in(reg) cr4, options(nostack, preserves_flags));
+        }
+        kept
+    }
 }
 
 /// Forgets the translation of one page.

@@ -87,6 +87,14 @@ pub fn load() -> (u64, u64) {
     (gdt as u64, tss)
 }
 
+/// Sets the L bit of the descriptor for ring 3 data, where it is reserved and means nothing (SDM vol. 3, 3.4.5), for a host
+/// that loads this descriptor into CS too: what runs then is 64-bit code like any other.
+pub fn let_user_data_be_64_bit_code() {
+    const L: u64 = 1 << 53;
+    // SAFETY: one CPU; the CPU reads the descriptor only when a selector is loaded.
+    unsafe { (*GDT.pointer())[usize::from(selector::USER_DATA) / 8] |= L }
+}
+
 /// Sets the stack for traps from user mode.
 #[inline(always)]
 pub fn set_kernel_stack(top: u64) {

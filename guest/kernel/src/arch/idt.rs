@@ -12,12 +12,11 @@ use crate::layout::{selector, vector};
 use crate::trace;
 
 #[repr(C)]
-#[derive(Clone, Copy)]
 struct Gate {
     /// Offset 0..16, selector, IST, type and DPL, offset 16..32.
-    low: u64,
+    low: Local<u64>,
     /// Offset 32..64.
-    high: u64,
+    high: Local<u64>,
 }
 
 /// Present, 64-bit interrupt gate: IF is cleared on the way in.
@@ -30,7 +29,7 @@ const EXCEPTIONS: u8 = 32;
 /// Those of the timer, the system call and the spurious interrupt.
 const OTHER_GATES: u64 = 3;
 
-static IDT: Local<[Gate; 256]> = Local::new([Gate { low: 0, high: 0 }; 256]);
+static IDT: [Gate; 256] = [const { Gate { low: Local::new(0), high: Local::new(0) } }; 256];
 
 /// Fills the table and tells the CPU of it; gives its address and the number of gates.
 pub fn load() -> (u64, u64) {
@@ -47,7 +46,7 @@ pub fn load() -> (u64, u64) {
     set(vector::TIMER, entry::stub(vector::TIMER), INTERRUPT, 0);
     set(INT_VECTOR, entry::int(), INTERRUPT_USER, 0);
     set(vector::SPURIOUS, entry::spurious(), INTERRUPT, 0);
-    let base = IDT.pointer() as u64;
+    let base = &raw const IDT as u64;
     let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base };
     // SAFETY: the table is a static, each present gate leads to a stub.
     unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) }
@@ -60,9 +59,23 @@ fn set(number: u8, handler: u64, kind: u8, ist: u8) {
         | u64::from(ist) << 32
         | u64::from(kind) << 40
         | (handler >> 16 & 0xFFFF) << 48;
-    // SAFETY: one CPU, which has not been told of the table yet; a u8 is always within it.
-    unsafe { IDT.pointer().cast::<Gate>().add(number.into()).write(Gate { low, high: handler >> 32 }) }
+    let gate = &IDT[usize::from(number)];
+    gate.low.set(low);
+    gate.high.set(handler >> 32);
     trace::record(Kind::Gate, u32::from(number) | u32::from(kind) << 8 | u32::from(ist) << 16, [handler]);
+}
+
+/// Lets the gate of an exception lead to another handler; returns what [`restore`] wants. Of a gate's two words only the
+/// first changes, as all handlers are in the same 4 GiB.
+pub fn redirect(number: u8, handler: u64) -> u64 {
+    const OFFSET: u64 = 0xFFFF_0000_0000_FFFF;
+    let low = &IDT[usize::from(number)].low;
+    low.replace(low.get() & !OFFSET | handler & 0xFFFF | (handler >> 16 & 0xFFFF) << 48)
+}
+
+/// Lets the gate lead where it led before [`redirect`].
+pub fn restore(number: u8, low: u64) {
+    IDT[usize::from(number)].low.set(low);
 }
 
 /// Tells the CPU of the handler of `syscall`; gives LSTAR, STAR and SFMASK.

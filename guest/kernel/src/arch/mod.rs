@@ -9,3 +9,4 @@ pub mod gdt;
 pub mod idt;
 pub mod mem;
 pub mod trap_frame;
+pub mod xsave;

@@ -86,6 +86,14 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// Removes `page` from the address space, which keeps its frame. A translation that the CPU has of it stays.
+    pub fn unmap(&mut self, page: u64) {
+        if let Ok(table) = self.leaf_table(page) {
+            // SAFETY: an entry of a table of this address space.
+            unsafe { entry(table, page, 12).write(0) }
+        }
+    }
+
     /// The page table for `page`, made where there is none yet.
     fn leaf_table(&mut self, page: u64) -> Result<u64, MapError> {
         let mut table = self.root;

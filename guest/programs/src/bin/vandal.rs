@@ -2,13 +2,15 @@
 //!
 //! `vandal [WHAT]`: `interrupts` (turns them off, and loops), `write` (over the kernel's code), `text` (the same, write
 //! protection turned off first: system calls never end), `table` (empties the trap table, then faults), `data` (zeroes the
-//! kernel's data, page tables included), `off` (tells the host that all went well, and ends the run).
+//! kernel's data, page tables included), `off` (tells the host that all went well, and ends the run), `segment` (returns
+//! to a data segment as if it were code, which some hosts accept, and calls the kernel from there).
 
 #![no_std]
 #![no_main]
 
 use core::arch::asm;
 
+use abi::syscall::Call;
 use user::{Args, STATUS_USAGE, kernel, program, say};
 
 program!(main);
@@ -22,6 +24,7 @@ fn main(args: Args) -> i32 {
         "table" => table,
         "data" => data,
         "off" => off,
+        "segment" => segment,
         _ => {
             say!("vandal: no such attack: ", what);
             return STATUS_USAGE;
@@ -76,6 +79,29 @@ unsafe fn data() {
     unsafe {
         asm!("rep stosq", "mov rax, cr3", "mov cr3, rax", "ud2",
             inout("rdi") kernel::DATA => _, inout("rcx") kernel::PAGE / 8 * 6 => _, inout("rax") 0_u64 => _, options(nostack));
+    }
+}
+
+/// Where the host loads the data segment into CS, this is 32-bit code, unless the kernel takes care: its `syscall` would
+/// enter ring 0 at the low half of an address, on the program's stack.
+unsafe fn segment() {
+    // SAFETY: as `main` says.
+    unsafe {
+        asm!(
+            "mov rcx, rsp",
+            "push {code}",
+            "push rcx",
+            "pushfq",
+            "push {data}",
+            "lea rcx, [rip + 2f]",
+            "push rcx",
+            "iretq",
+            "2:",
+            "syscall",
+            code = const kernel::USER_CODE,
+            data = const kernel::USER_DATA,
+            inout("rax") Call::getpid as u64 => _, out("rcx") _, out("r11") _,
+        );
     }
 }
 

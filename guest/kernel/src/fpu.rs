@@ -1,0 +1,179 @@
+//! The x87, SSE, AVX and AVX-512 registers: each process has its own, and the switch exchanges them.
+//!
+//! They are kept in an area of one page a process. How they get there depends on the host: see [`Method`]. The probe
+//! decides it, once, at boot.
+
+use core::arch::x86_64::__cpuid_count;
+
+use abi::program::Access;
+
+use crate::arch::{cpu, xsave};
+use crate::cell::Local;
+use crate::layout::{DIRECT_MAP, KERNEL_BASE, PAGE};
+use crate::memory::address_space::AddressSpace;
+use crate::memory::physical;
+
+/// How registers get into an area and back.
+#[derive(Clone, Copy)]
+enum Method {
+    /// By FXSAVE and FXRSTOR. CR4.OSXSAVE is 0, so AVX is #UD in user mode (SDM vol. 1, 13.2): there is no other state.
+    Fxsave,
+    /// By XSAVE and XRSTOR. CR4.OSXSAVE is 1, XCR0 is the mask.
+    Xsave { mask: u64 },
+    /// By XSAVE and XRSTOR in user mode, in an address space that has the code for it and all areas. No process has any
+    /// of these pages in its own.
+    InUserMode { mask: u64, root: u64 },
+}
+
+/// Components of XCR0 (SDM vol. 1, 13.1).
+mod component {
+    pub const X87_AND_SSE: u64 = 0b11;
+    pub const AVX: u64 = 1 << 2;
+    /// Masks, upper halves of ZMM0 to ZMM15, ZMM16 to ZMM31.
+    pub const AVX_512: u64 = 0b111 << 5;
+    /// AMX's tiles. They need a permission that a VMM does not ask its host for (Linux, `arch/x86/xstate.rst`), and are #NM
+    /// without it. They alone would not fit into a page.
+    pub const TILES: u64 = 0b11 << 17;
+}
+
+/// The area of a process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Area {
+    /// Its physical address.
+    frame: u64,
+    /// Its address for [`Method::InUserMode`].
+    user: u64,
+}
+
+impl Area {
+    /// Of a process that does not exist.
+    pub const NONE: Self = Self { frame: 0, user: 0 };
+
+    /// Each area has an absent page behind it, so that one that is too small is a fault.
+    const fn new(id: u16, frame: u64) -> Self {
+        const FIRST: u64 = xsave::USER_CODE + 2 * PAGE;
+        Self { frame, user: FIRST + 2 * PAGE * id as u64 }
+    }
+}
+
+#[repr(align(4096))]
+struct Page(Local<[u64; PAGE as usize / 8]>);
+
+/// The area, with number 0, of registers that no process needs again: those at boot, and those of a process that ended.
+static UNUSED: Page = Page(Local::new([0; PAGE as usize / 8]));
+static METHOD: Local<Method> = Local::new(Method::Fxsave);
+/// The address space of [`Method::InUserMode`].
+static SPACE: Local<AddressSpace> = Local::new(AddressSpace::NONE);
+/// The area whose registers the CPU has.
+static LOADED: Local<Area> = Local::new(Area::NONE);
+
+fn unused() -> Area {
+    Area::new(0, UNUSED.0.pointer() as u64 - KERNEL_BASE)
+}
+
+/// Before the first process runs: no process needs what the CPU has. AVX is off.
+pub fn initialize() {
+    LOADED.set(unused());
+}
+
+/// The host honours CR4.OSXSAVE: turns on what the CPU has of AVX and AVX-512.
+pub fn use_ring_0() {
+    const XSAVE: u32 = 1 << 26;
+    if __cpuid_count(1, 0).ecx & XSAVE == 0 {
+        return;
+    }
+    let leaf = __cpuid_count(0xD, 0);
+    let supported = u64::from(leaf.edx) << 32 | u64::from(leaf.eax);
+    let mut mask = supported & (component::X87_AND_SSE | component::AVX | component::AVX_512);
+    if mask & component::AVX_512 != component::AVX_512 {
+        mask &= !component::AVX_512; // XSETBV takes all of it or nothing (SDM vol. 1, 13.3)
+    }
+    // SAFETY: CPUID has XSAVE and the components.
+    if mask & component::AVX != 0 && unsafe { cpu::enable_xsave(mask) } {
+        METHOD.set(Method::Xsave { mask });
+    }
+}
+
+/// The host runs AVX in user mode whatever CR4 says, with this XCR0, and does not run XSAVE in ring 0. `None`: no memory.
+pub fn use_user_mode(xcr0: u64) -> Option<()> {
+    let mut space = AddressSpace::new()?;
+    let code = space.allocate()?;
+    // SAFETY: a fresh frame of ours.
+    unsafe { physical::<[u8; 16]>(code).write(xsave::user_code_bytes()) };
+    space.map(xsave::USER_CODE, code, Access::ReadExecute).ok()?;
+    let method = Method::InUserMode { mask: xcr0 & !component::TILES, root: space.root };
+    // There and back, between two areas of the same memory: where this fails it panics the kernel.
+    let (here, there) = (unused(), Area::new(1, unused().frame));
+    for area in [here, there] {
+        space.map(area.user, area.frame, Access::ReadWrite).ok()?;
+    }
+    METHOD.set(method);
+    // SAFETY: both areas are mapped, and all zeros are valid registers.
+    unsafe {
+        switch(there);
+        switch(here);
+    }
+    space.unmap(there.user);
+    SPACE.set(space);
+    Some(())
+}
+
+/// Makes an area for process `id` in a frame of its address space, its registers as after a reset. `None`: no memory.
+///
+/// The frame is zero. XSTATE_BV, in the area's header, then says that no component is there, and XRSTOR initializes each
+/// (SDM vol. 1, 13.8); but it takes MXCSR from the area, and FXRSTOR takes FCW too.
+pub fn create(id: u16, space: &mut AddressSpace) -> Option<Area> {
+    const FCW: usize = 0;
+    const MXCSR: usize = 24 / 4;
+    let area = Area::new(id, space.allocate()?);
+    // SAFETY: a fresh frame of the process.
+    unsafe {
+        physical::<u32>(area.frame).add(FCW).write(0x037F);
+        physical::<u32>(area.frame).add(MXCSR).write(0x1F80);
+    }
+    if let Method::InUserMode { .. } = METHOD.get() {
+        let mut shared = SPACE.replace(AddressSpace::NONE);
+        let mapped = shared.map(area.user, area.frame, Access::ReadWrite);
+        SPACE.set(shared);
+        mapped.ok()?;
+    }
+    Some(area)
+}
+
+/// Forgets the area of a process that ended, before its frame is given back.
+pub fn forget(area: Area) {
+    if LOADED.get() == area {
+        LOADED.set(unused());
+    }
+    if let Method::InUserMode { .. } = METHOD.get() {
+        let mut shared = SPACE.replace(AddressSpace::NONE);
+        shared.unmap(area.user);
+        SPACE.set(shared);
+    }
+}
+
+/// Gives the CPU the registers in `to`, and stores those that it has in the area they belong to. The root table that is
+/// loaded and the kernel stack in the TSS may be others afterwards: the caller sets both.
+///
+/// # Safety
+/// `to` is an area that [`create`] made and that [`forget`] did not take back.
+#[inline(always)]
+pub unsafe fn switch(to: Area) {
+    let from = LOADED.replace(to);
+    if from == to {
+        return;
+    }
+    let (store, load) = (DIRECT_MAP + from.frame, DIRECT_MAP + to.frame);
+    // SAFETY: both areas are there: the caller's promise, and `forget` takes care of the other. The address space for user
+    // mode has the kernel's half, the code and all areas.
+    unsafe {
+        match METHOD.get() {
+            Method::Fxsave => xsave::exchange_fxsave(store, load),
+            Method::Xsave { mask } => xsave::exchange_xsave(store, load, mask, mask >> 32),
+            Method::InUserMode { mask, root } => {
+                cpu::load_root(root);
+                xsave::exchange_in_user_mode(from.user, to.user, mask);
+            }
+        }
+    }
+}
