@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use trace::Trace;
 
 use crate::missing::HIDE;
-use crate::support::{self, Output, Suite, TestResult, ensure, folder, limit, stall};
+use crate::support::{self, Need, Output, Suite, TestResult, ensure, folder, limit, stall};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
@@ -24,7 +24,11 @@ pub fn add(suite: Suite) -> Suite {
         .namespace("the_gate_fails_with_a_crash", fails_with_a_crash)
         .namespace("the_gate_fails_with_a_lint", fails_with_a_lint)
         .namespace("the_gate_fails_without_a_tool_that_is_required", fails_without_a_tool)
-        .kvm("the_gate_fails_when_no_kvm_test_ran", fails_when_no_kvm_test_ran)
+        .needs(
+            &[Need::Kvm, Need::Tool("bash"), Need::Namespace],
+            "the_gate_fails_when_no_kvm_test_ran",
+            fails_when_no_kvm_test_ran,
+        )
         .pure("what_is_missing_is_named_in_a_line_to_copy", what_is_missing_is_named)
         .pure("what_is_missing_is_installed_with_sudo", what_is_missing_is_installed)
         .pure("a_test_that_waits_for_ever_fails", a_test_that_waits_for_ever_fails)
@@ -32,8 +36,10 @@ pub fn add(suite: Suite) -> Suite {
         .tools(&["xz"], "the_fuzz_corpus_is_of_this_format", the_fuzz_corpus_is_of_this_format)
 }
 
+/// The emulated machine has KVM, and neither bash nor the source tree.
+pub const KVM_AND_BASH: [Need; 2] = [Need::Kvm, Need::Tool("bash")];
 /// The root of the source tree.
-const TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+pub const TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// What libtest and libtest-mimic print where there is no KVM.
 const SKIPPED: &str = "\
@@ -46,7 +52,7 @@ test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
 ";
 
 /// A folder of programs that scripts play.
-fn players(scripts: &[(&str, &str)]) -> Result<TempDir, Failed> {
+pub fn players(scripts: &[(&str, &str)]) -> Result<TempDir, Failed> {
     let folder = folder();
     for (name, script) in scripts {
         let file = folder.path().join(name);

@@ -13,8 +13,9 @@ mod ioctls;
 mod machine;
 mod missing;
 mod raw;
+mod workflows;
 
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
-    ioctls::add(machine::add(gate::add(missing::add(suite)))).run()
+    ioctls::add(machine::add(gate::add(workflows::add(missing::add(suite))))).run()
 }
