@@ -30,6 +30,7 @@ pub fn add(suite: Suite) -> Suite {
             "view::a_file_that_is_cut_while_it_is_read_is_told",
             a_file_that_is_cut_while_it_is_read_is_told,
         )
+        .pure("view::a_part_is_read_and_not_the_rest", a_part_is_read_and_not_the_rest)
         .pure("view::every_form_has_the_events_of_the_filter", every_form_has_the_events_of_the_filter)
         .pure("view::strace_shows_calls_of_the_filter_whole", strace_shows_calls_of_the_filter_whole)
         .pure("view::around_shows_neighbours", around_shows_neighbours)
@@ -111,22 +112,11 @@ fn a_file_that_is_replaced_is_followed_no_more() -> TestResult {
     ensure(output.status.code() == Some(1) && why.contains("t.trap: another file"), || format!("{output:#?}"))
 }
 
-/// The pages of the file that are gone would end the process by a signal.
 fn a_file_that_is_cut_while_it_is_read_is_told() -> TestResult {
     let folder = folder();
     let path = folder.path().join("t.trap");
-    let mut writer = Writer::create(&path, false, &Meta::default())?;
-    for number in 0..20_000_u64 {
-        // More than is decoded at once, or waits in pipes.
-        writer.host_record(
-            number,
-            Kind::HostClock,
-            0,
-            0,
-            &[number.wrapping_mul(0x9e37_79b9_7f4a_7c15); 2],
-        )?;
-    }
-    writer.finish()?;
+    // More than is decoded at once, or waits in pipes.
+    write_noise(&path, 1 << 20)?;
     let mut reader = Command::new(binary());
     reader.args(["view", "t.trap", "--format", "jsonl"]).current_dir(folder.path());
     let mut reader = reader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -139,6 +129,38 @@ fn a_file_that_is_cut_while_it_is_read_is_told() -> TestResult {
     ensure(output.status.code() == Some(1) && said.contains("cut short while it was read"), || {
         format!("{output:#?}")
     })
+}
+
+/// Writes a trace of records with noise in them, which needs `bytes` at least.
+fn write_noise(path: &Path, bytes: u64) -> TestResult {
+    let mut writer = Writer::create(path, false, &Meta { tsc_khz: 1_000_000, ..Meta::default() })?;
+    for number in 0..bytes / 16 {
+        let noise = [number.wrapping_mul(0x9e37_79b9_7f4a_7c15); 2];
+        writer.host_record(number, Kind::HostClock, 0, 0, &noise)?;
+    }
+    Ok(writer.finish()?)
+}
+
+/// The damage is far from the part: who reads all of the file finds it.
+fn a_part_is_read_and_not_the_rest() -> TestResult {
+    const SIZE: u64 = 8 << 20;
+    let folder = folder();
+    let path = folder.path().join("t.trap");
+    write_noise(&path, SIZE)?;
+    let mut bytes = fs::read(&path)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes)?;
+    let last = SIZE / 16 - 1;
+    let view = |filter: String| {
+        trapline(folder.path(), &["view", "t.trap", "--format", "csv", "--filter", &filter])?.expect(0)
+    };
+    for from in [0, last - 10] {
+        let output = view(format!("time={from}ns..{}ns", from + 5))?;
+        ensure(output.stdout.lines().count() == 6 && output.stderr.is_empty(), || format!("{output:#?}"))?;
+    }
+    let output = view("process=1".into())?;
+    ensure(output.stderr.contains("are damaged and were skipped"), || format!("{output:#?}"))
 }
 
 fn every_form_has_the_events_of_the_filter() -> TestResult {

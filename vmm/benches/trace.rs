@@ -65,7 +65,9 @@ fn main() -> Result<()> {
 
 /// The passes that give numbers.
 fn read(path: &Path, events: usize) -> Result<()> {
-    passes("open, all CRCs and records", "", events, || Ok(Trace::open(path).map(|_| events)?))?;
+    passes("open and damage: all CRCs and records", "", events, || {
+        Ok(Trace::open(path).map(|trace| trace.damage().is_empty()).map(|_| events)?)
+    })?;
     let trace = Trace::open(path)?;
     passes("Trace::records, every word", "at least 50", events, || Ok(all_words(&trace)))?;
     passes("Trace::events, counted", "at least 50", events, || Ok(trace.events().count()))?;

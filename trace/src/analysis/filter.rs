@@ -16,13 +16,14 @@
 //! character.
 
 use std::fmt;
+use std::ops::Range;
 
 use abi::record::{Kind, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR};
 use unicode_width::UnicodeWidthStr;
 
 use super::hardware::exception;
-use crate::file::{Event, Names, Origin, What, name_text};
+use crate::file::{Event, Names, Origin, Part, What, name_text};
 
 /// The vector of the LAPIC timer in Trapline's kernel.
 const TIMER_VECTOR: u8 = 32;
@@ -89,6 +90,11 @@ impl Filter {
         Filter(Node::All(vec![self.0, near]))
     }
 
+    /// The part of a trace that all events which the filter wants are in.
+    pub fn part(&self) -> Part {
+        self.0.part()
+    }
+
     /// Whether somebody wants to see an event.
     pub fn wants(&self, event: &Event, names: &Names) -> bool {
         self.0.holds(event, names)
@@ -96,6 +102,25 @@ impl Filter {
 }
 
 impl Node {
+    fn part(&self) -> Part {
+        let parts = |nodes: &[Node], joined: fn(Part, Part) -> Part| {
+            nodes.iter().map(Node::part).reduce(joined).unwrap_or_default()
+        };
+        match self {
+            Node::All(nodes) => parts(nodes, |one, other| Part {
+                events: both(one.events, other.events),
+                nanoseconds: both(one.nanoseconds, other.nanoseconds),
+            }),
+            Node::Any(nodes) => parts(nodes, |one, other| Part {
+                events: either(one.events, other.events),
+                nanoseconds: either(one.nanoseconds, other.nanoseconds),
+            }),
+            Node::Time(from, to) => Part { nanoseconds: *from..*to, ..Part::default() },
+            Node::Event(from, to) => Part { events: *from..*to, ..Part::default() },
+            _ => Part::default(),
+        }
+    }
+
     fn holds(&self, event: &Event, names: &Names) -> bool {
         match self {
             Node::Any(nodes) => nodes.iter().any(|node| node.holds(event, names)),
@@ -109,6 +134,14 @@ impl Node {
             Node::Event(from, to) => event.origin == Origin::Guest && (*from..*to).contains(&event.sequence),
         }
     }
+}
+
+fn both(one: Range<u64>, other: Range<u64>) -> Range<u64> {
+    one.start.max(other.start)..one.end.min(other.end)
+}
+
+fn either(one: Range<u64>, other: Range<u64>) -> Range<u64> {
+    one.start.min(other.start)..one.end.max(other.end)
 }
 
 /// Whether the process of an event, such as `hello/1`, is meant by `hello`, `1` or `hello/1`. The kernel's number is 0.
@@ -431,5 +464,19 @@ mod tests {
                 assert!(error.at <= text.chars().count());
             }
         }
+    }
+
+    #[test]
+    fn a_part_has_all_that_is_wanted() {
+        let part = |text: &str| Filter::parse(text).expect("a filter").part();
+        let (all, events) = (Part::default(), |events| Part { events, ..Part::default() });
+        assert_eq!(part("event=5..9 and kind=tick"), events(5..9));
+        assert_eq!(part("event=5..9 or event=20"), events(5..21));
+        assert_eq!(part("event=5..9 or kind=tick"), all);
+        assert_eq!(part("not event=5..9"), all);
+        assert_eq!(Filter::default().part(), all);
+        assert_eq!(Filter::default().around(30, 10).part(), events(20..41));
+        let both = part("event=5.. and time=1us..2us and time=..1500ns");
+        assert_eq!(both, Part { events: 5..u64::MAX, nanoseconds: 1000..1500 });
     }
 }

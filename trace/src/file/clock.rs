@@ -1,5 +1,7 @@
 //! From the guest's time stamp counter to nanoseconds.
 
+use std::num::NonZeroU64;
+
 /// Fraction bits of [`Clock::scale`], as many as fit: an error below a nanosecond in an hour at any real rate.
 const FRACTION_BITS: u32 = 44;
 
@@ -25,10 +27,17 @@ impl Clock {
         self.span(tsc.saturating_sub(self.start))
     }
 
+    /// The first TSC value that is `nanoseconds` after the start. None: the clock stands still.
+    pub(super) fn tsc(&self, nanoseconds: u64) -> Option<u64> {
+        let scale = NonZeroU64::new(self.scale)?;
+        let cycles = (u128::from(nanoseconds) << FRACTION_BITS).div_ceil(scale.get().into());
+        Some(self.start.saturating_add(u64::try_from(cycles).unwrap_or(u64::MAX)))
+    }
+
     /// Nanoseconds in a number of TSC cycles.
     #[inline]
     pub fn span(&self, cycles: u64) -> u64 {
-        let nanoseconds = (u128::from(cycles) * u128::from(self.scale)) >> FRACTION_BITS;
+        let nanoseconds = u128::from(cycles).wrapping_mul(self.scale.into()) >> FRACTION_BITS; // of two 64-bit numbers
         u64::try_from(nanoseconds).unwrap_or(u64::MAX)
     }
 }
@@ -45,6 +54,19 @@ mod tests {
         assert_eq!(clock.nanoseconds(0), 0);
         assert_eq!(Clock::new(0, 0).nanoseconds(u64::MAX), 0);
         assert_eq!(Clock::new(0, 1).nanoseconds(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn nanoseconds_become_the_first_cycle_of_theirs() {
+        for khz in [1, 999_983, 2_445_407] {
+            let clock = Clock::new(1000, khz);
+            for nanoseconds in [0, 1, 7, 1_000_003, 123_456_789_012] {
+                let tsc = clock.tsc(nanoseconds).unwrap();
+                assert!(clock.nanoseconds(tsc) >= nanoseconds);
+                assert!(tsc == 1000 || clock.nanoseconds(tsc - 1) < nanoseconds);
+            }
+        }
+        assert_eq!(Clock::new(0, 0).tsc(5), None);
     }
 
     #[test]

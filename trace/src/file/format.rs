@@ -140,13 +140,22 @@ impl ChunkHead {
     /// The whole chunk at the start of `bytes`: its head and its payload. None: there is none, or its CRC is wrong.
     pub fn open(bytes: &[u8]) -> Option<(ChunkHead, &[u8])> {
         let head = ChunkHead::peek(bytes)?;
-        let end = CHUNK_SIZE + head.stored as usize;
-        if head.stored as usize > PAYLOAD_MAX || end > bytes.len() {
-            return None;
-        }
-        let sound = crc32c::crc32c(&bytes[COVERED_AT..end]) == u32_at(bytes, CRC_AT);
-        sound.then(|| (head, &bytes[CHUNK_SIZE..end]))
+        let chunk = bytes.get(..head.size()?)?;
+        let sound = crc32c::crc32c(chunk.get(COVERED_AT..)?) == u32_at(bytes, CRC_AT);
+        sound.then(|| (head, payload(chunk)))
     }
+
+    /// The size of the chunk with its payload, in bytes. None: no chunk is that long.
+    pub fn size(&self) -> Option<usize> {
+        let payload = usize::try_from(self.stored).ok().filter(|&payload| payload <= PAYLOAD_MAX)?;
+        CHUNK_SIZE.checked_add(payload)
+    }
+}
+
+/// The payload of a chunk.
+#[inline]
+pub(super) fn payload(chunk: &[u8]) -> &[u8] {
+    chunk.get(CHUNK_SIZE..).unwrap_or_default()
 }
 
 /// An entry of the index: where a chunk of records is.
@@ -163,6 +172,13 @@ pub struct IndexEntry {
 }
 
 impl IndexEntry {
+    /// An entry of these bytes. None: it names no chunk of records.
+    pub fn from_bytes(bytes: &[u8; INDEX_ENTRY_SIZE]) -> Option<IndexEntry> {
+        let Content::Records(origin) = Content::from_byte(*bytes.get(20)?) else { return None };
+        let (offset, tsc, records) = (u64_at(bytes, 0), u64_at(bytes, 8), u32_at(bytes, 16));
+        Some(IndexEntry { offset, tsc, records, origin })
+    }
+
     /// Its bytes.
     pub fn to_bytes(self) -> [u8; INDEX_ENTRY_SIZE] {
         let mut bytes = [0; INDEX_ENTRY_SIZE];
@@ -205,21 +221,25 @@ pub enum HeadState {
     Missing,
 }
 
-/// Looks at the head of a file.
+/// The size of the head that starts with `bytes`, its JSON included. None: it says a size that no head has.
+pub fn head_size_of(bytes: &[u8]) -> Option<usize> {
+    let json = usize::try_from(u32_at(bytes, 12)).ok().filter(|&json| json <= JSON_MAX)?;
+    HEAD_SIZE.checked_add(json)
+}
+
+/// Looks at the head of a file, of which `bytes` are as many as it takes, or all there are.
 pub fn open_head(bytes: &[u8]) -> HeadState {
     let shown = bytes.len().min(HEAD_MAGIC.len());
-    if bytes.is_empty() || bytes[..shown] != HEAD_MAGIC[..shown] {
+    if bytes.is_empty() || bytes.get(..shown) != HEAD_MAGIC.get(..shown) {
         return HeadState::Missing;
     }
     if bytes.len() < HEAD_SIZE {
         return HeadState::Cut;
     }
-    let end = HEAD_SIZE.saturating_add(u32_at(bytes, 12) as usize);
-    if end > HEAD_SIZE + JSON_MAX {
-        return HeadState::Damaged;
-    }
+    let Some(end) = head_size_of(bytes) else { return HeadState::Damaged };
     let Some(json) = bytes.get(HEAD_SIZE..end) else { return HeadState::Cut };
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..HEAD_CRC_AT]), json);
+    let before = bytes.get(..HEAD_CRC_AT).unwrap_or_default();
+    let crc = crc32c::crc32c_append(crc32c::crc32c(before), json);
     if crc != u32_at(bytes, HEAD_CRC_AT) {
         return HeadState::Damaged;
     }
@@ -264,20 +284,25 @@ pub(super) fn head_size(head: u64, origin: Origin) -> Option<usize> {
     (kind != 0 && its_own && words <= abi::record::WORDS_MAX).then_some(abi::record::HEAD_SIZE + 8 * words)
 }
 
-/// Two bytes as a number. Panics beyond the end, as indexing does.
+/// Two bytes as a number; 0 beyond the end.
 #[inline]
 pub fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
+    u16::from_le_bytes(bytes_at(bytes, at))
 }
 
-/// Four bytes as a number. Panics beyond the end, as indexing does.
+/// Four bytes as a number; 0 beyond the end.
 #[inline]
 pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+    u32::from_le_bytes(bytes_at(bytes, at))
 }
 
-/// Eight bytes as a number. Panics beyond the end, as indexing does.
+/// Eight bytes as a number; 0 beyond the end.
 #[inline]
 pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+    u64::from_le_bytes(bytes_at(bytes, at))
+}
+
+#[inline]
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; N])
 }

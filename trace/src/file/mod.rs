@@ -16,32 +16,45 @@
 //! the order of time, whoever wrote them, and neither needs more memory for a longer trace. A damaged file opens as far
 //! as it is whole: [`Trace::damage`] says what is not, and [`recover`] makes a whole file of the rest.
 //!
+//! A file is read as far as it is asked for: opening reads its head and index, [`Trace::events_near`] reads a part of it,
+//! and [`Follow`] reads it once as it grows. A file that is cut or changed while it is read ends the iterators, and
+//! [`Trace::intact`] returns the error.
+//!
 //! The format stands in `docs/trace-format.md`, precise enough for another implementation. There is no KVM
 //! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business, and so is
 //! [`crate::analysis::filter`], which picks those that somebody wants to see.
 
 mod clock;
 mod compact;
+mod damage;
 mod event;
+mod follow;
 pub mod format;
-mod mapping;
+mod index;
 mod meta;
 mod names;
 mod output;
 mod reader;
+mod records;
 mod recover;
 #[cfg(test)]
 pub(crate) mod samples;
+mod scan;
+mod source;
 #[cfg(test)]
 mod tests;
 mod walk;
 mod writer;
 
 pub use clock::Clock;
+pub use damage::Damage;
 pub use event::{Boot, CONTEXT_REGISTERS, Context, Event, Frame, What};
+pub use follow::{Follow, News};
 pub use format::Origin;
 pub use meta::{Image, Meta, Options, Program};
 pub use names::{Names, printable, text as name_text};
-pub use reader::{Damage, Events, OpenError, Record, Records, Trace};
+pub use reader::{Events, OpenError, Part, ReadError, Records, Trace};
+pub use records::Record;
 pub use recover::{Recovered, recover};
+pub use source::ReadAt;
 pub use writer::{WriteError, Writer};

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use super::format::{self, Content};
+use super::format;
 use super::output::Output;
 use super::{Damage, Meta, Origin, Trace, WriteError};
 
@@ -27,7 +27,9 @@ pub struct Recovered {
 /// Writes what is whole in a trace to a new file. One that exists is refused unless `replace`. Where there is no room for
 /// all of it, nothing is left.
 pub fn recover(trace: &Trace, path: &Path, replace: bool) -> Result<Recovered, WriteError> {
-    let mut output = Output::create(path, replace, &meta(trace))?;
+    // All damage must be known before the head is written.
+    let meta = meta(trace);
+    let mut output = Output::create(path, replace, &meta)?;
     copy(trace, &mut output).map_err(|cause| {
         output.remove();
         WriteError::Create { path: path.into(), cause }
@@ -36,18 +38,18 @@ pub fn recover(trace: &Trace, path: &Path, replace: bool) -> Result<Recovered, W
 
 fn copy(trace: &Trace, output: &mut Output) -> io::Result<Recovered> {
     let mut recovered = Recovered { records: 0, missing: 0, bytes: 0 };
-    for (head, chunk) in trace.chunks() {
-        let Content::Records(origin) = head.content else { continue };
-        let tsc = Trace::first_tsc(&head, chunk);
-        recovered.records += u64::from(head.records);
-        output.chunk(origin, head.records, tsc, chunk)?;
-    }
+    trace.each_chunk(|chunk, bytes| {
+        recovered.records = recovered.records.saturating_add(chunk.records.into());
+        output.chunk(chunk.origin, chunk.records, chunk.tsc, bytes)
+    })?;
     let [guest, host] = [Origin::Guest, Origin::Host].map(|origin| trace.total(origin));
     output.close(guest, host)?;
     for damage in trace.damage() {
         match damage {
             Damage::Gap { records, .. } => recovered.missing = recovered.missing.saturating_add(*records),
-            Damage::Unreadable { bytes, .. } | Damage::Tail { bytes, .. } => recovered.bytes += *bytes as u64,
+            Damage::Unreadable { bytes, .. } | Damage::Tail { bytes, .. } => {
+                recovered.bytes = recovered.bytes.saturating_add(*bytes);
+            }
             _ => {}
         }
     }

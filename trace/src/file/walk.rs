@@ -27,14 +27,14 @@ pub(super) struct Decoded {
     pub(super) is_all: bool,
 }
 
-/// A walk over the records of one origin: [`Walk::start`] with each payload, then [`Walk::peek`] and [`Walk::take`] as
-/// long as there are any.
+/// A walk over the records of one origin: [`Walk::start`] for each payload, [`Walk::next_batch`] with that payload, then
+/// [`Walk::peek`] and [`Walk::take`] as long as there are any.
 #[derive(Clone, Debug)]
-pub(super) struct Walk<'a> {
+pub(super) struct Walk {
     origin: Origin,
     encoding: u8,
-    /// What is left of the payload.
-    rest: &'a [u8],
+    /// How much of the payload was decoded.
+    read: usize,
     decoder: Decoder,
     batch: Box<[u8; BATCH]>,
     /// Where the records of the batch start that were not taken, and where they end.
@@ -43,34 +43,36 @@ pub(super) struct Walk<'a> {
     is_over: bool,
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(origin: Origin) -> Walk<'a> {
+impl Walk {
+    pub(super) fn new(origin: Origin) -> Walk {
         let batch = vec![0; BATCH].into_boxed_slice().try_into().expect("as many as were made");
         let decoder = Decoder::default();
-        Walk { origin, encoding: RAW, rest: &[], decoder, batch, at: 0, end: 0, is_over: true }
+        Walk { origin, encoding: RAW, read: 0, decoder, batch, at: 0, end: 0, is_over: true }
     }
 
     pub(super) fn origin(&self) -> Origin {
         self.origin
     }
 
-    pub(super) fn start(&mut self, payload: &'a [u8], encoding: u8) {
-        (self.rest, self.encoding) = (payload, encoding);
+    /// Begins a payload.
+    pub(super) fn start(&mut self, encoding: u8) {
+        (self.read, self.encoding) = (0, encoding);
         (self.at, self.end, self.is_over) = (0, 0, false);
         self.decoder.reset();
     }
 
-    /// Decodes the next batch, whether all of the last was taken or not. The value is how many records it has; 0: there
-    /// are no more.
-    pub(super) fn next_batch(&mut self) -> u32 {
+    /// Decodes the next batch of the payload, whether all of the last was taken or not. The value is how many records it
+    /// has; 0: there are no more.
+    pub(super) fn next_batch(&mut self, payload: &[u8]) -> u32 {
         if self.is_over {
             return 0;
         }
+        let rest = payload.get(self.read..).unwrap_or_default();
         let decoded = match self.encoding {
-            COMPACT => self.decoder.decode(self.rest, self.origin, &mut self.batch[..]),
-            _ => copy(self.rest, self.origin, &mut self.batch[..]),
+            COMPACT => self.decoder.decode(rest, self.origin, &mut self.batch[..]),
+            _ => copy(rest, self.origin, &mut self.batch[..]),
         };
-        self.rest = &self.rest[decoded.read..];
+        self.read = self.read.saturating_add(decoded.read);
         (self.at, self.end, self.is_over) = (0, decoded.written, decoded.is_all);
         decoded.records
     }
@@ -87,15 +89,16 @@ impl<'a> Walk<'a> {
     pub(super) fn take(&mut self) -> Option<(u64, u64, &[u8])> {
         let (head, rest) = self.batch.get(self.at..self.end)?.split_first_chunk::<HEAD_SIZE>()?;
         let (tsc, head) = (format::u64_at(head, 0), format::u64_at(head, 8));
-        let words = rest.get(..8 * usize::from((head >> 8) as u8))?;
-        self.at += HEAD_SIZE + words.len();
+        let words = rest.get(..8_usize.wrapping_mul(usize::from((head >> 8) as u8)))?;
+        self.at = self.at.wrapping_add(HEAD_SIZE).wrapping_add(words.len());
         Some((tsc, head, words))
     }
 
-    /// Bytes that are no record and should be one, when there are no more batches.
-    pub(super) fn left(&self) -> usize {
+    /// How many bytes at the end of the payload are no record and should be one, when there are no more batches.
+    pub(super) fn left(&self, payload: &[u8]) -> usize {
         let padding = if self.encoding == COMPACT { PADDING } else { 0 };
-        if self.rest.len() == padding { 0 } else { self.rest.len() }
+        let left = payload.len().saturating_sub(self.read);
+        if left == padding { 0 } else { left }
     }
 }
 
@@ -103,13 +106,13 @@ impl<'a> Walk<'a> {
 fn copy(payload: &[u8], origin: Origin, out: &mut [u8]) -> Decoded {
     let mut done = Decoded::default();
     loop {
-        let Some(size) = format::record_size(&payload[done.read..], origin) else {
-            return Decoded { is_all: true, ..done };
-        };
-        let end = done.read + size;
+        let rest = payload.get(done.read..).unwrap_or_default();
+        let record = format::record_size(rest, origin).and_then(|size| rest.get(..size));
+        let Some(record) = record else { return Decoded { is_all: true, ..done } };
+        let end = done.read.saturating_add(record.len());
         let Some(room) = out.get_mut(done.read..end) else { return done };
-        room.copy_from_slice(&payload[done.read..end]);
-        done = Decoded { read: end, written: end, records: done.records + 1, is_all: false };
+        room.copy_from_slice(record);
+        done = Decoded { read: end, written: end, records: done.records.saturating_add(1), is_all: false };
     }
 }
 
@@ -127,9 +130,9 @@ mod tests {
         assert!(Encoder::default().encode(&raw, Origin::Guest, &mut compact));
         for (payload, encoding) in [(&raw, RAW), (&compact, COMPACT)] {
             let mut walk = Walk::new(Origin::Guest);
-            walk.start(payload, encoding);
+            walk.start(encoding);
             let (mut seen, mut batches) = (Vec::new(), Vec::new());
-            while let records @ 1.. = walk.next_batch() {
+            while let records @ 1.. = walk.next_batch(payload) {
                 batches.push(records);
                 while let Some((tsc, head, words)) = walk.take() {
                     seen.extend_from_slice([tsc, head].map(u64::to_le_bytes).as_flattened());
@@ -137,7 +140,7 @@ mod tests {
                 }
             }
             assert!(batches.len() > 1);
-            assert_eq!((batches.iter().sum(), walk.left()), (1000, 0));
+            assert_eq!((batches.iter().sum(), walk.left(payload)), (1000, 0));
             assert_eq!(seen, raw);
         }
     }
@@ -149,8 +152,8 @@ mod tests {
         format::push_record(&mut host, 0, 0xC0, 0, 0, &[]);
         assert!(Encoder::default().encode(&host, Origin::Host, &mut payload));
         let mut walk = Walk::new(Origin::Guest);
-        walk.start(&payload, COMPACT);
-        assert_eq!([(); 5].map(|()| walk.next_batch()), [0; 5]);
-        assert_eq!(walk.left(), payload.len());
+        walk.start(COMPACT);
+        assert_eq!([(); 5].map(|()| walk.next_batch(&payload)), [0; 5]);
+        assert_eq!(walk.left(&payload), payload.len());
     }
 }

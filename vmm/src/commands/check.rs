@@ -38,6 +38,7 @@ const VIOLATION_MARGIN: usize = 4;
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
     let report = check::check(&trace);
+    trace.intact()?;
     let text = if args.json {
         format!("{:#}\n", as_json(&report, trace.meta()))
     } else {

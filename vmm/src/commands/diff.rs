@@ -62,6 +62,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let [first, second] = [open(paths[0])?, open(paths[1])?];
     let traces = [&first, &second];
     let diff = Diff::of(traces);
+    traces.iter().try_for_each(|trace| trace.intact())?;
     let mut lines = [0, 1].map(|side| Lines::new(traces[side].meta(), &diff.created[side]));
     let out = if args.json {
         format!("{:#}\n", as_json(&diff, paths, traces, &mut lines))

@@ -1,9 +1,12 @@
 //! `trapline export`: a trace in the form of another tool.
 
+use std::fs::File;
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
 use super::open;
 use super::output::Output;
+use trace::Trace;
 #[cfg(feature = "parquet")]
 use trace::export::parquet;
 use trace::export::{ctf, fields, perfetto, tracecmd};
@@ -56,16 +59,23 @@ enum Format {
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
-    let file = || Output::file(&args.output, &args.trace, args.force);
+    let write = |write: fn(&Trace, &mut BufWriter<&File>) -> io::Result<()>| {
+        Output::file(&args.output, &args.trace, args.force)?.write(|out| intact(&trace, write(&trace, out)))
+    };
     match args.format {
         Format::Ctf => Output::folder(&args.output, &args.trace, args.force, &ctf::FILES)?
-            .write_folder(|folder| ctf::write(&trace, folder)),
-        Format::TraceCmd => file()?.write(|out| tracecmd::write(&trace, out)),
-        Format::Perfetto => file()?.write(|out| perfetto::write(&trace, out)),
-        Format::Jsonl => file()?.write(|out| fields::write_json_lines(&trace, out)),
-        Format::Csv => file()?.write(|out| fields::write_csv(&trace, out)),
+            .write_folder(|folder| intact(&trace, ctf::write(&trace, folder))),
+        Format::TraceCmd => write(|trace, out| tracecmd::write(trace, out)),
+        Format::Perfetto => write(|trace, out| perfetto::write(trace, out)),
+        Format::Jsonl => write(|trace, out| fields::write_json_lines(trace, out)),
+        Format::Csv => write(|trace, out| fields::write_csv(trace, out)),
         #[cfg(feature = "parquet")]
-        Format::Parquet => file()?.write(|out| parquet::write(&trace, out)),
+        Format::Parquet => write(|trace, out| parquet::write(trace, out)),
     }?;
     Ok(super::OK)
+}
+
+/// An export of a trace that could not be read to its end is not whole.
+fn intact(trace: &Trace, written: io::Result<()>) -> io::Result<()> {
+    written.and_then(|()| trace.intact().map_err(io::Error::other))
 }

@@ -26,7 +26,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::run::{ProgramError, RunError};
-use trace::{Damage, OpenError, Trace};
+use trace::{Damage, OpenError, Trace, WriteError};
 
 /// All is well.
 pub const OK: u8 = 0;
@@ -51,12 +51,6 @@ pub const INTERRUPTED: u8 = 130;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
-
-impl From<OpenError> for Usage {
-    fn from(error: OpenError) -> Usage {
-        Usage(error.to_string())
-    }
-}
 
 /// Watch limited direct execution happen on a real virtual CPU.
 ///
@@ -124,11 +118,26 @@ pub fn report(error: &anyhow::Error) -> u8 {
     }
     complain(&format!("{error:#}"));
     let run = error.downcast_ref::<RunError>();
-    let is_usage = error.is::<Usage>() || error.is::<ProgramError>() || run.is_some_and(RunError::is_usage);
+    let is_usage = error.is::<Usage>()
+        || error.is::<ProgramError>()
+        || error.downcast_ref().is_some_and(is_wrong_file)
+        || matches!(error.downcast_ref(), Some(WriteError::Exists { .. }))
+        || run.is_some_and(RunError::is_usage);
     match (run.is_some_and(RunError::is_missing_kvm), is_usage) {
         (true, _) => NO_KVM,
         (_, true) => USAGE,
         _ => FAILED,
+    }
+}
+
+/// Whether a file that cannot be opened is the wrong one, and not one that this host fails to read.
+fn is_wrong_file(error: &OpenError) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    match error {
+        OpenError::Read { cause, .. } => {
+            matches!(cause.kind(), IsADirectory | NotADirectory | NotFound | PermissionDenied)
+        }
+        _ => true,
     }
 }
 
@@ -137,9 +146,8 @@ fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "trapline: {message}");
 }
 
-/// The trace file that the command line names, with a warning of each damage. That it is none is wrong usage, so that
-/// exit code 1 of `check` and `diff` is for what they find.
-fn open(path: &Path) -> Result<Trace, Usage> {
+/// The trace file that the command line names, with a warning of each damage.
+fn open(path: &Path) -> Result<Trace, OpenError> {
     let trace = Trace::open(path)?;
     warn(path, trace.damage());
     Ok(trace)

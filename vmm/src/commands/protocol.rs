@@ -52,7 +52,9 @@ enum Format {
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
-    let tables = protocol::tables(&trace, &args.excerpt()).map_err(|error| Usage(error.to_string()))?;
+    let tables = protocol::tables(&trace, &args.excerpt()).map_err(|error| Usage(error.to_string()));
+    trace.intact()?;
+    let tables = tables?;
     let text = match args.format {
         Format::Text => text::text(&tables, args.width),
         Format::Markdown => text::markdown(&tables),

@@ -33,7 +33,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         ))
         .into());
     }
-    let trace = Trace::open(&args.trace).map_err(Usage::from)?;
+    let trace = Trace::open(&args.trace)?;
     let Recovered { records, missing, bytes } = recover(&trace, &args.output, args.force)?;
     let mut out = io::stdout().lock();
     for damage in trace.damage() {

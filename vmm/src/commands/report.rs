@@ -29,7 +29,10 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
     let output = Output::file(&args.output, &args.trace, args.force)?;
     let name = args.trace.file_name().unwrap_or(OsStr::new("a trace")).to_string_lossy();
-    output.write(|out| report::write(&trace, &name, out))?;
+    output.write(|out| {
+        report::write(&trace, &name, out)?;
+        trace.intact().map_err(io::Error::other)
+    })?;
     if trace.events().nth(report::EVENTS_MAX).is_some() {
         let drawn = report::EVENTS_MAX;
         complain(&format!("warning: the page draws the first {drawn} events only; its totals are of all"));

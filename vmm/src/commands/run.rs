@@ -191,7 +191,7 @@ fn summarise(outcome: &Outcome, is_tour: bool) -> io::Result<bool> {
     let trace = match Trace::open(path) {
         Ok(trace) => trace,
         Err(error) => {
-            complain(&format!("cannot read the trace back: {error}"));
+            complain(&format!("cannot read the trace back: {:#}", anyhow::Error::from(error)));
             return Ok(false);
         }
     };

@@ -27,6 +27,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     for path in &args.traces {
         let trace = open(path)?;
         let stat = Stat::of(&trace);
+        trace.intact()?;
         traces.push((path.display().to_string(), trace, stat));
     }
     let out = if args.json { format!("{:#}\n", json(&traces)) } else { text(&traces) };

@@ -1,20 +1,20 @@
 //! `trapline view`: a trace as text, or in other forms with a line an event.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use clap::ColorChoice;
 use nix::sys::signal::{SigHandler, Signal, signal};
+use same_file::Handle;
 
 use super::{Usage, complain, warn};
 use trace::analysis::filter::Filter;
 use trace::export::fields::{Csv, JsonLines};
 use trace::text::strace::Strace;
 use trace::text::view::{self, Text};
-use trace::{Damage, Event, Names, Origin, Trace};
+use trace::{Event, Follow, Meta, Names, News, Origin, Part, Trace};
 
 const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
@@ -86,18 +86,28 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         filter = filter.around(event, AROUND);
     }
     let is_picky = filter != Filter::default();
-    let trace = Trace::open(&args.trace).map_err(Usage::from)?;
-    if !args.follow {
-        warn(&args.trace, trace.damage());
-    }
-
+    let part = filter.part();
     let output = Output::new(!args.no_pager && !args.follow, args.color)?;
-    let mut writer = Writer::new(args, filter, &trace, output)?;
-    let total = trace.total(Origin::Guest);
-    let result = if args.follow { follow(&args.trace, trace, &mut writer) } else { all(&trace, &mut writer) };
-    let shown = writer.finish(result)?;
-    match args.around.filter(|&event| event >= total && !args.follow) {
-        Some(event) => {
+    let (total, shown) = if args.follow {
+        (None, follow(args, filter, output)?)
+    } else {
+        let trace = Trace::open(&args.trace)?;
+        // The whole file is not read for a part of it: of the rest, no damage is known.
+        let is_part = part != Part::default();
+        if !is_part {
+            warn(&args.trace, trace.damage());
+        }
+        let mut writer = Writer::new(args, filter, trace.meta(), output)?;
+        let written = trace.events_near(&part).try_for_each(|event| writer.event(&event));
+        let shown = writer.finish(written)?;
+        trace.intact()?;
+        if is_part {
+            warn(&args.trace, trace.damage_so_far());
+        }
+        (Some(trace.total(Origin::Guest)), shown)
+    };
+    match args.around.zip(total).filter(|(event, total)| event >= total) {
+        Some((event, total)) => {
             complain(&format!("the trace has no event {event}; the guest made {total}, from 0 on"))
         }
         None if shown == 0 && is_picky => complain("the trace has no event that the filter wants"),
@@ -106,52 +116,36 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     Ok(super::OK)
 }
 
-fn all(trace: &Trace, writer: &mut Writer) -> io::Result<()> {
-    trace.events().try_for_each(|event| writer.event(&event))
+/// Shows what is there, then what comes, until the file is closed, and warns of what is missing then. The value is how
+/// many events were shown.
+fn follow(args: &Args, filter: Filter, output: Output) -> anyhow::Result<u64> {
+    // Taken before the file is opened: what takes its place in between is noticed.
+    let file = Handle::from_path(&args.trace).ok();
+    let mut trace = Follow::open(&args.trace)?;
+    let mut writer = Writer::new(args, filter, trace.meta(), output)?;
+    let shown = show_new(&args.trace, file, &mut trace, &mut writer);
+    let shown = writer.finish(shown)?;
+    warn(&args.trace, trace.damage());
+    Ok(shown)
 }
 
-/// Shows what is there, then what comes, until the file has its end, and warns of what is missing then. An event of the host waits for one of the guest
-/// behind it: until then earlier ones of the guest may still come.
-fn follow(path: &Path, mut trace: Trace, writer: &mut Writer) -> io::Result<()> {
-    let file = identity(path)?;
-    // The numbers from which on the events of each origin are new.
-    let mut new = [0; 2];
+fn show_new(path: &Path, file: Option<Handle>, trace: &mut Follow, writer: &mut Writer) -> io::Result<()> {
     loop {
-        let is_growing = trace.damage().iter().any(is_growing);
-        let (since, mut waiting) = (new, Vec::new());
-        for event in trace.events().filter(|event| event.sequence >= since[event.origin as usize]) {
-            let waits = is_growing && event.origin == Origin::Host;
-            waiting.push(event);
-            if !waits {
-                for event in waiting.drain(..) {
-                    writer.event(&event)?;
-                    new[event.origin as usize] = event.sequence + 1;
+        let news = trace.look().map_err(io::Error::other)?;
+        trace.try_for_each(|event| writer.event(&event))?;
+        match news {
+            News::Some => {}
+            News::Over => return Ok(()),
+            News::None => {
+                writer.flush()?;
+                std::thread::sleep(LOOK_AGAIN);
+                if Handle::from_path(path).ok() != file {
+                    let why = format!("{}: another file has taken its place", path.display());
+                    return Err(io::Error::other(why));
                 }
             }
         }
-        writer.flush()?;
-        if !is_growing {
-            warn(path, trace.damage());
-            return Ok(());
-        }
-        std::thread::sleep(LOOK_AGAIN);
-        let later = Trace::open(path).map_err(io::Error::other)?;
-        if identity(path)? != file {
-            return Err(io::Error::other(format!("{}: another file has taken its place", path.display())));
-        }
-        trace = later;
     }
-}
-
-/// What tells a file from one that takes its name, as long as it is open.
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let about = std::fs::metadata(path)?;
-    Ok((about.dev(), about.ino()))
-}
-
-/// A file that is being written looks like one that was cut.
-fn is_growing(damage: &Damage) -> bool {
-    matches!(damage, Damage::NotClosed | Damage::Tail { .. })
 }
 
 /// Where the lines go: standard output, through a pager on a terminal.
@@ -228,7 +222,7 @@ enum Form {
 }
 
 impl Writer {
-    fn new(args: &Args, filter: Filter, trace: &Trace, mut output: Output) -> io::Result<Writer> {
+    fn new(args: &Args, filter: Filter, meta: &Meta, mut output: Output) -> io::Result<Writer> {
         let out = output.writer();
         let form = match args.format {
             Format::Text => {
@@ -238,11 +232,11 @@ impl Writer {
                     mark: args.around,
                     indent: 0,
                 };
-                let mut text = Text::new(trace.meta(), options, out);
-                ignore_closed(text.header(trace.meta()))?;
+                let mut text = Text::new(meta, options, out);
+                ignore_closed(text.header(meta))?;
                 Form::Text(Box::new(text))
             }
-            Format::Strace => Form::Strace(Strace::new(trace.meta(), out)),
+            Format::Strace => Form::Strace(Strace::new(meta, out)),
             Format::Jsonl => Form::Json(JsonLines::new(out)),
             Format::Csv => Form::Csv(Box::new(Csv::new(out)?)),
         };
@@ -277,7 +271,7 @@ impl Writer {
         }
     }
 
-    /// Writes what is left, waits for whoever reads it, and gives how many events were shown. A reader that has seen
+    /// Writes what is left, waits for whoever reads it, and returns how many events were shown. A reader that has seen
     /// enough is no error.
     fn finish(self, result: io::Result<()>) -> io::Result<u64> {
         let Writer { mut form, shown, mut output, .. } = self;

@@ -1,13 +1,15 @@
 //! The file as a whole: written, read, cut, flipped.
 
+mod reading;
+
 use std::fs;
 use std::path::PathBuf;
 
 use abi::record::Kind;
 use tempfile::TempDir;
 
-use super::samples::{self, Random, Sample};
-use super::{Damage, Event, OpenError, Origin, Record, Trace, What, WriteError, Writer, format};
+use crate::file::samples::{self, Random, Sample};
+use crate::file::{Damage, Event, OpenError, Origin, Record, Trace, What, WriteError, Writer, format};
 
 struct Place(TempDir);
 
@@ -134,7 +136,9 @@ fn a_file_cut_at_any_byte_opens_up_to_its_last_whole_chunk() {
             if cut < bytes.len() - format::END_SIZE { end_of_last } else { bytes.len() - format::END_SIZE };
         match trace.damage() {
             [Damage::NotClosed] => assert!(starts.contains(&cut) || cut == whole),
-            [Damage::Tail { offset, bytes, .. }] => assert_eq!((*offset, *bytes), (whole, cut - whole)),
+            [Damage::Tail { offset, bytes, .. }] => {
+                assert_eq!((*offset, *bytes), (whole as u64, (cut - whole) as u64))
+            }
             other => panic!("cut at {cut}: {other:?}"),
         }
         let whole_chunks = Place::new().open(&bytes[..whole]).expect("whole chunks");
@@ -296,7 +300,7 @@ fn later_versions_are_refused_or_skipped() {
     let end = start + format::CHUNK_SIZE + unknown.stored as usize;
     unknown.seal(&mut bytes[start..end]);
     let trace = Place::new().open(&bytes).expect("a chunk of a later version is no error");
-    assert!(trace.damage().contains(&Damage::UnknownChunk { offset: start, records: 1 }));
+    assert!(trace.damage().contains(&Damage::UnknownChunk { offset: start as u64, records: 1 }));
 
     set_version(&mut bytes, format::VERSION + 1);
     assert!(matches!(

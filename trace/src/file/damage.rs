@@ -1,0 +1,79 @@
+//! What can be wrong with a trace file.
+
+use abi::record::{HostCounter, Kind};
+
+use super::{Origin, Record};
+
+/// Something that is not in the file, or not as it was written. Offsets and sizes are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum Damage {
+    /// What ran is not known.
+    #[error("the head is damaged: what ran and the time scale are unknown")]
+    Head,
+    /// Bytes that are no chunk, between chunks that are.
+    #[error("{bytes} bytes at offset {offset} are damaged and were skipped")]
+    Unreadable { offset: u64, bytes: u64 },
+    /// Bytes after the last whole chunk.
+    #[error("cut short: the last {bytes} bytes, from offset {offset}, are no whole chunk{}", said(*records))]
+    Tail { offset: u64, bytes: u64, records: Option<u32> },
+    /// Whole chunks, but no end.
+    #[error("the file was not closed: the run was cut off, and what came last may be missing")]
+    NotClosed,
+    /// Sequence numbers that no chunk has.
+    #[error("{records} {} records from number {first} on are missing", origin_name(*origin))]
+    Gap { origin: Origin, first: u64, records: u64 },
+    /// A chunk that is not in its place: it is there twice, or stands behind one that follows it.
+    #[error("the chunk at offset {offset} starts with {} record {first}, expected {expected}", origin_name(*origin))]
+    OutOfOrder { offset: u64, origin: Origin, first: u64, expected: u64 },
+    /// A chunk of a later version.
+    #[error(
+        "the chunk at offset {offset} is of a kind that this version does not know: {records} records skipped"
+    )]
+    UnknownChunk { offset: u64, records: u32 },
+    /// The guest handed over bytes that are no records.
+    #[error("{bytes} bytes at offset {offset} are no records: the {} wrote them so", origin_name(*origin))]
+    Malformed { offset: u64, bytes: u64, origin: Origin },
+    /// The guest's count is not the number of records it handed over.
+    #[error("the chunk at offset {offset} should have {said} records and has {found}: the guest miscounted")]
+    Miscounted { offset: u64, said: u32, found: u32 },
+    /// The guest had no room.
+    #[error("the guest could not record {records} events")]
+    LostByGuest { records: u64 },
+    /// The file was made of another one by [`super::recover`].
+    #[error("recovered from a damaged file: {what}")]
+    Recovered { what: String },
+    /// The host found bytes that are no records in the guest's buffer.
+    #[error("{bytes} bytes in the guest's buffer were no whole record")]
+    MalformedInGuest { bytes: u64 },
+}
+
+impl Damage {
+    /// What the host's record of a count says is missing.
+    pub(super) fn noted_by(record: &Record<'_>) -> Option<Damage> {
+        let is_count = record.origin == Origin::Host && record.kind == Kind::HostCount as u8;
+        let value = record.word(0).filter(|&value| is_count && value > 0)?;
+        match HostCounter::try_from(record.detail) {
+            Ok(HostCounter::LostByGuest) => Some(Damage::LostByGuest { records: value }),
+            Ok(HostCounter::Malformed) => Some(Damage::MalformedInGuest { bytes: value }),
+            _ => None,
+        }
+    }
+
+    /// Records that are missing from one number up to another, if there are any between them.
+    pub(super) fn gap(origin: Origin, first: u64, end: u64) -> Option<Damage> {
+        let records = end.checked_sub(first).filter(|&records| records > 0)?;
+        Some(Damage::Gap { origin, first, records })
+    }
+}
+
+fn said(records: Option<u32>) -> String {
+    records.map_or_else(String::new, |records| format!("; it was to have {records} records"))
+}
+
+fn origin_name(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Guest => "guest",
+        Origin::Host => "host",
+    }
+}
