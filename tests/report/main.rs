@@ -17,7 +17,7 @@ use trace::analysis::Summary;
 use trace::analysis::protocol::{Actor, Excerpt, Layer, Row, tables};
 use trace::analysis::stat::Stat;
 use trace::format::{CHUNK_MAGIC, CHUNK_SIZE, push_record};
-use trace::text::stat::duration;
+use trace::text::duration;
 use trace::{Meta, Program, Trace, What, Writer};
 
 #[path = "../support/mod.rs"]

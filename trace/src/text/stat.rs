@@ -5,9 +5,10 @@ use std::fmt::Write;
 use abi::record::Kind;
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::layout::{MARGIN, duration, put_wrapped, setting};
 use crate::analysis::hardware::{exit_reason, vector_name};
 use crate::analysis::stat::{Process, Stat, Times, Traps, call_name};
-use crate::file::{Clock, Meta, Trace, printable};
+use crate::file::{Clock, Meta, Trace};
 
 /// A line of a section: what it is of, and its numbers.
 type Row = (String, Vec<String>);
@@ -94,11 +95,6 @@ const TIMES_COLUMNS: [&str; 7] = ["count", "total", "mean", "p50", "p90", "p99",
 const NOTES: &str = "p50, p90, p99: what so many percent do not exceed, true to 0.1 %. Times lie between two \
                      records of the trace and include what it costs to record.";
 
-/// Columns of the text.
-const WIDTH: usize = 100;
-/// The margin of what numbers mean.
-pub const MARGIN: usize = 3;
-
 /// The numbers of traces, each with the name of its file, at most 100 columns wide.
 pub fn text(traces: &[(String, Trace, Stat)]) -> String {
     let mut out = String::new();
@@ -118,15 +114,6 @@ pub fn text(traces: &[(String, Trace, Stat)]) -> String {
 fn letter(index: usize) -> String {
     let letters = u8::try_from(index).ok().and_then(|index| b'A'.checked_add(index)).map(char::from);
     letters.filter(char::is_ascii_uppercase).map_or_else(|| (index + 1).to_string(), String::from)
-}
-
-/// Where and how a run was made.
-pub fn setting(meta: &Meta) -> String {
-    let options = &meta.options;
-    printable(&format!(
-        "{}, {}; policy {}, quantum {} µs, timer {}, batch {}",
-        meta.host_cpu, meta.kvm_backend, options.policy, options.quantum_us, options.timer, options.batch
-    ))
 }
 
 fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, stat: &Stat) {
@@ -176,23 +163,6 @@ fn put_section(out: &mut String, section: &Section, stats: &[&Stat]) {
         let _ = writeln!(out, "{}", line.trim_end());
     });
     put_wrapped(out, section.legend, MARGIN);
-}
-
-/// Appends a text from the column `margin` on, in lines of at most 100 columns that are broken between words.
-pub fn put_wrapped(out: &mut String, text: &str, margin: usize) {
-    let mut column = out.chars().rev().take_while(|last| *last != '\n').count();
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if column > margin && column + 1 + length > WIDTH {
-            out.push('\n');
-            column = 0;
-        }
-        let before = if column > margin { 1 } else { margin - column };
-        out.extend(std::iter::repeat_n(' ', before));
-        out.push_str(word);
-        column += before + length;
-    }
-    out.push('\n');
 }
 
 /// The labels of all traces, each once, in their order.
@@ -295,45 +265,9 @@ fn some_duration(cycles: u64, clock: &Clock) -> String {
     if cycles == 0 { "-".into() } else { duration(clock.span(cycles)) }
 }
 
-/// A duration in three digits and the unit that fits: `27.9 µs`.
-pub fn duration(nanoseconds: u64) -> String {
-    const UNITS: [&str; 4] = ["ns", "µs", "ms", "s"];
-    if nanoseconds < 1000 {
-        return format!("{nanoseconds} ns");
-    }
-    let (mut value, mut unit) = (nanoseconds as f64, 0);
-    // What would be rounded to 1000 is one of the next unit.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        (value, unit) = (value / 1000.0, unit + 1);
-    }
-    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
-    format!("{value:.decimals$} {}", UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_have_three_digits() {
-        let words = [0, 999, 1000, 9_994, 9_996, 27_949, 99_960, 999_499, 999_500, 12_345_678_901, 1 << 60];
-        assert_eq!(
-            words.map(duration),
-            [
-                "0 ns",
-                "999 ns",
-                "1.00 µs",
-                "9.99 µs",
-                "10.0 µs",
-                "27.9 µs",
-                "100 µs",
-                "999 µs",
-                "1.00 ms",
-                "12.3 s",
-                "1152921505 s"
-            ]
-        );
-    }
 
     #[test]
     fn a_long_name_of_a_cpu_is_wrapped() {
@@ -346,7 +280,7 @@ mod tests {
             &Meta { host_cpu, ..Meta::default() },
             &Stat::new(Clock::new(0, 1)),
         );
-        assert!(out.lines().all(|line| line.chars().count() <= WIDTH) && out.contains("batch 0"), "{out}");
+        assert!(out.lines().all(|line| line.chars().count() <= 100) && out.contains("batch 0"), "{out}");
     }
 
     #[test]

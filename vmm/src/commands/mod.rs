@@ -8,7 +8,6 @@ pub mod diff;
 pub mod doctor;
 pub mod export;
 pub mod extract;
-mod lines;
 pub mod list;
 mod output;
 pub mod programs;

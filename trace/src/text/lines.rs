@@ -1,18 +1,18 @@
-//! Single events as `trapline view` has them, each with its number.
+//! Single events as the view has them, each with its number.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use trace::text::view::{Options, Text};
-use trace::{Event, Meta, Origin};
+use super::view::{Options, Text};
+use crate::file::{Event, Meta, Origin};
 
 /// Room for the number of an event, up to 999999 of them.
 const NUMBER_WIDTH: usize = 8;
-/// The most columns that commands put before lines.
+/// The most columns that other texts put before these lines.
 const INDENT_MAX: usize = 6;
 
-/// Where a [`Text`] writes, to be emptied after each event.
+/// Where a [`Text`] writes; emptied after each event.
 #[derive(Clone, Debug, Default)]
 struct Buffer(Rc<RefCell<Vec<u8>>>);
 
@@ -27,7 +27,7 @@ impl Write for Buffer {
     }
 }
 
-/// Says events of one trace.
+/// Writes events of one trace.
 pub(super) struct Lines {
     buffer: Buffer,
     text: Text<Buffer>,
@@ -37,7 +37,7 @@ impl Lines {
     /// Lines of a run. `created` are the events that created its processes, for their names.
     pub(super) fn new(meta: &Meta, created: &[Event]) -> Lines {
         let buffer = Buffer::default();
-        let options = Options { indent: INDENT_MAX + NUMBER_WIDTH, ..Options::default() };
+        let options = Options { indent: const { INDENT_MAX + NUMBER_WIDTH }, ..Options::default() };
         let text = Text::new(meta, options, buffer.clone());
         let mut lines = Lines { buffer, text };
         created.iter().for_each(|event| drop(lines.unnumbered(event)));

@@ -1,0 +1,276 @@
+//! The comparison of two traces as text and as JSON.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Map, Value, json};
+
+use super::layout::{MARGIN, duration, put_wrapped, setting};
+use super::lines::Lines;
+use crate::analysis::damage_lines;
+use crate::analysis::diff::{Diff, Difference, Doer, Hunk, Measure, Outcome, Pair, Quantile, Verdict};
+use crate::file::{Event, Trace};
+
+/// What stands for the traces.
+const SIDES: [&str; 2] = ["A", "B"];
+/// The version of the JSON form: fields may be added, none changes its meaning within a version.
+const VERSION: u32 = 2;
+/// What the table of times means.
+const LEGEND: &str = "Time in the kernel of calls and traps; switches from the trap of the old process to the return \
+                      into the new. within: bounds of the number on its left, 99 % sure by the spread of this run. real: \
+                      the bounds do not overlap, and the difference is above 5 %, by which equal runs differ. not shown: \
+                      else. too few: no bounds can be rendered.";
+
+/// The comparison as text, empty if nothing differs. `files` are the names of the traces.
+pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2]) -> String {
+    if diff.is_empty() {
+        return String::new();
+    }
+    let lines = &mut lines(diff, traces);
+    let mut out = String::new();
+    for side in 0..2 {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{}  {}", SIDES[side], files[side]);
+        put_wrapped(&mut out, &setting(traces[side].meta()), MARGIN);
+    }
+    out.push('\n');
+    diff.processes.iter().for_each(|pair| put_pair(&mut out, pair, lines));
+    if !out.ends_with("\n\n") {
+        out.push('\n');
+    }
+    let same = diff.processes.iter().filter(|pair| matches!(pair.outcome, Outcome::Same));
+    let (processes, steps) = same.fold((0, 0), |(count, sum), pair| (count + 1, sum + pair.steps[0]));
+    let _ = writeln!(
+        out,
+        "The same in both: {processes} of {} (processes and the end of the run), {steps} steps.",
+        diff.processes.len()
+    );
+    let counts = diff.chance.iter().map(|(name, [first, second])| format!("{name} {first} and {second}"));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    put_wrapped(&mut out, &format!("Decided by time, and not compared: {counts}."), 0);
+    put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()));
+    out
+}
+
+fn lines(diff: &Diff, traces: [&Trace; 2]) -> [Lines; 2] {
+    [0, 1].map(|side| Lines::new(traces[side].meta(), &diff.created[side]))
+}
+
+fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2]) {
+    let name = who(pair);
+    let [first, second] = pair.steps;
+    let _ = match &pair.outcome {
+        Outcome::Same => Ok(()),
+        Outcome::CutShort if name == "host" => {
+            let side = SIDES[usize::from(first > second)];
+            writeln!(out, "host: how {side} ended by itself is not in its trace")
+        }
+        Outcome::CutShort => {
+            let (side, steps) = if first < second { ("A", first) } else { ("B", second) };
+            writeln!(out, "{name}: the same as far as {side} goes, which was cut off after {steps} steps")
+        }
+        Outcome::Missing => {
+            let side = SIDES[usize::from(pair.who[0].is_none())];
+            writeln!(out, "{name}: only in {side}, {} steps", first.max(second))
+        }
+        Outcome::Differs(difference) => {
+            let [only, other] = difference.only;
+            let places =
+                if difference.places == 1 { "1 place" } else { &format!("{} places", difference.places) };
+            let _ = writeln!(
+                out,
+                "{name}: {only} of {first} steps only in A, {other} of {second} only in B, in {places}"
+            );
+            put_difference(out, difference, lines);
+            writeln!(out)
+        }
+    };
+}
+
+fn put_difference(out: &mut String, difference: &Difference, lines: &mut [Lines; 2]) {
+    // What the place before showed ends here in A.
+    let mut shown = 0;
+    for hunk in &difference.hunks {
+        let rendered = Rendered::of(hunk, lines);
+        let [step, other] = hunk.steps;
+        if step - hunk.before.len() as u64 > shown + 1 || shown == 0 {
+            let _ = writeln!(out, "  at step {step} of A, {other} of B");
+        }
+        rendered.before.iter().for_each(|text| put_step(out, " ", text));
+        for (side, letter) in SIDES.iter().enumerate() {
+            rendered.only[side].iter().for_each(|text| put_step(out, letter, text));
+            let more = hunk.counts[side] - rendered.only[side].len() as u64;
+            if more > 0 {
+                put_step(out, letter, &format!("... and {more} more"));
+            }
+        }
+        rendered.after.iter().for_each(|text| put_step(out, " ", text));
+        shown = step + hunk.counts[0] + hunk.after.len() as u64 - 1;
+    }
+    let more = difference.places - difference.hunks.len() as u64;
+    if more > 0 {
+        let _ = writeln!(out, "  and in {more} more {}", if more == 1 { "place" } else { "places" });
+    }
+}
+
+fn put_step(out: &mut String, side: &str, text: &str) {
+    for (index, line) in text.lines().enumerate() {
+        let _ = writeln!(out, "  {} {line}", if index == 0 { side } else { " " });
+    }
+}
+
+/// The events of a hunk, as text; those that both have as A has them.
+struct Rendered {
+    before: Vec<String>,
+    only: [Vec<String>; 2],
+    after: Vec<String>,
+}
+
+impl Rendered {
+    fn of(hunk: &Hunk, lines: &mut [Lines; 2]) -> Rendered {
+        let before = render_both(&hunk.before, lines);
+        let only =
+            [0, 1].map(|side| hunk.only[side].iter().map(|event| render(event, &mut lines[side])).collect());
+        Rendered { before, only, after: render_both(&hunk.after, lines) }
+    }
+}
+
+/// Renders both, so that a result that follows finds its call.
+fn render_both(pairs: &[[Event; 2]], lines: &mut [Lines; 2]) -> Vec<String> {
+    let both =
+        pairs.iter().map(|[first, second]| [render(first, &mut lines[0]), render(second, &mut lines[1])]);
+    both.map(|[first, _]| first).collect()
+}
+
+fn render(event: &Event, lines: &mut Lines) -> String {
+    lines.line(event).trim_end().to_owned()
+}
+
+fn who(pair: &Pair) -> String {
+    let numbers: Vec<String> = pair.who.iter().flatten().filter_map(|doer| number(*doer)).collect();
+    match (pair.who, &numbers[..]) {
+        ([Some(Doer::Host), _] | [_, Some(Doer::Host)], _) => "host".into(),
+        ([Some(Doer::Guest(0)), _] | [_, Some(Doer::Guest(0))], _) => "kernel".into(),
+        (_, [first, second]) if first != second => format!("{}/{first} and /{second}", pair.name),
+        (_, [first, ..]) => format!("{}/{first}", pair.name),
+        _ => pair.name.clone(),
+    }
+}
+
+fn number(doer: Doer) -> Option<String> {
+    match doer {
+        Doer::Guest(number) => Some(number.to_string()),
+        Doer::Host => None,
+    }
+}
+
+fn put_measures<'a>(out: &mut String, measures: impl Iterator<Item = &'a Measure>) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["Times", "", "count", "median", "within", "99 %", "within"]);
+    for measure in measures {
+        for (side, letter) in SIDES.into_iter().enumerate() {
+            let name = if side == 0 { measure.name.clone() } else { String::new() };
+            let row = [name, letter.into(), measure.counts[side].to_string()];
+            let cells = measure.quantiles.iter().flat_map(|quantile| cells(quantile, side));
+            table.add_row(row.into_iter().chain(cells));
+        }
+        let verdicts = measure.quantiles.iter().flat_map(|quantile| [change(quantile), word(quantile)]);
+        table.add_row([String::new(), String::new(), String::new()].into_iter().chain(verdicts));
+    }
+    if table.row_count() == 0 {
+        return;
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_cell_alignment(if index < 2 { CellAlignment::Left } else { CellAlignment::Right });
+        column.set_padding((2 * u16::from(index > 0), 0));
+    }
+    out.push('\n');
+    table.lines().for_each(|line| {
+        let _ = writeln!(out, "{}", line.trim_end());
+    });
+    put_wrapped(out, LEGEND, MARGIN);
+}
+
+fn cells(quantile: &Quantile, side: usize) -> [String; 2] {
+    let within = quantile.within_ns[side];
+    let range = |(low, high)| format!("{} to {}", duration(low), duration(high));
+    [duration(quantile.ns[side]), within.map_or_else(|| "-".into(), range)]
+}
+
+fn change(quantile: &Quantile) -> String {
+    match quantile.ns {
+        [0, _] => "-".into(),
+        [first, second] => format!("{:+.1} %", 100.0 * (second as f64 / first as f64 - 1.0)),
+    }
+}
+
+fn word(quantile: &Quantile) -> String {
+    let word = match quantile.verdict {
+        Verdict::Real => "real",
+        Verdict::NotShown => "not shown",
+        Verdict::TooFew => "too few",
+    };
+    word.into()
+}
+
+/// The comparison as JSON. `files` are the names of the traces.
+pub fn json(diff: &Diff, files: [&str; 2], traces: [&Trace; 2]) -> Value {
+    let lines = &mut lines(diff, traces);
+    let damage = traces.map(|trace| damage_lines(trace.damage()));
+    let chance: Map<String, Value> =
+        diff.chance.iter().map(|(name, counts)| ((*name).into(), json!(counts))).collect();
+    let processes: Vec<Value> = diff.processes.iter().map(|pair| pair_json(pair, lines)).collect();
+    json!({
+        "version": VERSION,
+        "files": files,
+        "meta": traces.map(Trace::meta),
+        "damage": damage,
+        "same_sequence": diff.is_same_sequence(),
+        "processes": processes,
+        "chance": chance,
+        "measures": diff.measures.iter().map(measure_json).collect::<Vec<_>>(),
+    })
+}
+
+fn pair_json(pair: &Pair, lines: &mut [Lines; 2]) -> Value {
+    let outcome = match pair.outcome {
+        Outcome::Same => "same",
+        Outcome::CutShort => "cut-short",
+        Outcome::Differs(_) => "differs",
+        Outcome::Missing => "missing",
+    };
+    let difference = match &pair.outcome {
+        Outcome::Differs(difference) => {
+            let hunks = difference.hunks.iter().map(|hunk| hunk_json(hunk, lines)).collect::<Vec<_>>();
+            json!({ "only": difference.only, "places": difference.places, "hunks": hunks })
+        }
+        _ => Value::Null,
+    };
+    let numbers = pair.who.map(|who| match who {
+        Some(Doer::Guest(number)) => Some(number),
+        _ => None,
+    });
+    json!({
+        "name": who(pair), "numbers": numbers, "steps": pair.steps, "outcome": outcome,
+        "difference": difference,
+    })
+}
+
+fn hunk_json(hunk: &Hunk, lines: &mut [Lines; 2]) -> Value {
+    let Rendered { before, only, after } = Rendered::of(hunk, lines);
+    json!({ "steps": hunk.steps, "before": before, "counts": hunk.counts, "only": only, "after": after })
+}
+
+fn measure_json(measure: &Measure) -> Value {
+    let quantile = |quantile: &Quantile| {
+        json!({
+            "part": quantile.part, "ns": quantile.ns, "within_ns": quantile.within_ns,
+            "verdict": quantile.verdict,
+        })
+    };
+    json!({
+        "name": measure.name, "counts": measure.counts, "totals_ns": measure.totals_ns,
+        "quantiles": measure.quantiles.iter().map(quantile).collect::<Vec<_>>(),
+    })
+}
