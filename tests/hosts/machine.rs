@@ -112,8 +112,7 @@ fn memory_that_is_not_there_reads_as_ones_and_is_counted() -> TestResult {
 }
 
 fn a_triple_fault_is_told_as_such() -> TestResult {
-    // lidt [0], an empty table of page 0; ud2
-    let (ended, _) = run(&[0x0F, 0x01, 0x1D, 0, 0, 0, 0, 0x0F, 0x0B]);
+    let (ended, _) = run(&handmade::TRIPLE_FAULT);
     assert_eq!(ended.end.ending, Ending::TripleFault);
     Ok(())
 }

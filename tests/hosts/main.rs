@@ -10,12 +10,15 @@ mod gate;
 #[path = "../support/handmade.rs"]
 mod handmade;
 mod ioctls;
+mod library;
 mod machine;
 mod missing;
 mod raw;
+mod starts;
 mod workflows;
 
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
-    ioctls::add(machine::add(gate::add(workflows::add(missing::add(suite))))).run()
+    let suite = ioctls::add(machine::add(gate::add(workflows::add(missing::add(suite)))));
+    starts::add(library::add(suite)).run()
 }

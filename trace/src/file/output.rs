@@ -28,34 +28,45 @@ pub(super) struct Output {
     index: Vec<IndexEntry>,
     /// Bytes to keep behind the last chunk.
     room: usize,
+    /// What is to be done for the file to get its name.
+    unnamed: Option<Unnamed>,
 }
 
 impl Output {
-    /// Makes the file and writes its head. A file that exists is refused unless `replace`; then it is removed
-    /// and a new one made, so that whoever still reads the old one is not disturbed. A device or FIFO is
-    /// written to as it is.
+    /// Makes the file under a name that does not stay, and writes its head. [`Output::publish`] gives it its own name: until
+    /// then it leaves no trace of itself, and a file that it replaces is as it was. A file that exists is refused unless
+    /// `replace`. A device or FIFO is written to as it is.
     pub(super) fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Output, WriteError> {
-        let (file, regular) = open(path, replace)?;
-        let mut output =
-            Output { file, path: path.into(), regular, length: 0, index: Vec::new(), room: END_ROOM };
-        output.append(&format::head(meta)).map_err(|cause| {
-            output.remove();
-            WriteError::Create { path: path.into(), cause }
-        })?;
+        let (file, unnamed) = open(path, replace)?;
+        let regular = unnamed.is_some();
+        let mut output = Output {
+            file,
+            path: path.into(),
+            regular,
+            length: 0,
+            index: Vec::new(),
+            room: END_ROOM,
+            unnamed,
+        };
+        output
+            .append(&format::head(meta))
+            .map_err(|cause| WriteError::Create { path: path.into(), cause })?;
         Ok(output)
+    }
+
+    /// Gives the file its own name.
+    pub(super) fn publish(&mut self) -> Result<(), WriteError> {
+        self.naming().map_or(Ok(()), |unnamed| unnamed.publish(&self.path))
+    }
+
+    /// What is to be done for the file to get its name, for a caller that does it itself.
+    pub(super) fn naming(&mut self) -> Option<Unnamed> {
+        self.unnamed.take()
     }
 
     /// Whether more can be written after a failed write.
     pub(super) fn can_go_on(&self) -> bool {
         self.regular
-    }
-
-    /// Removes a file that is of no use.
-    pub(super) fn remove(&self) {
-        if self.regular {
-            // Best effort: the error that matters is the one of the write.
-            let _ = fs::remove_file(&self.path);
-        }
     }
 
     /// Writes a chunk of records, sealed; `tsc` is the time of its first.
@@ -141,27 +152,80 @@ fn keep_room(file: &File, length: u64, bytes: usize) -> io::Result<()> {
     }
 }
 
-/// Opens the file for writing, and says whether it is a regular one.
-fn open(path: &Path, replace: bool) -> Result<(File, bool), WriteError> {
-    let failed = |cause| WriteError::Create { path: path.into(), cause };
-    match fs::metadata(path) {
+/// A file that has not got its name yet. It is removed if it never does.
+#[derive(Debug)]
+pub(super) struct Unnamed {
+    temporary: PathBuf,
+    target: PathBuf,
+    replace: bool,
+    published: bool,
+}
+
+impl Unnamed {
+    /// Makes a file beside `target`, where nothing but a change of name is left to do.
+    fn beside(target: &Path, replace: bool) -> io::Result<(File, Unnamed)> {
+        let process = std::process::id();
+        let mut number = 0_u64;
+        loop {
+            let temporary = target.with_file_name(format!(".trapline-{process}-{number}.partial"));
+            number += 1;
+            match create_new(&temporary) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    let target = target.into();
+                    return Ok((file, Unnamed { temporary, target, replace, published: false }));
+                }
+            }
+        }
+    }
+
+    /// Gives the file its name. Unless it may replace what has that name, the name is taken first, by creating it, so that
+    /// of several runs at once only one gets it. `path` is the name for messages.
+    pub(super) fn publish(mut self, path: &Path) -> Result<(), WriteError> {
+        let name = || {
+            if !self.replace {
+                create_new(&self.target)?;
+            }
+            fs::rename(&self.temporary, &self.target).inspect_err(|_| {
+                if !self.replace {
+                    // Best effort: the name was taken for nothing.
+                    let _ = fs::remove_file(&self.target);
+                }
+            })
+        };
+        let named = name();
+        self.published = named.is_ok();
+        named.map_err(|cause| match cause.kind() {
+            io::ErrorKind::AlreadyExists => WriteError::Exists { path: path.into() },
+            _ => WriteError::Create { path: path.into(), cause },
+        })
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if !self.published {
+            // Best effort: the error that matters is the one that kept the file from its name.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Opens the file for writing. A regular one comes with what is left to do for its name.
+fn open(path: &Path, replace: bool) -> Result<(File, Option<Unnamed>), WriteError> {
+    let target = match fs::metadata(path) {
         Ok(about) if about.is_file() && !replace => return Err(WriteError::Exists { path: path.into() }),
-        Ok(about) if about.is_file() => {
-            // Through a symbolic link, the file it leads to is replaced and not the link.
-            let target = fs::canonicalize(path).map_err(failed)?;
-            fs::remove_file(&target).map_err(failed)?;
-            return create_new(&target).map(|file| (file, true)).map_err(failed);
-        }
-        Ok(_) => return open_special(path).map(|file| (file, false)),
-        Err(_) => {}
-    }
-    match create_new(path) {
-        Ok(file) => Ok((file, true)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(WriteError::Exists { path: path.into() })
-        }
-        Err(error) => Err(failed(error)),
-    }
+        // Through a symbolic link, the file it leads to is replaced and not the link.
+        Ok(about) if about.is_file() => fs::canonicalize(path),
+        Ok(_) => return open_special(path).map(|file| (file, None)),
+        // A link that leads nowhere is a name that is taken: it is refused or replaced itself.
+        Err(_) => Ok(path.into()),
+    };
+    let (file, unnamed) = target
+        .and_then(|target| Unnamed::beside(&target, replace))
+        .map_err(|cause| WriteError::Create { path: path.into(), cause })?;
+    Ok((file, Some(unnamed)))
 }
 
 fn create_new(path: &Path) -> io::Result<File> {

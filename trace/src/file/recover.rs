@@ -30,10 +30,10 @@ pub fn recover(trace: &Trace, path: &Path, replace: bool) -> Result<Recovered, W
     // All damage must be known before the head is written.
     let meta = meta(trace);
     let mut output = Output::create(path, replace, &meta)?;
-    copy(trace, &mut output).map_err(|cause| {
-        output.remove();
-        WriteError::Create { path: path.into(), cause }
-    })
+    let recovered =
+        copy(trace, &mut output).map_err(|cause| WriteError::Create { path: path.into(), cause })?;
+    output.publish()?;
+    Ok(recovered)
 }
 
 fn copy(trace: &Trace, output: &mut Output) -> io::Result<Recovered> {

@@ -244,20 +244,24 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Makes the file and writes its head. A file that exists is refused unless `replace`; then it is removed
-    /// and a new one made, so that whoever still reads the old one is not disturbed. A device or FIFO is
-    /// written to as it is.
+    /// Makes the file and writes its head. A file that exists is refused unless `replace`; then the new one takes its name,
+    /// so that a reader of the old one is not disturbed. After an error no new file is left, and the old one is as it
+    /// was. A device or FIFO is written to as it is.
     pub fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Writer, WriteError> {
         Writer::over(Output::create(path, replace, meta)?)
     }
 
-    fn over(output: Output) -> Result<Writer, WriteError> {
+    fn over(mut output: Output) -> Result<Writer, WriteError> {
         let path = output.path.clone();
+        let unnamed = output.naming();
         let failed = |cause| WriteError::Create { path: path.clone(), cause };
         let file = output.file.try_clone().map_err(failed)?;
         let shared = Arc::new(Shared::default());
         let thread = spawn(Scribe::new(output, shared.clone())).map_err(failed)?;
-        Ok(Writer { path, file, shared, thread: Some(thread) })
+        let writer = Writer { path, file, shared, thread: Some(thread) };
+        // The last step that can fail.
+        unnamed.map_or(Ok(()), |unnamed| unnamed.publish(&writer.path))?;
+        Ok(writer)
     }
 
     /// Takes `bytes` bytes of guest records, which `fill` copies from where they are. `records` is how many they

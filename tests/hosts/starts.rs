@@ -1,0 +1,150 @@
+//! Starts that fail, runs that start at once, and streams that take nothing: no trace is lost or left behind.
+
+use std::ffi::OsString;
+use std::fs::{self, DirEntry, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use trace::Trace;
+
+use crate::handmade;
+use crate::support::{self, Output, Suite, TestResult, ensure, folder, trapline};
+
+/// Adds the tests of this file.
+pub fn add(suite: Suite) -> Suite {
+    suite
+        .kvm("runs_at_once_get_names_of_their_own", runs_at_once_get_names_of_their_own)
+        .kvm("a_failed_start_leaves_the_folder_as_it_was", a_failed_start_leaves_the_folder_as_it_was)
+        .kvm("a_link_that_leads_nowhere_is_a_name", a_link_that_leads_nowhere_is_a_name)
+        .kvm("a_full_standard_output_is_told", a_full_standard_output_is_told)
+        .kvm("a_full_error_pipe_costs_no_trace", a_full_error_pipe_costs_no_trace)
+}
+
+fn start(folder: &Path, arguments: &[&str]) -> Result<Child, Failed> {
+    let mut command = Command::new(support::binary());
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
+    Ok(command.spawn()?)
+}
+
+/// A line of a shell in which `TRAPLINE` is the binary under test.
+fn shell(folder: &Path, line: &str) -> Result<Output, Failed> {
+    let line = line.replace("TRAPLINE", &format!("'{}'", support::binary().display()));
+    support::command(Command::new("sh").args(["-c", &line]).current_dir(folder), folder)
+}
+
+fn is_whole(path: &Path) -> bool {
+    Trace::open(path).is_ok_and(|trace| trace.damage().is_empty())
+}
+
+fn runs_at_once_get_names_of_their_own() -> TestResult {
+    const RUNS: u32 = 12;
+    let folder = folder();
+    let children: Result<Vec<_>, _> = (0..RUNS).map(|_| start(folder.path(), &["run", "hello"])).collect();
+    for mut child in children? {
+        let code = support::wait(&mut child, Duration::from_secs(120))?.code();
+        ensure(code == Some(0), || format!("exit code {code:?}"))?;
+    }
+    for number in 1..=RUNS {
+        let path = folder.path().join(format!("trapline-{number}.trap"));
+        ensure(is_whole(&path), || format!("{} is not whole", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Fewer and fewer descriptors and less and less memory make one step after the other fail.
+fn a_failed_start_leaves_the_folder_as_it_was() -> TestResult {
+    const OLD: &str = "the old trace";
+    let folder = folder();
+    let trace = folder.path().join("old.trap");
+    let descriptors = (3..=20).map(|most| format!("ulimit -n {most}"));
+    let memory = (1..=10).map(|part| format!("ulimit -v {}", part * 16_384));
+    let (mut failed, mut worked) = (0, 0);
+    for limit in descriptors.chain(memory) {
+        fs::write(&trace, OLD)?;
+        let output =
+            shell(folder.path(), &format!("{limit}; exec TRAPLINE run hello --force --trace old.trap"));
+        // Without memory for its own code, the program is killed before it starts.
+        if output.is_ok_and(|output| output.code == 0) {
+            worked += 1;
+            ensure(is_whole(&trace), || format!("{limit}: the trace is not whole"))?;
+        } else {
+            failed += 1;
+            let text = fs::read(&trace)?;
+            ensure(text == OLD.as_bytes(), || format!("{limit}: the old trace is gone"))?;
+        }
+        let entries: Vec<_> = fs::read_dir(folder.path())?.collect::<Result<_, _>>()?;
+        let known = |name: &OsString| [".stdout", ".stderr", "old.trap"].iter().any(|known| name == known);
+        let left: Vec<_> = entries.iter().map(DirEntry::file_name).filter(|name| !known(name)).collect();
+        ensure(left.is_empty(), || format!("{limit} left {left:?}"))?;
+    }
+    ensure(failed > 3 && worked > 3, || format!("{failed} starts failed and {worked} worked"))
+}
+
+fn a_link_that_leads_nowhere_is_a_name() -> TestResult {
+    let folder = folder();
+    let link = folder.path().join("trapline-1.trap");
+    symlink("nowhere/at/all", &link)?;
+    trapline(folder.path(), &["run", "hello"])?.expect(0)?;
+    ensure(is_whole(&folder.path().join("trapline-2.trap")), || {
+        "the name of the link was not passed over".into()
+    })?;
+    let arguments = ["run", "hello", "--trace", "trapline-1.trap"];
+    let output = trapline(folder.path(), &arguments)?.expect(2)?;
+    ensure(output.stderr.contains("--force"), || format!("{output:#?}"))?;
+    trapline(folder.path(), &[&arguments[..], &["--force"]].concat())?.expect(0)?;
+    ensure(is_whole(&link), || "the link was not replaced".into())
+}
+
+fn a_full_standard_output_is_told() -> TestResult {
+    let folder = folder();
+    // The first prints a line of its own, the other nothing: then only the summary is lost.
+    fs::write(folder.path().join("silent.elf"), handmade::kernel(&handmade::EXIT_WITH_0))?;
+    for arguments in ["hello", "hello --kernel silent.elf"] {
+        let line = format!("exec TRAPLINE run {arguments} --force --trace t.trap > /dev/full");
+        let output = shell(folder.path(), &line)?.expect(1)?;
+        ensure(output.stderr.contains("No space left on device"), || format!("{arguments}: {output:#?}"))?;
+        ensure(is_whole(&folder.path().join("t.trap")), || format!("{arguments}: the trace is not whole"))?;
+    }
+    Ok(())
+}
+
+/// The run has something to complain of, and nobody reads that: the trace is closed before, and a signal ends the wait.
+fn a_full_error_pipe_costs_no_trace() -> TestResult {
+    let folder = folder();
+    fs::write(folder.path().join("crash.elf"), handmade::kernel(&handmade::TRIPLE_FAULT))?;
+    let (_reader, writer) = std::io::pipe()?;
+    fill(&writer)?;
+    let mut child = Command::new(support::binary())
+        .args(["run", "hello", "--kernel", "crash.elf", "--trace", "t.trap"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(File::create(folder.path().join("out"))?)
+        .stderr(writer)
+        .spawn()?;
+    let trace = folder.path().join("t.trap");
+    let began = Instant::now();
+    while !is_whole(&trace) && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let closed = is_whole(&trace);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT)?;
+    let ended = support::wait(&mut child, Duration::from_secs(60));
+    ensure(closed, || "the trace was not closed".into())?;
+    ended.map(drop)
+}
+
+/// Fills a pipe, and has writes wait again.
+fn fill(mut pipe: &std::io::PipeWriter) -> TestResult {
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    while pipe.write(&[b'x'; 4096]).is_ok() {}
+    while pipe.write(b"x").is_ok() {}
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(())
+}
