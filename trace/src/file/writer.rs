@@ -54,11 +54,19 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// The file could not be made.
-    #[error("cannot create the trace file {}: {cause}; choose another place for it", path.display())]
+    #[error("cannot create the trace file {}: {cause}; {}", path.display(), remedy(cause))]
     Create {
         /// The file.
         path: PathBuf,
         /// What the system said.
+        cause: io::Error,
+    },
+    /// The thread that writes the file could not be started.
+    #[error(
+        "cannot start the thread that writes the trace: {cause}; raise the limits of this process (`ulimit -u`, `ulimit -v`)"
+    )]
+    Thread {
+        /// The error of the call.
         cause: io::Error,
     },
     /// More at once than a chunk holds.
@@ -89,6 +97,15 @@ pub enum WriteError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// What helps against an error of making a file.
+fn remedy(cause: &io::Error) -> &'static str {
+    use nix::libc::{EMFILE, ENFILE};
+    match cause.raw_os_error() {
+        Some(EMFILE | ENFILE) => "close files, or raise the limit of open ones (`ulimit -n`)",
+        _ => "choose another place for it",
+    }
 }
 
 /// Records of one origin that wait to be a chunk.
@@ -257,7 +274,8 @@ impl Writer {
         let failed = |cause| WriteError::Create { path: path.clone(), cause };
         let file = output.file.try_clone().map_err(failed)?;
         let shared = Arc::new(Shared::default());
-        let thread = spawn(Scribe::new(output, shared.clone())).map_err(failed)?;
+        let thread =
+            spawn(Scribe::new(output, shared.clone())).map_err(|cause| WriteError::Thread { cause })?;
         let writer = Writer { path, file, shared, thread: Some(thread) };
         // The last step that can fail.
         unnamed.map_or(Ok(()), |unnamed| unnamed.publish(&writer.path))?;

@@ -101,7 +101,7 @@ pub enum Missing {
         error: io::Error,
     },
     /// Any other error.
-    #[error("cannot open {device}: {error}; `trapline doctor` checks what this host's KVM can do")]
+    #[error("cannot open {device}: {error}; {}", remedy_of(error))]
     Other {
         /// The device.
         device: PathBuf,
@@ -152,9 +152,23 @@ pub fn diagnose(device: PathBuf, error: io::Error) -> Missing {
         }
         Some(libc::EACCES | libc::EPERM) => Missing::NoPermission { device, error },
         Some(libc::EBUSY) => Missing::Busy { error },
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Missing::Exhausted { device, error },
+        _ if is_exhaustion(&error) => Missing::Exhausted { device, error },
         Some(libc::EISDIR | libc::ENOTTY) => Missing::NotKvm { device, error },
         _ => Missing::Other { device, error },
+    }
+}
+
+/// Whether the host, or this process's share of it, has no descriptor or memory left.
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
+/// What helps against an error of KVM.
+pub(super) fn remedy_of(error: &io::Error) -> &'static str {
+    if is_exhaustion(error) {
+        "end other programs, or raise the limits of this one (`ulimit -n`, `ulimit -v`)"
+    } else {
+        "`trapline doctor` checks what this host's KVM can do"
     }
 }
 

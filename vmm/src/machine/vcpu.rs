@@ -36,7 +36,7 @@ pub enum VmError {
     #[error(transparent)]
     Missing(#[from] Missing),
     /// An ioctl failed.
-    #[error("{call} failed; `trapline doctor` checks what this host's KVM can do")]
+    #[error("{call} failed; {}", host::remedy_of(source))]
     Ioctl {
         /// Its name.
         call: &'static str,
