@@ -17,8 +17,8 @@ impl<T> Local<T> {
         Self(UnsafeCell::new(value))
     }
 
-    /// The address of the value, for assembly and for large values. Whoever writes through it must let nobody else
-    /// access the value meanwhile.
+    /// The address of the value, for assembly and for large values. While code writes through it, no other code
+    /// may access the value.
     #[inline(always)]
     pub const fn pointer(&self) -> *mut T {
         self.0.get()

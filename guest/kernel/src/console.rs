@@ -1,4 +1,4 @@
-//! Console: a byte a write, as everywhere.
+//! The console: a port that takes one byte a write.
 
 use abi::ports::CONSOLE;
 

@@ -98,7 +98,7 @@ pub fn use_ring_0() {
 pub fn use_user_mode(xcr0: u64) -> Option<()> {
     let mut space = AddressSpace::new()?;
     let code = space.allocate()?;
-    // SAFETY: a fresh frame of ours.
+    // SAFETY: a fresh frame of this address space.
     unsafe { physical::<[u8; 16]>(code).write(xsave::user_code_bytes()) };
     space.map(xsave::USER_CODE, code, Access::ReadExecute).ok()?;
     let method = Method::InUserMode { mask: xcr0 & !component::TILES, root: space.root };

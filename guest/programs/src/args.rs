@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use crate::{STATUS_USAGE, say, syscall};
 
-/// The arguments, the program's name first.
+/// The arguments. The first one is the program's name.
 #[derive(Clone, Copy)]
 pub struct Args(&'static [*const i8]);
 
@@ -37,7 +37,7 @@ impl Args {
     }
 
     /// The number (decimal, or hexadecimal after `0x`) at `index`, or `default` where there is no such argument.
-    /// What is no number ends the program with [`STATUS_USAGE`].
+    /// An argument that is not a number ends the program with [`STATUS_USAGE`].
     pub fn number(self, index: usize, default: u64) -> u64 {
         if index >= self.0.len() {
             return default;

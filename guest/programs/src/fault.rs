@@ -1,7 +1,7 @@
-//! Survives a fault: runs code of which the CPU may refuse an instruction, and tells what the fault was.
+//! Runs code that may fault, and returns which fault it was.
 //!
-//! It rests on `trapline_on_fault`, by which a process asks for its own next fault. Under the policy `direct` there is
-//! no such call to rest on: a fault in ring 0 is the kernel's own, and its end.
+//! The system call `trapline_on_fault` makes this possible: it sets the handler of the process's next fault. It does not
+//! work under the policy `direct`, where a fault of the program is a fault in ring 0 and panics the kernel.
 
 use core::arch::naked_asm;
 use core::cell::UnsafeCell;
@@ -9,7 +9,7 @@ use core::mem::offset_of;
 
 use abi::syscall::Call;
 
-/// What the kernel told the handler.
+/// A fault, as the kernel passes it to the handler.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -23,12 +23,12 @@ pub struct Fault {
     pub address: u64,
 }
 
-/// Code to be tried; its argument is in RDI, and what it gives is not looked at.
+/// Code to be tried. Its argument is in RDI; its result is ignored.
 pub type Code = unsafe extern "C" fn(u64);
 
 struct State {
     fault: UnsafeCell<Fault>,
-    /// The stack pointer to come back with.
+    /// The stack pointer with which the handler continues.
     stack: UnsafeCell<u64>,
 }
 
@@ -40,13 +40,13 @@ static STATE: State = State {
     stack: UnsafeCell::new(0),
 };
 
-/// Runs `code(argument)`, and gives the fault that ended it; `None` if it returned.
+/// Runs `code(argument)` and returns the fault that ended it; `None` if it returned.
 ///
 /// # Safety
-/// `code` keeps to the C ABI up to the instruction that faults, or to its end, and changes no memory that somebody
-/// relies on. It need not be code at all: an address at which the CPU can only fault will do.
+/// `code` keeps to the C ABI up to the instruction that faults, or to its end, and changes no memory that other
+/// code relies on. An address where there is no code will do, because the CPU can only fault there.
 pub unsafe fn attempt(code: Code, argument: u64) -> Option<Fault> {
-    // SAFETY: the caller's promise; `guarded` keeps to the C ABI, and its handler has filled the fault if it gives 1.
+    // SAFETY: the caller's promise; `guarded` keeps to the C ABI, and its handler has filled the fault if it returns 1.
     unsafe { (guarded(code, argument) != 0).then(|| *STATE.fault.get()) }
 }
 

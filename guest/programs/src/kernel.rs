@@ -1,5 +1,5 @@
-//! What everybody may know of the kernel: where it is. Its layout is in its source, `guest/kernel/src/layout.rs`;
-//! it is protection that keeps programs out, not a secret.
+//! Where the kernel is, as in its source, `guest/kernel/src/layout.rs`. Programs may know it: page tables keep them out of
+//! the kernel, not a secret.
 
 /// Its code.
 pub const TEXT: u64 = 0xFFFF_FFFF_8020_0000;

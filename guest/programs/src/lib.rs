@@ -29,7 +29,7 @@ pub const STATUS_PANIC: i32 = 101;
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
-        /// Called by the runtime.
+        /// The runtime calls it.
         #[unsafe(no_mangle)]
         fn user_main(args: $crate::Args) -> i32 {
             let main: fn($crate::Args) -> i32 = $main;
@@ -43,7 +43,7 @@ unsafe extern "Rust" {
     safe fn user_main(args: Args) -> i32;
 }
 
-/// The first instruction: nobody called, so there is no return address, only the stack as the kernel built it.
+/// The first instruction. No code called it, so there is no return address: the stack is as the kernel built it.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _start() -> ! {
@@ -57,9 +57,9 @@ unsafe extern "C" fn _start() -> ! {
     )
 }
 
-/// Calls `main` and ends the process with what it returns: a program ends by a trap too. Unless it was told of a
-/// function to call at exit (System V ABI, AMD64 supplement, 3.4.1): a kernel that called the program rather than
-/// return from a trap into it, the policy `direct`, is returned to.
+/// Calls `main` and ends the process with its result, by a trap: the call `exit`. Under the policy `direct` the kernel
+/// calls the program like a function, and passes a function to call at exit (System V ABI, AMD64 supplement, 3.4.1);
+/// then that function is called instead.
 unsafe extern "C" fn start(stack: *const u64, at_exit: Option<extern "C" fn(i32)>) -> ! {
     // SAFETY: `_start` passes the stack pointer it was entered with.
     let args = unsafe { Args::from_stack(stack) };
@@ -70,7 +70,7 @@ unsafe extern "C" fn start(stack: *const u64, at_exit: Option<extern "C" fn(i32)
     syscall::exit_group(status)
 }
 
-/// Says where, without formatting the message, and ends the process.
+/// Prints where the panic was, without formatting its message, and ends the process.
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     match info.location() {
@@ -80,6 +80,6 @@ fn panic(info: &PanicInfo) -> ! {
     syscall::exit_group(STATUS_PANIC)
 }
 
-/// The prebuilt `core` names it; with panic=abort nobody calls it.
+/// The prebuilt `core` refers to it. With panic=abort it is never called.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

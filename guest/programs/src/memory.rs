@@ -1,6 +1,6 @@
-//! The functions that the compiler and `core` call by themselves, and that a C library has elsewhere.
+//! The functions that the compiler and `core` call without being asked to. Elsewhere a C library has them.
 //!
-//! Most are one repeated instruction: a loop in Rust could be compiled to a call of itself.
+//! Most are one repeated instruction, because the compiler could turn a loop into a call of the same function.
 
 use core::arch::asm;
 

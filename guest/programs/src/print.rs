@@ -19,7 +19,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The longest line, in bytes with its newline. What is beyond is cut off.
+    /// The longest line, in bytes with its newline. A longer one is cut off.
     pub const SIZE: usize = 160;
 
     /// An empty line.
@@ -39,14 +39,14 @@ impl Line {
     pub fn end(&mut self) {
         self.length = self.length.min(Line::SIZE - 1);
         self.push(b'\n');
-        // A program cannot help it when its console is gone.
+        // There is no other place to report that the console is gone.
         let _ = syscall::write(syscall::STDOUT, self.bytes.get(..self.length).unwrap_or_default());
     }
 }
 
 /// What can be a part of a line.
 pub trait Part {
-    /// Puts it at the end of the line.
+    /// Appends it to the line.
     fn append(self, line: &mut Line);
 }
 

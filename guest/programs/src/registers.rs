@@ -1,4 +1,4 @@
-//! All registers that a program can set, held at once across a piece of code, and what became of them.
+//! Sets all registers that a program can set, runs a piece of code, and reads the registers again.
 //!
 //! Those of AVX and AVX-512 are among them where CPUID and XCR0 show them.
 
@@ -27,7 +27,7 @@ pub const R11: usize = 4;
 
 /// The bits of RFLAGS that are the program's own: CF, PF, AF, ZF, SF, DF and OF.
 pub const PROGRAM_FLAGS: u64 = 0xCD5;
-/// What of an x87 register's second word is the register's: it has 80 bits.
+/// The bits of the second word of an x87 register: the register has 80 bits in all.
 const ST_HIGH: u64 = 0xFFFF;
 
 /// The x87 and SSE registers as `fxsave` stores them (SDM volume 1, 10.5.1).
@@ -40,7 +40,7 @@ pub struct Floating {
     pub status: u16,
     /// A bit for each x87 register in use.
     pub tags: u8,
-    /// The last x87 instruction and its operand: not every processor of AMD's keeps them, so they are not compared.
+    /// The last x87 instruction and its operand. Some of AMD's processors do not keep them, so they are not compared.
     last: [u8; 19],
     /// The SSE control and status register.
     pub mxcsr: u32,
@@ -53,7 +53,7 @@ pub struct Floating {
 }
 
 impl Floating {
-    /// All registers 0, which is no state that a program would use.
+    /// All registers 0.
     pub const ZERO: Floating = Floating {
         control: 0,
         status: 0,
@@ -71,7 +71,7 @@ impl Floating {
 /// reaches memory through DS, as if it were not there.
 #[derive(Clone, Copy)]
 pub struct Segments {
-    /// DS, ES, FS and GS; null where they are not the kernel's to keep.
+    /// DS, ES, FS and GS; null where the kernel cannot switch them.
     selectors: [u16; 4],
     /// Of FS and GS; 0 where the CPU does not let programs have their own.
     bases: [u64; 2],
@@ -87,7 +87,8 @@ impl Segments {
     fn load(self) {
         let [ds, es, fs, gs] = self.selectors.map(u32::from);
         let [fs_base, gs_base] = self.bases;
-        // SAFETY: nobody here reaches memory through them; the bases are canonical, and last, for a selector has its own.
+        // SAFETY: no code here reaches memory through them. The bases are canonical; they come last, because loading a selector
+        // sets its base.
         unsafe {
             if has_selectors() {
                 asm!("mov ds, {:e}", "mov es, {:e}", "mov fs, {:e}", "mov gs, {:e}", in(reg) ds, in(reg) es, in(reg) fs,
@@ -128,7 +129,8 @@ impl Segments {
     }
 }
 
-/// The selectors that programs have are the kernel's, and so it can keep them. On kvm_pvm they are the host's.
+/// True if the selectors of programs are those of the kernel's GDT, so that it can switch them. On kvm_pvm they are the
+/// host's.
 fn has_selectors() -> bool {
     let code: u16;
     // SAFETY: it only reads.
@@ -136,7 +138,7 @@ fn has_selectors() -> bool {
     code == USER_CODE
 }
 
-/// CPUID has FSGSBASE, and the kernel turns on what it has.
+/// True if CPUID has FSGSBASE: the kernel turns it on.
 fn has_bases() -> bool {
     __cpuid_count(7, 0).ebx & 1 != 0
 }
@@ -145,7 +147,7 @@ fn has_bases() -> bool {
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 pub struct Registers {
-    /// The x87 and SSE state. First, for it must be aligned to 16 bytes.
+    /// The x87 and SSE registers. They come first, because they must be aligned to 16 bytes.
     pub floating: Floating,
     /// The AVX and AVX-512 registers.
     pub wide: Wide,
@@ -165,11 +167,11 @@ const _: () = assert!(size_of::<Floating>() == 512);
 pub struct Difference {
     /// Its name.
     pub name: &'static str,
-    /// The number behind the name, of registers that have one.
+    /// Its number, if it has one.
     pub number: Option<u64>,
-    /// What was put in, low word first.
+    /// The value that was set, low word first.
     pub expected: [u64; 2],
-    /// What came out.
+    /// The value that was read.
     pub found: [u64; 2],
 }
 
@@ -183,8 +185,8 @@ impl Registers {
         segments: Segments::ZERO,
     };
 
-    /// A pattern in every register: a different value each, and others for another `seed`. It leaves the stack
-    /// pointer alone, and what of the flags is the system's.
+    /// A pattern: a different value in every register, and other values for another `seed`. The stack pointer and the
+    /// system's flags have no pattern.
     pub fn pattern(seed: u64) -> Registers {
         let mut state = seed;
         let mut next = || splitmix(&mut state);
@@ -201,8 +203,8 @@ impl Registers {
         floating.st.iter_mut().for_each(|register| *register = [next(), next() & ST_HIGH]);
         floating.xmm.iter_mut().for_each(|register| *register = [next(), next()]);
         floating.tags = 0xFF;
-        // All exceptions stay masked, none is pending: precision and rounding, condition codes and top of stack,
-        // and for SSE rounding, flush to zero and the sticky flags are free.
+        // All exceptions stay masked, and none is pending. The other bits may have any value: precision, rounding,
+        // condition codes and top of stack; for SSE rounding, flush to zero and the sticky flags.
         floating.control = 0x037F | next() as u16 & 0x0C00;
         floating.status = next() as u16 & 0x7F00;
         floating.mxcsr = 0x1F80 | next() as u32 & 0xE03F;
@@ -210,7 +212,7 @@ impl Registers {
         pattern
     }
 
-    /// The first register of `found` that is not as it is here.
+    /// The first register of `found` that differs.
     pub fn difference(&self, found: &Registers) -> Option<Difference> {
         let (ours, theirs) = (&self.floating, &found.floating);
         let single = |name, expected: u64, found: u64| {
@@ -257,7 +259,7 @@ pub(crate) fn first_difference(
     Some(Difference { name, number: Some(first + index / pairs), expected, found })
 }
 
-/// The next of a sequence of numbers that look random and are the same each time (Steele, Lea and Flood, 2014).
+/// The next number of a pseudo-random sequence, the same for the same start (Steele, Lea and Flood, 2014).
 fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (*state ^ *state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -265,7 +267,7 @@ fn splitmix(state: &mut u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// The flags that are not the program's to choose, as they are now.
+/// The flags that a program cannot set, as they are now.
 fn system_flags() -> u64 {
     let flags: u64;
     // SAFETY: pushes and pops one word.
@@ -273,13 +275,13 @@ fn system_flags() -> u64 {
     flags & !PROGRAM_FLAGS
 }
 
-/// Operands for x87 instructions: by its address, each tells who used it.
+/// Operands for x87 instructions. The address of an operand shows which program used it.
 static OPERAND: [u32; OPERANDS as usize] = [0; OPERANDS as usize];
 /// How many there are.
 pub const OPERANDS: u64 = 64;
 
-/// Lets x87 load an operand, the one with the number `own` (below [`OPERANDS`]), and lets the others run; gives the number of
-/// the one that the CPU then says was last, `None` if it names none of them.
+/// Loads the operand with the number `own` (below [`OPERANDS`]) by an x87 instruction, and lets the other processes run.
+/// Returns the number of the operand that the CPU then reports as the last; `None` if it is none of them.
 pub fn last_operand(own: u64) -> Option<u64> {
     /// What `fnstenv` stores (SDM volume 1, 8.1.10); of the address of the operand it has 32 bits.
     #[repr(C)]
@@ -293,7 +295,7 @@ pub fn last_operand(own: u64) -> Option<u64> {
     // SAFETY: the x87 stack is empty before and after.
     unsafe { asm!("fild dword ptr [{}]", "fstp st(0)", in(reg) operand, options(nostack)) };
     sched_yield();
-    // SAFETY: the environment is ours.
+    // SAFETY: `found` has room for the environment.
     unsafe { asm!("fnstenv [{}]", in(reg) &raw mut found, options(nostack)) };
     let distance = found.operand.wrapping_sub(OPERAND.as_ptr() as u32) / size_of::<u32>() as u32;
     Some(distance.into()).filter(|&number| number < OPERANDS)
@@ -302,7 +304,7 @@ pub fn last_operand(own: u64) -> Option<u64> {
 /// What the registers are held across.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Across {
-    /// A while of user code that makes no call and changes no register: only an interrupt can.
+    /// User code that makes no call and changes no register, long enough for an interrupt.
     Spin,
     /// The instruction `syscall`.
     Syscall,
@@ -310,7 +312,7 @@ pub enum Across {
     Interrupt,
 }
 
-/// Memory for a whole set of registers. No register is left to point to it, so it has a fixed address.
+/// Memory for a whole set of registers. It has a fixed address, because no register is free to point to it.
 struct Block(UnsafeCell<Registers>);
 
 // SAFETY: a process is one thread.
@@ -335,14 +337,14 @@ static WANTED_WIDE: WideBlock = WideBlock(UnsafeCell::new(Area::EMPTY));
 static FOUND_WIDE: WideBlock = WideBlock(UnsafeCell::new(Area::EMPTY));
 /// The components that XSAVE and XRSTOR move; 0 where there is no AVX, and FXSAVE and FXRSTOR do it.
 static COMPONENTS: AtomicU32 = AtomicU32::new(0);
-/// What Rust's code had in the x87 and SSE registers, the control words among them.
+/// The x87 and SSE registers of the Rust code, with their control words.
 static HOME: Block = Block::new();
 
-/// Loads `wanted` in all registers, does what `across` says, and gives what the registers are then. It keeps
-/// the stack pointer, and tells in `wanted` where that was.
+/// Loads `wanted` into all registers, does what `across` says, and returns the registers afterwards. The stack pointer
+/// stays, and `wanted` gets its value.
 ///
 /// # Safety
-/// A system call that `wanted` makes must not write memory that somebody else relies on.
+/// A system call that `wanted` makes must not write memory that other code relies on.
 pub unsafe fn hold(wanted: &mut Registers, across: Across) -> Registers {
     COMPONENTS.store(wide::components(), Ordering::Relaxed);
     // SAFETY: one thread, so no other code uses the blocks; the functions keep to the C ABI.
@@ -456,7 +458,7 @@ macro_rules! hold_across {
     };
 }
 
-// Straight on, for a loop would need a counter and flags. `pause` takes the longest of what changes nothing.
+// No loop, because a loop needs a counter and flags. `pause` is the slowest instruction that changes no register.
 hold_across!(hold_across_spin, ".rept 4096", "pause", ".endr");
 hold_across!(hold_across_syscall, "syscall");
 hold_across!(hold_across_interrupt, "int 0x80");

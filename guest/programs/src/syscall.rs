@@ -1,10 +1,9 @@
-//! System calls, seen from below.
+//! System calls: the part of them that runs in user mode.
 //!
-//! [`write`] looks like any procedure, and for its caller it is one: it takes arguments and gives a result. Inside
-//! is what no procedure can do. It puts the arguments where both sides agreed that they are, puts a *number* in
-//! RAX, and traps. The program cannot say where in the kernel to go on, only what it asks for: the address
-//! is the kernel's, told to the hardware at boot. That is why a C library is in part assembly, and why a program
-//! need not know whether what it calls is a procedure or a trap.
+//! For its caller [`write`] is a procedure like any other: it takes arguments and returns a result. Inside, it puts the
+//! arguments in the registers that kernel and programs agreed on, puts a *number* in RAX, and traps. A program names the
+//! call it wants; it cannot choose the address at which the kernel continues, because the kernel gave that address to the
+//! hardware at boot. This is why a part of every C library is assembly.
 
 use core::arch::asm;
 
@@ -17,7 +16,7 @@ pub const STDOUT: u64 = 1;
 /// The clock that never jumps, for [`clock_gettime`].
 pub const CLOCK_MONOTONIC: u64 = 1;
 
-/// An error as the kernel gave it: one of [`abi::syscall::errno`].
+/// An error that the kernel returned: one of [`abi::syscall::errno`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i64);
 
@@ -32,17 +31,17 @@ pub struct Timespec {
 }
 
 impl Timespec {
-    /// The whole of it in nanoseconds.
+    /// The whole time in nanoseconds.
     pub fn as_nanoseconds(self) -> i64 {
         self.seconds * 1_000_000_000 + self.nanoseconds
     }
 }
 
-/// Traps by `syscall`, the instruction made for it: the CPU keeps the return address in RCX and the flags in
-/// R11, so these two are lost to the caller (SDM volume 2, SYSCALL).
+/// Makes a system call by the instruction `syscall`. The CPU stores the return address in RCX and the flags in R11, so
+/// these two registers are lost to the caller (SDM volume 2, SYSCALL).
 ///
 /// # Safety
-/// The call must not write memory that somebody else relies on.
+/// The call must not write memory that other code relies on.
 unsafe fn call(call: Call, arguments: [u64; 3]) -> Result<u64, Errno> {
     let [first, second, third] = arguments;
     let result: i64;
@@ -54,18 +53,18 @@ unsafe fn call(call: Call, arguments: [u64; 3]) -> Result<u64, Errno> {
     if result < 0 { Err(Errno(result)) } else { Ok(result as u64) }
 }
 
-/// Writes `bytes` to `file` and gives how many were written.
+/// Writes `bytes` to `file` and returns how many were written.
 pub fn write(file: u64, bytes: &[u8]) -> Result<u64, Errno> {
     write_from(file, bytes.as_ptr() as u64, bytes.len() as u64)
 }
 
-/// The same with an address that may be anything: the kernel checks it, and reads nothing that is not the program's.
+/// The same with any address: the kernel checks it, and reads only memory of the program.
 pub fn write_from(file: u64, address: u64, count: u64) -> Result<u64, Errno> {
     // SAFETY: the kernel only reads.
     unsafe { call(Call::write, [file, address, count]) }
 }
 
-/// Lets the others run.
+/// Lets the other processes run.
 pub fn sched_yield() {
     // SAFETY: it touches no memory. It cannot fail.
     let _ = unsafe { call(Call::sched_yield, [0; 3]) };
@@ -77,8 +76,8 @@ pub fn getpid() -> u64 {
     unsafe { call(Call::getpid, [0; 3]) }.unwrap_or_default()
 }
 
-/// The same by the other door, the software interrupt: an exception like any other, so every register but the
-/// result comes back. Linux has it too, but with other numbers (those of its 32-bit programs).
+/// The same by the other entry path, the software interrupt. It saves registers as an exception does, so all of them but
+/// RAX, the result, come back. Linux has this path too, with the call numbers of its 32-bit programs.
 pub fn getpid_by_interrupt() -> u64 {
     let result;
     // SAFETY: it touches no memory, and RAX is all that the kernel changes.
@@ -97,14 +96,14 @@ pub fn nanosleep(time: Timespec) -> Result<(), Errno> {
 /// Reads a clock.
 pub fn clock_gettime(clock: u64) -> Result<Timespec, Errno> {
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
-    // SAFETY: the kernel writes the time, which is ours alone.
+    // SAFETY: the kernel writes only the local `time`.
     unsafe { call(Call::clock_gettime, [clock, &raw mut time as u64, 0]) }.map(|_| time)
 }
 
 /// Ends the process.
 pub fn exit_group(status: i32) -> ! {
     loop {
-        // SAFETY: it does not return; a kernel that does return is asked again.
+        // SAFETY: the call does not return. If a kernel returns from it all the same, it is made again.
         let _ = unsafe { call(Call::exit_group, [status as u64, 0, 0]) };
     }
 }

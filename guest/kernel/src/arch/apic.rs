@@ -56,7 +56,7 @@ fn read(register: Register) -> u32 {
     }
 }
 
-/// Turns the LAPIC on, timer and legacy interrupts masked. True: in x2APIC mode.
+/// Turns the LAPIC on, timer and legacy interrupts masked. Returns true in x2APIC mode.
 pub fn enable() -> bool {
     let x2apic = core::arch::x86_64::__cpuid(1).ecx & 1 << 21 != 0;
     // SAFETY: every long mode CPU has the register; x2APIC is set only where CPUID has it.
@@ -72,7 +72,7 @@ pub fn enable() -> bool {
     x2apic
 }
 
-/// CPUID has the TSC-deadline mode.
+/// True if CPUID has the TSC-deadline mode.
 pub fn has_deadline() -> bool {
     core::arch::x86_64::__cpuid(1).ecx & 1 << 24 != 0
 }
@@ -91,23 +91,23 @@ pub fn set_mode(mode: Timer) {
 }
 
 /// A write to memory, as the xAPIC's registers are, may still be under way when a later WRMSR sets the deadline, which
-/// is then lost (SDM vol. 3, 10.5.4.1). The manual takes MFENCE; CPUID completes writes too (8.3), and can be emulated
-/// where MFENCE cannot.
+/// is then lost (SDM vol. 3, 10.5.4.1). The manual uses MFENCE. CPUID completes writes too (8.3), and hosts
+/// that emulate ring 0 have it but not MFENCE.
 fn serialize() {
     core::arch::x86_64::__cpuid(0);
 }
 
-/// Lets a periodic timer go on counting without interrupting, until [`set_mode`] ends that.
+/// Masks the periodic timer, which continues to count, until [`set_mode`].
 pub fn mask_periodic() {
     write(Register::TimerEntry, MODE_PERIODIC | MASKED | u32::from(vector::TIMER));
 }
 
-/// Counts down from here; at 0 the timer interrupts.
+/// Starts to count down from `count`; the timer interrupts at 0.
 pub fn set_count(count: u32) {
     write(Register::InitialCount, count);
 }
 
-/// How far the timer still has to count.
+/// The counts left until the timer interrupts.
 pub fn remaining_count() -> u32 {
     read(Register::CurrentCount)
 }
@@ -118,13 +118,13 @@ pub fn set_deadline(tsc: u64) {
     unsafe { write_msr(IA32_TSC_DEADLINE, tsc) }
 }
 
-/// The interrupt is handled; the next may come.
+/// Ends the interrupt, so that the next one can be delivered.
 #[inline(always)]
 pub fn end_of_interrupt() {
     write(Register::EndOfInterrupt, 0);
 }
 
-/// Lets the timer count, masked, until `done` says so; gives how far it counted and how many TSC cycles went by.
+/// Lets the timer count, masked, until `done` returns true; returns its counts and the TSC cycles in that time.
 pub fn measure(mut done: impl FnMut(u32, u64) -> bool) -> (u64, u64) {
     write(Register::TimerEntry, MASKED);
     write(Register::InitialCount, u32::MAX);

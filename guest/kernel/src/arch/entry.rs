@@ -1,7 +1,7 @@
-//! The stubs: the only way into the kernel and the only way out.
+//! The stubs: the only entry to the kernel and the only exit from it.
 //!
-//! Each trap has a stub that pushes its vector (and a 0 where the CPU pushes no error code), so that every
-//! frame looks alike. The way out is `iretq` for all of them: `sysret` is faster, but does not restore RCX and R11
+//! Each trap has a stub that pushes its vector (and a 0 where the CPU pushes no error code), so that all trap frames
+//! have the same form. All traps return by `iretq`: `sysret` is faster, but does not restore RCX and R11
 //! and faults in ring 0 on a non-canonical RCX (AMD APM vol. 3, SYSRET; CVE-2012-0217).
 //!
 //! The stubs call `trap`, which is above this module: the one import in the kernel that points upwards.
@@ -50,7 +50,7 @@ spurious_stub:
     jmp {common}
 
     // `syscall`: RCX is the RIP to return to, R11 the RFLAGS, and RSP is still the user's (SDM vol. 2, SYSCALL).
-    // We build the frame that an interrupt would have pushed. SFMASK cleared IF; an NMI has a stack of its own.
+    // The stub builds the frame that an interrupt would have pushed. SFMASK cleared IF; an NMI has its own stack.
     .balign {size}
     .global syscall_stub
 syscall_stub:
@@ -104,7 +104,7 @@ pub fn spurious() -> u64 {
     &raw const spurious_stub as u64
 }
 
-/// Where `syscall` goes.
+/// The stub of `syscall`.
 pub fn syscall() -> u64 {
     &raw const syscall_stub as u64
 }
@@ -148,7 +148,7 @@ unsafe extern "C" fn trap_return() {
     )
 }
 
-/// Where a new process starts: its kernel stack holds a `TrapFrame` and nothing else.
+/// A new process starts here: its kernel stack holds only a `TrapFrame`.
 #[unsafe(naked)]
 pub unsafe extern "C" fn first_return() {
     naked_asm!(
@@ -160,9 +160,9 @@ pub unsafe extern "C" fn first_return() {
     )
 }
 
-/// Where a new process starts under the policy direct: no trap to return from, and no way down to ring 3. The program is
-/// called on its own stack, registers clear, as the book's first figure has it. RDX is where to go when main is done:
-/// the System V ABI (AMD64, 3.4.1) has it for a function to call at exit.
+/// A new process starts here under the policy direct: the kernel calls the program in ring 0, on the program's own stack,
+/// with clear registers, as in the book's first figure. RDX is the address of the function that the program calls at
+/// exit (System V ABI, AMD64, 3.4.1).
 #[unsafe(naked)]
 pub unsafe extern "C" fn direct_call() {
     naked_asm!(
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn direct_call() {
     )
 }
 
-/// Where such a program returns to, its status in RDI.
+/// Such a program calls this at exit, its status in RDI.
 #[unsafe(naked)]
 unsafe extern "C" fn direct_return() {
     naked_asm!(
@@ -194,8 +194,8 @@ unsafe extern "C" fn direct_return() {
     )
 }
 
-/// Enters user mode and returns when something brings the CPU back. Only the trap probe uses it: a
-/// process comes back through its own kernel stack.
+/// Enters user mode and returns at the next trap. Only the probe uses it: a process enters the kernel on its own kernel
+/// stack.
 ///
 /// # Safety
 /// The address space that is loaded has user code at `rip`; [`come_back`] is called at the next trap.

@@ -1,5 +1,4 @@
-//! Segments: flat code and data for both rings, and the TSS that tells the CPU which stack to take when a
-//! trap comes from user mode (SDM vol. 3, 8.7: 64-bit TSS).
+//! Segments: flat code and data for both rings, and the TSS, which has the address of the stack for traps from user mode (SDM vol. 3, 8.7: 64-bit TSS).
 
 use core::arch::asm;
 
@@ -12,7 +11,7 @@ pub struct Tss {
     /// RSP in rings 0 to 2.
     rsp: [u64; 3],
     reserved_1: u64,
-    /// Stacks that a gate can ask for by number, from 1.
+    /// Stacks that a gate can select by number, from 1.
     ist: [u64; 7],
     reserved_2: u64,
     reserved_3: u16,
@@ -58,11 +57,11 @@ pub struct TablePointer {
     pub base: u64,
 }
 
-/// Loads GDT, segment registers and task register; gives the addresses of GDT and TSS.
+/// Loads GDT, segment registers and task register; returns the addresses of GDT and TSS.
 pub fn load() -> (u64, u64) {
     let (gdt, tss) = (GDT.pointer(), TSS.pointer() as u64);
     let pointer = TablePointer { limit: size_of::<[u64; 7]>() as u16 - 1, base: gdt as u64 };
-    // SAFETY: one CPU, interrupts off: nobody else sees the table. The descriptors are those of `layout::selector`,
+    // SAFETY: one CPU, interrupts off: no other code uses the table. The descriptors are those of `layout::selector`,
     // the TSS descriptor is available 64-bit TSS (type 9), present, over a static that never moves.
     unsafe {
         (*gdt)[5] =
@@ -98,11 +97,11 @@ pub fn let_user_data_be_64_bit_code() {
 /// Sets the stack for traps from user mode.
 #[inline(always)]
 pub fn set_kernel_stack(top: u64) {
-    // SAFETY: one CPU; it reads the TSS only at a trap from user mode, and we are in the kernel.
+    // SAFETY: one CPU; it reads the TSS only at a trap from user mode, and this is the kernel.
     unsafe { kernel_stack_field().write_unaligned(top) }
 }
 
-/// Where the CPU finds that stack: rsp[0] of the TSS.
+/// The address of that field: rsp[0] of the TSS.
 pub fn kernel_stack_field() -> *mut u64 {
     // SAFETY: the field lies inside the static.
     unsafe { TSS.pointer().cast::<u8>().add(KERNEL_STACK).cast() }

@@ -1,7 +1,7 @@
-//! Fills every register with a pattern of its own and sings if one is ever wrong after an interrupt or a call.
+//! Fills every register with its own pattern, and reports a register that is wrong after an interrupt or a call.
 //!
 //! `canary [SEED] [ROUNDS]`: a round is a spin that only an interrupt can disturb, then a system call. After all
-//! rounds it lets the others run as often, and looks where x87 had its last operand.
+//! rounds it lets the other processes run as often, and looks which x87 operand the CPU reports as the last.
 
 #![no_std]
 #![no_main]
@@ -21,10 +21,10 @@ fn main(args: Args) -> i32 {
     let rounds = args.number(2, ROUNDS);
     let mut held = (0..rounds)
         .filter_map(|round| across_spin(seed ^ round << 32).or_else(|| across_call(!seed ^ round << 32)));
-    // Apart, for who gives up the CPU in each round is seldom interrupted in it.
+    // In rounds of their own: a process that yields in each round is seldom interrupted by the timer.
     let mut pointed = (0..rounds).filter_map(|_| operand_of_another(seed));
     if let Some(difference) = held.next().or_else(|| pointed.next()) {
-        sing(&difference);
+        report(&difference);
         return 1;
     }
     say!("canary: no register wrong in ", rounds, " rounds");
@@ -43,21 +43,22 @@ fn across_call(seed: u64) -> Option<Difference> {
     wanted.general[RAX] = Call::getpid as u64;
     // SAFETY: getpid writes no memory.
     let found = unsafe { hold(&mut wanted, Across::Syscall) };
-    // The result, and the two that the instruction itself overwrites.
+    // RAX has the result; the instruction itself overwrites the other two.
     for free in [RAX, RCX, R11] {
         wanted.general[free] = found.general[free];
     }
     wanted.difference(&found)
 }
 
-/// The x87 operand pointer may be lost, but is never another's.
+/// The x87 operand pointer may be lost, but it must never be that of another process.
 fn operand_of_another(seed: u64) -> Option<Difference> {
     let own = seed % OPERANDS;
     let found = last_operand(own).filter(|&found| found != own)?;
     Some(Difference { name: "x87 operand", number: None, expected: [own, 0], found: [found, 0] })
 }
 
-fn sing(difference: &Difference) {
+/// Prints which register is wrong, and how.
+fn report(difference: &Difference) {
     let mut line = Line::new();
     "canary: register ".append(&mut line);
     difference.name.append(&mut line);

@@ -1,4 +1,4 @@
-//! Computes, and traps often by both doors; its sum is right only if nobody spoiled its registers or memory.
+//! Computes a sum and makes many system calls, by both entry paths: the sum is right only if no trap or switch changed its registers.
 //!
 //! `counter [STEPS]`: a step is 100,000 additions and one system call.
 
@@ -21,17 +21,17 @@ fn main(args: Args) -> i32 {
     let mut sum = 0u64;
     for step in 0..steps {
         for number in step * ADDITIONS + 1..=(step + 1) * ADDITIONS {
-            // The compiler knows the sum without adding; it must not see that this is all we do.
+            // Without `black_box` the compiler would compute the sum by a formula.
             sum = black_box(sum.wrapping_add(number));
         }
-        let told = if step % 2 == 0 { getpid_by_interrupt() } else { getpid() };
-        if told != process {
-            say!("counter: process ", process, " was told at step ", step, " that it is ", told as i64);
+        let number = if step % 2 == 0 { getpid_by_interrupt() } else { getpid() };
+        if number != process {
+            say!("counter: process ", process, " at step ", step, ": getpid returned ", number as i64);
             return 1;
         }
     }
     let last = steps * ADDITIONS;
-    // As young Gauss added.
+    // By the formula.
     let right = sum == (u128::from(last) * (u128::from(last) + 1) / 2) as u64;
     say!("counter: 1 + ... + ", last, " = ", sum, if right { ", right" } else { ", WRONG" });
     i32::from(!right)

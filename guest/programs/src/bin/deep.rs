@@ -1,4 +1,4 @@
-//! Ends deep inside its calls: `exit` is a trap and not a return, so nobody on the way up is asked.
+//! Ends in the middle of nested calls: `exit` is a trap and not a return, so no caller continues.
 //!
 //! `deep [DEPTH] [STATUS]`
 

@@ -10,8 +10,8 @@ use user::{Args, Hex, program, say};
 
 program!(main);
 
-/// Addresses that are not the program's: nothing, the kernel's image, the start of the upper half, neither half,
-/// the last byte of all, and nobody's.
+/// Addresses that are not the program's: null, the kernel's image, the start of the upper half, a non-canonical one, the
+/// last byte, and one that is not mapped.
 const NOT_OURS: [u64; 8] = [
     0,
     0xFFFF_FFFF_8020_0000,
@@ -27,7 +27,7 @@ const NO_CALLS: [u64; 5] =
     [0x7FFF, u64::MAX, 1 << 63, 1 << 32 | Call::write as u64, 1 << 63 | Call::getpid as u64];
 
 unsafe extern "C" {
-    /// Where the program's last page ends; by the linker script.
+    /// The end of the program's last page, set by the linker script.
     static program_end: u8;
 }
 
@@ -59,12 +59,12 @@ impl Forger {
             self.expect(-errno::EFAULT, Call::read as u64, [STDIN, pointer, 1]);
             self.expect(-errno::EFAULT, Call::nanosleep as u64, [pointer, 0, 0]);
             self.expect(-errno::EFAULT, Call::clock_gettime as u64, [CLOCK_MONOTONIC, pointer, 0]);
-            // No byte, no fault.
+            // A buffer of 0 bytes has no page to check.
             self.expect(0, Call::write as u64, [STDOUT, pointer, 0]);
         }
     }
 
-    /// Memory that is ours, but not all of it, or not for this.
+    /// Buffers that lie only in part in memory of the program, or in memory that it may not write.
     fn edges(&mut self) {
         let end = &raw const program_end as u64;
         let mut bytes = [0u8; 8];
@@ -92,7 +92,7 @@ impl Forger {
         self.expect(-errno::EINVAL, Call::clock_gettime as u64, [99, ours, 0]);
     }
 
-    /// Makes the call by both doors, every other register full of a pattern, and says what is not as expected.
+    /// Makes the call by both entry paths, with a pattern in every other register, and prints what is not as expected.
     fn expect(&mut self, result: i64, number: u64, arguments: [u64; 3]) {
         for door in [Across::Syscall, Across::Interrupt] {
             self.calls += 1;
@@ -101,7 +101,7 @@ impl Forger {
                 wanted.general[register] = value;
             }
             wanted.general[RAX] = number;
-            // SAFETY: where the pointer is ours, it is that of a local that nobody reads after.
+            // SAFETY: where the pointer is valid, it is that of a local that is not read afterwards.
             let found = unsafe { hold(&mut wanted, door) };
             let got = found.general[RAX] as i64;
             if got != result {

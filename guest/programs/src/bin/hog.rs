@@ -14,7 +14,7 @@ program!(main);
 fn main(args: Args) -> i32 {
     let mut turns = args.number(1, u64::MAX).saturating_mul(1_000_000);
     while turns != 0 {
-        // Not to be computed in advance: turning is the point.
+        // Keeps the compiler from removing the loop.
         turns = black_box(turns - 1);
     }
     0

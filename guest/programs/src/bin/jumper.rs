@@ -1,6 +1,6 @@
-//! Jumps where it may not (kernel code, nobody's memory, its own data) and writes its own code: each ends in a fault.
+//! Jumps where it may not (kernel code, memory that is not mapped, its own data) and writes its own code: each ends in a fault.
 //!
-//! `jumper [ADDRESS]...`: kernel addresses to jump to beside its own: where the trap stubs are stands in every trace.
+//! `jumper [ADDRESS]...`: more kernel addresses to jump to. Every trace has those of the trap stubs.
 
 #![no_std]
 #![no_main]
@@ -14,9 +14,9 @@ program!(main);
 
 const GENERAL_PROTECTION: u64 = 13;
 const PAGE_FAULT: u64 = 14;
-/// The first address that is neither user memory nor the kernel's half.
+/// The first non-canonical address.
 const NON_CANONICAL: u64 = 0x0000_8000_0000_0000;
-/// Somewhere behind the kernel's first instructions, in the middle of one or not.
+/// An address in the kernel's code, perhaps in the middle of an instruction.
 const INSIDE: u64 = 0x1235;
 /// `ret`, as data.
 static mut DATA: u8 = 0xC3;
@@ -48,7 +48,7 @@ fn main(args: Args) -> i32 {
 
 /// True if the code ends in the fault that it should end in.
 fn faults(what: &str, code: Code, address: u64, vector: u64) -> bool {
-    // SAFETY: if nothing stops the jump there is nothing to rely on; else the fault comes before anything else.
+    // SAFETY: the jump faults before it executes anything. If it does not, the test has failed already.
     match unsafe { attempt(code, address) } {
         Some(fault) => {
             say!("jumper: ", what, ", ", Hex(address), ": ", fault::name(fault.vector));
@@ -61,14 +61,14 @@ fn faults(what: &str, code: Code, address: u64, vector: u64) -> bool {
     }
 }
 
-/// RCX is where `syscall` leaves the address to return to. A host on which `syscall` arrives as a jump to the
-/// kernel's entry cannot tell the two apart, but by an RCX that no `syscall` leaves.
+/// `syscall` stores the address to return to in RCX. On a host where `syscall` arrives as a page fault at the kernel's entry,
+/// a jump to that entry looks the same, unless RCX has a value that `syscall` cannot store.
 #[unsafe(naked)]
 unsafe extern "C" fn jump(address: u64) {
     naked_asm!("mov rcx, -1", "jmp rdi")
 }
 
 unsafe extern "C" fn write(address: u64) {
-    // SAFETY: none, on purpose: the page tables say that code is not written. If they do not, nothing is changed.
+    // SAFETY: none, on purpose: the page tables must refuse the write. If they do not, it changes nothing.
     unsafe { asm!("add byte ptr [{0}], 0", in(reg) address, options(nostack)) };
 }

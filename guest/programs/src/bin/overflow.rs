@@ -17,7 +17,7 @@ fn main(_: Args) -> i32 {
 
 #[expect(unconditional_recursion, reason = "the point of it")]
 fn deeper(depth: u64) -> u64 {
-    // Something to keep on the stack, and something to do after the call: no compiler makes a loop of that.
+    // The addition after the call keeps the compiler from turning the recursion into a loop.
     let kept = black_box([depth; 16]);
     deeper(depth + 1) + kept[0]
 }

@@ -26,13 +26,13 @@ struct Page {
 
 static PAGE_WITH_TEXT: Page =
     Page { zero: [0; _], text: *b"pages: this text ends with its page, and was all there\n" };
-/// A page that the program may write; what is behind it is its own too, or nothing.
+/// A page that the program may write. The page behind it is the program's too, or is not mapped.
 static mut ZERO: Page = Page { zero: [0; _], text: [0; _] };
 
 unsafe extern "C" {
     /// The program's first byte, its code; by the linker script.
     static program_start: u8;
-    /// Where its last page ends.
+    /// The end of its last page.
     static program_end: u8;
 }
 
@@ -56,7 +56,7 @@ fn main(_: Args) -> i32 {
         TEXT_SIZE as u64,
     );
 
-    // What must succeed: up to the very end of what is ours, and across the border of two pages that are.
+    // These must succeed: up to the end of the program's memory, and across the border of two of its pages.
     for address in [data + PAGE - TIME, end - TIME, USER_STACK, data + PAGE / 2] {
         expect(call(Call::read, [STDIN, address, TIME]) == 0, "read", address, TIME);
     }
@@ -69,7 +69,7 @@ fn main(_: Args) -> i32 {
     );
     expect(call(Call::nanosleep, [data + PAGE - TIME, 0, 0]) == 0, "nanosleep", data + PAGE - TIME, TIME);
 
-    // What must fail: a byte too many is enough, whatever follows.
+    // These must fail: one byte beyond the program's memory is enough.
     let outside = [
         ("into nothing", end - TIME + 1),
         ("into what follows the stack", USER_END - TIME + 1),
@@ -87,7 +87,7 @@ fn main(_: Args) -> i32 {
         expect(call(Call::clock_gettime, [CLOCK_MONOTONIC, address, 0]) == -EFAULT, what, address, TIME);
     }
 
-    // Ours, but not to be written; nor does what comes before the border change.
+    // The program may read this memory, but not write it. The bytes before the border must not change either.
     let read_only = [("code", text), ("constants", text_end)];
     for (what, address) in read_only {
         expect(call(Call::clock_gettime, [CLOCK_MONOTONIC, address, 0]) == -EFAULT, what, address, TIME);
@@ -102,11 +102,11 @@ fn main(_: Args) -> i32 {
 }
 
 fn peek(address: u64) -> u64 {
-    // SAFETY: the last word of the program's own last page; volatile, for it is the kernel that might write it.
+    // SAFETY: the last word of the program's last page. Volatile, because the kernel might write it.
     unsafe { (address as *const u64).read_volatile() }
 }
 
-/// A call with whatever arguments.
+/// A call with any arguments.
 fn call(call: Call, [first, second, third]: [u64; 3]) -> i64 {
     let result;
     // SAFETY: where the kernel may write, it is `ZERO` or the unused end of the program, and only for a call that

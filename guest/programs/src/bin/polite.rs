@@ -1,4 +1,4 @@
-//! Gives the CPU up of its own accord, by the call that is made for it.
+//! Gives up the CPU again and again, by the system call `sched_yield`.
 //!
 //! `polite [TIMES]`
 

@@ -38,10 +38,10 @@ fn main(_: Args) -> i32 {
     i32::from(allowed != 0)
 }
 
-/// Tries what user mode never may (SDM volume 3, 5.9, and what a gate or a descriptor refuses); gives how many went
-/// through.
+/// Tries what is never allowed in user mode (SDM volume 3, 5.9, and what a gate or a descriptor refuses); returns how
+/// many were allowed.
 fn refused_in_user_mode() -> u64 {
-    // RSP, where an instruction wants memory: whatever lies on the stack is never looked at.
+    // RSP serves as the address where an instruction takes one: no instruction gets as far as reading it.
     let instructions = instructions! {
         "hlt": "hlt";
         "cli": "cli";
@@ -106,7 +106,7 @@ fn refused(name: &str, code: Code) -> bool {
     }
 }
 
-/// `popf` does not trap: in user mode it leaves the flags alone that are not the program's (SDM volume 2, POPF).
+/// `popf` does not trap: in user mode it does not change IF and IOPL (SDM volume 2, POPF).
 fn flags_are_kept() -> bool {
     let before = flags(0);
     let after = flags(INTERRUPTS_ON | IOPL);
@@ -115,13 +115,13 @@ fn flags_are_kept() -> bool {
     kept
 }
 
-/// Turns the given flags over, and gives what the flags are then.
+/// Inverts the given flags, and returns all flags afterwards.
 #[unsafe(naked)]
 extern "C" fn flags(turned: u64) -> u64 {
     naked_asm!("pushfq", "xor [rsp], rdi", "popfq", "pushfq", "pop rax", "ret")
 }
 
-/// Where the tables are is the kernel's business, but only a CPU with UMIP keeps it (SDM volume 3, 2.5).
+/// The addresses of the kernel's tables: only a CPU with UMIP keeps them from user mode (SDM volume 3, 2.5).
 fn table_addresses() {
     const UMIP: u32 = 1 << 2;
     let instructions = instructions! {

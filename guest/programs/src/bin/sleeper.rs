@@ -1,4 +1,4 @@
-//! Waits without using the CPU: others run, or nobody does.
+//! Sleeps without using the CPU: meanwhile other processes run, or the CPU is idle.
 
 #![no_std]
 #![no_main]
@@ -28,7 +28,7 @@ fn main(_: Args) -> i32 {
     }
 }
 
-/// Sleeps and gives how long that took, in nanoseconds.
+/// Sleeps and returns how long that took, in nanoseconds.
 fn sleep() -> Result<i64, Errno> {
     let before = clock_gettime(CLOCK_MONOTONIC)?;
     for _ in 0..NAPS {

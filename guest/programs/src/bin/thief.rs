@@ -15,9 +15,9 @@ use user::{Args, Hex, kernel, program, say};
 
 program!(main);
 
-/// How far into physical memory a program's own file is likely to lie: it is among the first things loaded.
+/// An offset in physical memory where a program's file is likely to lie, because files are loaded first.
 const SOMEWHERE: u64 = 16 << 20;
-/// How often others may run, and change the secret if they can.
+/// How often the other processes may run, and change the secret if they can.
 const TURNS: u64 = 4;
 
 struct Secret(UnsafeCell<u64>);
@@ -51,9 +51,9 @@ fn main(_: Args) -> i32 {
 fn refused(what: &str, address: u64) -> bool {
     let read = faults(load, address);
     let written = faults(store, address);
-    let told = write_from(STDOUT, address, 8) != Err(Errno(-EFAULT));
+    let written_out = write_from(STDOUT, address, 8) != Err(Errno(-EFAULT));
     match (read, written) {
-        (Some(vector), Some(_)) if !told => {
+        (Some(vector), Some(_)) if !written_out => {
             say!("thief: ", what, " at ", Hex(address), ": refused, ", fault::name(vector));
             true
         }
@@ -65,24 +65,24 @@ fn refused(what: &str, address: u64) -> bool {
 }
 
 fn faults(code: Code, address: u64) -> Option<u64> {
-    // SAFETY: both keep to the C ABI. What is written, if nothing stops it, is what was there.
+    // SAFETY: both keep to the C ABI. A write that succeeds changes nothing.
     unsafe { attempt(code, address) }.map(|fault| fault.vector)
 }
 
 unsafe extern "C" fn load(address: u64) {
-    // SAFETY: none, on purpose: it is the page tables that keep the kernel safe.
+    // SAFETY: none, on purpose: the page tables must refuse it.
     unsafe { asm!("mov {0}, [{0}]", inout(reg) address => _, options(nostack, readonly, preserves_flags)) };
 }
 
 unsafe extern "C" fn store(address: u64) {
-    // SAFETY: as for `load`. An addition of 0, so that a success would do no harm.
+    // SAFETY: as for `load`. It adds 0, so that a success would change nothing.
     unsafe { asm!("add byte ptr [{0}], 0", in(reg) address, options(nostack)) };
 }
 
-/// Every thief has its secret at this address: the same address, but never the same memory.
+/// Every thief has its secret at this address. The address is the same in all of them, the memory is not.
 fn keeps_its_secret(process: u64) -> bool {
     let secret = SECRET.0.get();
-    // SAFETY: a static of ours; volatile, for it is others who might change it.
+    // SAFETY: a static of this program. Volatile, because another process might change it.
     unsafe { secret.write_volatile(process) };
     for _ in 0..TURNS {
         sched_yield();

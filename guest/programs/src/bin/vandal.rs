@@ -31,13 +31,13 @@ fn main(args: Args) -> i32 {
         }
     };
     say!("vandal: ", what);
-    // SAFETY: none, on purpose: in user mode the CPU refuses each of them, in ring 0 the machine is lost.
+    // SAFETY: none, on purpose: in user mode the CPU refuses each attack, in ring 0 it destroys the machine.
     unsafe { attack() };
     say!("vandal: still here");
     1
 }
 
-/// Nobody gets the CPU back from a loop without interrupts.
+/// A loop without interrupts keeps the CPU for ever.
 unsafe fn interrupts() {
     // SAFETY: as `main` says.
     unsafe { asm!("cli", "2: jmp 2b", options(nomem, nostack)) };
@@ -49,7 +49,7 @@ unsafe fn write() {
     unsafe { asm!("mov byte ptr [{0}], 0", in(reg) kernel::TEXT, options(nostack, preserves_flags)) };
 }
 
-/// What ring 0 protects ring 0 can lay open. A system call now lands in an endless loop.
+/// Ring 0 can turn the protection off again. A system call then ends in an endless loop.
 unsafe fn text() {
     // SAFETY: as `main` says. CR0.WP is bit 16; the MSR is LSTAR, and EB FE jumps to itself.
     unsafe {
@@ -67,15 +67,15 @@ unsafe fn text() {
     }
 }
 
-/// A fault without a handler is a double fault, and that without a handler a triple fault: the CPU gives up.
+/// A fault without a handler becomes a double fault; without a handler for that it is a triple fault, which resets the CPU.
 unsafe fn table() {
-    // SAFETY: as `main` says. The limit of a table that is empty is as good as no table.
+    // SAFETY: as `main` says. A table with the limit 0 has no gate.
     unsafe { asm!("push 0", "push 0", "lidt [rsp]", "ud2") };
 }
 
 /// The kernel's page tables are data like any other.
 unsafe fn data() {
-    // SAFETY: as `main` says. CR3 is loaded anew, so that the CPU forgets what it knew of the tables.
+    // SAFETY: as `main` says. Loading CR3 drops the translations that the CPU has kept.
     unsafe {
         asm!("rep stosq", "mov rax, cr3", "mov cr3, rax", "ud2",
             inout("rdi") kernel::DATA => _, inout("rcx") kernel::PAGE / 8 * 6 => _, inout("rax") 0_u64 => _, options(nostack));
@@ -105,7 +105,7 @@ unsafe fn segment() {
     }
 }
 
-/// The host believes what the exit port says.
+/// The host ends the run at any write to the exit port.
 unsafe fn off() {
     // SAFETY: as `main` says.
     unsafe {

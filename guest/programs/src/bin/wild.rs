@@ -11,14 +11,13 @@ use user::{Args, Hex, program, say};
 
 program!(main);
 
-/// In nobody's memory.
+/// An address that is not mapped.
 const NOWHERE: u64 = 0xDEAD_0000;
 
 fn main(args: Args) -> i32 {
     let address = args.number(1, NOWHERE);
     say!("wild: writing to ", Hex(address));
-    // SAFETY: none, on purpose: it is the page tables that keep others safe. If nothing stops the write, this
-    // program only says so and ends.
+    // SAFETY: none, on purpose: the page tables must refuse the write. If they do not, the program reports it and ends.
     unsafe { asm!("mov byte ptr [{0}], 1", in(reg) address, options(nostack, preserves_flags)) };
     say!("wild: nobody stopped it");
     1
