@@ -25,6 +25,7 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("a_link_that_leads_nowhere_is_a_name", a_link_that_leads_nowhere_is_a_name)
         .kvm("a_full_standard_output_is_told", a_full_standard_output_is_told)
         .kvm("a_full_error_pipe_costs_no_trace", a_full_error_pipe_costs_no_trace)
+        .kvm("streams_that_nobody_reads_do_not_stop_a_time_out", streams_do_not_stop_a_time_out)
 }
 
 fn start(folder: &Path, arguments: &[&str]) -> Result<Child, Failed> {
@@ -138,6 +139,23 @@ fn a_full_error_pipe_costs_no_trace() -> TestResult {
     let ended = support::wait(&mut child, Duration::from_secs(60));
     ensure(closed, || "the trace was not closed".into())?;
     ended.map(drop)
+}
+
+/// The program prints for ever, and nobody reads it or what Trapline has to say.
+fn streams_do_not_stop_a_time_out() -> TestResult {
+    let folder = folder();
+    let (_reader, writer) = std::io::pipe()?;
+    fill(&writer)?;
+    let mut child = Command::new(support::binary())
+        .args(["run", "hello", "hog", "--timeout", "300ms", "--trace", "t.trap"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()?;
+    let code = support::wait(&mut child, Duration::from_secs(60))?.code();
+    ensure(code == Some(36), || format!("exit code {code:?}"))?;
+    ensure(is_whole(&folder.path().join("t.trap")), || "the trace is not whole".into())
 }
 
 /// Fills a pipe, and has writes wait again.

@@ -16,7 +16,7 @@ pub mod recover;
 pub mod report;
 pub mod run;
 pub mod stat;
-mod stdout;
+mod stream;
 pub mod tour;
 pub mod view;
 
@@ -24,6 +24,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use self::stream::Stream;
 use crate::run::{ProgramError, RunError};
 use trace::{Damage, OpenError, Trace, WriteError};
 
@@ -142,7 +143,7 @@ fn is_wrong_file(error: &OpenError) -> bool {
 
 /// Prints a diagnostic on stderr. If stderr is closed, there is no place left to say so.
 fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "trapline: {message}");
+    let _ = Stream(io::stderr()).write_all(format!("trapline: {message}\n").as_bytes());
 }
 
 /// The trace file that the command line names, with a warning of each damage.

@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use abi::boot::{BATCH_DEFAULT, BATCH_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN};
 use abi::record::{Ending, Policy, Stop, Timer};
-use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::stdout::{Stdout, is_output, say};
+use super::stream::{Stream, is_output, say};
 use super::{Usage, complain, duration, programs, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
@@ -143,19 +142,16 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 /// Boots a machine of its own, which shares nothing with one before it, and prints what came of it. Returns the exit code
 /// and the trace file.
 fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
-    let stdout = Stdout::new().context("cannot write to standard output")?;
     let mut surprises = Vec::new();
-    let mut tour_code = Ok(());
-    let outcome = run.execute_with(stdout, |outcome| {
+    let outcome = run.execute_with(Stream(io::stdout()), |outcome| {
         let mut code = exit_code(&outcome.end, outcome.stop);
         // What went down a pipe cannot be read back.
         if is_tour && outcome.is_readable() && matches!(code, super::OK | super::PROCESS_FAILED) {
             match outcome.trace() {
                 Ok(trace) => surprises = tour::surprises(&trace),
-                Err(error) => tour_code = Err(error),
+                Err(error) => surprises.push(error.to_string()),
             }
-            let as_expected = surprises.is_empty() && tour_code.is_ok();
-            code = if as_expected { super::OK } else { super::PROCESS_FAILED };
+            code = if surprises.is_empty() { super::OK } else { super::PROCESS_FAILED };
         }
         if code == super::OK && outcome.missing > 0 { super::FAILED } else { code }
     })?;
@@ -168,43 +164,50 @@ fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
         let missing = outcome.missing;
         complain(&format!("the trace is not whole: {missing} records or bytes of records are missing"));
     }
+    let (is_whole, said) = summarise(&outcome, is_tour);
     let mut code = outcome.exit_code;
-    if !summarise(&outcome, is_tour)? && code == super::OK {
+    if code == super::OK && !is_whole {
         code = super::FAILED;
     }
-    match &outcome.console_error {
-        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-            complain(&format!("cannot write to standard output: {error}"));
-            code = super::FAILED;
-        }
-        _ => {}
+    // Of two errors of one stream, the first is the one to print.
+    if let Some(error) = outcome.console_error.as_ref().or(said.as_ref().err()) {
+        code = output_failed(error, code);
     }
     Ok((code, outcome.trace_path().into()))
 }
 
-/// Prints the summary on stdout, and says whether the trace is whole as it is read back.
-fn summarise(outcome: &Outcome, is_tour: bool) -> io::Result<bool> {
+/// The exit code when standard output could not be written, of a run that else ends with `code`. That its reader has seen
+/// enough and closed it, as `head` does, is no error.
+fn output_failed(error: &io::Error, code: u8) -> u8 {
+    if error.kind() == ErrorKind::BrokenPipe {
+        return code;
+    }
+    complain(&format!("cannot write to standard output: {error}"));
+    if error.kind() == ErrorKind::TimedOut { code } else { super::FAILED }
+}
+
+/// Prints the summary on stdout. Returns whether the trace is whole as it is read back, and whether printing worked.
+fn summarise(outcome: &Outcome, is_tour: bool) -> (bool, io::Result<()>) {
     if !outcome.is_readable() {
-        return Ok(true);
+        return (true, Ok(()));
     }
     let path = outcome.trace_path();
     let trace = match Trace::open(path) {
         Ok(trace) => trace,
         Err(error) => {
-            complain(&format!("cannot read the trace back: {:#}", anyhow::Error::from(error)));
-            return Ok(false);
+            complain(&format!("cannot read the trace back: {error}"));
+            return (false, Ok(()));
         }
     };
+    let summary = Summary::of(&trace);
     warn(path, trace.damage());
     let as_expected = is_tour && outcome.exit_code == super::OK;
     let tour =
         if as_expected { "Each process of the tour ended as it must, the killed ones too.\n" } else { "" };
     let path = path.display();
-    say(&format!(
-        "\n{}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n",
-        Summary::of(&trace)
-    ))?;
-    Ok(trace.damage().is_empty())
+    let said =
+        say(&format!("\n{summary}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n"));
+    (trace.damage().is_empty(), said)
 }
 
 fn exit_code(end: &End, stop: Option<Stop>) -> u8 {

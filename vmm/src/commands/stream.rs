@@ -1,0 +1,57 @@
+//! The user's streams, standard output and standard error, which a reader may never read.
+//!
+//! A signal ends a wait. When a signal or the time-out has stopped a run, a write waits no longer than [`PATIENCE`], so that
+//! the reader cannot stretch the time-out. A descriptor that another process made non-blocking (a shared terminal or pipe)
+//! is waited for. There is no buffer of our own.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::machine::kick;
+
+/// How long a write waits after a run was stopped, in milliseconds.
+const PATIENCE: u8 = 100;
+/// A pipe that can be written to takes so many bytes without a wait (pipe(7): PIPE_BUF).
+const WITHOUT_WAIT: usize = libc::PIPE_BUF;
+
+/// A stream.
+#[derive(Debug)]
+pub struct Stream<T>(pub T);
+
+impl<T: AsFd> Write for Stream<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = &bytes[..bytes.len().min(WITHOUT_WAIT)];
+        loop {
+            let wait = if kick::reason().is_some() { PATIENCE.into() } else { PollTimeout::NONE };
+            if poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], wait)? == 0 {
+                let reason = format!("its reader took nothing for {PATIENCE} ms after the run was stopped");
+                return Err(io::Error::new(ErrorKind::TimedOut, reason));
+            }
+            match nix::unistd::write(&self.0, bytes) {
+                Err(nix::errno::Errno::EAGAIN) => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Prints text on standard output.
+pub fn say(text: &str) -> io::Result<()> {
+    Stream(io::stdout()).write_all(text.as_bytes())
+}
+
+/// Whether a file is standard output, and not a device that keeps nothing, such as `/dev/null`.
+pub fn is_output(path: &Path) -> bool {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    matches!((path.metadata(), stdout), (Ok(file), Ok(stdout)) if !file.file_type().is_char_device()
+        && (file.dev(), file.ino()) == (stdout.dev(), stdout.ino()))
+}
