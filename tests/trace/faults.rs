@@ -254,8 +254,8 @@ fn a_recovery_without_room() -> TestResult {
 fn a_quota_is_told() -> TestResult {
     let folder = folder();
     let line = format!(
-        "{} && btrfs quota enable disk && btrfs subvolume create disk/d && btrfs qgroup limit 144k disk/d && \
-         {{ {} run 'counter 1000000000' --timeout 60s --trace disk/d/t.trap; code=$?; cp disk/d/t.trap .; exit $code; }}",
+        "{} && btrfs quota enable disk && btrfs subvolume create disk/d && btrfs qgroup limit 256k disk/d && \
+         {{ {} run 'polite 100000000' --timeout 60s --trace disk/d/t.trap; code=$?; cp disk/d/t.trap .; exit $code; }}",
         support::disk("btrfs"),
         binary().display()
     );

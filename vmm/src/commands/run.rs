@@ -143,11 +143,12 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 /// and the trace file.
 fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
     let mut surprises = Vec::new();
-    let outcome = run.execute_with(Stream(io::stdout()), |outcome| {
+    let outcome = run.execute_with(Stream(io::stdout()), |closing| {
+        let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
         // What went down a pipe cannot be read back.
         if is_tour && outcome.is_readable() && matches!(code, super::OK | super::PROCESS_FAILED) {
-            match outcome.trace() {
+            match closing.trace() {
                 Ok(trace) => surprises = tour::surprises(&trace),
                 Err(error) => surprises.push(error.to_string()),
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use abi::boot::PROCESSES_MAX;
 use thiserror::Error;
-use trace::WriteError;
+use trace::{OpenError, WriteError};
 
 use crate::engine::EngineError;
 use crate::machine::boot::BootError;
@@ -55,6 +55,9 @@ pub enum RunError {
     /// The trace file cannot be created or written.
     #[error(transparent)]
     Trace(#[from] WriteError),
+    /// The trace cannot be read back.
+    #[error("cannot read the trace back: {0}")]
+    ReadBack(OpenError),
     /// There is no place for a temporary trace file.
     #[error("cannot create a temporary folder for the trace")]
     Temporary(#[source] io::Error),

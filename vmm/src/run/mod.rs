@@ -36,7 +36,7 @@ use std::time::Duration;
 use abi::boot::{BATCH_DEFAULT, PROCESSES_MAX, QUANTUM_US_DEFAULT};
 use abi::record::{HostCounter, Policy, Timer};
 use sha2::{Digest, Sha256};
-use trace::{Image, Meta, Options, WriteError, Writer};
+use trace::{Image, Meta, Options, Trace, WriteError, Writer};
 
 use crate::devices::{Console, Doorbell, ExitPort};
 use crate::engine::{Engine, Guest, Host, kvm};
@@ -115,17 +115,17 @@ impl Run {
     /// Runs the guest to its end and keeps what it prints in [`Outcome::console`].
     pub fn execute(&self) -> Result<Outcome, RunError> {
         let mut console = Vec::new();
-        let mut outcome = self.execute_with(&mut console, |outcome| u8::from(!outcome.all_well()))?;
+        let mut outcome = self.execute_with(&mut console, |closing| u8::from(!closing.outcome.all_well()))?;
         outcome.console = console;
         Ok(outcome)
     }
 
     /// Runs the guest to its end. What it prints goes to `console`, which should not buffer. `exit_code` returns the exit
-    /// code that the trace's last record holds; until it returns, the trace file has no end mark.
+    /// code that the trace's last record holds.
     pub fn execute_with(
         &self,
         console: impl Write,
-        exit_code: impl FnOnce(&Outcome) -> u8,
+        exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         self.check()?;
         let command_lines: Vec<Vec<u8>> = self.programs.iter().map(Program::command_line).collect();
@@ -170,7 +170,7 @@ impl Run {
         &self,
         engine: &mut dyn Engine,
         console: impl Write,
-        exit_code: impl FnOnce(&Outcome) -> u8,
+        exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         let (memory, clock) = (engine.memory(), engine.clock());
         let mut console = Console::new(console);
@@ -239,20 +239,35 @@ impl Run {
     }
 }
 
+/// A run that has ended and whose trace is not closed yet.
+#[derive(Debug)]
+pub struct Closing<'a> {
+    /// What came of the run.
+    pub outcome: &'a Outcome,
+    writer: &'a mut Writer,
+}
+
+impl Closing<'_> {
+    /// Opens the trace, which has all but its last records.
+    pub fn trace(&mut self) -> Result<Trace, RunError> {
+        self.writer.flush()?;
+        self.outcome.trace().map_err(RunError::ReadBack)
+    }
+}
+
 /// Closes the trace with the host's own records of a run that has ended.
 fn close(
     doorbell: Doorbell,
     place: Place,
     mut ended: Ended,
     clock: &Clock,
-    exit_code: impl FnOnce(&Outcome) -> u8,
+    exit_code: impl FnOnce(&mut Closing) -> u8,
 ) -> Result<Outcome, WriteError> {
     let missing = doorbell.missing();
     let mut trace = doorbell.into_trace()?;
     write(&mut trace, std::mem::take(&mut ended.records))?;
-    trace.flush()?;
     let mut outcome = Outcome::new(&ended, missing, place);
-    outcome.exit_code = exit_code(&outcome);
+    outcome.exit_code = exit_code(&mut Closing { outcome: &outcome, writer: &mut trace });
     let last = machine::run::end_record(clock, &ended, outcome.exit_code);
     write(&mut trace, [machine::run::clock_record(clock), last])?;
     trace.finish()?;
