@@ -15,17 +15,23 @@
 //!
 //! The rooms, from the ground up; each uses only what stands above it:
 //!
-//! - [`file`]: the file's format, its writer and reader, and the events that its records decode to. The most used names
-//!   are also at the root of this crate.
-//! - [`analysis`]: what events mean: summary, protocol, rules, times, filters.
-//! - [`text`]: events and analyses as text for people.
-//! - [`export`]: events as files for other tools.
-//! - [`report`]: a page for the browser.
+//! - [`file`]: the file's format, its reader, and the events that its records decode to. With the feature `write`, also
+//!   its writer. All names are at the root of this crate too.
+//! - `analysis` (feature `analysis`): what events mean: summary, protocol, rules, times, filters.
+//! - `text` (feature `analysis`): events and analyses as text for people.
+//! - `export` (feature `export`, and `parquet` for one format): events as files for other tools.
+//! - `report` (feature `report`): a page for the browser.
+//!
+//! Without features, this crate has few dependencies. With all of them, it compiles for any system.
 
+#[cfg(feature = "analysis")]
 pub mod analysis;
+#[cfg(feature = "export")]
 pub mod export;
 pub mod file;
+#[cfg(feature = "report")]
 pub mod report;
+#[cfg(feature = "analysis")]
 pub mod text;
 
 pub use file::*;

@@ -14,17 +14,18 @@
 //!
 //! [`Trace::events`] are decoded and can be kept; [`Trace::records`] are as they were written, and faster. Both come in
 //! the order of time, whoever wrote them, and neither needs more memory for a longer trace. A damaged file opens as far
-//! as it is whole: [`Trace::damage`] says what is not, and [`recover`] makes a whole file of the rest.
+//! as it is whole: [`Trace::damage`] says what is not, and `recover` makes a whole file of the rest.
 //!
 //! A file is read as far as it is asked for: opening reads its head and index, [`Trace::events_near`] reads a part of it,
 //! and [`Follow`] reads it once as it grows. A file that is cut or changed while it is read ends the iterators, and
 //! [`Trace::intact`] returns the error.
 //!
 //! The format stands in `docs/trace-format.md`, precise enough for another implementation. There is no KVM
-//! here: a trace can be read on any machine. What events mean together is [`crate::analysis`]'s business, and so is
-//! [`crate::analysis::filter`], which picks those that somebody wants to see.
+//! here: a trace can be read on any machine. What events mean together is the business of the module
+//! `analysis`.
 
 mod clock;
+#[cfg_attr(not(feature = "write"), expect(dead_code, reason = "only a writer encodes"))]
 mod compact;
 mod damage;
 mod event;
@@ -33,9 +34,11 @@ pub mod format;
 mod index;
 mod meta;
 mod names;
+#[cfg(feature = "write")]
 mod output;
 mod reader;
 mod records;
+#[cfg(feature = "write")]
 mod recover;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -44,6 +47,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod walk;
+#[cfg(feature = "write")]
 mod writer;
 
 pub use clock::Clock;
@@ -53,8 +57,12 @@ pub use follow::{Follow, News};
 pub use format::Origin;
 pub use meta::{Image, Meta, Options, Program};
 pub use names::{Names, printable, text as name_text};
+#[cfg(feature = "write")]
+pub use output::{Name, Target, create_file};
 pub use reader::{Events, OpenError, Part, ReadError, Records, Trace};
 pub use records::Record;
+#[cfg(feature = "write")]
 pub use recover::{Recovered, recover};
 pub use source::ReadAt;
+#[cfg(feature = "write")]
 pub use writer::{WriteError, Writer};

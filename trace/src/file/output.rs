@@ -1,13 +1,11 @@
 //! The file that a trace is written to: whole chunks, one behind the other, and the index at its end.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use abi::record::RECORD_MAX;
-use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, fallocate, fcntl};
 
 use super::format::{self, CHUNK_SIZE, ChunkHead, Content, IndexEntry, Origin, PAYLOAD_MAX, RAW};
 use super::{Meta, WriteError};
@@ -16,57 +14,57 @@ use super::{Meta, WriteError};
 /// entries, and the end mark. So much room is kept behind the last chunk.
 const END_ROOM: usize = CHUNK_SIZE + RECORD_MAX + CHUNK_SIZE + format::END_SIZE;
 
+/// What a trace is written to. A [`File`] is such, on any system.
+pub trait Target: Write + fmt::Debug + Send {
+    /// Cuts off all behind the first `length` bytes, and goes on writing there.
+    ///
+    /// # Errors
+    /// It cannot be cut, as a pipe: what was written stays.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+
+    /// Sets room aside for `bytes` bytes behind the first `length`, where it can.
+    ///
+    /// # Errors
+    /// There is no room.
+    fn reserve(&mut self, length: u64, bytes: u64) -> io::Result<()> {
+        let _ = (length, bytes);
+        Ok(())
+    }
+}
+
+impl Target for File {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)?;
+        self.seek(SeekFrom::Start(length)).map(drop)
+    }
+}
+
 /// A file of whole chunks.
 #[derive(Debug)]
 pub(super) struct Output {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
-    /// After a failed write it can be cut back, and go on.
-    pub(super) regular: bool,
+    target: Box<dyn Target>,
+    /// After a failed write it was cut back, so that it can go on.
+    is_whole: bool,
     /// Bytes in the file, all of them whole chunks.
     length: u64,
     index: Vec<IndexEntry>,
     /// Bytes to keep behind the last chunk.
     room: usize,
-    /// What is to be done for the file to get its name.
-    unnamed: Option<Unnamed>,
 }
 
 impl Output {
-    /// Makes the file under a name that does not stay, and writes its head. [`Output::publish`] gives it its own name: until
-    /// then it leaves no trace of itself, and a file that it replaces is as it was. A file that exists is refused unless
-    /// `replace`. A device or FIFO is written to as it is.
-    pub(super) fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Output, WriteError> {
-        let (file, unnamed) = open(path, replace)?;
-        let regular = unnamed.is_some();
-        let mut output = Output {
-            file,
-            path: path.into(),
-            regular,
-            length: 0,
-            index: Vec::new(),
-            room: END_ROOM,
-            unnamed,
-        };
-        output
-            .append(&format::head(meta))
-            .map_err(|cause| WriteError::Create { path: path.into(), cause })?;
+    /// Writes the head. `path` is the target's name for messages.
+    pub(super) fn new(target: Box<dyn Target>, path: &Path, meta: &Meta) -> Result<Output, WriteError> {
+        let index = Vec::new();
+        let mut output = Output { target, is_whole: true, length: 0, index, room: END_ROOM };
+        let head = output.append(&format::head(meta));
+        head.map_err(|cause| WriteError::Create { path: path.into(), cause })?;
         Ok(output)
-    }
-
-    /// Gives the file its own name.
-    pub(super) fn publish(&mut self) -> Result<(), WriteError> {
-        self.naming().map_or(Ok(()), |unnamed| unnamed.publish(&self.path))
-    }
-
-    /// What is to be done for the file to get its name, for a caller that does it itself.
-    pub(super) fn naming(&mut self) -> Option<Unnamed> {
-        self.unnamed.take()
     }
 
     /// Whether more can be written after a failed write.
     pub(super) fn can_go_on(&self) -> bool {
-        self.regular
+        self.is_whole
     }
 
     /// Writes a chunk of records, sealed; `tsc` is the time of its first.
@@ -93,10 +91,8 @@ impl Output {
             let end = self.end(guest_total, host_total);
             closed = self.append(&end);
         }
-        if self.regular {
-            // Gives back the room that was kept. The file is whole without that.
-            let _ = self.file.set_len(self.length);
-        }
+        // Gives back the room that was kept. The file is whole without that.
+        let _ = self.target.cut(self.length);
         closed
     }
 
@@ -106,7 +102,7 @@ impl Output {
         // The index only speeds things up: one that would be too long for a chunk is cut.
         let most = PAYLOAD_MAX / format::INDEX_ENTRY_SIZE;
         self.index.iter().take(most).for_each(|entry| chunk.extend_from_slice(&entry.to_bytes()));
-        let payload = (chunk.len() - CHUNK_SIZE) as u32; // at most PAYLOAD_MAX
+        let payload = chunk.len().saturating_sub(CHUNK_SIZE) as u32; // at most PAYLOAD_MAX
         ChunkHead {
             content: Content::Index,
             encoding: RAW,
@@ -122,124 +118,118 @@ impl Output {
         chunk
     }
 
-    /// Writes bytes that are whole chunks, and keeps room behind them. If that fails, nothing of them stays where the file
-    /// allows it.
+    /// Writes bytes that are whole chunks, and keeps room behind them. If that fails, nothing of them stays where the
+    /// target allows it.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.regular && self.room > 0 {
-            keep_room(&self.file, self.length, bytes.len() + self.room)?;
+        if self.room > 0 {
+            self.target.reserve(self.length, bytes.len().saturating_add(self.room) as u64)?;
         }
-        let written = self.file.write_all(bytes);
+        let written = self.target.write_all(bytes);
         if written.is_ok() {
-            self.length += bytes.len() as u64;
-        } else if self.regular {
+            self.length = self.length.saturating_add(bytes.len() as u64);
+        } else {
             // Best effort: a reader sees an incomplete chunk for what it is.
-            self.regular = self.cut_back().is_ok();
+            self.is_whole = self.target.cut(self.length).is_ok();
         }
         written
     }
-
-    fn cut_back(&mut self) -> io::Result<()> {
-        self.file.set_len(self.length)?;
-        self.file.seek(SeekFrom::Start(self.length)).map(drop)
-    }
 }
 
-/// Has the file system set room aside behind the first `length` bytes of a file, if it is one that can.
-fn keep_room(file: &File, length: u64, bytes: usize) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, length.cast_signed(), bytes as i64) {
-        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A file that has not got its name yet. It is removed if it never does.
+/// The name of a trace file. The file gets it as the last step that can fail, and is removed if it never does.
 #[derive(Debug)]
-pub(super) struct Unnamed {
+pub struct Name {
+    path: PathBuf,
+    unnamed: Option<Unnamed>,
+}
+
+/// A file under a name that does not stay.
+#[derive(Debug)]
+struct Unnamed {
     temporary: PathBuf,
     target: PathBuf,
     replace: bool,
-    published: bool,
 }
 
-impl Unnamed {
-    /// Makes a file beside `target`, where nothing but a change of name is left to do.
-    fn beside(target: &Path, replace: bool) -> io::Result<(File, Unnamed)> {
-        let process = std::process::id();
-        let mut number = 0_u64;
-        loop {
-            let temporary = target.with_file_name(format!(".trapline-{process}-{number}.partial"));
-            number += 1;
-            match create_new(&temporary) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-                Ok(file) => {
-                    let target = target.into();
-                    return Ok((file, Unnamed { temporary, target, replace, published: false }));
-                }
-            }
-        }
+impl Name {
+    /// The name of what is there already, such as a device.
+    pub fn taken(path: &Path) -> Name {
+        Name { path: path.into(), unnamed: None }
+    }
+
+    /// The name.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Gives the file its name. Unless it may replace what has that name, the name is taken first, by creating it, so that
-    /// of several runs at once only one gets it. `path` is the name for messages.
-    pub(super) fn publish(mut self, path: &Path) -> Result<(), WriteError> {
+    /// of several runs at once only one gets it.
+    pub(super) fn publish(mut self) -> Result<(), WriteError> {
+        let Some(Unnamed { temporary, target, replace }) = &self.unnamed else { return Ok(()) };
         let name = || {
-            if !self.replace {
-                create_new(&self.target)?;
+            if !replace {
+                create_new(target)?;
             }
-            fs::rename(&self.temporary, &self.target).inspect_err(|_| {
-                if !self.replace {
+            fs::rename(temporary, target).inspect_err(|_| {
+                if !replace {
                     // Best effort: the name was taken for nothing.
-                    let _ = fs::remove_file(&self.target);
+                    let _ = fs::remove_file(target);
                 }
             })
         };
-        let named = name();
-        self.published = named.is_ok();
-        named.map_err(|cause| match cause.kind() {
-            io::ErrorKind::AlreadyExists => WriteError::Exists { path: path.into() },
-            _ => WriteError::Create { path: path.into(), cause },
-        })
+        name().map_err(|cause| match cause.kind() {
+            io::ErrorKind::AlreadyExists => WriteError::Exists { path: self.path.clone() },
+            _ => WriteError::Create { path: self.path.clone(), cause },
+        })?;
+        self.unnamed = None;
+        Ok(())
     }
 }
 
-impl Drop for Unnamed {
+impl Drop for Name {
     fn drop(&mut self) {
-        if !self.published {
+        if let Some(unnamed) = &self.unnamed {
             // Best effort: the error that matters is the one that kept the file from its name.
-            let _ = fs::remove_file(&self.temporary);
+            let _ = fs::remove_file(&unnamed.temporary);
         }
     }
 }
 
-/// Opens the file for writing. A regular one comes with what is left to do for its name.
-fn open(path: &Path, replace: bool) -> Result<(File, Option<Unnamed>), WriteError> {
+/// Creates the file of a trace, under a name that does not stay: a file that it replaces is as it was until the new one
+/// gets its name. A file that exists is refused unless `replace`. What is no file, such as a device, is opened as it is.
+///
+/// # Errors
+/// The file exists, or cannot be created.
+pub fn create_file(path: &Path, replace: bool) -> Result<(File, Name), WriteError> {
+    let failed = |cause| WriteError::Create { path: path.into(), cause };
     let target = match fs::metadata(path) {
         Ok(about) if about.is_file() && !replace => return Err(WriteError::Exists { path: path.into() }),
         // Through a symbolic link, the file it leads to is replaced and not the link.
-        Ok(about) if about.is_file() => fs::canonicalize(path),
-        Ok(_) => return open_special(path).map(|file| (file, None)),
+        Ok(about) if about.is_file() => fs::canonicalize(path).map_err(failed)?,
+        Ok(_) => {
+            let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
+            return Ok((file, Name::taken(path)));
+        }
         // A link that leads nowhere is a name that is taken: it is refused or replaced itself.
-        Err(_) => Ok(path.into()),
+        Err(_) => path.into(),
     };
-    let (file, unnamed) = target
-        .and_then(|target| Unnamed::beside(&target, replace))
-        .map_err(|cause| WriteError::Create { path: path.into(), cause })?;
-    Ok((file, Some(unnamed)))
+    let (file, temporary) = create_beside(&target).map_err(failed)?;
+    let unnamed = Some(Unnamed { temporary, target, replace });
+    Ok((file, Name { path: path.into(), unnamed }))
+}
+
+/// Creates a file beside `target`, where nothing but a change of name is left to do.
+fn create_beside(target: &Path) -> io::Result<(File, PathBuf)> {
+    let process = std::process::id();
+    let mut number = 0_u64;
+    loop {
+        let temporary = target.with_file_name(format!(".trapline-{process}-{number}.partial"));
+        match create_new(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number = number.wrapping_add(1),
+            created => return Ok((created?, temporary)),
+        }
+    }
 }
 
 fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-/// Opens a device or FIFO without waiting for a reader; writes to it then wait as usual.
-fn open_special(path: &Path) -> Result<File, WriteError> {
-    let opened = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
-    let file = opened.map_err(|cause| match cause.raw_os_error() {
-        Some(nix::libc::ENXIO) => WriteError::NoReader { path: path.into() },
-        _ => WriteError::Create { path: path.into(), cause },
-    })?;
-    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
-        .map_err(|cause| WriteError::Create { path: path.into(), cause: cause.into() })?;
-    Ok(file)
 }

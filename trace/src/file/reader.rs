@@ -232,6 +232,7 @@ impl Trace {
     }
 
     /// Hands out the chunks of records, as they are in the file, each origin's in the order of its numbers.
+    #[cfg(feature = "write")]
     pub(super) fn each_chunk(&self, mut take: impl FnMut(&Chunk, &[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut chunks = self.table().chunks.iter();

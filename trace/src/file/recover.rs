@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use super::format;
-use super::output::Output;
+use super::output::{Output, create_file};
 use super::{Damage, Meta, Origin, Trace, WriteError};
 
 /// The most sentences about damage that a head takes.
@@ -29,10 +29,11 @@ pub struct Recovered {
 pub fn recover(trace: &Trace, path: &Path, replace: bool) -> Result<Recovered, WriteError> {
     // All damage must be known before the head is written.
     let meta = meta(trace);
-    let mut output = Output::create(path, replace, &meta)?;
-    let recovered =
-        copy(trace, &mut output).map_err(|cause| WriteError::Create { path: path.into(), cause })?;
-    output.publish()?;
+    let (file, name) = create_file(path, replace)?;
+    let mut output = Output::new(Box::new(file), path, &meta)?;
+    let copied = copy(trace, &mut output);
+    let recovered = copied.map_err(|cause| WriteError::Create { path: path.into(), cause })?;
+    name.publish()?;
     Ok(recovered)
 }
 

@@ -9,21 +9,19 @@
 //! that is kept behind its last chunk, where the file system can. When the whole process is killed, what it loses is at
 //! most [`CHUNK_AGE`] old, and what the disk has not yet taken.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use abi::record::{Ending, Kind};
-use nix::sys::signal::{SigSet, SigmaskHow};
+use same_file::Handle;
 
 use super::Meta;
 use super::compact::Encoder;
 use super::format::{self, CHUNK_SIZE, COMPACT, ChunkHead, Content, Origin, PAYLOAD_MAX, RAW};
-use super::output::Output;
+use super::output::{Name, Output, Target, create_file};
 
 /// A chunk is written when so many bytes of records wait for it.
 const CHUNK_FULL: usize = 256 << 10;
@@ -37,6 +35,8 @@ const STALL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Dura
 const STALL_PARTS: u32 = 10;
 /// The exit code of a run whose trace could not be written, for the record of its end.
 const TRAPLINE_FAILED: u32 = 1;
+/// The number of an error that the system gave none: EIO of every Unix.
+const INPUT_OUTPUT_ERROR: i32 = 5;
 
 /// Why a trace could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -54,19 +54,12 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// The file could not be made.
-    #[error("cannot create the trace file {}: {cause}; {}", path.display(), remedy(cause))]
+    #[error("cannot create the trace file {}; choose another place for it", path.display())]
     Create {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        cause: io::Error,
-    },
-    /// The thread that writes the file could not be started.
-    #[error(
-        "cannot start the thread that writes the trace: {cause}; raise the limits of this process (`ulimit -u`, `ulimit -v`)"
-    )]
-    Thread {
-        /// The error of the call.
+        #[source]
         cause: io::Error,
     },
     /// More at once than a chunk holds.
@@ -77,13 +70,14 @@ pub enum WriteError {
     },
     /// The file could not be written on.
     #[error(
-        "cannot write the trace file {}: {cause}; {missing} records are not in it, all before them are readable",
+        "cannot write the trace file {}; {missing} records are not in it, all before them are readable",
         path.display()
     )]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
+        #[source]
         cause: io::Error,
         /// Records that were given to the writer and are not in the file.
         missing: u64,
@@ -97,15 +91,6 @@ pub enum WriteError {
         /// The file.
         path: PathBuf,
     },
-}
-
-/// What helps against an error of making a file.
-fn remedy(cause: &io::Error) -> &'static str {
-    use nix::libc::{EMFILE, ENFILE};
-    match cause.raw_os_error() {
-        Some(EMFILE | ENFILE) => "close files, or raise the limit of open ones (`ulimit -n`)",
-        _ => "choose another place for it",
-    }
 }
 
 /// Records of one origin that wait to be a chunk.
@@ -254,31 +239,41 @@ impl Patience {
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    /// To ask after it at the end; the thread has its own.
-    file: File,
+    /// The file at `path` when it was created. None: it is no file.
+    place: Option<Handle>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Makes the file and writes its head. A file that exists is refused unless `replace`; then the new one takes its name,
-    /// so that a reader of the old one is not disturbed. After an error no new file is left, and the old one is as it
-    /// was. A device or FIFO is written to as it is.
+    /// Creates a file as [`create_file`] does, and writes its head. After an error no new file is left, and one that was to
+    /// be replaced is as it was.
+    ///
+    /// # Errors
+    /// The file exists, cannot be created, or has no room for the head.
     pub fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Writer, WriteError> {
-        Writer::over(Output::create(path, replace, meta)?)
+        let (file, name) = create_file(path, replace)?;
+        Writer::new(Box::new(file), name, meta)
     }
 
-    fn over(mut output: Output) -> Result<Writer, WriteError> {
-        let path = output.path.clone();
-        let unnamed = output.naming();
-        let failed = |cause| WriteError::Create { path: path.clone(), cause };
-        let file = output.file.try_clone().map_err(failed)?;
+    /// Writes the head of a trace, and then gives the file its name. The thread that writes has the signal mask of the
+    /// caller.
+    ///
+    /// # Errors
+    /// The head cannot be written, or the name is taken.
+    pub fn new(target: Box<dyn Target>, name: Name, meta: &Meta) -> Result<Writer, WriteError> {
+        let path = name.path().to_path_buf();
+        let output = Output::new(target, &path, meta)?;
         let shared = Arc::new(Shared::default());
-        let thread =
-            spawn(Scribe::new(output, shared.clone())).map_err(|cause| WriteError::Thread { cause })?;
-        let writer = Writer { path, file, shared, thread: Some(thread) };
+        let scribe = Scribe::new(output, shared.clone());
+        let thread = thread::Builder::new().name("trace".into()).spawn(move || scribe.work());
+        let thread = thread.map_err(|cause| WriteError::Create { path: path.clone(), cause })?;
+        let mut writer = Writer { path, place: None, shared, thread: Some(thread) };
         // The last step that can fail.
-        unnamed.map_or(Ok(()), |unnamed| unnamed.publish(&writer.path))?;
+        name.publish()?;
+        if writer.path.is_file() {
+            writer.place = Handle::from_path(&writer.path).ok();
+        }
         Ok(writer)
     }
 
@@ -329,10 +324,8 @@ impl Writer {
     /// Writes all that waits, then the index and the end mark. The file must still be where it was made.
     pub fn finish(mut self) -> Result<(), WriteError> {
         self.end(Wish::Finish)?;
-        let place = |about: fs::Metadata| (about.dev(), about.ino());
-        let ours = self.file.metadata().ok().filter(fs::Metadata::is_file).map(place);
-        match ours {
-            Some(_) if ours != fs::metadata(&self.path).ok().map(place) => {
+        match &self.place {
+            Some(place) if Handle::from_path(&self.path).ok().as_ref() != Some(place) => {
                 Err(WriteError::Gone { path: self.path.clone() })
             }
             _ => Ok(()),
@@ -398,15 +391,6 @@ impl Drop for Writer {
     }
 }
 
-/// Starts the thread with all signals blocked: they are for the vCPU's thread, which they must get out of the guest,
-/// and a file size limit (SIGXFSZ) must be an error of the write.
-fn spawn(scribe: Scribe) -> io::Result<JoinHandle<()>> {
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let thread = thread::Builder::new().name("trace".into()).spawn(move || scribe.work());
-    before.thread_set_mask()?;
-    thread
-}
-
 /// What the thread has: the file, and the chunk that it makes.
 struct Scribe {
     shared: Arc<Shared>,
@@ -458,7 +442,7 @@ impl Scribe {
             waiting.progress += 1;
             waiting.written = self.next;
             if let Err(error) = &result {
-                let code = error.raw_os_error().unwrap_or(nix::libc::EIO);
+                let code = error.raw_os_error().unwrap_or(INPUT_OUTPUT_ERROR);
                 waiting.failed.get_or_insert(Failure::Write(code));
             }
             shared.done.notify_all();
@@ -546,6 +530,33 @@ mod tests {
     use crate::file::Trace;
     use std::convert::Infallible;
     use std::fs::File;
+    use std::io::Write;
+
+    /// A target that takes the head in a file, and all else in something that cannot be cut.
+    #[derive(Debug)]
+    struct Stuck<W> {
+        head: Option<File>,
+        rest: W,
+    }
+
+    impl<W: Write> Write for Stuck<W> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.head.take() {
+                Some(mut file) => file.write_all(bytes).map(|()| bytes.len()),
+                None => self.rest.write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<W: Write + std::fmt::Debug + Send> Target for Stuck<W> {
+        fn cut(&mut self, _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
 
     fn write(writer: &mut Writer, count: u64) -> Result<(), WriteError> {
         (0..count).try_for_each(|tsc| {
@@ -562,10 +573,9 @@ mod tests {
     fn a_failed_write_is_told_at_every_call_and_counts_what_is_missing() {
         let place = tempfile::tempdir().expect("a directory for the test");
         let path = place.path().join("t.trap");
-        let mut output = Output::create(&path, false, &Meta::default()).expect("a new file");
-        output.file = File::options().write(true).open("/dev/full").expect("a device that is always full");
-        output.regular = false;
-        let mut writer = Writer::over(output).expect("a thread");
+        let (file, name) = create_file(&path, false).expect("a new file");
+        let target = Stuck { head: Some(file), rest: File::options().write(true).open("/dev/full").unwrap() };
+        let mut writer = Writer::new(Box::new(target), name, &Meta::default()).expect("room for a head");
         let missing = |result: Result<(), WriteError>| match result {
             Err(WriteError::Write { missing, cause, .. }) => {
                 assert_eq!(cause.kind(), io::ErrorKind::StorageFull);
@@ -585,19 +595,19 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_ends_the_run_and_not_the_patience() {
         let place = tempfile::tempdir().expect("a directory for the test");
-        let mut output =
-            Output::create(&place.path().join("t.trap"), false, &Meta::default()).expect("a new file");
+        let path = place.path().join("t.trap");
         let (_reader, pipe) = std::io::pipe().expect("a pipe");
-        output.file = File::from(std::os::fd::OwnedFd::from(pipe));
-        output.regular = false;
-        let mut writer = Writer::over(output).expect("a thread");
+        let (file, name) = create_file(&path, false).expect("a new file");
+        let target = Stuck { head: Some(file), rest: pipe };
+        let mut writer = Writer::new(Box::new(target), name, &Meta::default()).expect("room for a head");
         let noise = |room: &mut [u8]| {
             room.fill(0xff);
             Ok::<(), Infallible>(())
         };
         let error = (0..20).find_map(|_| writer.guest_records(1 << 20, 9, noise).err()).expect("no room");
-        let sentence = error.to_string();
-        assert!(sentence.contains("it took nothing for 300ms") && sentence.contains("records"), "{sentence}");
+        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert!(cause.contains("it took nothing for 300ms"), "{cause}");
+        assert!(error.to_string().contains("records"), "{error}");
     }
 
     /// A process that was stopped for long wakes up with one wait that timed out, and did nothing in that time.

@@ -1,9 +1,15 @@
 //! Where a trace goes.
 
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, fallocate, fcntl};
+use nix::sys::signal::{SigSet, SigmaskHow};
 use tempfile::TempDir;
-use trace::{Meta, WriteError, Writer};
+use trace::{Meta, Name, Target, WriteError, Writer, create_file};
 
 use super::RunError;
 
@@ -50,7 +56,7 @@ impl TraceFile {
             TraceFile::FirstFree => return first_free(meta),
             TraceFile::At { path, replace } => (Place::At(path.clone()), *replace),
         };
-        let writer = Writer::create(place.path(), replace, meta)?;
+        let writer = create(place.path(), replace, meta)?;
         Ok((place, writer))
     }
 }
@@ -64,9 +70,81 @@ fn first_free(meta: &Meta) -> Result<(Place, Writer), RunError> {
         if path.symlink_metadata().is_ok() {
             continue;
         }
-        match Writer::create(&path, false, meta) {
+        match create(&path, false, meta) {
             Err(WriteError::Exists { .. }) => {}
             created => return Ok((Place::At(path), created?)),
         }
+    }
+}
+
+/// Creates a trace file, or opens what is there and no file. The thread that writes it gets no signal: signals must reach
+/// the vCPU's thread, and a write beyond a limit on the size of files must return an error (SIGXFSZ).
+fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Writer, WriteError> {
+    let is_special = fs::metadata(path).is_ok_and(|about| !about.is_file());
+    let (target, name): (Box<dyn Target>, Name) = if is_special {
+        (Box::new(open_special(path)?), Name::taken(path))
+    } else {
+        let (file, name) = create_file(path, replace)?;
+        (Box::new(WithRoom(file)), name)
+    };
+    let failed = |error: Errno| WriteError::Create { path: path.into(), cause: error.into() };
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(failed)?;
+    let writer = Writer::new(target, name, meta);
+    before.thread_set_mask().map_err(failed)?;
+    writer
+}
+
+/// A file whose file system sets room aside for its end.
+#[derive(Debug)]
+struct WithRoom(File);
+
+impl Write for WithRoom {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Target for WithRoom {
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.cut(length)
+    }
+
+    fn reserve(&mut self, length: u64, bytes: u64) -> io::Result<()> {
+        let (from, bytes) = (length.cast_signed(), bytes.cast_signed());
+        match fallocate(&self.0, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, bytes) {
+            Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Opens a device or FIFO without waiting for a reader; writes to it then wait as usual.
+fn open_special(path: &Path) -> Result<File, WriteError> {
+    let opened = OpenOptions::new().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    let file = opened.map_err(|cause| match cause.raw_os_error() {
+        Some(libc::ENXIO) => WriteError::NoReader { path: path.into() },
+        _ => WriteError::Create { path: path.into(), cause },
+    })?;
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
+        .map_err(|cause| WriteError::Create { path: path.into(), cause: cause.into() })?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifo_without_a_reader_is_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let path = folder.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        let error = create(&path, false, &Meta::default()).expect_err("no process reads it");
+        assert!(matches!(error, WriteError::NoReader { .. }), "{error}");
+        assert!(path.exists());
     }
 }

@@ -405,14 +405,6 @@ fn a_full_device_says_how_much_is_missing() {
 }
 
 #[test]
-fn a_fifo_without_a_reader_is_refused_at_once() {
-    let place = Place::new();
-    nix::unistd::mkfifo(&place.file(), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-    let error = Writer::create(&place.file(), false, &samples::meta()).expect_err("nobody reads");
-    assert!(matches!(error, WriteError::NoReader { .. }), "{error}");
-}
-
-#[test]
 fn a_copy_that_fails_takes_nothing() {
     let place = Place::new();
     let mut writer = Writer::create(&place.file(), false, &samples::meta()).expect("a new file");
