@@ -1,5 +1,9 @@
 //! Builds the guest (kernel and user programs) and embeds it, so that the one binary runs its main job with no
 //! other file. Nothing is fetched: the guest depends on nothing outside this tree.
+//!
+//! In the repository, the guest is built where it is. Cargo packages no folder with a manifest of its own, so the package
+//! has the guest's files under other names in `packaged` (in the repository: links), and they are put back in their
+//! places before they are built.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -14,22 +18,72 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const SOURCES: [&str; 6] =
     ["abi", "guest/kernel", "guest/programs", "guest/Cargo.toml", "guest/Cargo.lock", "guest/rustflags"];
 
+/// The guest's files in `packaged`, and their places.
+const PACKAGED: [(&str, &str); 12] = [
+    ("abi", "abi/src"),
+    ("guest.toml", "guest/Cargo.toml"),
+    ("guest.lock", "guest/Cargo.lock"),
+    ("rustflags", "guest/rustflags"),
+    ("kernel", "guest/kernel/src"),
+    ("kernel.toml", "guest/kernel/Cargo.toml"),
+    ("kernel.ld", "guest/kernel/kernel.ld"),
+    ("kernel-build.rs", "guest/kernel/build.rs"),
+    ("programs", "guest/programs/src"),
+    ("programs.toml", "guest/programs/Cargo.toml"),
+    ("programs.ld", "guest/programs/programs.ld"),
+    ("programs-build.rs", "guest/programs/build.rs"),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..").canonicalize()?;
+    let package = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let repository = package.join("..");
+    let root = if repository.join("guest/Cargo.toml").exists() {
+        repository.canonicalize()?
+    } else {
+        unpack(&package.join("packaged"), &out.join("source"))?
+    };
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
-    let out = PathBuf::from(variable("OUT_DIR")?);
     let built = build_guest(&root.join("guest"), &out.join("guest"))?;
     fs::write(out.join("images.rs"), images(&built, &root.join("guest/programs/src/bin"))?)?;
     Ok(())
+}
+
+/// Puts the packaged files of the guest in their places under `root`.
+fn unpack(packaged: &Path, root: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", packaged.display());
+    for (from, to) in PACKAGED {
+        copy(&packaged.join(from), &root.join(to))?;
+    }
+    // That of the package `trapline-abi` takes values from a workspace that is not here.
+    let version = variable("CARGO_PKG_VERSION")?;
+    let manifest = format!(
+        "[workspace]\n[package]\nname = \"trapline-abi\"\nversion = \"{version}\"\nedition = \"2024\"\n"
+    );
+    fs::write(root.join("abi/Cargo.toml"), manifest)?;
+    Ok(root.into())
+}
+
+/// Copies a file, or a folder with all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    if !from.is_dir() {
+        fs::create_dir_all(to.parent().ok_or("a file is in a folder")?)?;
+        fs::copy(from, to).map_err(|error| format!("{}: {error}", from.display()))?;
+        return Ok(());
+    }
+    fs::read_dir(from)?.try_for_each(|entry| {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))
+    })
 }
 
 fn variable(name: &str) -> Result<String, String> {
     env::var(name).map_err(|error| format!("{name}, which cargo sets for build scripts: {error}"))
 }
 
-/// Builds the guest's workspace and gives the directory of its executables.
+/// Builds the guest's workspace and returns the directory of its executables.
 fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo

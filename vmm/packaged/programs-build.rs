@@ -1,0 +1,1 @@
+../../guest/programs/build.rs
