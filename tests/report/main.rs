@@ -11,6 +11,9 @@ use std::process::Command;
 use abi::record::{Kind, REGISTERS, SYSCALL_VECTOR};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use libtest_mimic::Failed;
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any};
+use proptest::sample::select;
 use serde_json::Value;
 use support::{Need, Suite, TestResult, command, ensure, folder, trapline};
 use trace::analysis::Summary;
@@ -432,28 +435,21 @@ fn draws_cycles() -> TestResult {
 
 /// Records of any kind, with any words, of processes that never were.
 fn survives_lies() -> TestResult {
-    let folder = folder();
-    let path = folder.path().join("t.trap");
-    let meta = Meta { tsc_khz: TSC_KHZ, ..Meta::default() };
-    let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
-    // xorshift64: the same numbers in every run.
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut random = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
     let kinds: Vec<Kind> =
         Kind::ALL.iter().copied().filter(|&kind| (kind as u8) < abi::record::FIRST_HOST_KIND).collect();
-    for _ in 0..5000 {
-        let kind = kinds[random() as usize % kinds.len()];
-        let words: Vec<u64> = (0..random() % 21).map(|_| random() >> (random() % 64)).collect();
-        let (process, detail) = (random() as u16 % 5, random() as u32 >> (random() % 32));
-        run.add(random() % 10_000, kind, process, detail, &words);
-    }
-    run.writer.finish()?;
-    look(folder.path(), &path, 0.5).map(drop)
+    let number = (any::<u64>(), 0..64_u32).prop_map(|(number, bits)| number >> bits);
+    let record = (0..10_000_u64, select(kinds), 0..5_u16, number.clone(), vec(number, 0..21));
+    support::property(1, &vec(record, 5000), |records| {
+        let folder = folder();
+        let path = folder.path().join("t.trap");
+        let meta = Meta { tsc_khz: TSC_KHZ, ..Meta::default() };
+        let mut run = Run { writer: Writer::create(&path, true, &meta)?, tsc: 5_000_000 };
+        for (cycles, kind, process, detail, words) in &records {
+            run.add(*cycles, *kind, *process, *detail as u32, words);
+        }
+        run.writer.finish()?;
+        look(folder.path(), &path, 0.5).map(drop)
+    })
 }
 
 /// Tables without rows are left out, and times without the rate of the clock.

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use kvm_bindings::KVM_API_VERSION;
 use kvm_ioctls::Kvm;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 pub mod limit;
 pub mod stall;
@@ -330,6 +332,18 @@ pub fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, Failed> {
     child.kill()?;
     child.wait()?;
     Err(format!("a command ran for more than {limit:?}").into())
+}
+
+/// Runs a test on so many values, the same ones at every run; `TRAPLINE_RANDOM_SEED=N` chooses others. For a value that
+/// fails, some smaller ones are tried, and the smallest that fails is reported.
+pub fn property<S: Strategy>(cases: u32, values: &S, test: impl Fn(S::Value) -> TestResult) -> TestResult {
+    let seed = std::env::var("TRAPLINE_RANDOM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let rng_seed = RngSeed::Fixed(seed);
+    let config =
+        Config { cases, max_shrink_iters: 64, failure_persistence: None, rng_seed, ..Config::default() };
+    let fail = |error: Failed| TestCaseError::fail(error.message().unwrap_or_default().to_owned());
+    let run = TestRunner::new(config).run(values, |value| test(value).map_err(fail));
+    run.map_err(|error| format!("seed {seed}: {error}").into())
 }
 
 /// Fails with `message` unless `condition` holds.

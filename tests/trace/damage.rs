@@ -6,6 +6,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
+use proptest::collection::vec;
+use proptest::prelude::{BoxedStrategy, Strategy, any};
+use proptest::sample::Index;
 use serde_json::Value;
 use trace::{Damage, Event, Origin, Trace, format, recover};
 
@@ -13,9 +16,9 @@ use crate::stat::FIXTURE;
 use crate::support::{self, Need, Output, Suite, TestResult, ensure, folder, trapline};
 
 /// How many files are cut, and how many flipped.
-const FILES: u64 = 1000;
+const FILES: u32 = 1000;
 /// How many are damaged in each other way.
-const FILES_OF_OTHERS: u64 = 200;
+const FILES_OF_OTHERS: u32 = 200;
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
@@ -32,23 +35,6 @@ pub fn add(suite: Suite) -> Suite {
         )
         .pure("damage::a_recovered_file_reads_as_the_damaged_one", a_recovered_file_reads_as_the_damaged_one)
         .pure("damage::what_never_ends_and_is_no_trace_is_given_up", what_never_ends_is_given_up)
-}
-
-/// Numbers that look random and are the same at every run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut number = self.0;
-        number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        number ^ number >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.next() as usize % end
-    }
 }
 
 type Key = (Origin, u64);
@@ -112,47 +98,67 @@ fn untimed(event: Event) -> Event {
 
 /// A damaged file, and the chunks that are whole in it.
 type Damaged = (Vec<u8>, Vec<usize>);
-/// A way to do damage.
-type Harm = fn(&Whole, &mut Random) -> Damaged;
+/// A way to do damage. Places are where [`Index`] finds them in whatever is damaged.
+#[derive(Clone, Debug)]
+enum Harm {
+    Cut(Index),
+    Flipped(Index, u8),
+    Noisy(Vec<(Index, u8)>),
+    /// Blocks that never reached the disk: the first, and how many.
+    Torn(Index, usize),
+    WithoutChunk(Index),
+    /// The chunk, and where it is again.
+    WithChunkTwice(Index, Index),
+    Shuffled(Index, Index),
+}
 
 /// Each way, and how many files it is tried on.
-const HARMS: [(&str, u64, Harm); 7] = [
-    ("cut", FILES, |whole, random| in_place(whole, |bytes| bytes.truncate(random.below(bytes.len())))),
-    ("flipped", FILES, |whole, random| {
-        in_place(whole, |bytes| bytes[random.below(whole.bytes.len())] ^= 1 << random.below(8))
-    }),
-    ("noisy", FILES_OF_OTHERS, |whole, random| {
-        in_place(whole, |bytes| {
-            (0..1 + random.below(20))
-                .for_each(|_| bytes[random.below(whole.bytes.len())] = random.next() as u8)
-        })
-    }),
-    ("torn", FILES_OF_OTHERS, |whole, random| {
-        // Blocks that never reached the disk.
+fn harms() -> [(u32, BoxedStrategy<Harm>); 7] {
+    let place = any::<Index>;
+    [
+        (FILES, place().prop_map(Harm::Cut).boxed()),
+        (FILES, (place(), 0..8_u8).prop_map(|(at, bit)| Harm::Flipped(at, bit)).boxed()),
+        (FILES_OF_OTHERS, vec(any::<(Index, u8)>(), 1..=20).prop_map(Harm::Noisy).boxed()),
+        (FILES_OF_OTHERS, (place(), 1..=16_usize).prop_map(|(at, blocks)| Harm::Torn(at, blocks)).boxed()),
+        (FILES_OF_OTHERS, place().prop_map(Harm::WithoutChunk).boxed()),
+        (FILES_OF_OTHERS, (place(), place()).prop_map(|(chunk, at)| Harm::WithChunkTwice(chunk, at)).boxed()),
+        (FILES_OF_OTHERS, (place(), place()).prop_map(|(one, other)| Harm::Shuffled(one, other)).boxed()),
+    ]
+}
+
+impl Harm {
+    fn apply(&self, whole: &Whole) -> Damaged {
         const BLOCK: usize = 512;
-        let start = random.below(whole.bytes.len()) / BLOCK * BLOCK;
-        let end = (start + BLOCK * (1 + random.below(16))).min(whole.bytes.len());
-        in_place(whole, |bytes| bytes[start..end].fill(0))
-    }),
-    ("without a chunk", FILES_OF_OTHERS, |whole, random| {
-        // Without the index, nobody knows of records behind the last chunk.
+        let size = whole.bytes.len();
         let mut chunks: Vec<usize> = (0..whole.chunks.len()).collect();
-        chunks.remove(random.below(whole.chunks.len() - 1));
-        (whole.with(&chunks), chunks)
-    }),
-    ("with a chunk twice", FILES_OF_OTHERS, |whole, random| {
-        let mut chunks: Vec<usize> = (0..whole.chunks.len()).collect();
-        let again = random.below(whole.chunks.len() - 1);
-        chunks.insert(random.below(whole.chunks.len()), again);
-        (whole.with(&chunks), chunks)
-    }),
-    ("shuffled", FILES_OF_OTHERS, |whole, random| {
-        let mut chunks: Vec<usize> = (0..whole.chunks.len()).collect();
-        let [one, other] = [(); 2].map(|()| random.below(whole.chunks.len() - 1));
-        chunks.swap(one, other);
-        (whole.with(&chunks), chunks)
-    }),
-];
+        // The last chunk is the index, without which nobody knows of records behind the others.
+        let last = chunks.len() - 1;
+        match self {
+            Harm::Cut(at) => in_place(whole, |bytes| bytes.truncate(at.index(size))),
+            Harm::Flipped(at, bit) => in_place(whole, |bytes| bytes[at.index(size)] ^= 1 << bit),
+            Harm::Noisy(noise) => in_place(whole, |bytes| {
+                noise.iter().for_each(|(at, byte)| bytes[at.index(size)] = *byte);
+            }),
+            Harm::Torn(at, blocks) => {
+                let start = at.index(size) / BLOCK * BLOCK;
+                let end = (start + BLOCK * blocks).min(size);
+                in_place(whole, |bytes| bytes[start..end].fill(0))
+            }
+            Harm::WithoutChunk(chunk) => {
+                chunks.remove(chunk.index(last));
+                (whole.with(&chunks), chunks)
+            }
+            Harm::WithChunkTwice(chunk, at) => {
+                chunks.insert(at.index(last + 1), chunk.index(last));
+                (whole.with(&chunks), chunks)
+            }
+            Harm::Shuffled(one, other) => {
+                chunks.swap(one.index(last), other.index(last));
+                (whole.with(&chunks), chunks)
+            }
+        }
+    }
+}
 
 fn in_place(whole: &Whole, harm: impl FnOnce(&mut Vec<u8>)) -> Damaged {
     let mut bytes = whole.bytes.clone();
@@ -167,13 +173,12 @@ fn a_thousand_cuts_and_flips() -> TestResult {
     trapline(folder.path(), &["run", "--trace", "t.trap"])?.expect(0)?;
     let whole = Whole::of(&file("t.trap"))?;
     ensure(whole.chunks.len() > 5, || format!("{} chunks are no test", whole.chunks.len()))?;
-    for (name, files, harm) in HARMS {
-        for seed in 0..files {
-            let (bytes, chunks) = harm(&whole, &mut Random(seed));
+    for (files, harm) in harms() {
+        support::property(files, &harm, |harm| {
+            let (bytes, chunks) = harm.apply(&whole);
             fs::write(file("damaged.trap"), &bytes)?;
             check(&whole, &chunks, &file("damaged.trap"), &file("new.trap"))
-                .map_err(|error| format!("{name}, seed {seed}: {}", error.message().unwrap_or_default()))?;
-        }
+        })?;
     }
     Ok(())
 }

@@ -361,6 +361,10 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
     use crate::file::{Trace, samples};
 
@@ -452,16 +456,17 @@ mod tests {
         assert!(text.ends_with("\n  process=日本 or kind\n                      ^"), "{text}");
     }
 
-    #[test]
-    fn any_text_is_a_filter_or_an_error() {
-        let mut random = samples::Random::new(5);
-        let pieces =
-            ["kind", "=", "!=", "(", ")", "tick", " ", "and", "or", "not", "!", "ö", "time", "1us..", "=="];
-        for _ in 0..20_000 {
-            let text: String =
-                (0..random.next() % 9).map(|_| pieces[random.next() as usize % pieces.len()]).collect();
+    const PIECES: [&str; 15] =
+        ["kind", "=", "!=", "(", ")", "tick", " ", "and", "or", "not", "!", "ö", "time", "1us..", "=="];
+
+    proptest! {
+        #![proptest_config(samples::cases(20_000))]
+
+        #[test]
+        fn any_text_is_a_filter_or_an_error(pieces in vec(select(&PIECES), 0..9)) {
+            let text = pieces.concat();
             if let Err(error) = Filter::parse(&text) {
-                assert!(error.at <= text.chars().count());
+                prop_assert!(error.at <= text.chars().count());
             }
         }
     }

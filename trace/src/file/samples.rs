@@ -4,6 +4,9 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use abi::record::{Ending, Kind, REGISTERS, WORDS_MAX};
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any};
+use proptest::test_runner::{Config, RngSeed};
 
 use super::{Meta, Origin, Program, Writer, format};
 
@@ -169,25 +172,14 @@ pub(crate) fn write_file(path: &Path, samples: &[Sample], each: usize) {
     writer.finish().expect("room for the end");
 }
 
-/// Numbers that look random and are the same at every run (xorshift64).
-pub(crate) struct Random(u64);
+/// How properties are tested: on so many cases, the same ones at every run.
+pub(crate) fn cases(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..Config::default() }
+}
 
-impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
-        Random(seed | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// A sample of any kind, known or not, with any number of words.
-    pub(crate) fn sample(&mut self, tsc: u64) -> Sample {
-        let kind = (self.next() as u8 % abi::record::FIRST_HOST_KIND).max(1);
-        let words = (0..self.next() as usize % (WORDS_MAX + 1)).map(|_| self.next()).collect();
-        Sample { tsc, kind, process: self.next() as u16 % 4, detail: self.next() as u32, words }
-    }
+/// A record of the guest: of any kind, known or not, with any number of words.
+pub(crate) fn any_sample() -> impl Strategy<Value = Sample> {
+    let words = vec(any::<u64>(), 0..=WORDS_MAX);
+    let parts = (any::<u64>(), 1..abi::record::FIRST_HOST_KIND, 0..4_u16, any::<u32>(), words);
+    parts.prop_map(|(tsc, kind, process, detail, words)| Sample { tsc, kind, process, detail, words })
 }

@@ -120,12 +120,21 @@ fn copy(payload: &[u8], origin: Origin, out: &mut [u8]) -> Decoded {
 mod tests {
     use super::*;
     use crate::file::compact::Encoder;
-    use crate::file::samples::Random;
+    use crate::file::samples::{Sample, any_sample, cases};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
-    #[test]
-    fn the_batches_are_the_payload() {
-        let mut random = Random::new(5);
-        let raw: Vec<u8> = (0..1000).flat_map(|tsc| random.sample(tsc).to_bytes()).collect();
+    proptest! {
+        #![proptest_config(cases(8))]
+
+        #[test]
+        fn the_batches_are_the_payload(samples in vec(any_sample(), 1000)) {
+            are_the_payload(&samples);
+        }
+    }
+
+    fn are_the_payload(samples: &[Sample]) {
+        let raw: Vec<u8> = samples.iter().flat_map(Sample::to_bytes).collect();
         let mut compact = Vec::new();
         assert!(Encoder::default().encode(&raw, Origin::Guest, &mut compact));
         for (payload, encoding) in [(&raw, RAW), (&compact, COMPACT)] {

@@ -4,6 +4,10 @@ use abi::record::{FIRST_RETURN, Kind};
 use abi::syscall::Call;
 
 use super::align::CONTEXT;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 use crate::file::samples::{Sample, write_file};
 
@@ -253,21 +257,29 @@ fn steps_are_aligned_behind_a_difference() {
     assert!(found.hunks.len() < 10);
 }
 
-#[test]
-fn what_is_in_both_is_as_many_on_each_side() {
-    let mut random = crate::file::samples::Random::new(7);
-    let mut numbers = |most: u64| (0..random.next() % 3000).map(|_| random.next() % most).collect::<Vec<_>>();
-    for most in [2, 3, 50, 5000] {
-        let found = diff(&calls(numbers(most)), &calls(numbers(most)));
+proptest! {
+    #![proptest_config(crate::file::samples::cases(16))]
+
+    #[test]
+    fn what_is_in_both_is_as_many_on_each_side([first, second] in numbers()) {
+        let found = diff(&calls(first.iter().copied()), &calls(second.iter().copied()));
         let [pair] = &found.processes[..] else { panic!("{found:?}") };
-        let [first, second] = difference(&found).only;
-        assert_eq!(pair.steps[0] - first, pair.steps[1] - second, "{most}");
+        let [only, other] = match &pair.outcome {
+            Outcome::Differs(difference) => difference.only,
+            outcome => {
+                prop_assert!(first == second, "{outcome:?}");
+                [0; 2]
+            }
+        };
+        prop_assert_eq!(pair.steps[0] - only, pair.steps[1] - other);
         // Both have at least a trap, a result and a return for each call of the shorter.
-        assert!(
-            4 * first.min(second) <= pair.steps[0].min(pair.steps[1]),
-            "{most}: {first} and {second} of {pair:?}"
-        );
+        prop_assert!(4 * only.min(other) <= pair.steps[0].min(pair.steps[1]), "{only} and {other} of {pair:?}");
     }
+}
+
+/// Two sequences of numbers that are few or many.
+fn numbers() -> impl Strategy<Value = [Vec<u64>; 2]> {
+    select(&[2_u64, 3, 50, 5000]).prop_flat_map(|most| [vec(0..most, 0..3000), vec(0..most, 0..3000)])
 }
 
 #[test]

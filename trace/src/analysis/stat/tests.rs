@@ -3,9 +3,12 @@
 use abi::record::{FIRST_RETURN, HostCounter, Kind, Reason, Step, Timer};
 use abi::syscall::Call;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 use crate::analysis::hardware::{EXIT_REASONS, Fault};
-use crate::file::samples::{HELLO, Sample, write_file};
+use crate::file::samples::{HELLO, Sample, any_sample, cases, write_file};
 use crate::text::stat::text;
 
 const SYSCALL: u32 = abi::record::SYSCALL_VECTOR as u32;
@@ -277,20 +280,18 @@ fn a_trap_that_is_cut_off_counts_with_its_error() {
     }
 }
 
-#[test]
-fn any_records_do_no_harm() {
-    let mut random = crate::file::samples::Random::new(11);
-    let records: Vec<Sample> = (0..20_000)
-        .map(|_| {
-            let tsc = random.next();
-            random.sample(tsc)
-        })
-        .collect();
-    let trace = open(&records);
-    let stat = Stat::of(&trace);
-    assert_eq!(stat.events, 20_000);
-    let traces = [("t.trap".to_owned(), trace, stat)];
-    assert!(!text(&traces).is_empty() && json(&traces)["traces"][0]["events"] == 20_000);
+proptest! {
+    #![proptest_config(cases(16))]
+
+    #[test]
+    fn any_records_do_no_harm(records in vec(any_sample(), 1..1000)) {
+        let trace = open(&records);
+        let stat = Stat::of(&trace);
+        prop_assert_eq!(stat.events, records.len() as u64);
+        let traces = [("t.trap".to_owned(), trace, stat)];
+        prop_assert!(!text(&traces).is_empty());
+        prop_assert_eq!(&json(&traces)["traces"][0]["events"], records.len());
+    }
 }
 
 #[test]

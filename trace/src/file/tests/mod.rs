@@ -8,7 +8,11 @@ use std::path::PathBuf;
 use abi::record::Kind;
 use tempfile::TempDir;
 
-use crate::file::samples::{self, Random, Sample};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::file::samples::{self, Sample, any_sample, cases};
 use crate::file::{Damage, Event, OpenError, Origin, Record, Trace, What, WriteError, Writer, format};
 
 struct Place(TempDir);
@@ -82,14 +86,17 @@ fn sequence_numbers_count_an_origin() {
     }
 }
 
-#[test]
-fn any_record_survives_and_decodes() {
-    let mut random = Random::new(42);
-    let samples: Vec<_> = (0..5000).map(|tsc| random.sample(tsc)).collect();
-    let trace = Place::new().open(&file_of(&samples, 1000)).expect("a whole file");
-    assert_eq!(trace.damage(), []);
-    assert_eq!(samples_of(&trace), samples);
-    assert!(trace.events().zip(&samples).all(|(event, sample)| event.what.kind() == sample.kind));
+proptest! {
+    #![proptest_config(cases(16))]
+
+    #[test]
+    fn any_record_survives_and_decodes(mut samples in vec(any_sample(), 1..1000)) {
+        (0..).zip(&mut samples).for_each(|(tsc, sample)| sample.tsc = tsc);
+        let trace = Place::new().open(&file_of(&samples, 300)).expect("a whole file");
+        prop_assert_eq!(trace.damage(), []);
+        prop_assert_eq!(&samples_of(&trace), &samples);
+        prop_assert!(trace.events().zip(&samples).all(|(event, sample)| event.what.kind() == sample.kind));
+    }
 }
 
 #[test]
@@ -165,18 +172,18 @@ fn a_flip_of_any_byte_is_seen_and_costs_a_chunk_at_most() {
     }
 }
 
-#[test]
-fn noise_never_panics() {
-    let (bytes, ..) = small_file();
-    let (place, mut random) = (Place::new(), Random::new(7));
-    for _ in 0..500 {
-        let mut noisy = bytes.clone();
-        for _ in 0..1 + random.next() % 20 {
-            let at = random.next() as usize % noisy.len();
-            noisy[at] = random.next() as u8;
+proptest! {
+    #![proptest_config(cases(500))]
+
+    #[test]
+    fn noise_never_panics(noise in vec(any::<(Index, u8)>(), 1..20), length in any::<Index>()) {
+        let (mut bytes, ..) = small_file();
+        for (at, byte) in noise {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
         }
-        noisy.truncate(random.next() as usize % (noisy.len() + 1));
-        if let Ok(trace) = place.open(&noisy) {
+        bytes.truncate(length.index(bytes.len() + 1));
+        if let Ok(trace) = Place::new().open(&bytes) {
             trace.events().for_each(drop);
         }
     }
