@@ -1,6 +1,6 @@
 //! The run loop: it enters the guest and acts on each exit until one of them ends the run.
 //!
-//! [`action`] says what an exit means, without KVM, so that its tests cover every exit. Each exit costs one ioctl, KVM_RUN,
+//! `action` says what an exit means, without KVM, so that its tests cover every exit. Each exit costs one ioctl, KVM_RUN,
 //! and two readings of the TSC. Everything else is counted and becomes [`HostRecord`]s once, at the end.
 
 use abi::record::{Ending, HostCounter, Kind, Stop};
