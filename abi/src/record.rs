@@ -1,4 +1,4 @@
-//! The records: what the CPU and the kernel did, one fixed layout a kind.
+//! The records: what the CPU and the kernel did. This file is the reference, and the only place where a record is declared.
 //!
 //! A record is a head of 16 bytes and up to [`WORDS_MAX`] words of 8, all little-endian, 8-byte aligned:
 //!
@@ -7,13 +7,25 @@
 //!  | TSC    | kind| words| process| detail | word 0 | word 1 | ...
 //! ```
 //!
-//! `process` is 0 for the kernel itself (boot, idle), else the number of the process, from 1. What `detail`
-//! and the words mean stands at each [`Kind`]. Kinds below [`FIRST_HOST_KIND`] are the guest's, the others are
-//! the host's own and use the same clock, the guest's TSC.
+//! `process` is 0 for the kernel itself (boot, idle), else the number of the process, from 1. The meaning of `detail`
+//! and of the words depends on the kind: the table below declares it. Kinds from [`FIRST_HOST_KIND`] on are written by
+//! the host, all others by the guest, and both use one clock, the guest's TSC.
 //!
 //! The guest appends records to one buffer in its memory, whose first page starts with a [`BufferHead`].
-//! Sequence numbers are not stored: the running count in the head numbers them, and the host proves from it
+//! Sequence numbers are not stored: the running count in the head numbers the records, and the host proves from it
 //! that none is missing.
+//!
+//! To add a kind of record, add an entry to the table, and to `trace/src/text/words.rs` the sentence that people read.
+//! The decoded event, the structs that write it, every export and the table in `docs/trace-format.md` follow from the entry.
+
+#[macro_use]
+mod schema;
+mod block;
+
+use schema::Bits;
+
+pub use block::{Bytes, Context, Frame, Gate, GateTable, Name};
+pub use schema::{Block, Field, Parts, Place, Record, Schema, Style, Word};
 
 /// The head of the trace buffer; records follow it directly, [`BufferHead::SIZE`] bytes in.
 #[repr(C)]
@@ -27,11 +39,11 @@ pub struct BufferHead {
     pub head_size: u16,
     /// Room for records behind the head, in bytes, a multiple of 8.
     pub capacity: u32,
-    /// Bytes of records that wait. The guest sets it to 0 after the bell.
+    /// Bytes of records that wait. The guest sets it to 0 after it rang the doorbell.
     pub used: u32,
     /// Records written since boot, those that wait included.
     pub records: u64,
-    /// Records that the guest could not write. Not 0 means a fault of the guest, and is reported.
+    /// Records that the guest could not write. It is 0 unless the guest has a bug, and the host reports it.
     pub lost: u64,
 }
 
@@ -47,10 +59,10 @@ pub const BUFFER_MAGIC: u32 = u32::from_le_bytes(*b"TRAP");
 /// Size of a record's head in bytes.
 pub const HEAD_SIZE: usize = 16;
 /// The most words a record has.
-pub const WORDS_MAX: usize = 20;
+pub const WORDS_MAX: usize = 26;
 /// The largest record, in bytes.
 pub const RECORD_MAX: usize = HEAD_SIZE + 8 * WORDS_MAX;
-/// The largest trace buffer that a host takes, head included, in bytes.
+/// The largest trace buffer that a host accepts, head included, in bytes.
 pub const BUFFER_MAX: usize = 1 << 20;
 
 /// The head of a record, as it lies in memory.
@@ -65,167 +77,419 @@ pub struct Head {
     pub words: u8,
     /// 0: the kernel; else a process.
     pub process: u16,
-    /// As the kind says.
+    /// Its meaning depends on the kind.
     pub detail: u32,
 }
 
 const _: () = assert!(size_of::<Head>() == HEAD_SIZE);
 
-/// Kinds from here on are written by the host.
+/// The host writes the kinds from here on.
 pub const FIRST_HOST_KIND: u8 = 128;
 
-macro_rules! numbered {
-    ($(#[$meta:meta])* $vis:vis enum $name:ident: $repr:ident { $($(#[$doc:meta])* $variant:ident = $value:literal, $text:literal;)* }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr($repr)]
-        $vis enum $name { $($(#[$doc])* $variant = $value,)* }
-
-        impl $name {
-            /// Every value, in order.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-
-            /// Its name in text and JSON.
-            pub fn name(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
-            }
+// The table. An entry is
+//
+//     /// What happened.
+//     Kind = NUMBER, "name" {
+//         /// What the field says.
+//         field: TYPE, STYLE, PLACE;
+//     }
+//
+// TYPE   an integer, `bool`, an enum of this file, or a block: several words with a type of their own (`record/block.rs`).
+//        `&'a` before a block means that the writer copies it in one piece from where it lies in memory.
+// STYLE  what the bits mean (`Style`): how every program shows the field.
+// PLACE  `detail[a..b]` is the bits a to b - 1 of the detail, `word[n]` a word, `words[a..b]` a range of words.
+//
+// A number is never used twice. 8 was the general registers of a trap, in version 1 of the contract.
+records! {
+    /// A step of the boot.
+    Boot = 1, "boot", by Step {
+        /// The kernel knows its memory.
+        Started = 1, "started" {
+            /// Physical address where the kernel starts.
+            start: u64, address, word[0];
+            /// Physical address where it ends.
+            end: u64, address, word[1];
+            /// Bytes of usable memory.
+            usable: u64, number, word[2];
         }
-
-        impl TryFrom<$repr> for $name {
-            type Error = $repr;
-            #[inline]
-            fn try_from(value: $repr) -> Result<Self, $repr> {
-                match value { $($value => Ok($name::$variant),)* other => Err(other) }
-            }
+        /// The GDT and the TSS are loaded.
+        Segments = 2, "segments" {
+            /// Address of the GDT.
+            gdt: u64, address, word[0];
+            /// Address of the TSS.
+            tss: u64, address, word[1];
         }
-    };
-}
+        /// The trap table is installed, by `lidt`.
+        TrapTable = 3, "trap-table" {
+            /// Address of the table.
+            address: u64, address, word[0];
+            /// How many gates are present.
+            gates: u64, number, word[1];
+        }
+        /// The CPU has the address of the system call handler.
+        SyscallHandler = 4, "syscall-handler" {
+            /// LSTAR: the address of the handler.
+            lstar: u64, address, word[0];
+            /// STAR: the selectors of both rings.
+            star: u64, hex, word[1];
+            /// SFMASK: the flags that `syscall` clears.
+            sfmask: u64, flags, word[2];
+        }
+        /// Protection is on.
+        Protection = 5, "protection" {
+            /// CR0.
+            cr0: u64, hex, word[0];
+            /// CR4.
+            cr4: u64, hex, word[1];
+            /// EFER.
+            efer: u64, hex, word[2];
+        }
+        /// The rates of the clocks are known.
+        Timer = 6, "timer" {
+            /// The rate of the TSC in kHz.
+            tsc_khz: u64, number, word[0];
+            /// The rate of the LAPIC timer in kHz, as the host or CPUID states it.
+            apic_khz: u64, number, word[1];
+            /// The rate of the LAPIC timer in kHz, measured against the TSC.
+            apic_khz_measured: u64, number, word[2];
+            /// The LAPIC is in x2APIC mode.
+            x2apic: bool, number, word[3];
+        }
+        /// The kernel has found out how the traps of user mode arrive on this host.
+        Probed = 7, "probed" {
+            /// The vector that `syscall` arrives with; [`SYSCALL_VECTOR`] where it works as the manual says.
+            syscall: u64, vector, word[0];
+            /// The vector that `int 0x80` arrives with; 0x80 where it works as the manual says.
+            int80: u64, vector, word[1];
+        }
+        /// The settings of the scheduler.
+        Scheduler = 8, "policy" {
+            /// Which process runs next.
+            policy: Policy, name(Policy), word[0];
+            /// The quantum in microseconds; 0: no timer.
+            quantum_us: u64, number, word[1];
+            /// The guest rings the doorbell when so many records wait.
+            batch: u64, number, word[2];
+        }
+        /// The boot is done, the first process is next.
+        Ready = 9, "ready" {
+            /// How many processes there are.
+            processes: u64, number, word[0];
+        }
+    }
 
-numbered! {
-    /// What a record tells. "Selectors and flags" is one word: CS in bits 0..16, SS in 16..32, RFLAGS in 32..64.
-    pub enum Kind: u8 {
-        /// A step of the boot. detail: [`Step`], which says what the words are.
-        Boot = 1, "boot";
-        /// A gate of the trap table. detail: vector | type and DPL byte of the gate << 8 | IST << 16;
-        /// words: handler address.
-        Gate = 2, "gate";
-        /// An entry in the process list. words: address of the process structure, page table root (CR3),
-        /// top of its kernel stack, then its name in 2 words of bytes, zero padded.
-        ProcessCreated = 3, "process-created";
-        /// A segment of the program is in memory. detail: ELF flags (1 X, 2 W, 4 R) | 0x100 when it was copied
-        /// rather than mapped where the module lies; words: address, size in memory, size in the file.
-        SegmentLoaded = 4, "segment-loaded";
-        /// The user stack with argv. detail: argc; words: lowest address, stack pointer, address of argv.
-        StackBuilt = 5, "stack-built";
-        /// The kernel stack was filled with what the first return-from-trap will restore.
-        /// words: address of the frame, RIP, RSP, selectors and flags.
-        KernelStackFilled = 6, "kernel-stack-filled";
-        /// A trap came in. detail: vector | vector it arrived as << 8 | error code << 16 ([`SYSCALL_VECTOR`]
-        /// stands for the `syscall` instruction, which has none; where it arrived as a fault, it is the fault's).
-        /// words: address on the kernel stack of the frame (its RIP), RIP, RSP, selectors and flags; then CR2 for a
-        /// page fault; then, where arrived and vector differ, RIP and CR2 as they arrived.
-        TrapEntry = 7, "trap-entry";
-        /// The general registers beside the frame, as the stub stored them: words in the order of [`REGISTERS`].
-        /// detail: in bits 0..8, 0 at entry (follows its [`Kind::TrapEntry`]), 1 at return (precedes its [`Kind::TrapReturn`]);
-        /// at entry, RFLAGS as the handler finds them (their low 24 bits) << 8.
-        Registers = 8, "registers";
-        /// A system call is dispatched. detail: its number (low 32 bits); words: RDI, RSI, RDX, R10, R8, R9 and the
-        /// number in full.
-        SystemCall = 9, "system-call";
-        /// It is done, its result is in the frame. detail: its number; words: result.
-        SystemCallResult = 10, "system-call-result";
-        /// The timer interrupted. detail: ticks so far; words: none.
-        Tick = 11, "tick";
-        /// The timer was armed (once for [`Timer::Periodic`]). detail: [`Timer`]; words: count or deadline, and the time
-        /// until it interrupts, in TSC cycles.
-        TimerArmed = 12, "timer-armed";
-        /// What a switch stored in the old process's structure. detail: [`Reason`]; words: address of the
-        /// structure, then RBX, RBP, R12 to R15, RSP, RIP.
-        ContextSaved = 13, "context-saved";
-        /// What it loaded from the new one's. detail: the process it came from; words as for
-        /// [`Kind::ContextSaved`], then CR3 and the top of the kernel stack now in the TSS.
-        ContextLoaded = 14, "context-loaded";
-        /// Return from trap, by `iretq`. detail: vector of the trap returned from, or [`FIRST_RETURN`];
-        /// words: address of the frame, RIP, RSP, selectors and flags, RAX.
-        TrapReturn = 15, "trap-return";
-        /// A process waits. words: TSC at which it wants to wake.
-        Sleep = 16, "sleep";
-        /// It is ready again. words: TSC at which it wanted to.
-        Wake = 17, "wake";
-        /// A process ended by itself. words: its status.
-        ProcessExited = 18, "process-exited";
-        /// A process was ended. detail: vector | error code << 16; words: RIP, CR2 (0 unless a page fault).
-        ProcessKilled = 19, "process-killed";
-        /// Its memory is free and it is off the list. words: frames freed.
-        ProcessFreed = 20, "process-freed";
-        /// A program could not be loaded: its entry leaves the list again. detail: [`LoadError`].
-        /// words: its name, 2 words.
-        LoadFailed = 21, "load-failed";
-        /// Nobody can run: the kernel waits with interrupts on.
-        Idle = 22, "idle";
-        /// The kernel gives up. detail: [`Panic`]; words: RIP, error code, CR2, RSP, RFLAGS (0 where unknown).
-        KernelPanic = 23, "kernel-panic";
-        /// Policy direct: the program is called, in ring 0. words: RIP, RSP, selectors and flags.
-        Called = 24, "called";
-        /// Policy direct: it returned from its main. words: status.
-        Returned = 25, "returned";
-        /// A fault goes to the handler that the process asked for ([`crate::syscall::Call::trapline_on_fault`]); its frame is
-        /// rewritten. detail: vector | error code << 16; words: RIP of the fault, CR2 (0 unless a page fault), RIP of the
-        /// handler, RSP it starts with.
-        FaultRedirected = 26, "fault-redirected";
-        /// What a pointer that was handed to the kernel leads to, once it is checked: the bytes that a call reads, or those that
-        /// it wrote. Lies between its [`Kind::SystemCall`] and [`Kind::SystemCallResult`]. detail: number of the argument,
-        /// from 0 | size in bytes << 8 (of 24 bits); words: the first [`DATA_MAX`] bytes, zero padded.
-        Data = 27, "data";
-        /// Host: a pair of clocks. words: CLOCK_MONOTONIC and CLOCK_REALTIME in ns at this record's TSC.
-        HostClock = 128, "host-clock";
-        /// Host: VM exits so far of one reason. detail: KVM_EXIT_*; words: how many, ns in KVM_RUN before them,
-        /// ns spent on them by the host.
-        HostExits = 129, "host-exits";
-        /// Host: a counter at the end. detail: [`HostCounter`]; words: value.
-        HostCount = 130, "host-count";
-        /// Host: the run was stopped from outside. detail: [`Stop`].
-        HostStop = 131, "host-stop";
-        /// Host: the end. detail: Trapline's exit code; words: [`Ending`], its status or KVM's code, RIP at the end
-        /// (0 where unknown).
-        HostEnd = 132, "host-end";
+    /// Gates of the trap table, as they lie in memory: descriptors of 16 bytes with consecutive vectors.
+    Gates<'a> = 2, "gates" {
+        /// The vector of the first.
+        first: u8, vector, detail[0..8];
+        /// The descriptors (SDM vol. 3, 6.14.1), two words each.
+        table: &'a GateTable, gates, words[0..24];
+    }
+    /// An entry in the process list.
+    ProcessCreated<'a> = 3, "process-created" {
+        /// Address of the process structure.
+        structure: u64, address, word[0];
+        /// Physical address of its root page table.
+        cr3: u64, address, word[1];
+        /// The top of its kernel stack.
+        kernel_stack_top: u64, address, word[2];
+        /// The name of its program.
+        program: &'a Name, text, words[3..5];
+    }
+    /// A segment of the program is in memory.
+    SegmentLoaded = 4, "segment-loaded" {
+        /// Access rights, as in an ELF program header: 1 execute, 2 write, 4 read.
+        flags: u8, hex, detail[0..8];
+        /// 1: its pages are copies. 0: the process has the pages of the file itself.
+        copied: bool, number, detail[8..9];
+        /// Where it starts.
+        address: u64, address, word[0];
+        /// Its size in memory, in bytes.
+        memory: u64, number, word[1];
+        /// Its size in the file, in bytes.
+        file: u64, number, word[2];
+    }
+    /// The user stack holds argc and argv.
+    StackBuilt = 5, "stack-built" {
+        /// The number of arguments.
+        argc: u32, number, detail[0..32];
+        /// The lowest address of the stack.
+        lowest: u64, address, word[0];
+        /// The stack pointer that the program starts with.
+        rsp: u64, address, word[1];
+        /// Address of argv.
+        argv: u64, address, word[2];
+    }
+    /// The kernel stack holds the trap frame that the first return-from-trap restores.
+    KernelStackFilled<'a> = 6, "kernel-stack-filled" {
+        /// The trap frame.
+        frame: &'a Frame, frame, words[0..23];
+    }
+    /// A trap. The frame is complete: hardware and stub have saved all registers, and if the trap arrived as another one, the
+    /// kernel has corrected vector, RIP and RFLAGS.
+    TrapEntry<'a> = 7, "trap-entry" {
+        /// The vector that it arrived with; the frame has the vector of the trap that it stands for.
+        arrived: u8, vector, detail[0..8];
+        /// The trap frame.
+        frame: &'a Frame, frame, words[0..23];
+        /// RFLAGS in the handler.
+        handler_flags: u64, flags, word[23];
+        /// CR2, if it arrived as a page fault; else 0.
+        cr2: u64, address, word[24];
+        /// RIP as it arrived.
+        arrived_rip: u64, address, word[25];
+    }
+    /// A system call is dispatched. Its arguments are in the frame of the trap: RDI, RSI, RDX, R10, R8, R9.
+    SystemCall = 9, "system-call" {
+        /// Its number.
+        number: u64, call, word[0];
+    }
+    /// A system call is done, its result is in RAX of the frame.
+    SystemCallResult = 10, "system-call-result" {
+        /// The low 32 bits of its number.
+        number: u32, call, detail[0..32];
+        /// What it returned: a value, or minus an error.
+        result: i64, signed, word[0];
+    }
+    /// The timer interrupted.
+    Tick = 11, "tick" {
+        /// Ticks so far, this one included.
+        ticks: u32, number, detail[0..32];
+    }
+    /// The timer was armed (once for [`Timer::Periodic`]).
+    TimerArmed = 12, "timer-armed" {
+        /// The mode of the timer.
+        timer: Timer, name(Timer), detail[0..32];
+        /// The count, or the TSC value for [`Timer::Deadline`].
+        value: u64, number, word[0];
+        /// The time until it interrupts, in TSC cycles.
+        cycles: u64, number, word[1];
+    }
+    /// A switch stored the registers of the old process in its process structure.
+    ContextSaved<'a> = 13, "context-saved" {
+        /// Why the old process leaves the CPU.
+        reason: Reason, name(Reason), detail[0..32];
+        /// Address of the process structure.
+        structure: u64, address, word[0];
+        /// The registers.
+        context: &'a Context, context, words[1..9];
+    }
+    /// A switch loaded the registers of the new process from its process structure.
+    ContextLoaded<'a> = 14, "context-loaded" {
+        /// The number of the old process.
+        from: u32, number, detail[0..32];
+        /// Address of the process structure.
+        structure: u64, address, word[0];
+        /// The registers.
+        context: &'a Context, context, words[1..9];
+        /// CR3: physical address of the root page table.
+        cr3: u64, address, word[9];
+        /// The top of the kernel stack, as it is now in the TSS.
+        kernel_stack_top: u64, address, word[10];
+    }
+    /// Return from trap, by `iretq`.
+    TrapReturn<'a> = 15, "trap-return" {
+        /// The trap frame with what will be restored. Its vector is the trap's, or [`FIRST_RETURN`].
+        frame: &'a Frame, frame, words[0..23];
+    }
+    /// A process waits.
+    Sleep = 16, "sleep" {
+        /// The TSC value at which it wants to wake.
+        until_tsc: u64, number, word[0];
+    }
+    /// A process that waited is ready again.
+    Wake = 17, "wake" {
+        /// The TSC value at which it wanted to wake.
+        wanted_tsc: u64, number, word[0];
+    }
+    /// A process ended by itself.
+    ProcessExited = 18, "process-exited" {
+        /// Its exit status.
+        status: i64, signed, word[0];
+    }
+    /// The kernel ended a process because of a fault.
+    ProcessKilled = 19, "process-killed" {
+        /// The vector of the fault.
+        vector: u8, vector, detail[0..8];
+        /// Its error code.
+        error_code: u16, hex, detail[16..32];
+        /// The instruction that faulted.
+        rip: u64, address, word[0];
+        /// CR2 of a page fault; else 0.
+        cr2: u64, address, word[1];
+    }
+    /// The memory of a process is free, and it is off the process list.
+    ProcessFreed = 20, "process-freed" {
+        /// How many page frames were freed.
+        frames: u64, number, word[0];
+    }
+    /// A program could not be loaded: its entry leaves the process list.
+    LoadFailed<'a> = 21, "load-failed" {
+        /// Why.
+        error: LoadError, name(LoadError), detail[0..32];
+        /// The name of the program.
+        program: &'a Name, text, words[0..2];
+    }
+    /// No process can run: the kernel waits with interrupts on.
+    Idle = 22, "idle" {}
+    /// The kernel panics. Values that are not known are 0.
+    KernelPanic = 23, "kernel-panic" {
+        /// Why.
+        reason: u32, panic, detail[0..32];
+        /// RIP of the exception.
+        rip: u64, address, word[0];
+        /// Its error code, or a value that says more about the reason.
+        error_code: u64, hex, word[1];
+        /// CR2 of a page fault.
+        cr2: u64, address, word[2];
+        /// RSP of the exception.
+        rsp: u64, address, word[3];
+        /// RFLAGS of the exception.
+        rflags: u64, flags, word[4];
+    }
+    /// Policy direct: the program is called, in ring 0.
+    Called<'a> = 24, "called" {
+        /// The trap frame that the kernel stack was filled with. Only its RIP and RSP are used.
+        frame: &'a Frame, frame, words[0..23];
+    }
+    /// Policy direct: the program returned from its main.
+    Returned = 25, "returned" {
+        /// The status that it returned.
+        status: i64, signed, word[0];
+    }
+    /// A fault goes to the handler that the process has set ([`crate::syscall::Call::trapline_on_fault`]); its frame is rewritten.
+    FaultRedirected = 26, "fault-redirected" {
+        /// The vector of the fault.
+        vector: u8, vector, detail[0..8];
+        /// Its error code.
+        error_code: u16, hex, detail[16..32];
+        /// The instruction that faulted.
+        rip: u64, address, word[0];
+        /// CR2 of a page fault; else 0.
+        cr2: u64, address, word[1];
+        /// The address of the handler.
+        handler: u64, address, word[2];
+        /// The stack pointer that the handler starts with.
+        rsp: u64, address, word[3];
+    }
+    /// The memory that an argument of a system call points to: the bytes that the call reads, or those that it wrote. It lies
+    /// between the [`Kind::SystemCall`] and its [`Kind::SystemCallResult`].
+    Data<'a> = 27, "data" {
+        /// Which argument, from 0.
+        argument: u8, number, detail[0..8];
+        /// How many bytes of memory there are.
+        size: u32, number, detail[8..32];
+        /// The first [`DATA_MAX`] of them at most, padded with zeros.
+        bytes: &'a Bytes, bytes, words[0..4];
+    }
+    /// The clocks of the host at this record's TSC.
+    HostClock = 128, "host-clock" {
+        /// CLOCK_MONOTONIC, in nanoseconds.
+        monotonic_ns: u64, number, word[0];
+        /// CLOCK_REALTIME, in nanoseconds.
+        realtime_ns: u64, number, word[1];
+    }
+    /// VM exits of one reason so far.
+    HostExits = 129, "host-exits" {
+        /// The reason.
+        reason: u32, exit, detail[0..32];
+        /// How many there were.
+        count: u64, number, word[0];
+        /// The time in KVM_RUN before them, in nanoseconds.
+        guest_ns: u64, number, word[1];
+        /// The time that the host took to handle them, in nanoseconds.
+        host_ns: u64, number, word[2];
+    }
+    /// A count of the host, at the end of the run.
+    HostCount = 130, "host-count" {
+        /// What was counted.
+        counter: HostCounter, name(HostCounter), detail[0..32];
+        /// How many.
+        value: u64, number, word[0];
+    }
+    /// The run was stopped from outside.
+    HostStop = 131, "host-stop" {
+        /// By what.
+        stop: Stop, name(Stop), detail[0..32];
+    }
+    /// The end of the run.
+    HostEnd = 132, "host-end" {
+        /// Trapline's exit code.
+        exit_code: u32, number, detail[0..32];
+        /// How the run ended.
+        ending: Ending, name(Ending), word[0];
+        /// The status that the guest wrote to the exit port, KVM's code or the system's error number.
+        status: u64, number, word[1];
+        /// RIP at the end; 0: not known.
+        rip: u64, address, word[2];
     }
 }
 
-/// The order of the general registers in [`Kind::Registers`]: the order in memory of the trap frame.
+/// The words of a trap frame, in the order of their addresses (SDM vol. 3, 6.14.2): the stub pushes the general registers and
+/// the vector, the CPU the rest. The error code is 0 for a trap that has none.
+pub const FRAME: [&str; 22] = [
+    "r15",
+    "r14",
+    "r13",
+    "r12",
+    "r11",
+    "r10",
+    "r9",
+    "r8",
+    "rbp",
+    "rdi",
+    "rsi",
+    "rdx",
+    "rcx",
+    "rbx",
+    "rax",
+    "vector",
+    "error_code",
+    "rip",
+    "cs",
+    "rflags",
+    "rsp",
+    "ss",
+];
+
+/// The general registers of a trap frame: the first 15 words of [`FRAME`].
 pub const REGISTERS: [&str; 15] =
     ["r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rbp", "rdi", "rsi", "rdx", "rcx", "rbx", "rax"];
 
+/// Where RAX is in [`REGISTERS`]: the number of a system call, then its result.
+pub const RAX: usize = 14;
+/// Where the arguments of a system call are in [`REGISTERS`]: RDI, RSI, RDX, R10, R8, R9.
+pub const ARGUMENTS: [usize; 6] = [9, 10, 11, 5, 7, 6];
+
+/// The words of a context, in the order of their addresses: the registers that a C function must preserve, and where to
+/// continue.
+pub const CONTEXT: [&str; 8] = ["rbx", "rbp", "r12", "r13", "r14", "r15", "rsp", "rip"];
+
 /// The most bytes of memory that a [`Kind::Data`] shows.
 pub const DATA_MAX: usize = 32;
+/// The most gates in a [`Kind::Gates`].
+pub const GATES_MAX: usize = 12;
 
-/// Stands for the `syscall` instruction where a vector is told: it has no vector, and no exception has this one.
+/// Stands for the `syscall` instruction in place of a vector: it has no vector, and no exception has this one.
 pub const SYSCALL_VECTOR: u8 = 0xFE;
-/// In [`Kind::TrapReturn`]: the first entry of a process, which returns from no trap.
-pub const FIRST_RETURN: u32 = 0xFFFF;
+/// The vector in the frame of the first return of a process, which returns from no trap.
+pub const FIRST_RETURN: u64 = 0xFFFF;
 
-numbered! {
-    /// A step of the boot ([`Kind::Boot`]).
-    pub enum Step: u32 {
-        /// words: physical start and end of the kernel, bytes of usable memory.
-        Started = 1, "started";
-        /// The GDT and TSS are loaded. words: GDT address, TSS address.
-        Segments = 2, "segments";
-        /// The trap table is installed: `lidt`. words: its address, number of gates present.
-        TrapTable = 3, "trap-table";
-        /// The CPU was told of the system call handler. words: LSTAR, STAR, SFMASK.
-        SyscallHandler = 4, "syscall-handler";
-        /// Protection is on. words: CR0, CR4, EFER.
-        Protection = 5, "protection";
-        /// The timer's rates. words: TSC kHz, LAPIC kHz as told, LAPIC kHz as measured against the TSC, 1 for x2APIC.
-        Timer = 6, "timer";
-        /// How the traps of user mode arrive here. words: what `syscall` arrives as, what `int 0x80` arrives as (vectors;
-        /// [`SYSCALL_VECTOR`] and 0x80 where the CPU does as the manual says).
-        Probed = 7, "probed";
-        /// The policy. words: [`Policy`], quantum in us (0: no timer), batch.
-        Policy = 8, "policy";
-        /// Boot is done, the first process is next. words: processes.
-        Ready = 9, "ready";
+impl What {
+    /// Decodes a record. A record that cannot be decoded is [`What::Unknown`].
+    #[inline]
+    pub fn decode(kind: u8, detail: u32, words: &[Word]) -> What {
+        match What::decode_known(kind, detail, words) {
+            Some(what) => what,
+            None => What::unknown(kind, detail, words),
+        }
+    }
+
+    #[cold]
+    fn unknown(kind: u8, detail: u32, words: &[Word]) -> What {
+        let mut all = [0; WORDS_MAX];
+        all.iter_mut().zip(words).for_each(|(to, word)| *to = u64::from_le_bytes(*word));
+        What::Unknown { kind, detail, count: words.len().min(WORDS_MAX) as u8, words: all }
     }
 }
 
@@ -254,7 +518,7 @@ numbered! {
 }
 
 numbered! {
-    /// Why the CPU was taken from a process, or given up ([`Kind::ContextSaved`]).
+    /// Why a process lost the CPU, or left it to another ([`Kind::ContextSaved`]).
     pub enum Reason: u32 {
         /// Its quantum is over.
         Preempted = 0, "preempted";
@@ -264,7 +528,7 @@ numbered! {
         Slept = 2, "slept";
         /// It ended.
         Ended = 3, "ended";
-        /// The kernel had nobody to run and now has, or starts the first.
+        /// A process became ready while the kernel was idle, or is the first one.
         Idle = 4, "idle";
     }
 }
@@ -272,7 +536,7 @@ numbered! {
 numbered! {
     /// Why a program could not be loaded ([`Kind::LoadFailed`]).
     pub enum LoadError: u32 {
-        /// No ELF64 file for x86-64, or not a static executable.
+        /// It is not an ELF64 file for x86-64, or not a static executable.
         NotElf = 1, "not a static x86-64 ELF executable";
         /// The file is shorter than its headers say.
         CutShort = 2, "cut short";
@@ -294,17 +558,17 @@ numbered! {
 }
 
 numbered! {
-    /// Why the kernel gave up ([`Kind::KernelPanic`]). Below 256: the vector of an exception from kernel mode.
+    /// Why the kernel panicked ([`Kind::KernelPanic`]). Numbers below 256 are vectors of exceptions in kernel mode.
     pub enum Panic: u32 {
         /// An unknown key or a bad value in the command line.
         BadCommandLine = 256, "bad kernel command line";
         /// Not enough memory to boot.
         OutOfMemory = 257, "not enough memory to boot";
-        /// The VMM gave no module.
+        /// The VMM passed no module.
         NoPrograms = 258, "no program was given";
-        /// A Rust panic: a fault of the kernel's own. The error code is the source line.
+        /// A Rust panic: a bug in the kernel. The error code is the source line.
         Bug = 259, "a bug in the kernel";
-        /// The trap probe got an answer that it does not know.
+        /// System calls arrive in a way that the kernel does not know.
         ProbeFailed = 260, "a system call does not arrive in any known way";
         /// The timer's rate could not be found.
         NoTimer = 261, "the timer's rate is not known";
@@ -318,17 +582,17 @@ numbered! {
 numbered! {
     /// What the host counts ([`Kind::HostCount`]).
     pub enum HostCounter: u32 {
-        /// Writes to ports that nobody owns.
+        /// Writes to ports that belong to no device.
         UnownedWrites = 1, "unowned-port-writes";
-        /// Reads of ports that nobody owns.
+        /// Reads of ports that belong to no device.
         UnownedReads = 2, "unowned-port-reads";
-        /// Accesses of a known port in a size that the contract does not know.
+        /// Accesses of a known port in a wrong size.
         BadSize = 3, "wrong-size-accesses";
         /// Accesses of memory that is not there.
         Mmio = 4, "unowned-memory-accesses";
         /// Interrupts that KVM injected (its own count).
         InterruptsInjected = 5, "interrupts-injected";
-        /// VM exits that KVM counted, most of them never seen by the host program.
+        /// VM exits that KVM counted. It handles most of them itself.
         KvmExits = 6, "kvm-exits";
         /// Bytes written to the console.
         ConsoleBytes = 7, "console-bytes";
@@ -336,11 +600,11 @@ numbered! {
         Doorbells = 8, "doorbells";
         /// Signals that ended a KVM_RUN.
         Kicks = 9, "kicks";
-        /// Records that the guest says it could not write, or counted and did not write.
+        /// Records that the guest counted and did not write.
         LostByGuest = 10, "records-lost-by-guest";
         /// Bytes in the buffer that were no whole record.
         Malformed = 11, "malformed-bytes";
-        /// Boots of the same run before this one, each ended by a crash or a panic. Told at the start, and only if not 0.
+        /// Boots of the same run before this one, each ended by a crash or a panic. Recorded at the start, and only if not 0.
         BootsBefore = 12, "boots-before";
     }
 }
@@ -362,13 +626,13 @@ numbered! {
         Exited = 1, "exited";
         /// Triple fault.
         TripleFault = 2, "triple-fault";
-        /// KVM could not go on (internal error, failed entry).
+        /// KVM could not continue (internal error, failed entry).
         KvmError = 3, "kvm-error";
         /// The host stopped it ([`Kind::HostStop`] says why).
         Stopped = 4, "stopped";
-        /// The trace could not be written any more.
+        /// The trace could not be written.
         TraceFailed = 5, "trace-failed";
-        /// An exit that a guest of this contract never makes.
+        /// A VM exit that a guest which keeps this contract never causes.
         Unexpected = 6, "unexpected-exit";
         /// The guest broke the contract (a buffer outside memory, a second attach).
         ContractBroken = 7, "contract-broken";

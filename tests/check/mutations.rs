@@ -22,12 +22,21 @@ const LAST: u16 = 8;
 const NOBODY: u16 = 77;
 
 /// The vector of the timer, and of the system calls.
-const TIMER: u32 = 0x20;
-/// The interrupt flag, in the word of selectors and flags.
-const IF: u64 = 1 << (32 + 9);
-/// In the detail of registers at entry.
-const IF_IN_DETAIL: u32 = 1 << (8 + 9);
-const GETPID: u32 = 39;
+const TIMER: u64 = 0x20;
+/// The interrupt flag in RFLAGS.
+const IF: u64 = 1 << 9;
+const GETPID: u64 = 39;
+
+/// Where a frame has what, in the words of its record.
+const RBX: usize = 14;
+const RAX: usize = 15;
+const VECTOR: usize = 16;
+const RIP: usize = 18;
+const RFLAGS: usize = 20;
+const RSP: usize = 21;
+const SS: usize = 22;
+/// Behind the frame of an entry.
+const HANDLER_FLAGS: usize = 23;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Raw {
@@ -137,7 +146,7 @@ fn count(records: &mut Records, counter: HostCounter) -> &mut u64 {
 
 /// The first getpid of the counter.
 fn getpid(records: &Records) -> usize {
-    find(records, 0, |raw| raw.kind == Kind::SystemCall && raw.process == COUNTER && raw.detail == GETPID)
+    find(records, 0, |raw| raw.kind == Kind::SystemCall && raw.process == COUNTER && raw.words == [GETPID])
 }
 
 /// The trap entry of the divider's division by zero.
@@ -145,19 +154,13 @@ fn division(records: &Records) -> usize {
     last(records, Kind::TrapEntry, DIVIDER)
 }
 
-/// A trap that changes nothing, after a return: entry, registers, what is between, registers, return.
-fn trap_after(records: &mut Records, index: usize, vector: u32, between: Option<Raw>) {
-    let returned = records[index].clone();
-    let registers = Raw { detail: 0, ..records[index - 1].clone() };
-    let entry = Raw {
-        kind: Kind::TrapEntry,
-        detail: vector | vector << 8,
-        words: returned.words[..4].to_vec(),
-        ..returned.clone()
-    };
-    let restored = Raw { detail: 1, ..registers.clone() };
-    let leave = Raw { detail: vector, ..returned };
-    let trap = [Some(entry), Some(registers), between, Some(restored), Some(leave)];
+/// A trap that changes nothing, after a return: entry, what is between, return.
+fn trap_after(records: &mut Records, index: usize, vector: u64, between: Option<Raw>) {
+    let mut leave = records[index].clone();
+    leave.words[VECTOR] = vector;
+    let words = [&leave.words[..], &[2, 0, leave.words[RIP]]].concat();
+    let entry = Raw { kind: Kind::TrapEntry, detail: vector as u32, words, ..leave.clone() };
+    let trap = [Some(entry), between, Some(leave)];
     records.splice(index + 1..=index, trap.into_iter().flatten());
 }
 
@@ -190,7 +193,7 @@ const MUTATIONS: &[Mutation] = &[
         "IF is 0",
         |records| {
             let index = division(records);
-            records[index].words[3] &= !IF;
+            records[index].words[RFLAGS] &= !IF;
         },
         &[],
     ),
@@ -198,8 +201,8 @@ const MUTATIONS: &[Mutation] = &[
         "handler-flags",
         "a handler runs with interrupts on",
         |records| {
-            let index = next(records, division(records), Kind::Registers, DIVIDER);
-            records[index].detail |= IF_IN_DETAIL;
+            let index = division(records);
+            records[index].words[HANDLER_FLAGS] |= IF;
         },
         &[],
     ),
@@ -208,7 +211,7 @@ const MUTATIONS: &[Mutation] = &[
         "SS is of ring 0",
         |records| {
             let index = division(records);
-            records[index].words[3] &= !(3 << 16);
+            records[index].words[SS] &= !3;
         },
         &[],
     ),
@@ -216,8 +219,9 @@ const MUTATIONS: &[Mutation] = &[
         "kernel-code",
         "a handler in user memory",
         |records| {
-            let index = first(records, Kind::Gate, 0);
-            records[index].words[0] = 0x40_0000;
+            let index = first(records, Kind::Gates, 0);
+            // The upper half of the first handler's address.
+            records[index].words[1] = 0;
         },
         &[],
     ),
@@ -225,8 +229,9 @@ const MUTATIONS: &[Mutation] = &[
         "frame-kept",
         "another RBX",
         |records| {
-            let index = find(records, getpid(records), |raw| raw.kind == Kind::Registers && raw.detail == 1);
-            records[index].words[13] ^= 1;
+            let call = getpid(records);
+            let index = next(records, call, Kind::TrapReturn, COUNTER);
+            records[index].words[RBX] ^= 1;
         },
         &[],
     ),
@@ -236,7 +241,7 @@ const MUTATIONS: &[Mutation] = &[
         |records| {
             let call = getpid(records);
             let index = next(records, call, Kind::TrapReturn, COUNTER);
-            records[index].words[1] += 1;
+            records[index].words[RIP] += 1;
         },
         &[],
     ),
@@ -246,7 +251,7 @@ const MUTATIONS: &[Mutation] = &[
         |records| {
             let call = getpid(records);
             let index = next(records, call, Kind::TrapReturn, COUNTER);
-            records[index].words[2] += 8;
+            records[index].words[RSP] += 8;
         },
         &[],
     ),
@@ -256,7 +261,7 @@ const MUTATIONS: &[Mutation] = &[
         |records| {
             let call = getpid(records);
             let index = next(records, call, Kind::TrapReturn, COUNTER);
-            records[index].words[3] ^= 1 << 32;
+            records[index].words[RFLAGS] ^= 1;
         },
         &[],
     ),
@@ -274,8 +279,9 @@ const MUTATIONS: &[Mutation] = &[
         "frame-kept",
         "a first return to elsewhere",
         |records| {
-            let index = find(records, 0, |raw| raw.kind == Kind::TrapReturn && raw.detail == FIRST_RETURN);
-            records[index].words[1] += 1;
+            let index =
+                find(records, 0, |raw| raw.kind == Kind::TrapReturn && raw.words[VECTOR] == FIRST_RETURN);
+            records[index].words[RIP] += 1;
         },
         &[],
     ),
@@ -405,7 +411,7 @@ const MUTATIONS: &[Mutation] = &[
         "no-preemption",
         "the same events under the cooperative policy",
         |records| {
-            let index = boot(records, Step::Policy);
+            let index = boot(records, Step::Scheduler);
             records[index].words[0] = 1;
         },
         &[],
@@ -415,7 +421,7 @@ const MUTATIONS: &[Mutation] = &[
         "an unknown call that is not refused",
         |records| {
             let call = getpid(records);
-            (records[call].detail, records[call].words[6]) = (999, 999);
+            records[call].words[0] = 999;
             let result = next(records, call, Kind::SystemCallResult, COUNTER);
             records[result].detail = 999;
         },
@@ -428,10 +434,8 @@ const MUTATIONS: &[Mutation] = &[
             let call = getpid(records);
             let result = next(records, call, Kind::SystemCallResult, COUNTER);
             records[result].words[0] = 7;
-            let registers = next(records, call, Kind::Registers, COUNTER);
-            records[registers].words[14] = 7;
             let returned = next(records, call, Kind::TrapReturn, COUNTER);
-            records[returned].words[4] = 7;
+            records[returned].words[RAX] = 7;
         },
         &[],
     ),
@@ -458,7 +462,7 @@ const MUTATIONS: &[Mutation] = &[
         "no fault at all",
         |records| {
             let index = division(records);
-            records.drain(index..index + 2);
+            records.remove(index);
         },
         &[],
     ),
@@ -484,8 +488,8 @@ const MUTATIONS: &[Mutation] = &[
         "steps-boot",
         "a gate too few",
         |records| {
-            let index = first(records, Kind::Gate, 0);
-            records.remove(index);
+            let index = first(records, Kind::Gates, 0);
+            records[index].words.truncate(22);
         },
         &[],
     ),
@@ -562,34 +566,6 @@ const MUTATIONS: &[Mutation] = &[
     ),
     (
         "steps-trap",
-        "registers are not saved",
-        |records| {
-            let index = getpid(records) - 1;
-            records.remove(index);
-        },
-        &[],
-    ),
-    (
-        "steps-trap",
-        "registers are not restored",
-        |records| {
-            let call = getpid(records);
-            let index = next(records, call, Kind::Registers, COUNTER);
-            records.remove(index);
-        },
-        &[],
-    ),
-    (
-        "steps-trap",
-        "registers are saved twice",
-        |records| {
-            let index = getpid(records) - 1;
-            double(records, index);
-        },
-        &[],
-    ),
-    (
-        "steps-trap",
         "a call is not dispatched",
         |records| {
             let index = getpid(records);
@@ -620,7 +596,7 @@ const MUTATIONS: &[Mutation] = &[
         "steps-trap",
         "no entry",
         |records| {
-            let index = getpid(records) - 2;
+            let index = getpid(records) - 1;
             records.remove(index);
         },
         &["entry-return"],
@@ -718,9 +694,9 @@ const MUTATIONS: &[Mutation] = &[
         "a process starts with IF 0",
         |records| {
             let filled = first(records, Kind::KernelStackFilled, COUNTER);
-            records[filled].words[3] &= !IF;
+            records[filled].words[RFLAGS] &= !IF;
             let returned = first(records, Kind::TrapReturn, COUNTER);
-            records[returned].words[3] &= !IF;
+            records[returned].words[RFLAGS] &= !IF;
         },
         &[],
     ),

@@ -12,7 +12,7 @@ pub fn called_and_returned() -> TestResult {
     run.says("hello: a program")?;
     // The first returns, as the book's first figure has it; the second ends by a trap inside its calls.
     for process in [1, 2] {
-        let called = run.of(process).any(|what| matches!(what, What::Called(_)));
+        let called = run.of(process).any(|what| matches!(what, What::Called { .. }));
         let returned = run.of(process).any(|what| matches!(what, What::Returned { .. }));
         ensure(called && returned == (process == 1), || format!("process {process}: {called} {returned}"))?;
     }

@@ -35,10 +35,10 @@ pub fn thieves() -> TestResult {
 /// The kernel says in the trace where its trap path is; a program that knows it gets no further.
 pub fn jumps() -> TestResult {
     let boot = run(&["hello"], 0)?;
-    let handlers = boot.events.iter().filter_map(|event| match event.what {
-        What::Gate { handler, .. } => Some(handler),
-        What::Boot(Boot::SyscallHandler { lstar, .. }) => Some(lstar),
-        _ => None,
+    let handlers = boot.events.iter().flat_map(|event| match event.what {
+        What::Gates { first, table } => table.from(first).map(|gate| gate.handler).collect(),
+        What::Boot(Boot::SyscallHandler { lstar, .. }) => vec![lstar],
+        _ => vec![],
     });
     // Each stub, and the middle of it.
     let places: Vec<String> =

@@ -51,17 +51,19 @@ fn sequences(run: &Run) -> String {
         let mut door = "";
         for what in run.of(process) {
             let _ = match *what {
-                What::TrapEntry { vector: SYSCALL_VECTOR, .. } => {
-                    door = "syscall";
-                    Ok(())
-                }
-                What::TrapEntry { vector: INT_VECTOR, .. } => {
-                    door = "int 0x80";
-                    Ok(())
-                }
-                What::TrapEntry { vector: TIMER_VECTOR, .. } => Ok(()),
-                What::TrapEntry { vector, .. } => writeln!(text, "  exception {vector}"),
-                What::SystemCall { number, .. } => match Call::from_number(number) {
+                What::TrapEntry { frame, .. } => match frame.vector as u8 {
+                    SYSCALL_VECTOR => {
+                        door = "syscall";
+                        Ok(())
+                    }
+                    INT_VECTOR => {
+                        door = "int 0x80";
+                        Ok(())
+                    }
+                    TIMER_VECTOR => Ok(()),
+                    vector => writeln!(text, "  exception {vector}"),
+                },
+                What::SystemCall { number } => match Call::from_number(number) {
                     Some(call) => write!(text, "  {door}: {}", call.name()),
                     None => write!(text, "  {door}: {number:#x}"),
                 },

@@ -245,13 +245,17 @@ fn damaged_files(whole: &Whole) -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("flipped in the size of the head", flipped(13), "the head is damaged"),
         ("flipped in the head", flipped(200), "the head is damaged"),
         ("flipped in the head of a chunk", flipped(starts[1] + 14), "are damaged and were skipped"),
-        ("flipped in a chunk", flipped(starts[1] + 3000), "384 guest records from number 0 on are missing"),
+        ("flipped in a chunk", flipped(starts[1] + 3000), "202 guest records from number 0 on are missing"),
         ("flipped in the index", flipped(starts[index] + 80), "cut short"),
         ("flipped in the end mark", flipped(bytes.len() - 12), "cut short"),
         ("zeros for a chunk", zeroed, "are damaged and were skipped"),
-        ("without a chunk", whole.with(&[0, 2, 3, 4]), "384 guest records from number 0 on are missing"),
-        ("with a chunk twice", whole.with(&[0, 1, 1, 2, 3, 4]), "starts with guest record 0, expected 384"),
-        ("with chunks swapped", whole.with(&[0, 3, 2, 1, 4]), "starts with guest record 0, expected 684"),
+        ("without a chunk", whole.with(&[0, 2, 3, 4, 5]), "202 guest records from number 0 on are missing"),
+        (
+            "with a chunk twice",
+            whole.with(&[0, 1, 1, 2, 3, 4, 5]),
+            "starts with guest record 0, expected 202",
+        ),
+        ("with chunks swapped", whole.with(&[0, 3, 2, 1, 4, 5]), "starts with guest record 0, expected 476"),
     ]
 }
 

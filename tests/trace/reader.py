@@ -42,17 +42,17 @@ def raw(payload):
 
 
 def compact(payload):
-    slots, tsc, at = [[0] * 21 for _ in range(256)], 0, 0
+    slots, tsc, at = [[0] * 27 for _ in range(256)], 0, 0
     while at < len(payload) - 8:
         slot = slots[payload[at]]
         mask, at = varint(payload, at + 1)
         difference, at = change(payload, at)
         tsc = tsc + difference & ALL
-        for cell in range(21):
+        for cell in range(27):
             if mask >> cell & 1:
                 difference, at = change(payload, at)
                 slot[cell] = slot[cell] + difference & ALL
-        detail, kind, count, process = struct.unpack("<IBBH", struct.pack("<Q", slot[0]))
+        kind, count, detail, process = struct.unpack("<BBIH", struct.pack("<Q", slot[0]))
         yield tsc, kind, process, detail, slot[1 : 1 + count]
 
 
@@ -62,7 +62,7 @@ def head(data):
 
 def records(data):
     magic, version, _, size, _, crc = struct.unpack_from("<8sHHIII", data)
-    assert magic == b"TRAPLINE" and version <= 2, "no trace file"
+    assert magic == b"TRAPLINE" and version == 3, "no trace file"
     assert crc == crc32c(data[:20] + data[24 : 24 + size]), "damaged head"
     head(data)
     at = 24 + size

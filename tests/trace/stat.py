@@ -77,15 +77,16 @@ class Run:
     def filled(self, life, *_):
         life.turn("ready", self.now)
 
-    def trap(self, life, process, detail, _words):
-        vector = detail & 0xFF
+    def trap(self, life, process, _detail, words):
+        # The frame: its address, 15 registers, the vector.
+        vector = words[16]
         self.take_cpu(life, "kernel" if process else "scheduler")
         life.trap = {"vector": vector, "entered": self.now, "first": len(life.spans), "of": [self.vectors[vector]]}
         self.vectors[vector].count += 1
         life.counts["faults"] += vector < EXCEPTIONS
 
     def call(self, life, _process, _detail, words):
-        call = self.calls[words[6] if words[6] in CALLS else None]
+        call = self.calls[words[0] if words[0] in CALLS else None]
         call.count += 1
         life.counts["system_calls"] += 1
         life.trap["of"].append(call)

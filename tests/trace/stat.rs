@@ -144,12 +144,14 @@ fn stat_keeps_its_memory() -> TestResult {
     };
     for number in 0..=u16::MAX {
         let (process, vector) = (number % 70, u32::from(number % 256));
-        push(Kind::TrapEntry, process, vector | vector << 8, &[0; 4]);
-        push(Kind::SystemCall, process, 0, &[0, 0, 0, 0, 0, 0, number.into()]);
-        push(Kind::TrapReturn, process, vector, &[0; 5]);
+        let mut frame = [0; 26];
+        frame[16] = vector.into();
+        push(Kind::TrapEntry, process, vector, &frame);
+        push(Kind::SystemCall, process, 0, &[number.into()]);
+        push(Kind::TrapReturn, process, 0, &frame[..23]);
     }
     // The three of a trap, a thousand times.
-    const TRAP: usize = 3 * 16 + 8 * (4 + 7 + 5);
+    const TRAP: usize = 3 * 16 + 8 * (26 + 1 + 23);
     for chunk in bytes.chunks(1024 * TRAP) {
         writer.guest_records(chunk.len(), 3 * 1024, |room| {
             room.copy_from_slice(chunk);

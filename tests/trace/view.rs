@@ -187,11 +187,11 @@ fn every_form_has_the_events_of_the_filter() -> TestResult {
 
 fn around_shows_neighbours() -> TestResult {
     let folder = folder();
-    let view = ["view", FIXTURE, "--around", "500", "--format", "jsonl"];
+    let view = ["view", FIXTURE, "--around", "300", "--format", "jsonl"];
     let objects = trapline(folder.path(), &view)?.expect(0)?.stdout;
     let numbers = objects.lines().map(serde_json::from_str::<serde_json::Value>);
     let numbers: Result<Vec<_>, _> = numbers.map(|object| object.map(|it| it["sequence"].as_u64())).collect();
-    let expected: Vec<_> = (480..=520).map(Some).collect();
+    let expected: Vec<_> = (280..=320).map(Some).collect();
     ensure(numbers? == expected, || objects.clone())?;
     let text = trapline(folder.path(), &view[..4])?.expect(0)?.stdout;
     let marked: Vec<&str> = text.lines().filter(|line| line.get(13..14) == Some(">")).collect();

@@ -129,9 +129,8 @@ fn all_events(trace: &Trace) -> usize {
     let (mut count, mut sum) = (0, 0_u64);
     for Event { nanoseconds, what, .. } in trace.events() {
         let word = match what {
-            What::TrapEntry { frame, .. } | What::TrapReturn { frame, .. } => frame.rip,
-            What::Registers { values, .. } => values[0],
-            What::SystemCall { number, .. } => number,
+            What::TrapEntry { frame, .. } | What::TrapReturn { frame } => frame.rip,
+            What::SystemCall { number } => number,
             _ => nanoseconds,
         };
         sum = sum.wrapping_add(word);

@@ -6,16 +6,15 @@
 use abi::boot;
 use abi::elf::Segment;
 use abi::program::{Access, Program, pages};
-use abi::record::{Kind, LoadError};
+use abi::record::LoadError;
+use abi::record::emit::{SegmentLoaded, StackBuilt};
 
 use crate::layout::{PAGE, USER_END, USER_STACK};
 use crate::memory::address_space::{AddressSpace, MapError, translate};
 use crate::memory::physical;
 use crate::pvh::Module;
-use crate::trace;
+use crate::trace::Emit;
 
-/// In a record: copied rather than mapped.
-const COPIED: u32 = 0x100;
 
 /// Where the program starts, and its stack pointer.
 pub struct Start {
@@ -54,9 +53,14 @@ fn load_segment(
         map(space, page, frame, access)?;
         page += PAGE;
     }
-    let copied = if in_place { 0 } else { COPIED };
-    let words = [segment.address, segment.memory_size, segment.file_size];
-    trace::record_of(process, Kind::SegmentLoaded, segment.flags | copied, words);
+    SegmentLoaded {
+        flags: segment.flags as u8,
+        copied: !in_place,
+        address: segment.address,
+        memory: segment.memory_size,
+        file: segment.file_size,
+    }
+    .emit_for(process);
     Ok(())
 }
 
@@ -123,6 +127,7 @@ fn build_stack(process: u16, module: &Module, space: &mut AddressSpace) -> Resul
             pointer += 8;
         }
     }
-    trace::record_of(process, Kind::StackBuilt, argc as u32, [USER_STACK, stack_pointer, stack_pointer + 8]);
+    StackBuilt { argc: argc as u32, lowest: USER_STACK, rsp: stack_pointer, argv: stack_pointer + 8 }
+        .emit_for(process);
     Ok(stack_pointer)
 }

@@ -30,13 +30,15 @@ mod trap;
 
 use abi::boot::PROCESSES_MAX;
 use abi::exit::{ALL_WELL, PROCESS_FAILED};
-use abi::record::{Kind, Panic, Policy, Step};
+use abi::record::emit::boot as record;
+use abi::record::{Panic, Policy};
 
 use crate::arch::cpu::{self, read_cr};
 use crate::arch::{boot, gdt, idt};
 use crate::memory::frames;
 use crate::options::Options;
 use crate::panic::panic;
+use crate::trace::Emit;
 
 /// From `arch::boot`: long mode, the upper half, the boot stack; `start_info` is a physical address.
 #[unsafe(no_mangle)]
@@ -55,11 +57,10 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     } else {
         probe::run();
     }
-    let words = [options.policy as u64, options.quantum_us, options.batch];
-    trace::record(Kind::Boot, Step::Policy as u32, words);
+    record::Scheduler { policy: options.policy, quantum_us: options.quantum_us, batch: options.batch }.emit();
     trace::set_batch(options.batch);
     let processes = create_processes(&boot);
-    trace::record(Kind::Boot, Step::Ready as u32, [processes]);
+    record::Ready { processes }.emit();
     timer::start(&options);
     scheduler::run();
     trace::ring();
@@ -79,10 +80,11 @@ fn forget_identity_map() {
 /// The book's "initialise the trap table", and what x86 wants beside it.
 fn set_up_traps() {
     let (gdt, tss) = gdt::load();
-    trace::record(Kind::Boot, Step::Segments as u32, [gdt, tss]);
-    let (table, gates) = idt::load();
-    trace::record(Kind::Boot, Step::TrapTable as u32, [table, gates]);
-    trace::record(Kind::Boot, Step::SyscallHandler as u32, idt::load_syscall_handler());
+    record::Segments { gdt, tss }.emit();
+    let (address, gates) = idt::load();
+    record::TrapTable { address, gates }.emit();
+    let [lstar, star, sfmask] = idt::load_syscall_handler();
+    record::SyscallHandler { lstar, star, sfmask }.emit();
 }
 
 /// What the CPU has against mistakes of the kernel's own.
@@ -90,7 +92,7 @@ fn protect(options: &Options) {
     let cr4 = cpu::protect(options.policy == Policy::Direct);
     // SAFETY: every long mode CPU has EFER.
     let efer = unsafe { cpu::read_msr(cpu::IA32_EFER) };
-    trace::record(Kind::Boot, Step::Protection as u32, [read_cr!("cr0"), cr4, efer]);
+    record::Protection { cr0: read_cr!("cr0"), cr4, efer }.emit();
 }
 
 /// What the kernel may hand out: from behind itself and the modules to the end of its stretch of RAM, or, where
@@ -104,7 +106,7 @@ fn set_up_memory(boot: &pvh::Boot, options: &Options) {
     let (start, end) =
         if end.saturating_sub(last) > first.saturating_sub(image) { (last, end) } else { (image, first) };
     frames::initialize(start, end, options.zeroed);
-    trace::record(Kind::Boot, Step::Started as u32, [layout::IMAGE, image, end - start]);
+    record::Started { start: layout::IMAGE, end: image, usable: end - start }.emit();
 }
 
 /// A process for every module; gives how many there are.

@@ -1,26 +1,30 @@
 //! The end of the kernel: the last record, a line on the console, an exit status.
 
-use abi::record::{Kind, Panic};
+use abi::record::Panic;
+use abi::record::emit::KernelPanic;
 
 use crate::arch::cpu::{out32, read_cr};
 use crate::arch::trap_frame::TrapFrame;
 use crate::layout::vector;
+use crate::trace::Emit;
 use crate::{console, trace};
 
 /// Gives up for a reason of the kernel's own; `value` says more where there is more.
 pub fn panic(reason: Panic, value: u64) -> ! {
-    end(reason as u32, reason.name(), [0, value, 0, 0, 0])
+    let record = KernelPanic { reason: reason as u32, rip: 0, error_code: value, cr2: 0, rsp: 0, rflags: 0 };
+    end(record, reason.name())
 }
 
 /// Gives up because of an exception in kernel mode.
 pub fn exception(frame: &TrapFrame) -> ! {
     let cr2 = if frame.vector as u8 == vector::PAGE_FAULT { read_cr!("cr2") } else { 0 };
-    let words = [frame.rip, frame.error, cr2, frame.rsp, frame.rflags];
-    end(frame.vector as u32, "an exception in kernel mode", words)
+    let TrapFrame { vector, error, rip, rsp, rflags, .. } = *frame;
+    let record = KernelPanic { reason: vector as u32, rip, error_code: error, cr2, rsp, rflags };
+    end(record, "an exception in kernel mode")
 }
 
-fn end(detail: u32, message: &str, words: [u64; 5]) -> ! {
-    trace::record(Kind::KernelPanic, detail, words);
+fn end(record: KernelPanic, message: &str) -> ! {
+    record.emit();
     trace::ring();
     console::print(b"trapline kernel: panic: ");
     console::print(message.as_bytes());

@@ -20,7 +20,8 @@
 //! [`crate::arch::context`] switches the bases.
 
 use abi::program::Access;
-use abi::record::{Kind, Panic, SYSCALL_VECTOR, Step};
+use abi::record::emit::boot::Probed;
+use abi::record::{Panic, SYSCALL_VECTOR};
 use abi::syscall::INT_VECTOR;
 
 use crate::arch::cpu::{load_root, rflags};
@@ -33,7 +34,7 @@ use crate::memory::address_space::AddressSpace;
 use crate::memory::{physical, user};
 use crate::panic::panic;
 use crate::scheduler;
-use crate::trace::{self, Arrival};
+use crate::trace::Emit;
 
 /// Where the probe's code is in user memory.
 const CODE: u64 = PAGE;
@@ -55,6 +56,15 @@ const AT_UD2: u64 = CODE + 13;
 /// The first byte of `int n`.
 const INT: u8 = 0xCD;
 const INT_SIZE: u64 = 2;
+
+/// How a trap arrived. It may stand for another one.
+#[derive(Clone, Copy)]
+pub struct Arrival {
+    pub vector: u8,
+    pub rip: u64,
+    /// CR2 for a page fault, else 0.
+    pub cr2: u64,
+}
 
 /// The stack pointer to come back with while a probe runs; else 0.
 static RESUME: Local<u64> = Local::new(0);
@@ -95,7 +105,7 @@ pub fn run() {
         }
         (other, _) => panic(Panic::ProbeFailed, other.into()),
     }
-    trace::record(Kind::Boot, Step::Probed as u32, [syscall.vector.into(), int.vector.into()]);
+    Probed { syscall: syscall.vector.into(), int80: int.vector.into() }.emit();
 }
 
 fn code_page() -> Option<AddressSpace> {

@@ -1,7 +1,8 @@
 //! Processes: the process structure, how a process is created, how its memory is given back.
 
 use abi::boot::PROCESSES_MAX;
-use abi::record::{Kind, LoadError, Panic};
+use abi::record::emit::{KernelStackFilled, LoadFailed, ProcessCreated, ProcessFreed};
+use abi::record::{self, LoadError, Panic};
 
 use crate::arch::context::{Context, Segments};
 use crate::arch::trap_frame::TrapFrame;
@@ -11,7 +12,8 @@ use crate::layout::{PAGE, STACK_FIRST_PROCESS, STACK_PAGES, STACKS, stack_top};
 use crate::memory::address_space::AddressSpace;
 use crate::panic::panic;
 use crate::pvh::Module;
-use crate::{fpu, loader, trace};
+use crate::trace::Emit;
+use crate::{fpu, loader};
 
 /// Process 0 is the kernel itself: it boots, then waits while no process can run.
 pub const KERNEL: u16 = 0;
@@ -67,6 +69,13 @@ impl Process {
         unsafe { (*self.space.pointer()).root }
     }
 
+    /// The context that is saved, as records show it.
+    #[inline(always)]
+    pub fn saved(&self) -> &record::Context {
+        // SAFETY: only a switch changes it, and none happens while it is copied to a record.
+        unsafe { (*self.context.pointer()).words() }
+    }
+
     /// Where the structure is, as records show it.
     pub fn address(&self) -> u64 {
         &raw const *self as u64
@@ -104,8 +113,9 @@ pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
     let process = get(id);
     let mut space = AddressSpace::new().ok_or(LoadError::OutOfMemory)?;
     let stack = stack_top(slot(id));
-    let [name, name_rest] = name(module);
-    trace::record_of(id, Kind::ProcessCreated, 0, [process.address(), space.root, stack, name, name_rest]);
+    let name = &name(module);
+    let structure = process.address();
+    ProcessCreated { structure, cr3: space.root, kernel_stack_top: stack, program: name }.emit_for(id);
     match fill(id, stack, module, &mut space) {
         Ok((context, fpu)) => {
             process.context.set(context);
@@ -120,7 +130,7 @@ pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
         Err(error) => {
             unmap_kernel_stack(id);
             space.free();
-            trace::record_of(id, Kind::LoadFailed, error as u32, [name, name_rest]);
+            LoadFailed { error, program: name }.emit_for(id);
             Err(error)
         }
     }
@@ -143,10 +153,12 @@ fn fill(
         first = entry::direct_call as *const () as u64;
     }
     let at = stack - size_of::<TrapFrame>() as u64;
-    let words = [at, frame.rip, frame.rsp, trace::selectors_and_flags(&frame)];
     // SAFETY: the kernel stack has just been mapped, and is larger than a frame.
-    unsafe { (at as *mut TrapFrame).write(frame) };
-    trace::record_of(id, Kind::KernelStackFilled, 0, words);
+    let filled = unsafe {
+        (at as *mut TrapFrame).write(frame);
+        &*(at as *const TrapFrame)
+    };
+    KernelStackFilled { frame: filled.words() }.emit_for(id);
     let fpu = fpu::create(id, space).ok_or(LoadError::OutOfMemory)?;
     Ok((Context { rsp: at, rip: first, ..Context::EMPTY }, fpu))
 }
@@ -158,7 +170,7 @@ pub fn free(id: u16) {
     fpu::forget(process.fpu.get());
     process.state.set(State::Unused);
     let frames = process.space.replace(AddressSpace::NONE).free();
-    trace::record_of(id, Kind::ProcessFreed, 0, [frames.into()]);
+    ProcessFreed { frames: frames.into() }.emit_for(id);
 }
 
 /// The first 16 bytes of the program's name, as two words.

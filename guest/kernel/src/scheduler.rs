@@ -4,16 +4,20 @@
 //! without a timer, so a process keeps the CPU until it gives it up.
 
 use abi::boot::PROCESSES_MAX;
-use abi::record::{Kind, Reason};
+use abi::record::Reason;
+use abi::record::emit::{
+    ContextLoaded, ContextSaved, Idle, ProcessExited, ProcessKilled, Sleep, Wake,
+};
 
 use crate::arch::boot::root_table;
-use crate::arch::context::{Context, Segments, switch};
+use crate::arch::context::{Segments, switch};
 use crate::arch::{cpu, gdt};
 use crate::cell::Local;
 use crate::layout::{KERNEL_BASE, STACK_BOOT, stack_top};
 use crate::memory::address_space::AddressSpace;
 use crate::process::{self, KERNEL, Process, State};
 use crate::run_queue::RunQueue;
+use crate::trace::Emit;
 use crate::{fpu, timer, trace};
 
 static QUEUE: RunQueue = RunQueue::new();
@@ -54,7 +58,7 @@ pub fn run() {
 
 /// No process can run, but some sleep: waits for the timer. The caller looks for sleepers after each tick.
 fn idle() {
-    trace::record(Kind::Idle, 0, []);
+    Idle {}.emit();
     trace::ring();
     timer::arm_for_idle(earliest_wake());
     cpu::wait_for_interrupt();
@@ -88,7 +92,7 @@ pub fn sleep(wake: u64) {
     process.wake.set(wake);
     process.state.set(State::Sleeping);
     SLEEPING.set(SLEEPING.get() + 1);
-    trace::record(Kind::Sleep, 0, [wake]);
+    Sleep { until_tsc: wake }.emit();
     leave(Reason::Slept);
 }
 
@@ -98,14 +102,14 @@ pub fn exit(status: u64) -> ! {
     if status != 0 {
         note_failure();
     }
-    trace::record(Kind::ProcessExited, 0, [status]);
+    ProcessExited { status: status as i64 }.emit();
     end()
 }
 
-/// The process that runs ends because of a fault; `detail` is the fault's vector and error code, as in its record.
-pub fn kill(detail: u32, rip: u64, cr2: u64) -> ! {
+/// The process that runs ends because of a fault.
+pub fn kill(fault: ProcessKilled) -> ! {
     note_failure();
-    trace::record(Kind::ProcessKilled, detail, [rip, cr2]);
+    fault.emit();
     end()
 }
 
@@ -147,7 +151,7 @@ pub fn wake_sleepers() {
         if wake <= now {
             process.state.set(State::Runnable);
             SLEEPING.set(SLEEPING.get() - 1);
-            trace::record_of(id, Kind::Wake, 0, [wake]);
+            Wake { wanted_tsc: wake }.emit_for(id);
             QUEUE.push(id);
         }
     }
@@ -186,30 +190,20 @@ fn switch_to(next: u16, reason: Reason) {
 pub fn arrived() {
     let (previous, reason) = PREVIOUS.get();
     let from = process::get(previous);
-    let [rbx, rbp, r12, r13, r14, r15, rsp, rip] = words(from.context.get());
-    trace::record_of(
-        previous,
-        Kind::ContextSaved,
-        reason as u32,
-        [from.address(), rbx, rbp, r12, r13, r14, r15, rsp, rip],
-    );
+    ContextSaved { reason, structure: from.address(), context: from.saved() }.emit_for(previous);
     let to = current();
-    let [rbx, rbp, r12, r13, r14, r15, rsp, rip] = words(to.context.get());
-    let (root, stack) = (to.root(), to.kernel_stack.get());
-    trace::record(
-        Kind::ContextLoaded,
-        previous.into(),
-        [to.address(), rbx, rbp, r12, r13, r14, r15, rsp, rip, root, stack],
-    );
+    ContextLoaded {
+        from: previous.into(),
+        structure: to.address(),
+        context: to.saved(),
+        cr3: to.root(),
+        kernel_stack_top: to.kernel_stack.get(),
+    }
+    .emit();
     if from.state.get() == State::Ended {
         process::free(previous);
     }
     if trace::current() != KERNEL {
         timer::new_turn();
     }
-}
-
-fn words(context: Context) -> [u64; 8] {
-    let Context { rbx, rbp, r12, r13, r14, r15, rsp, rip } = context;
-    [rbx, rbp, r12, r13, r14, r15, rsp, rip]
 }

@@ -3,13 +3,14 @@
 //! A process names a call by number, never by address, so it cannot choose what code runs in ring 0.
 //! Results are Linux's: 0 or more, or minus an error.
 
-use abi::record::Kind;
+use abi::record::emit::{SystemCall, SystemCallResult};
 use abi::syscall::Call;
 use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
 
 use crate::arch::trap_frame::TrapFrame;
 use crate::layout::USER_END;
 use crate::memory::user;
+use crate::trace::Emit;
 use crate::{console, scheduler, timer, trace};
 
 /// The result of a call: a value, or an error number (positive).
@@ -20,17 +21,13 @@ pub fn dispatch(frame: &mut TrapFrame) {
     let registers = &frame.registers;
     let number = registers.rax;
     let arguments = [registers.rdi, registers.rsi, registers.rdx];
-    trace::record(
-        Kind::SystemCall,
-        number as u32,
-        [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9, number],
-    );
+    SystemCall { number }.emit();
     let result = match call(number, arguments) {
         Ok(value) => value,
         Err(error) => error.wrapping_neg() as u64,
     };
     frame.registers.rax = result;
-    trace::record(Kind::SystemCallResult, number as u32, [result]);
+    SystemCallResult { number: number as u32, result: result as i64 }.emit();
 }
 
 fn call(number: u64, [first, second, third]: [u64; 3]) -> Outcome {

@@ -1,13 +1,14 @@
 //! The timer: how the kernel gets the CPU back, and how it tells time.
 
-use abi::record::{Kind, Panic, Policy, Step, Timer};
+use abi::record::emit::{Tick, TimerArmed, boot};
+use abi::record::{Panic, Policy, Timer};
 
 use crate::arch::{apic, cpu};
 use crate::cell::Local;
 use crate::clock::Clock;
 use crate::options::Options;
 use crate::panic::panic;
-use crate::trace;
+use crate::trace::{self, Emit};
 
 /// How turns end.
 #[derive(Clone, Copy)]
@@ -48,7 +49,7 @@ pub fn initialize(options: &Options) {
     }
     let measured = (counts * tsc_khz).checked_div(cycles).unwrap_or(0);
     CLOCK.set(Clock { tsc_khz, apic_khz, start: cpu::tsc(), epoch_ns: options.epoch_ns });
-    trace::record(Kind::Boot, Step::Timer as u32, [tsc_khz, apic_khz, measured, x2apic.into()]);
+    boot::Timer { tsc_khz, apic_khz, apic_khz_measured: measured, x2apic }.emit();
 }
 
 fn first_known(rates: [u64; 3]) -> u64 {
@@ -97,7 +98,7 @@ pub fn tick() {
         // A period that ends while we are here must not wait to end the next turn before it began.
         apic::mask_periodic();
     }
-    trace::record(Kind::Tick, ticks, []);
+    Tick { ticks }.emit();
     trace::ring();
     // Before any switch: until then the LAPIC delivers no other interrupt of this priority (SDM vol. 3, 10.8.5).
     apic::end_of_interrupt();
@@ -162,7 +163,7 @@ fn arm(cycles: u64) {
         apic::set_count(count as u32);
         count
     };
-    trace::record(Kind::TimerArmed, mode as u32, [value, cycles]);
+    TimerArmed { timer: mode, value, cycles }.emit();
 }
 
 /// Nanoseconds since boot.

@@ -1,15 +1,16 @@
 //! The trace: records into a buffer, and the doorbell that shows them to the host.
 //!
-//! The kernel never formats and never decides what is worth seeing. Where no host listens, nothing is written.
+//! `abi::record` declares each record. The kernel fills in its fields, and `emit` appends it: the kernel formats no text and
+//! leaves nothing out. If no host listens, nothing is written.
 
 use abi::boot::BATCH_DEFAULT;
 use abi::ports;
-use abi::record::{BUFFER_MAGIC, BufferHead, DATA_MAX, HEAD_SIZE, Head, Kind};
+use abi::record::emit::Data;
+use abi::record::{BUFFER_MAGIC, BufferHead, HEAD_SIZE, Head, Record};
 
 use crate::arch::cpu;
-use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::cell::Local;
-use crate::layout::{KERNEL_BASE, PAGE, vector};
+use crate::layout::{KERNEL_BASE, PAGE};
 
 /// Head and records.
 const BUFFER_SIZE: usize = 64 << 10;
@@ -45,7 +46,7 @@ pub fn set_current(id: u16) {
     CURRENT.set(id);
 }
 
-/// Shows the buffer to the host, if there is one that knows what it is.
+/// Tells the host where the buffer is, if there is a host that knows the port.
 pub fn attach() {
     if cpu::in32(ports::ATTACH) == ports::NOBODY {
         return;
@@ -72,37 +73,35 @@ pub fn set_batch(batch: u64) {
     ring();
 }
 
-/// Appends a record of the process that runs, or of the kernel.
-#[inline(always)]
-pub fn record<const N: usize>(kind: Kind, detail: u32, words: [u64; N]) {
-    record_of(current(), kind, detail, words);
-}
-
-/// Appends a record of a process that need not be the one that runs.
-#[inline(always)]
-pub fn record_of<const N: usize>(process: u16, kind: Kind, detail: u32, words: [u64; N]) {
-    append(process, kind, detail, |to| {
-        for (index, word) in words.into_iter().enumerate() {
-            // SAFETY: `append` made room for N words.
-            unsafe { to.add(index).write(word) }
-        }
-        N
-    });
-}
-
-/// Appends a record of at most `abi::record::WORDS_MAX` words, which `fill` writes and counts.
-#[inline(always)]
-fn append(process: u16, kind: Kind, detail: u32, fill: impl FnOnce(*mut u64) -> usize) {
-    if !LISTENING.get() {
-        return;
+/// A record of the contract that can be appended to the buffer: `Tick { ticks }.emit()`.
+pub trait Emit: Record + Sized {
+    /// Appends it as a record of the process that runs, or of the kernel.
+    #[inline(always)]
+    fn emit(self) {
+        self.emit_for(current());
     }
-    // SAFETY: one CPU, no nesting. `used` never passes CAPACITY less a whole record: the bell rings before.
+
+    /// Appends it as a record of a process that need not be the one that runs.
+    #[inline(always)]
+    fn emit_for(self, process: u16) {
+        if LISTENING.get() {
+            append(process, &self);
+        }
+    }
+}
+
+impl<R: Record> Emit for R {}
+
+#[inline(always)]
+fn append<R: Record>(process: u16, record: &R) {
+    // SAFETY: one CPU, no nesting. `used` never passes CAPACITY less a whole record, because the bell rings before.
     unsafe {
         let buffer = BUFFER.pointer();
         let used = (*buffer).head.used;
         let to = (&raw mut (*buffer).records).cast::<u8>().add(used as usize);
-        let words = fill(to.add(HEAD_SIZE).cast());
-        let head = Head { tsc: cpu::tsc(), kind: kind as u8, words: words as u8, process, detail };
+        let (words, detail) = (record.words(), record.detail());
+        record.write(to.add(HEAD_SIZE).cast());
+        let head = Head { tsc: cpu::tsc(), kind: R::KIND as u8, words: words as u8, process, detail };
         to.cast::<Head>().write(head);
         let used = used + (HEAD_SIZE + 8 * words) as u32;
         (*buffer).head.used = used;
@@ -127,89 +126,8 @@ pub fn ring() {
     }
 }
 
-/// The beginning of what the pointer in an argument of this call leads to.
-pub fn data(argument: u32, bytes: &[u8]) {
-    let (size, shown) = (bytes.len(), bytes.len().min(DATA_MAX));
-    let told = size.min(0xFF_FFFF) as u32;
-    append(current(), Kind::Data, argument | told << 8, |to| {
-        // SAFETY: `append` made room for DATA_MAX bytes; the slice has at least as many as are copied.
-        unsafe {
-            to.add(shown.saturating_sub(1) / 8).write(0);
-            to.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), shown);
-        }
-        shown.div_ceil(8)
-    });
-}
-
-/// How a trap arrived, where that differs from what it stands for.
-#[derive(Clone, Copy)]
-pub struct Arrival {
-    pub vector: u8,
-    pub rip: u64,
-    pub cr2: u64,
-}
-
-/// A trap came in.
-#[inline(always)]
-pub fn trap_entry(frame: &TrapFrame, arrival: Arrival) {
-    let vector = frame.vector as u8;
-    let detail = u32::from(vector) | u32::from(arrival.vector) << 8 | (frame.error as u32) << 16;
-    append(current(), Kind::TrapEntry, detail, |to| {
-        // SAFETY: `append` made room for seven words.
-        unsafe {
-            hardware_frame(to, frame);
-            if arrival.vector != vector {
-                to.add(4).write(arrival.rip);
-                to.add(5).write(arrival.cr2);
-                6
-            } else if vector == vector::PAGE_FAULT {
-                to.add(4).write(arrival.cr2);
-                5
-            } else {
-                4
-            }
-        }
-    });
-    registers(frame, (cpu::flags() as u32) << 8);
-}
-
-/// The next instruction is the `iretq` of `frame` (but for the registers the stub pops).
-#[inline(always)]
-pub fn trap_return(frame: &TrapFrame, detail: u32) {
-    registers(frame, 1);
-    append(current(), Kind::TrapReturn, detail, |to| {
-        // SAFETY: `append` made room for five words.
-        unsafe {
-            hardware_frame(to, frame);
-            to.add(4).write(frame.registers.rax);
-        }
-        5
-    });
-}
-
-/// Four words: address of the frame, RIP, RSP, selectors and flags.
-#[inline(always)]
-unsafe fn hardware_frame(to: *mut u64, frame: &TrapFrame) {
-    // SAFETY: the caller has room for four words.
-    unsafe {
-        to.write(&raw const frame.rip as u64);
-        to.add(1).write(frame.rip);
-        to.add(2).write(frame.rsp);
-        to.add(3).write(selectors_and_flags(frame));
-    }
-}
-
-/// CS, SS and RFLAGS in one word.
-pub fn selectors_and_flags(frame: &TrapFrame) -> u64 {
-    frame.cs | frame.ss << 16 | frame.rflags << 32
-}
-
-/// The general registers beside the frame.
-#[inline(always)]
-fn registers(frame: &TrapFrame, detail: u32) {
-    append(current(), Kind::Registers, detail, |to| {
-        // SAFETY: `append` made room for fifteen words.
-        unsafe { to.cast::<Registers>().copy_from_nonoverlapping(&frame.registers, 1) }
-        abi::record::REGISTERS.len()
-    });
+/// Records the beginning of the memory that an argument of this system call points to.
+pub fn data(argument: u8, bytes: &[u8]) {
+    let size = bytes.len().min(0xFF_FFFF) as u32;
+    Data { argument, size, bytes }.emit();
 }

@@ -2,13 +2,15 @@
 //!
 //! `arch::entry` calls the four `extern "C"` functions here. Those calls are the only imports that point upwards.
 
-use abi::record::{FIRST_RETURN, Kind, SYSCALL_VECTOR};
+use abi::record::SYSCALL_VECTOR;
+use abi::record::emit::{Called, FaultRedirected, ProcessKilled, Returned, TrapEntry, TrapReturn};
 use abi::syscall::INT_VECTOR;
 
-use crate::arch::cpu::read_cr;
+use crate::arch::cpu::{self, read_cr};
 use crate::arch::trap_frame::TrapFrame;
 use crate::layout::vector;
-use crate::trace::Arrival;
+use crate::probe::Arrival;
+use crate::trace::Emit;
 use crate::{panic, probe, process, scheduler, syscall, timer, trace};
 
 /// Handles a trap. Interrupts are off: every gate is an interrupt gate, and SFMASK has IF.
@@ -21,7 +23,14 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
     } else if frame.is_from_user() {
         probe::translate(frame, arrival);
     }
-    trace::trap_entry(frame, arrival);
+    TrapEntry {
+        arrived: arrival.vector,
+        frame: frame.words(),
+        handler_flags: cpu::flags(),
+        cr2: arrival.cr2,
+        arrived_rip: arrival.rip,
+    }
+    .emit();
     let vector = frame.vector as u8;
     match vector {
         SYSCALL_VECTOR | INT_VECTOR => syscall::dispatch(frame),
@@ -33,7 +42,7 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
         _ if frame.is_from_user() && !is_from_the_machine(vector) => fault(frame, cr2),
         _ => panic::exception(frame),
     }
-    trace::trap_return(frame, vector.into());
+    TrapReturn { frame: frame.words() }.emit();
 }
 
 /// Exceptions that no instruction of a process causes, whatever ring they interrupt. #DF and #MC are aborts: the RIP
@@ -49,16 +58,15 @@ fn fault(frame: &mut TrapFrame, cr2: u64) {
         panic::exception(frame); // the kernel's own code in user mode, which the probe runs
     }
     let handler = scheduler::current().fault_handler.replace(0);
-    let detail = frame.vector as u32 | (frame.error as u32) << 16;
+    let (vector, error_code, rip) = (frame.vector as u8, frame.error as u16, frame.rip);
     if handler == 0 {
-        scheduler::kill(detail, frame.rip, cr2)
+        scheduler::kill(ProcessKilled { vector, error_code, rip, cr2 })
     }
-    let fault = frame.rip;
     let registers = &mut frame.registers;
-    (registers.rdi, registers.rsi, registers.rdx, registers.rcx) = (frame.vector, frame.error, fault, cr2);
+    (registers.rdi, registers.rsi, registers.rdx, registers.rcx) = (frame.vector, frame.error, rip, cr2);
     frame.rip = handler;
     frame.rsp = handler_stack(frame.rsp);
-    trace::record(Kind::FaultRedirected, detail, [fault, cr2, frame.rip, frame.rsp]);
+    FaultRedirected { vector, error_code, rip, cr2, handler, rsp: frame.rsp }.emit();
 }
 
 /// The stack pointer of a fault handler: below the red zone, and 8 below a multiple of 16, as the C ABI has it where a
@@ -71,18 +79,18 @@ fn handler_stack(rsp: u64) -> u64 {
 /// A process is about to enter user mode for the first time.
 pub extern "C" fn started(frame: &TrapFrame) {
     scheduler::arrived();
-    trace::trap_return(frame, FIRST_RETURN);
+    TrapReturn { frame: frame.words() }.emit();
 }
 
 /// Policy direct: a program is about to be called.
 pub extern "C" fn called(frame: &TrapFrame) {
     scheduler::arrived();
-    trace::record(Kind::Called, 0, [frame.rip, frame.rsp, trace::selectors_and_flags(frame)]);
+    Called { frame: frame.words() }.emit();
     trace::ring();
 }
 
 /// Policy direct: a program returned.
 pub extern "C" fn returned(status: u64) -> ! {
-    trace::record(Kind::Returned, 0, [status]);
+    Returned { status: status as i64 }.emit();
     scheduler::exit(status)
 }

@@ -129,7 +129,7 @@ impl Node {
             Node::Process(wanted) => is_called(event, names, wanted),
             Node::Kind(kind) => event.what.kind() == *kind,
             Node::Call(number) => is_call(&event.what, *number),
-            Node::Vector(vector) => vector_of(&event.what) == Some(*vector),
+            Node::Vector(vector) => has_vector(&event.what, *vector),
             Node::Time(from, to) => (*from..*to).contains(&event.nanoseconds),
             Node::Event(from, to) => event.origin == Origin::Guest && (*from..*to).contains(&event.sequence),
         }
@@ -160,15 +160,14 @@ fn is_call(what: &What, wanted: u64) -> bool {
     }
 }
 
-fn vector_of(what: &What) -> Option<u8> {
-    match *what {
-        What::TrapEntry { vector, .. }
-        | What::Gate { vector, .. }
-        | What::ProcessKilled { vector, .. }
-        | What::FaultRedirected { vector, .. } => Some(vector),
-        What::TrapReturn { vector, .. } => vector,
+fn has_vector(what: &What, wanted: u8) -> bool {
+    let vector = match *what {
+        What::Gates { first, table } => return table.from(first).any(|gate| gate.vector == wanted),
+        What::TrapEntry { frame, .. } | What::TrapReturn { frame } => frame.trap(),
+        What::ProcessKilled { vector, .. } | What::FaultRedirected { vector, .. } => Some(vector),
         _ => None,
-    }
+    };
+    vector == Some(wanted)
 }
 
 /// A word of the filter and where it starts.
@@ -404,7 +403,7 @@ mod tests {
     fn tests_pick_events() {
         let all = wanted("time=..").len();
         assert_eq!(all, samples::every_kind().len());
-        assert_eq!(wanted("kind=gate").len(), 2);
+        assert_eq!(wanted("kind=gates").len(), 2);
         assert_eq!(wanted("call=write"), wanted("call=1"));
         assert_eq!(wanted("call=write").len(), 2);
         // Only a result may be that of so large a number.
@@ -423,11 +422,11 @@ mod tests {
 
     #[test]
     fn and_binds_closer_than_or() {
-        let both = wanted("kind=gate or kind=tick and process=hello");
-        assert_eq!(both, wanted("kind=gate or (kind=tick and process=hello)"));
-        assert_ne!(both, wanted("(kind=gate or kind=tick) and process=hello"));
-        assert_eq!(wanted("not kind=gate and kind=gate"), Vec::<usize>::new());
-        assert_eq!(wanted("not (kind=tick or not kind=gate)"), wanted("kind=gate"));
+        let both = wanted("kind=gates or kind=tick and process=hello");
+        assert_eq!(both, wanted("kind=gates or (kind=tick and process=hello)"));
+        assert_ne!(both, wanted("(kind=gates or kind=tick) and process=hello"));
+        assert_eq!(wanted("not kind=gates and kind=gates"), Vec::<usize>::new());
+        assert_eq!(wanted("not (kind=tick or not kind=gates)"), wanted("kind=gates"));
     }
 
     #[test]

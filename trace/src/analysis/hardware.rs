@@ -32,7 +32,12 @@ pub fn exception(vector: u8) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// The name of any vector: an exception, a door of the system calls, or an interrupt.
+/// A vector in a word: the mnemonic of an exception, else its name.
+pub fn short_name(vector: u8) -> String {
+    exception(vector).map_or_else(|| vector_name(vector), |(mnemonic, _)| mnemonic.into())
+}
+
+/// The name of any vector: an exception, a system call, or an interrupt.
 pub fn vector_name(vector: u8) -> String {
     match (vector, exception(vector)) {
         (_, Some((mnemonic, name))) => format!("{mnemonic} {name}"),

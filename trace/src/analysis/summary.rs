@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use abi::record::{Ending, Kind, Stop};
+use abi::record::{Ending, Kind, Panic, Stop};
 use abi::syscall::Call;
 
 use super::count;
@@ -106,10 +106,10 @@ impl Summary {
                 let name = Call::from_number(number).map_or("unknown", Call::name);
                 count(self.calls.entry(name).or_default());
             }
-            What::LoadFailed { error, name } => {
+            What::LoadFailed { error, program } => {
                 count(&mut self.not_loaded_count);
                 if self.not_loaded.len() < LISTED_MAX {
-                    self.not_loaded.push((name_text(name), error.name()));
+                    self.not_loaded.push((name_text(program), error.name()));
                 }
             }
             What::KernelPanic { reason, rip, .. } => self.panic = Some(panic_words(reason, rip)),
@@ -120,7 +120,7 @@ impl Summary {
         }
         let process = self.processes.entry(event.process).or_default();
         match event.what {
-            What::ProcessCreated { name, .. } => process.name = name_text(name),
+            What::ProcessCreated { program, .. } => process.name = name_text(program),
             What::Tick { .. } => count(&mut process.ticks),
             What::SystemCall { .. } => count(&mut process.calls),
             What::ContextLoaded { .. } => count(&mut process.switches_in),
@@ -134,7 +134,7 @@ impl Summary {
 
     fn add_host(&mut self, event: &Event) {
         match event.what {
-            What::HostStop(stop) => self.stopped = Some(stop),
+            What::HostStop { stop } => self.stopped = Some(stop),
             What::HostEnd { exit_code, ending, status, .. } => {
                 self.ending = Some((ending, status, exit_code))
             }
@@ -171,7 +171,7 @@ impl Summary {
 
 /// Why the kernel gave up.
 pub fn panic_words(reason: u32, rip: u64) -> String {
-    match (What::panic_reason(reason), u8::try_from(reason)) {
+    match (Panic::try_from(reason).ok(), u8::try_from(reason)) {
         (Some(reason), _) => reason.name().into(),
         (None, Ok(vector)) => {
             format!("{} in the kernel at {rip:#x}", super::hardware::vector_name(vector))
@@ -330,7 +330,7 @@ mod tests {
                 what,
             };
             summary.add(&event(number as u16 + 1, What::ProcessExited { status: 0 }));
-            summary.add(&event(0, What::LoadFailed { error, name }));
+            summary.add(&event(0, What::LoadFailed { error, program: name }));
         }
         let text = summary.to_string();
         assert!(text.lines().count() < 60 && text.contains("and 976 more processes\n"), "{text}");

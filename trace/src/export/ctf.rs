@@ -10,7 +10,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::layout::{Layout, Style};
+use abi::record::Style;
+
+use super::layout::{Column, Layout, UNKNOWN};
 use super::survey::{Missing, Survey};
 use crate::file::{Meta, Origin, Record, Trace};
 
@@ -48,18 +50,16 @@ trace {
 pub fn write(trace: &Trace, folder: &Path) -> io::Result<()> {
     let (layouts, survey, clock) = (Layout::all(), Survey::of(trace), trace.clock());
     let mut streams = [Stream::create(folder, Origin::Guest)?, Stream::create(folder, Origin::Host)?];
-    let by_kind: Vec<Option<&Layout>> =
-        (0..=u8::MAX).map(|kind| layouts.iter().find(|layout| layout.kind == kind)).collect();
     let (mut records, mut missing) = (trace.records(), Missing::default());
     while let Some(record) = records.next() {
         let stream = &mut streams[record.origin as usize];
         let time = survey.time(clock.nanoseconds(record.tsc));
         stream.discard(missing.before(record.origin, record.sequence), time)?;
-        let (kind, name) = (Layout::number_of(&record), survey.name(record.origin, record.process));
-        stream.start_event(kind, time, &record, name);
-        let layout = by_kind[usize::from(kind)];
-        let fields = layout.map(|layout| layout.fields.as_slice()).unwrap_or_default();
-        fields.iter().for_each(|field| field.push(&record, &mut stream.packet));
+        let what = record.what();
+        let (number, name) = (Layout::number_of(&what), survey.name(record.origin, record.process));
+        stream.start_event(number, time, &record, name);
+        let (columns, parts) = (Layout::find(&layouts, number), what.parts());
+        columns.iter().for_each(|column| column.push(&parts, &mut stream.packet));
         if stream.packet.len() >= PACKET {
             stream.close_packet()?;
         }
@@ -105,9 +105,9 @@ impl Stream {
     }
 
     /// Header and context, as `metadata` has them.
-    fn start_event(&mut self, kind: u8, nanoseconds: u64, record: &Record<'_>, name: &str) {
+    fn start_event(&mut self, number: u16, nanoseconds: u64, record: &Record<'_>, name: &str) {
         self.latest = self.latest.max(nanoseconds);
-        self.packet.push(kind);
+        self.packet.extend_from_slice(&number.to_le_bytes());
         for number in [self.latest, record.sequence, record.tsc] {
             self.packet.extend_from_slice(&number.to_le_bytes());
         }
@@ -155,10 +155,9 @@ fn metadata(meta: &Meta, survey: &Survey, layouts: &[Layout]) -> String {
     put!(out, "typealias integer {{ size = 64; align = 8; map = clock.tsc.value; }} := clock_t;");
     for origin in [Origin::Guest, Origin::Host] {
         put_stream(&mut out, origin);
-        let is_host = |layout: &&Layout| layout.kind >= abi::record::FIRST_HOST_KIND;
-        let own = layouts.iter().filter(|layout| {
-            layout.kind == super::layout::UNKNOWN || is_host(layout) == (origin == Origin::Host)
-        });
+        let is_own =
+            |layout: &&Layout| layout.number == UNKNOWN || layout.is_host == (origin == Origin::Host);
+        let own = layouts.iter().filter(is_own);
         own.for_each(|layout| put_event(&mut out, origin, layout));
     }
     out
@@ -172,7 +171,7 @@ fn put_stream(out: &mut String, origin: Origin) {
         "\t\tclock_t timestamp_begin; clock_t timestamp_end; uint64_t content_size; uint64_t packet_size;"
     );
     put!(out, "\t\tuint64_t packet_seq_num; uint64_t events_discarded;\n\t}};");
-    put!(out, "\tevent.header := struct {{ uint8_t id; clock_t timestamp; }};");
+    put!(out, "\tevent.header := struct {{ uint16_t id; clock_t timestamp; }};");
     put!(
         out,
         "\tevent.context := struct {{ uint64_t sequence; uint64_t tsc; uint16_t process; string name; }};"
@@ -181,24 +180,27 @@ fn put_stream(out: &mut String, origin: Origin) {
 }
 
 fn put_event(out: &mut String, origin: Origin, layout: &Layout) {
-    put!(out, "event {{\n\tid = {};\n\tname = \"{}\";", layout.kind, layout.name);
+    put!(out, "event {{\n\tid = {};\n\tname = \"{}\";", layout.number, layout.name);
     put!(out, "\tstream_id = {};\n\tfields := struct {{", origin as u32);
-    for field in &layout.fields {
-        let bits = 8 * field.size;
-        match &field.style {
-            Style::Unsigned => put!(out, "\t\tuint{bits}_t {};", quiet(field.name)),
-            Style::Signed => put!(out, "\t\tint{bits}_t {};", quiet(field.name)),
-            Style::Hex => put!(out, "\t\thex{bits}_t {};", quiet(field.name)),
-            Style::Text => put!(out, "\t\tchar_t {}[{}];", quiet(field.name), field.size),
-            Style::Bytes => put!(out, "\t\thex8_t {}[{}];", quiet(field.name), field.size),
-            Style::Named(names) => {
-                let names: Vec<String> =
-                    names.iter().map(|(value, name)| format!("{} = {value}", quoted(name))).collect();
-                put!(out, "\t\tenum : uint{bits}_t {{ {} }} {};", names.join(", "), quiet(field.name));
-            }
-        }
-    }
+    layout.columns.iter().for_each(|column| put_field(out, column));
     put!(out, "\t}};\n}};");
+}
+
+fn put_field(out: &mut String, column: &Column) {
+    let (bits, name) = (8 * column.size(), quiet(column.name));
+    if let Some(names) = column.names() {
+        let names: Vec<String> =
+            names.iter().map(|(value, name)| format!("{} = {value}", quoted(name))).collect();
+        put!(out, "\t\tenum : uint{bits}_t {{ {} }} {name};", names.join(", "));
+        return;
+    }
+    match column.style {
+        Style::Number => put!(out, "\t\tuint{bits}_t {name};"),
+        Style::Signed => put!(out, "\t\tint{bits}_t {name};"),
+        Style::Text => put!(out, "\t\tchar_t {name}[{}];", column.size()),
+        Style::Bytes | Style::Gates => put!(out, "\t\thex8_t {name}[{}];", column.size()),
+        _ => put!(out, "\t\thex{bits}_t {name};"),
+    }
 }
 
 /// A field's name: one `_` in front, which readers take away, so that none is a word of the language.

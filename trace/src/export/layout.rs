@@ -1,305 +1,226 @@
-//! Each kind of record as a row of fields of fixed size, for the forms that want a schema: CTF and trace.dat.
+//! Each kind of record as columns of fixed size, from the table in `abi::record`.
 //!
-//! A record that this version does not know, or that lacks words, has the layout of [`UNKNOWN`], which shows it as it is.
+//! A field that has several words, such as a trap frame, is a column for each. A step of the boot has a layout of its own. A
+//! record that this version does not know, or that lacks words, has the layout of [`UNKNOWN`], which shows its numbers.
 
 use abi::record::{
-    DATA_MAX, Ending, FIRST_RETURN, HostCounter, Kind, LoadError, Panic, REGISTERS, Reason, SYSCALL_VECTOR,
-    Step, Stop, Timer, WORDS_MAX,
+    CONTEXT, FIRST_RETURN, FRAME, Field, Kind, Panic, Parts, Place, RECORDS, STEPS, SYSCALL_VECTOR, Schema,
+    Style, WORDS_MAX, What,
 };
 use abi::syscall::{Call, INT_VECTOR};
 
 use crate::analysis::hardware::{EXIT_REASONS, exit_reason, vector_name};
-use crate::file::{CONTEXT_REGISTERS, Record, What, name_text};
+use crate::file::name_text;
 
-/// The exception with an address in CR2.
-const PAGE_FAULT: u32 = 14;
 /// The exceptions' vectors, and behind them the LAPIC timer's.
 const LOW_VECTORS: u8 = 33;
-/// Size of a text in bytes: a process's name.
-pub(super) const TEXT_SIZE: usize = 16;
-/// The number that stands for a record of no known kind; no kind has it.
-pub(super) const UNKNOWN: u8 = 0;
+/// Size of a text in bytes: the name of a program.
+pub(crate) const TEXT_SIZE: usize = 16;
+/// The number of the layout of a record of no known kind. No kind has it.
+pub(crate) const UNKNOWN: u16 = 0;
+/// The layouts of the steps of the boot have these numbers, the others those of their kinds.
+pub(crate) const FIRST_STEP: u16 = 256;
 
-/// How a field is to be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    Unsigned,
-    Signed,
-    Hex,
-    /// By name, where it has one.
-    Named(Vec<(u64, String)>),
-    /// Text that is safe to print, padded with zeros.
-    Text,
-    /// Bytes as they are.
-    Bytes,
+/// Where a column's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Place(Place),
+    /// The number of the kind.
+    Kind,
+    /// How many words there are.
+    Count,
 }
 
-/// Where in a record a field's value is.
+/// A column.
 #[derive(Clone, Copy, Debug)]
-enum Source {
-    /// In the detail, from this bit on.
-    Detail(u32),
-    /// In a word, from this bit on.
-    Word(usize, u32),
-    /// In as many words as it takes, from this one on.
-    Words(usize),
-    /// Somewhere that depends on the record.
-    Found(fn(&Record<'_>) -> u64),
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) style: Style,
+    pub(crate) source: Source,
+    /// Where the size of a column of bytes is.
+    limit: Option<Place>,
 }
 
-/// A field.
+/// The columns of a kind of record, or of a step of the boot.
 #[derive(Clone, Debug)]
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    /// In bytes.
-    pub(super) size: usize,
-    pub(super) style: Style,
-    source: Source,
+pub(crate) struct Layout {
+    /// The number of the kind, 256 and the number of the step, or [`UNKNOWN`].
+    pub(crate) number: u16,
+    /// The name of the kind or the step, as an identifier.
+    pub(crate) name: String,
+    /// It is a step of the boot.
+    pub(crate) step: Option<&'static str>,
+    /// The host writes such records.
+    pub(crate) is_host: bool,
+    pub(crate) columns: Vec<Column>,
 }
 
-impl Field {
-    /// Appends its value in a record, little-endian.
-    pub(super) fn push(&self, record: &Record<'_>, out: &mut Vec<u8>) {
-        let value = match self.source {
-            Source::Detail(shift) => u64::from(record.detail >> shift),
-            Source::Word(index, shift) => word_of(record, index) >> shift,
-            Source::Found(find) => find(record),
-            Source::Words(first) if self.style == Style::Text => {
-                let words = [first, first + 1].map(|index| word_of(record, index).to_le_bytes());
-                let (mut bytes, end) = ([0; TEXT_SIZE], out.len() + TEXT_SIZE);
-                bytes.copy_from_slice(words.as_flattened());
-                out.extend_from_slice(name_text(bytes).as_bytes());
-                out.resize(end, 0);
-                return;
-            }
-            Source::Words(first) => {
-                let words = (first..first + self.size / 8).map(|index| word_of(record, index));
-                words.for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
-                return;
-            }
-        };
-        out.extend_from_slice(&value.to_le_bytes()[..self.size]);
-    }
-
-    fn style(self, style: Style) -> Field {
-        Field { style, ..self }
+/// The value of some bits, by a place that is no range of words.
+fn bits(place: Place, parts: &Parts) -> u64 {
+    let word = |index: usize| parts.words.get(index).copied().unwrap_or(0);
+    match place {
+        Place::Detail(from, to) => u64::from(parts.detail) >> from & (u64::MAX >> (64 - (to - from))),
+        Place::Word(index) | Place::Words(index, _) => word(index),
     }
 }
 
-/// A kind of record.
-#[derive(Clone, Debug)]
-pub(super) struct Layout {
-    /// The kind's number, or [`UNKNOWN`].
-    pub(super) kind: u8,
-    /// The kind's name, as an identifier.
-    pub(super) name: String,
-    pub(super) fields: Vec<Field>,
+impl Column {
+    /// Its value, if it is one word or less.
+    pub(crate) fn bits(&self, parts: &Parts) -> u64 {
+        match self.source {
+            Source::Place(place) => bits(place, parts),
+            Source::Kind => parts.kind.into(),
+            Source::Count => parts.count as u64,
+        }
+    }
+
+    /// Its words, as many as the record has.
+    pub(crate) fn words<'a>(&self, parts: &'a Parts) -> &'a [u64] {
+        let Source::Place(Place::Words(from, to)) = self.source else { return &[] };
+        parts.words.get(from..to.min(parts.count)).unwrap_or(&[])
+    }
+
+    /// Its bytes, as many as the record has, and no more than there are in memory.
+    pub(crate) fn bytes(&self, parts: &Parts) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.words(parts).iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.truncate(self.limit.map_or(usize::MAX, |limit| bits(limit, parts) as usize));
+        bytes
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self, parts: &Parts) -> String {
+        let mut name = [0; TEXT_SIZE];
+        name.iter_mut().zip(self.bytes(parts)).for_each(|(to, from)| *to = from);
+        name_text(name)
+    }
+
+    /// Its size in bytes, in a form where each column has a fixed size.
+    pub(crate) fn size(&self) -> usize {
+        match self.source {
+            Source::Place(Place::Detail(from, to)) => ((to - from).div_ceil(8) as usize).next_power_of_two(),
+            Source::Place(Place::Word(_)) => 8,
+            // Tools read a text up to its zero.
+            Source::Place(Place::Words(from, to)) if self.style == Style::Text => 8 * (to - from) + 8,
+            Source::Place(Place::Words(from, to)) => 8 * (to - from),
+            Source::Kind | Source::Count => 1,
+        }
+    }
+
+    /// Appends its value, little-endian, in as many bytes as its size.
+    pub(crate) fn push(&self, parts: &Parts, out: &mut Vec<u8>) {
+        let end = out.len() + self.size();
+        match self.style {
+            Style::Text => out.extend_from_slice(self.text(parts).as_bytes()),
+            Style::Bytes | Style::Gates => out.extend_from_slice(&self.bytes(parts)),
+            _ => out.extend_from_slice(&self.bits(parts).to_le_bytes()),
+        }
+        out.resize(end, 0);
+    }
+
+    /// The names of its values, if they have names.
+    pub(crate) fn names(&self) -> Option<Vec<(u64, String)>> {
+        Some(match self.style {
+            Style::Name(names) => names.iter().map(|&(value, name)| (value, name.to_owned())).collect(),
+            Style::Vector => {
+                let vectors = (0..LOW_VECTORS).chain([INT_VECTOR, SYSCALL_VECTOR]);
+                let first = (self.size() > 1).then(|| (FIRST_RETURN, "first return".to_owned()));
+                vectors.map(|vector| (vector.into(), vector_name(vector))).chain(first).collect()
+            }
+            Style::Call => Call::ALL.iter().map(|&call| (call as u64, call.name().to_owned())).collect(),
+            Style::Exit => (0..EXIT_REASONS)
+                .filter_map(|reason| Some((reason.into(), exit_reason(reason)?.to_owned())))
+                .collect(),
+            Style::Panic => {
+                let exceptions = (0..LOW_VECTORS - 1).map(|vector| (vector.into(), vector_name(vector)));
+                let reasons = Panic::NAMES.iter().map(|&(reason, name)| (reason, name.to_owned()));
+                exceptions.chain(reasons).collect()
+            }
+            _ => return None,
+        })
+    }
 }
 
 impl Layout {
-    /// The layouts of all kinds and of [`UNKNOWN`], in the order of their numbers.
-    pub(super) fn all() -> Vec<Layout> {
-        let unknown = vec![
-            found("kind", 1, |record| record.kind.into()).style(Style::Unsigned),
-            detail("detail", 4, 0).style(Style::Hex),
-            found("count", 1, |record| record.word_count() as u64).style(Style::Unsigned),
-            Field { size: 8 * WORDS_MAX, style: Style::Bytes, ..text("words", 0) },
+    /// All layouts, in the order of their numbers.
+    pub(crate) fn all() -> Vec<Layout> {
+        let words = Place::Words(0, WORDS_MAX);
+        let unknown = [
+            ("kind", Style::Number, Source::Kind),
+            ("detail", Style::Hex, Source::Place(Place::Detail(0, 32))),
+            ("count", Style::Number, Source::Count),
+            ("words", Style::Bytes, Source::Place(words)),
         ];
-        let unknown = Layout { kind: UNKNOWN, name: "unknown".into(), fields: unknown };
-        let known = Kind::ALL.iter().map(|&kind| Layout {
-            kind: kind as u8,
-            name: kind.name().replace('-', "_"),
-            fields: fields(kind),
+        let unknown = unknown.map(|(name, style, source)| Column { name, style, source, limit: None });
+        let unknown = Layout {
+            number: UNKNOWN,
+            name: "unknown".into(),
+            step: None,
+            is_host: false,
+            columns: unknown.into(),
+        };
+        let kinds = RECORDS.iter().map(|schema| Layout {
+            number: schema.number as u16,
+            name: schema.name.replace('-', "_"),
+            step: None,
+            is_host: schema.number >= abi::record::FIRST_HOST_KIND.into(),
+            columns: columns(schema),
         });
-        std::iter::once(unknown).chain(known).collect()
+        let steps = STEPS.iter().map(|schema| Layout {
+            number: FIRST_STEP + schema.number as u16,
+            name: format!("{}_{}", Kind::Boot.name(), schema.name.replace('-', "_")),
+            step: Some(schema.name),
+            is_host: false,
+            columns: columns(schema),
+        });
+        std::iter::once(unknown).chain(kinds).chain(steps).collect()
     }
 
-    /// The number of the layout that fits a record.
-    pub(super) fn number_of(record: &Record<'_>) -> u8 {
-        match What::decode(record) {
+    /// The columns of the layout of a number.
+    pub(crate) fn find(layouts: &[Layout], number: u16) -> &[Column] {
+        let place = layouts.binary_search_by_key(&number, |layout| layout.number);
+        place.ok().and_then(|place| layouts.get(place)).map_or(&[], |layout| &layout.columns)
+    }
+
+    /// The number of the layout of a record.
+    pub(crate) fn number_of(what: &What) -> u16 {
+        match what {
             What::Unknown { .. } => UNKNOWN,
-            what => what.kind(),
+            What::Boot(boot) => FIRST_STEP + boot.step() as u16,
+            what => what.kind().into(),
         }
     }
 }
 
-fn word_of(record: &Record<'_>, index: usize) -> u64 {
-    record.word(index).unwrap_or(0)
+/// The fields of a record, those of several words taken apart.
+fn columns(schema: &Schema) -> Vec<Column> {
+    let limit = schema.fields.iter().find(|field| field.name == "size").map(|field| field.place);
+    let columns = schema.fields.iter().flat_map(|field| {
+        parts_of(field).into_iter().map(move |(name, style, place)| Column {
+            name,
+            style,
+            source: Source::Place(place),
+            limit: limit.filter(|_| style == Style::Bytes),
+        })
+    });
+    columns.collect()
 }
 
-fn detail(name: &'static str, size: usize, shift: u32) -> Field {
-    Field { name, size, style: Style::Unsigned, source: Source::Detail(shift) }
-}
-
-/// A word in hexadecimal.
-fn hex(name: &'static str, index: usize) -> Field {
-    Field { name, size: 8, style: Style::Hex, source: Source::Word(index, 0) }
-}
-
-/// A word that is a number.
-fn count(name: &'static str, index: usize) -> Field {
-    hex(name, index).style(Style::Unsigned)
-}
-
-fn text(name: &'static str, index: usize) -> Field {
-    Field { name, size: TEXT_SIZE, style: Style::Text, source: Source::Words(index) }
-}
-
-fn found(name: &'static str, size: usize, find: fn(&Record<'_>) -> u64) -> Field {
-    Field { name, size, style: Style::Hex, source: Source::Found(find) }
-}
-
-/// Hexadecimal words, from `first` on.
-fn hexes(first: usize, names: &[&'static str]) -> Vec<Field> {
-    names.iter().enumerate().map(|(index, name)| hex(name, first + index)).collect()
-}
-
-/// RIP, RSP, selectors and flags, from a word on.
-fn frame(first: usize) -> Vec<Field> {
-    let part = |name, size, shift| Field { size, source: Source::Word(first + 2, shift), ..hex(name, 0) };
-    vec![hex("rip", first), hex("rsp", first + 1), part("cs", 2, 0), part("ss", 2, 16), part("rflags", 4, 32)]
-}
-
-/// A vector in the detail.
-fn vector(name: &'static str, size: usize, shift: u32) -> Field {
-    let low = (0..LOW_VECTORS).chain([INT_VECTOR, SYSCALL_VECTOR]);
-    let mut names: Vec<(u64, String)> = low.map(|vector| (vector.into(), vector_name(vector))).collect();
-    if size > 1 {
-        names.push((FIRST_RETURN.into(), "first return".into()));
-    }
-    detail(name, size, shift).style(Style::Named(names))
-}
-
-fn error_code() -> Field {
-    detail("error_code", 2, 16).style(Style::Hex)
-}
-
-/// The names of a numbered type of the contract.
-macro_rules! names_of {
-    ($what:ident) => {
-        Style::Named($what::ALL.iter().map(|&value| (value as u64, value.name().into())).collect())
+fn parts_of(field: &Field) -> Vec<(&'static str, Style, Place)> {
+    let words = |first: usize, names: &[&'static str]| {
+        let style = |name| match name {
+            "vector" => Style::Vector,
+            "rip" => Style::Address,
+            "rflags" => Style::Flags,
+            _ => Style::Hex,
+        };
+        let words = names.iter().zip(first..).map(|(name, word)| (*name, style(*name), Place::Word(word)));
+        words.collect::<Vec<_>>()
     };
-}
-
-fn fields(kind: Kind) -> Vec<Field> {
-    match kind {
-        Kind::TrapEntry => {
-            let own = vec![vector("vector", 1, 0), vector("arrived", 1, 8), error_code(), hex("frame", 0)];
-            [own, frame(1), vec![found("cr2", 8, cr2)]].concat()
+    match (field.style, field.place) {
+        (Style::Frame, Place::Words(first, _)) => {
+            [vec![(field.name, Style::Address, Place::Word(first))], words(first + 1, &FRAME)].concat()
         }
-        Kind::TrapReturn => {
-            [vec![vector("vector", 4, 0), hex("frame", 0)], frame(1), vec![hex("rax", 4)]].concat()
-        }
-        Kind::KernelStackFilled => [vec![hex("frame", 0)], frame(1)].concat(),
-        Kind::Called => frame(0),
-        Kind::Registers => {
-            let steps = vec![(0, "entry".into()), (1, "return".into())];
-            let own = [
-                detail("step", 1, 0).style(Style::Named(steps)),
-                detail("handler_flags", 4, 8).style(Style::Hex),
-            ];
-            [own.into(), hexes(0, &REGISTERS)].concat()
-        }
-        Kind::SystemCall => {
-            [vec![call(hex("number", 6))], hexes(0, &["a0", "a1", "a2", "a3", "a4", "a5"])].concat()
-        }
-        Kind::SystemCallResult => vec![call(detail("number", 4, 0)), hex("result", 0).style(Style::Signed)],
-        Kind::Data => vec![
-            detail("argument", 1, 0),
-            detail("size", 4, 8),
-            Field { size: DATA_MAX, style: Style::Bytes, ..text("data", 0) },
-        ],
-        Kind::Tick => vec![detail("ticks", 4, 0)],
-        Kind::TimerArmed => {
-            vec![detail("timer", 4, 0).style(names_of!(Timer)), count("value", 0), count("cycles", 1)]
-        }
-        Kind::ContextSaved => [vec![detail("reason", 4, 0).style(names_of!(Reason))], context()].concat(),
-        Kind::ContextLoaded => {
-            let own = vec![hex("cr3", 9), hex("kernel_stack", 10)];
-            [vec![detail("from", 4, 0)], context(), own].concat()
-        }
-        Kind::Boot => boot(),
-        Kind::Gate => vec![
-            vector("vector", 1, 0),
-            detail("type", 1, 8).style(Style::Hex),
-            detail("ist", 1, 16),
-            hex("handler", 0),
-        ],
-        Kind::Idle => vec![],
-        _ => of_process(kind),
+        (Style::Context, Place::Words(first, _)) => words(first, &CONTEXT),
+        (style, place) => vec![(field.name, style, place)],
     }
-}
-
-fn of_process(kind: Kind) -> Vec<Field> {
-    match kind {
-        Kind::ProcessCreated => {
-            [hexes(0, &["structure", "cr3", "kernel_stack"]), vec![text("program", 3)]].concat()
-        }
-        Kind::SegmentLoaded => {
-            vec![
-                detail("flags", 4, 0).style(Style::Hex),
-                hex("address", 0),
-                count("memory", 1),
-                count("file", 2),
-            ]
-        }
-        Kind::StackBuilt => [vec![detail("argc", 4, 0)], hexes(0, &["lowest", "rsp", "argv"])].concat(),
-        Kind::Sleep => vec![count("until_tsc", 0)],
-        Kind::Wake => vec![count("wanted_tsc", 0)],
-        Kind::ProcessExited | Kind::Returned => vec![hex("status", 0).style(Style::Signed)],
-        Kind::ProcessKilled => {
-            [vec![vector("vector", 1, 0), error_code()], hexes(0, &["rip", "cr2"])].concat()
-        }
-        Kind::FaultRedirected => {
-            [vec![vector("vector", 1, 0), error_code()], hexes(0, &["rip", "cr2", "handler", "rsp"])].concat()
-        }
-        Kind::ProcessFreed => vec![count("frames", 0)],
-        Kind::LoadFailed => vec![detail("error", 4, 0).style(names_of!(LoadError)), text("program", 0)],
-        Kind::KernelPanic => {
-            let exceptions = (0..LOW_VECTORS - 1).map(|vector| (vector.into(), vector_name(vector)));
-            let reasons = Panic::ALL.iter().map(|&reason| (reason as u64, reason.name().into()));
-            let reason = detail("reason", 4, 0).style(Style::Named(exceptions.chain(reasons).collect()));
-            [vec![reason], hexes(0, &["rip", "error_code", "cr2", "rsp", "rflags"])].concat()
-        }
-        _ => of_host(kind),
-    }
-}
-
-fn of_host(kind: Kind) -> Vec<Field> {
-    match kind {
-        Kind::HostClock => vec![count("monotonic_ns", 0), count("realtime_ns", 1)],
-        Kind::HostExits => {
-            let known =
-                (0..EXIT_REASONS).filter_map(|reason| Some((reason.into(), exit_reason(reason)?.into())));
-            let reason = detail("reason", 4, 0).style(Style::Named(known.collect()));
-            vec![reason, count("count", 0), count("guest_ns", 1), count("host_ns", 2)]
-        }
-        Kind::HostCount => vec![detail("counter", 4, 0).style(names_of!(HostCounter)), count("value", 0)],
-        Kind::HostStop => vec![detail("stop", 4, 0).style(names_of!(Stop))],
-        Kind::HostEnd => {
-            let ending = count("ending", 0).style(names_of!(Ending));
-            vec![detail("exit_code", 4, 0), ending, count("status", 1), hex("rip", 2)]
-        }
-        _ => vec![],
-    }
-}
-
-/// The words mean something else at each step, so they keep no names but their places.
-fn boot() -> Vec<Field> {
-    [vec![detail("step", 4, 0).style(names_of!(Step))], hexes(0, &["word0", "word1", "word2", "word3"])]
-        .concat()
-}
-
-fn context() -> Vec<Field> {
-    [vec![hex("structure", 0)], hexes(1, &CONTEXT_REGISTERS)].concat()
-}
-
-fn call(field: Field) -> Field {
-    let calls = Call::ALL.iter().map(|&call| (call as u64, call.name().into()));
-    field.style(Style::Named(calls.collect()))
-}
-
-/// The address of a page fault; 0 for other traps.
-fn cr2(record: &Record<'_>) -> u64 {
-    if record.detail & 0xFF == PAGE_FAULT { word_of(record, 4) } else { 0 }
 }

@@ -7,6 +7,6 @@ pub mod parquet;
 pub mod perfetto;
 pub mod tracecmd;
 
-mod layout;
+pub(crate) mod layout;
 mod linux;
 mod survey;

@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 
-use super::fields::{COLUMNS, HEAD, Holds, Value, fields, head};
+use super::fields::{HEAD, Holds, Rows, Value, head};
 use super::survey::Survey;
 use crate::file::{Names, Trace};
 
@@ -31,20 +31,21 @@ pub fn write(trace: &Trace, out: &mut (impl Write + Send)) -> io::Result<()> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_key_value_metadata(Some(own.map(|(key, value)| KeyValue::new(key.into(), value)).into()));
-    let schema = Arc::new(parse_message_type(&schema()).map_err(into_io)?);
+    let rows = Rows::default();
+    let schema = Arc::new(parse_message_type(&schema(&rows)).map_err(into_io)?);
     let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties.build())).map_err(into_io)?;
-    let (mut columns, mut names) = (columns(), Names::default());
+    let (mut columns, mut names) = (columns(&rows), Names::default());
     for event in trace.events() {
         names.learn(&event);
-        let mut fields = fields(&event.what);
         let (of_head, others) = columns.split_at_mut(HEAD.len());
         for (column, value) in of_head.iter_mut().zip(head(&event, &names)) {
             column.push(Some(value));
         }
-        for (column, (name, _)) in others.iter_mut().zip(COLUMNS) {
-            let found = fields.iter().position(|(key, _)| *key == name);
-            column.push(found.map(|index| fields.swap_remove(index).1));
+        let mut values = vec![None; others.len()];
+        for (column, value) in rows.cells(&event.what) {
+            values[column] = Some(value);
         }
+        others.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
         if columns[0].levels.len() == GROUP {
             write_group(&mut file, &mut columns).map_err(into_io)?;
         }
@@ -55,12 +56,10 @@ pub fn write(trace: &Trace, out: &mut (impl Write + Send)) -> io::Result<()> {
 }
 
 /// The schema, in Parquet's own language.
-fn schema() -> String {
-    let all = HEAD
-        .iter()
-        .map(|column| ("required", column))
-        .chain(COLUMNS.iter().map(|column| ("optional", column)));
-    let lines = all.map(|(repetition, (name, holds))| match holds {
+fn schema(rows: &Rows) -> String {
+    let head = HEAD.iter().map(|&(name, holds)| ("required", name, holds));
+    let others = rows.columns().iter().map(|(name, holds)| ("optional", name.as_str(), *holds));
+    let lines = head.chain(others).map(|(repetition, name, holds)| match holds {
         Holds::Signed => format!("{repetition} int64 {name};"),
         Holds::Unsigned | Holds::Hex => format!("{repetition} int64 {name} (INTEGER(64, false));"),
         Holds::Text => format!("{repetition} binary {name} (STRING);"),
@@ -82,8 +81,9 @@ enum Values {
     Texts(Vec<ByteArray>),
 }
 
-fn columns() -> Vec<Column> {
-    let values = HEAD.iter().chain(&COLUMNS).map(|(_, holds)| match holds {
+fn columns(rows: &Rows) -> Vec<Column> {
+    let others = rows.columns().iter().map(|(_, holds)| holds);
+    let values = HEAD.iter().map(|(_, holds)| holds).chain(others).map(|holds| match holds {
         Holds::Text => Values::Texts(Vec::new()),
         Holds::Signed | Holds::Unsigned | Holds::Hex => Values::Numbers(Vec::new()),
     });

@@ -6,14 +6,15 @@
 //! records carry process 65536. Limits: tools call process 0 `<idle>`, whatever the file says; records missing at the
 //! very end are told only by the CPU's statistics; a record with an earlier time than the one before has the latter's.
 
+use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use abi::record::{Kind, Reason};
+use abi::record::{Kind, Reason, Style};
 
-use super::layout::{Field, Layout, Style, TEXT_SIZE};
+use super::layout::{Column, Layout, TEXT_SIZE};
 use super::linux;
 use super::survey::{Missing, Survey};
-use crate::file::{Origin, Record, Trace};
+use crate::file::{Origin, Record, Trace, What};
 
 /// The host's records have this process: the guest's numbers have 16 bits.
 const HOST_PID: u32 = 1 << 16;
@@ -64,33 +65,51 @@ const COMMON_FIELDS: &str = "\
 
 /// Writes a trace to a file that is empty.
 pub fn write(trace: &Trace, out: &mut (impl Write + Seek)) -> io::Result<()> {
-    let (events, survey) = (Events::new(), Survey::of(trace));
-    let mut head = head(&events, &survey);
+    let (layouts, survey) = (layouts(), Survey::of(trace));
+    let mut head = head(&layouts, &survey);
     options(&mut head, &survey);
     head.extend_from_slice(b"flyrecord\0");
     let (place, start) = (head.len() as u64, (head.len() + 2 * 8).next_multiple_of(PAGE));
     head.resize(start, 0);
     out.write_all(&head)?;
-    let size = write_events(trace, &events, &survey, out)?;
+    let size = write_events(trace, &layouts, &survey, out)?;
     out.seek(SeekFrom::Start(place))?;
     out.write_all([start as u64, size].map(u64::to_le_bytes).as_flattened())?;
     out.flush()
 }
 
-/// Gives the size of what it wrote.
-fn write_events(trace: &Trace, events: &Events, survey: &Survey, out: &mut impl Write) -> io::Result<u64> {
+/// Returns the size of what it wrote.
+fn write_events(trace: &Trace, layouts: &[Layout], survey: &Survey, out: &mut impl Write) -> io::Result<u64> {
     let (mut records, clock, mut missing) = (trace.records(), trace.clock(), Missing::default());
     let mut pages = Pages { bytes: vec![0; PAGE_HEAD], latest: 0, missed: 0, written: 0 };
     // The date option counts microseconds: what is left of one is in each event's time.
     let rest = survey.epoch_ns.unwrap_or(0) % 1000;
-    let (mut bytes, mut left) = (Vec::new(), Reason::Idle);
+    let (mut bytes, mut left, mut frames) = (Vec::new(), Reason::Idle, BTreeMap::new());
     while let Some(record) = records.next() {
         let lost = missing.before(record.origin, record.sequence);
-        if record.kind == Kind::ContextSaved as u8 {
-            left = Reason::try_from(record.detail).unwrap_or(left);
+        let what = record.what();
+        match what {
+            What::ContextSaved { reason, .. } => left = reason,
+            What::TrapEntry { frame, .. } => drop(frames.insert(record.process, frame.arguments())),
+            _ => {}
         }
         bytes.clear();
-        events.push(&record, survey, left, &mut bytes);
+        head_of(&record, &what, &mut bytes);
+        match what {
+            What::ContextLoaded { from, .. } => push_switch(&record, from, survey, left, &mut bytes),
+            What::SystemCall { number } => {
+                push_words([number], &mut bytes);
+                push_words(frames.get(&record.process).copied().unwrap_or_default(), &mut bytes);
+            }
+            What::SystemCallResult { number, result } => {
+                push_words([number.into(), result as u64], &mut bytes)
+            }
+            _ => {}
+        }
+        push_words([record.sequence, record.tsc], &mut bytes);
+        let parts = what.parts();
+        let columns = Layout::find(layouts, Layout::number_of(&what));
+        columns.iter().for_each(|column| column.push(&parts, &mut bytes));
         let time = survey.time(clock.nanoseconds(record.tsc));
         pages.event(time.saturating_add(rest), lost, &bytes, out)?;
     }
@@ -152,65 +171,40 @@ const EXIT: Kernels = Kernels {
 /// The system of all other events.
 const OURS: &str = "trapline";
 
-fn kernels(kind: u8) -> Option<&'static Kernels> {
-    match Kind::try_from(kind) {
-        Ok(Kind::ContextLoaded) => Some(&SWITCH),
-        Ok(Kind::SystemCall) => Some(&ENTER),
-        Ok(Kind::SystemCallResult) => Some(&EXIT),
+fn kernels(number: u16) -> Option<&'static Kernels> {
+    match u8::try_from(number).map(Kind::try_from) {
+        Ok(Ok(Kind::ContextLoaded)) => Some(&SWITCH),
+        Ok(Ok(Kind::SystemCall)) => Some(&ENTER),
+        Ok(Ok(Kind::SystemCallResult)) => Some(&EXIT),
         _ => None,
     }
 }
 
-/// How records become events.
-struct Events {
-    layouts: Vec<Layout>,
-    /// Index of a kind's layout.
-    by_kind: [usize; 256],
-}
-
-impl Events {
-    fn new() -> Events {
-        let (mut layouts, mut by_kind) = (Layout::all(), [0; 256]);
-        for (index, layout) in layouts.iter_mut().enumerate() {
-            by_kind[usize::from(layout.kind)] = index;
-            // The kernel's fields say it all.
-            if kernels(layout.kind).is_some_and(|kernels| kernels.system == ENTER.system) {
-                layout.fields.clear();
-            }
+/// The layouts, without the columns that the kernel's own fields repeat.
+fn layouts() -> Vec<Layout> {
+    let mut layouts = Layout::all();
+    for layout in &mut layouts {
+        if kernels(layout.number).is_some_and(|kernels| kernels.system == ENTER.system) {
+            layout.columns.clear();
         }
-        Events { layouts, by_kind }
     }
-
-    /// Appends the event of a record; `left` is why the CPU was last taken from a process.
-    fn push(&self, record: &Record<'_>, survey: &Survey, left: Reason, out: &mut Vec<u8>) {
-        let kind = Layout::number_of(record);
-        // The kernel's own switch is an event of the process that leaves.
-        let pid = match record.origin {
-            Origin::Host => HOST_PID,
-            Origin::Guest if kind == Kind::ContextLoaded as u8 => record.detail,
-            Origin::Guest => record.process.into(),
-        };
-        out.extend_from_slice(&id(kind).to_le_bytes());
-        out.extend_from_slice(&[0; 2]);
-        out.extend_from_slice(&pid.to_le_bytes());
-        match Kind::try_from(kind) {
-            Ok(Kind::ContextLoaded) => push_switch(record, survey, left, out),
-            Ok(Kind::SystemCall) => push_words([6, 0, 1, 2, 3, 4, 5].map(|index| word(record, index)), out),
-            Ok(Kind::SystemCallResult) => push_words([record.detail.into(), word(record, 0)], out),
-            _ => {}
-        }
-        push_words([record.sequence, record.tsc], out);
-        let layout = &self.layouts[self.by_kind[usize::from(kind)]];
-        layout.fields.iter().for_each(|field| field.push(record, out));
-    }
+    layouts
 }
 
-fn id(kind: u8) -> u16 {
-    FIRST_ID + u16::from(kind)
+/// Appends the fields of [`COMMON_FIELDS`]. A switch is an event of the process that leaves the CPU.
+fn head_of(record: &Record<'_>, what: &What, out: &mut Vec<u8>) {
+    let pid = match (record.origin, what) {
+        (Origin::Host, _) => HOST_PID,
+        (Origin::Guest, What::ContextLoaded { from, .. }) => *from,
+        (Origin::Guest, _) => record.process.into(),
+    };
+    out.extend_from_slice(&id(Layout::number_of(what)).to_le_bytes());
+    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&pid.to_le_bytes());
 }
 
-fn word(record: &Record<'_>, index: usize) -> u64 {
-    record.word(index).unwrap_or(0)
+fn id(number: u16) -> u16 {
+    FIRST_ID + number
 }
 
 fn push_words<const N: usize>(words: [u64; N], out: &mut Vec<u8>) {
@@ -218,8 +212,8 @@ fn push_words<const N: usize>(words: [u64; N], out: &mut Vec<u8>) {
 }
 
 /// The fields of [`SWITCH`].
-fn push_switch(record: &Record<'_>, survey: &Survey, left: Reason, out: &mut Vec<u8>) {
-    let from = u16::try_from(record.detail).unwrap_or(u16::MAX);
+fn push_switch(record: &Record<'_>, from: u32, survey: &Survey, left: Reason, out: &mut Vec<u8>) {
+    let from = u16::try_from(from).unwrap_or(u16::MAX);
     for (process, state) in [(from, Some(linux::state(left))), (record.process, None)] {
         let name = survey.name(Origin::Guest, process).as_bytes();
         let mut text = [0; TEXT_SIZE];
@@ -291,7 +285,7 @@ impl Pages {
 }
 
 /// All of the file before its options.
-fn head(events: &Events, survey: &Survey) -> Vec<u8> {
+fn head(layouts: &[Layout], survey: &Survey) -> Vec<u8> {
     let mut out = b"\x17\x08\x44tracing6\0\x00\x08".to_vec();
     out.extend_from_slice(&(PAGE as u32).to_le_bytes());
     for (name, format) in [("header_page\0", PAGE_FORMAT), ("header_event\0", EVENT_FORMAT)] {
@@ -303,8 +297,9 @@ fn head(events: &Events, survey: &Survey) -> Vec<u8> {
     let systems = [SWITCH.system, ENTER.system, OURS];
     out.extend_from_slice(&(systems.len() as u32).to_le_bytes());
     for system in systems {
-        let is_in = |layout: &&Layout| kernels(layout.kind).map_or(OURS, |kernels| kernels.system) == system;
-        let formats: Vec<String> = events.layouts.iter().filter(is_in).map(format).collect();
+        let is_in =
+            |layout: &&Layout| kernels(layout.number).map_or(OURS, |kernels| kernels.system) == system;
+        let formats: Vec<String> = layouts.iter().filter(is_in).map(format).collect();
         out.extend_from_slice(format!("{system}\0").as_bytes());
         out.extend_from_slice(&(formats.len() as u32).to_le_bytes());
         formats.iter().for_each(|format| push_sized(&mut out, format));
@@ -345,9 +340,9 @@ fn options(out: &mut Vec<u8>, survey: &Survey) {
 
 /// The `format` file of a kind's event.
 fn format(layout: &Layout) -> String {
-    let kernels = kernels(layout.kind);
+    let kernels = kernels(layout.number);
     let name = kernels.map_or(layout.name.as_str(), |kernels| kernels.name);
-    let mut out = format!("name: {name}\nID: {}\nformat:\n{COMMON_FIELDS}", id(layout.kind));
+    let mut out = format!("name: {name}\nID: {}\nformat:\n{COMMON_FIELDS}", id(layout.number));
     out.push_str(kernels.map_or("", |kernels| kernels.fields));
     let mut offset = COMMON + kernels.map_or(0, |kernels| kernels.size);
     let mut field = |kind: &str, name: &str, size: usize, signed: bool| {
@@ -358,15 +353,16 @@ fn format(layout: &Layout) -> String {
     field("u64", "sequence", 8, false);
     field("u64", "tsc", 8, false);
     let (mut shown, mut values) = (String::new(), String::new());
-    for Field { name, size, style, .. } in &layout.fields {
+    for column in &layout.columns {
+        let (name, size) = (column.name, column.size());
         let bits = 8 * size;
-        match style {
-            Style::Text => field("char", &format!("{name}[{size}]"), *size, false),
-            Style::Bytes => field("u8", &format!("{name}[{size}]"), *size, false),
-            Style::Signed => field(&format!("s{bits}"), name, *size, true),
-            _ => field(&format!("u{bits}"), name, *size, false),
+        match column.style {
+            Style::Text => field("char", &format!("{name}[{size}]"), size, false),
+            Style::Bytes | Style::Gates => field("u8", &format!("{name}[{size}]"), size, false),
+            Style::Signed => field(&format!("s{bits}"), name, size, true),
+            _ => field(&format!("u{bits}"), name, size, false),
         }
-        let (form, value) = printed(name, *size, style);
+        let (form, value) = printed(column);
         shown.push_str(&format!("{}{name}={form}", if shown.is_empty() { "" } else { " " }));
         values.push_str(&format!(", {value}"));
     }
@@ -375,21 +371,21 @@ fn format(layout: &Layout) -> String {
     out
 }
 
-/// How printf shows a field, and what it is given.
-fn printed(name: &str, size: usize, style: &Style) -> (&'static str, String) {
-    let value = format!("REC->{name}");
-    match (style, size) {
-        (Style::Unsigned, 8) => ("%llu", value),
-        (Style::Unsigned, _) => ("%u", value),
+/// How printf shows a column, and the value that it is given.
+fn printed(column: &Column) -> (&'static str, String) {
+    let (value, size) = (format!("REC->{}", column.name), column.size());
+    if let Some(names) = column.names() {
+        let names: Vec<String> =
+            names.iter().map(|(number, name)| format!("{{ {number}, {name:?} }}")).collect();
+        return ("%s", format!("__print_symbolic({value}, {})", names.join(", ")));
+    }
+    match (column.style, size) {
+        (Style::Number, 8) => ("%llu", value),
+        (Style::Number, _) => ("%u", value),
         (Style::Signed, _) => ("%lld", value),
-        (Style::Hex, 8) => ("0x%llx", value),
-        (Style::Hex, _) => ("0x%x", value),
         (Style::Text, _) => ("%s", value),
-        (Style::Bytes, _) => ("%s", format!("__print_hex({value}, {size})")),
-        (Style::Named(names), _) => {
-            let names: Vec<String> =
-                names.iter().map(|(number, name)| format!("{{ {number}, {name:?} }}")).collect();
-            ("%s", format!("__print_symbolic({value}, {})", names.join(", ")))
-        }
+        (Style::Bytes | Style::Gates, _) => ("%s", format!("__print_hex({value}, {size})")),
+        (_, 8) => ("0x%llx", value),
+        _ => ("0x%x", value),
     }
 }

@@ -5,7 +5,7 @@
 use super::Meta;
 
 /// The version of the format. A reader refuses later ones and reads all earlier ones. Version 1 had no [`COMPACT`].
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The first bytes of a trace file.
 pub const HEAD_MAGIC: [u8; 8] = *b"TRAPLINE";
@@ -211,8 +211,8 @@ pub fn head(meta: &Meta) -> Vec<u8> {
 pub enum HeadState {
     /// Whole: what it says, and where the chunks start.
     Whole(Box<Meta>, usize),
-    /// Of a later version of the format.
-    Later(u16),
+    /// Of another version of the format.
+    Version(u16),
     /// There is one, but what it says is not what was written.
     Damaged,
     /// The file ends inside it.
@@ -244,7 +244,7 @@ pub fn open_head(bytes: &[u8]) -> HeadState {
         return HeadState::Damaged;
     }
     match u16_at(bytes, 8) {
-        later if later > VERSION => HeadState::Later(later),
+        other if other != VERSION => HeadState::Version(other),
         _ => serde_json::from_slice(json)
             .map_or(HeadState::Damaged, |meta| HeadState::Whole(Box::new(meta), end)),
     }

@@ -45,6 +45,8 @@ pub(crate) mod samples;
 mod scan;
 mod source;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;
 mod walk;
 #[cfg(feature = "write")]
@@ -52,7 +54,7 @@ mod writer;
 
 pub use clock::Clock;
 pub use damage::Damage;
-pub use event::{Boot, CONTEXT_REGISTERS, Context, Event, Frame, What};
+pub use event::{Boot, Context, Event, Frame, Trap, What};
 pub use follow::{Follow, News};
 pub use format::Origin;
 pub use meta::{Image, Meta, Options, Program};

@@ -12,7 +12,7 @@ impl Names {
     /// Takes note of a process, if the event creates one. One that has no name is `?`: tools take nothing for an error.
     #[inline]
     pub fn learn(&mut self, event: &Event) {
-        if let What::ProcessCreated { name, .. } = event.what {
+        if let What::ProcessCreated { program: name, .. } = event.what {
             let name = Some(text(name)).filter(|name| !name.is_empty());
             self.0.insert(event.process, name.unwrap_or_else(|| "?".into()));
         }

@@ -45,13 +45,14 @@ pub enum OpenError {
         /// Its size.
         bytes: u64,
     },
-    /// A later version wrote it.
+    /// It has another version of the format.
     #[error(
-        "{} has trace format {version}, this Trapline reads up to {}: use a later Trapline",
+        "{} has version {version} of the trace format, and this Trapline reads version {}: read it with the Trapline that \
+         wrote it, or record the run again",
         path.display(),
         format::VERSION
     )]
-    Later {
+    Version {
         /// The file.
         path: PathBuf,
         /// Its format's version.
@@ -334,7 +335,7 @@ pub(super) fn open_head(window: &mut Window, path: &Path) -> Result<Head, OpenEr
     let length = format::head_size_of(head).unwrap_or(format::HEAD_SIZE);
     let (meta, start, mut damage) = match format::open_head(window.get(0, length).map_err(failed)?) {
         HeadState::Whole(meta, start) => (*meta, start as u64, Vec::new()),
-        HeadState::Later(version) => return Err(OpenError::Later { path: path.into(), version }),
+        HeadState::Version(version) => return Err(OpenError::Version { path: path.into(), version }),
         state => {
             let is_missing = state == HeadState::Missing;
             // A large file of another kind is not searched to its end.

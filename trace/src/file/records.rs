@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::walk::Walk;
-use super::{Event, Origin, event, format};
+use super::{Event, Origin, format};
 
 /// A record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Record<'a> {
     pub process: u16,
     /// As the kind says.
     pub detail: u32,
-    words: &'a [u8],
+    pub(super) words: &'a [u8],
 }
 
 impl<'a> Record<'a> {
@@ -46,13 +46,6 @@ impl<'a> Record<'a> {
     #[inline]
     pub fn words(&self) -> impl Iterator<Item = u64> + 'a {
         self.words.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word))
-    }
-
-    /// Its first `N` words, if it has so many.
-    #[inline]
-    pub fn first_words<const N: usize>(&self) -> Option<[u64; N]> {
-        let words: &[[u8; 8]; N] = self.words.as_chunks().0.first_chunk()?;
-        Some(words.map(u64::from_le_bytes))
     }
 }
 
@@ -150,5 +143,5 @@ impl<S: Supply> Merge<S> {
 pub(super) fn decode(record: &Record<'_>, clock: &Clock) -> Option<Event> {
     let Record { sequence, origin, tsc, process, .. } = *record;
     let nanoseconds = clock.nanoseconds(tsc);
-    event::decode(record, |what| Some(Event { sequence, origin, tsc, nanoseconds, process, what }))
+    Some(Event { sequence, origin, tsc, nanoseconds, process, what: record.what() })
 }

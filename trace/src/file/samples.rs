@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use abi::record::{Ending, Kind, REGISTERS, WORDS_MAX};
+use abi::record::{ARGUMENTS, Ending, FRAME, Kind, WORDS_MAX};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use proptest::test_runner::{Config, RngSeed};
@@ -34,10 +34,19 @@ impl Sample {
 
 /// "hello" as a name is stored.
 pub(crate) const HELLO: [u64; 2] = [u64::from_le_bytes(*b"hello\0\0\0"), 0];
-/// CS, SS and RFLAGS of user mode.
-const USER: u64 = 0x246 << 32 | 0x1b << 16 | 0x23;
-/// A frame of user mode.
-const FRAME: [u64; 4] = [0xffff_ffff_8013_1fd8, 0x40_1007, 0x7fff_efd0, USER];
+/// A trap frame of user mode as the words of a record: its address, the registers of which only RAX is not 0, and the rest.
+pub(crate) fn frame(vector: u64, error_code: u64, rax: u64) -> Vec<u64> {
+    let mut words = vec![0; 1 + FRAME.len()];
+    words[0] = 0xffff_ffff_8013_1fd8;
+    words[15] = rax;
+    words[16..].copy_from_slice(&[vector, error_code, 0x40_1007, 0x23, 0x246, 0x7fff_efd0, 0x1b]);
+    words
+}
+
+/// A trap entry: a frame, RFLAGS of the handler, then CR2 and RIP as they arrived.
+pub(crate) fn entry(vector: u64, error_code: u64, rax: u64, arrived: [u64; 2]) -> Vec<u64> {
+    [frame(vector, error_code, rax), vec![2], arrived.to_vec()].concat()
+}
 
 fn context(r12: u64) -> Vec<u64> {
     vec![0xffff_ffff_8012_0000, 0, 0, r12, 0, 0, 0, 0xffff_ffff_8013_1f00, 0xffff_ffff_8010_2345]
@@ -52,8 +61,8 @@ pub(crate) fn every_kind() -> Vec<Sample> {
     };
     add(Kind::HostClock, 0, 0, &[5, 1_700_000_000_000_000_000]);
     boot(&mut add);
-    add(Kind::Gate, 0, 0x80 | 0xEE << 8, &[0xffff_ffff_8010_1000]);
-    add(Kind::Gate, 0, 8 | 0x8E << 8 | 1 << 16, &[0xffff_ffff_8010_0080]);
+    add(Kind::Gates, 0, 0x80, &[0x8010_EE00_0008_1000, 0xffff_ffff]);
+    add(Kind::Gates, 0, 8, &[0x8010_8E01_0008_0080, 0xffff_ffff, 0x8010_8E00_0008_0090, 0xffff_ffff]);
     add(
         Kind::ProcessCreated,
         1,
@@ -63,9 +72,9 @@ pub(crate) fn every_kind() -> Vec<Sample> {
     add(Kind::SegmentLoaded, 1, 5, &[0x40_1000, 0x2000, 0x1234]);
     add(Kind::SegmentLoaded, 1, 6 | 0x100, &[0x40_3000, 0x1000, 16]);
     add(Kind::StackBuilt, 1, 2, &[0x7fff_0000, 0x7fff_efe0, 0x7fff_efe8]);
-    add(Kind::KernelStackFilled, 1, 0, &FRAME);
+    add(Kind::KernelStackFilled, 1, 0, &frame(0xFFFF, 0, 0));
     add(Kind::ContextLoaded, 1, 0, &[context(7), vec![0x20_0000, 0xffff_ffff_8013_2000]].concat());
-    add(Kind::TrapReturn, 1, 0xFFFF, &[&FRAME[..], &[0]].concat());
+    add(Kind::TrapReturn, 1, 0, &frame(0xFFFF, 0, 0));
     traps(&mut add);
     add(Kind::ContextSaved, 1, 0, &context(7));
     add(Kind::ContextSaved, 1, 1, &context(8));
@@ -78,7 +87,9 @@ pub(crate) fn every_kind() -> Vec<Sample> {
     add(Kind::ProcessKilled, 2, 14 | 6 << 16, &[0x40_1020, 0xdead_0000]);
     add(Kind::ProcessFreed, 1, 0, &[12]);
     add(Kind::LoadFailed, 3, 2, &HELLO);
-    add(Kind::Called, 1, 0, &[0x40_1007, 0x7fff_efd0, 2 << 32 | 0x10 << 16 | 8]);
+    let mut called = frame(0xFFFF, 0, 0);
+    (called[19], called[20], called[22]) = (8, 2, 0x10);
+    add(Kind::Called, 1, 0, &called);
     add(Kind::Returned, 1, 0, &[3]);
     add(Kind::FaultRedirected, 1, 13, &[0x40_1020, 0, 0x40_1100, 0x7fff_ef48]);
     add(Kind::KernelPanic, 0, 14, &[0x1, 2, 3, 4, 0x202]);
@@ -108,23 +119,28 @@ fn boot(add: &mut impl FnMut(Kind, u16, u32, &[u64])) {
 }
 
 fn traps(add: &mut impl FnMut(Kind, u16, u32, &[u64])) {
-    let mut registers = [0; REGISTERS.len()];
-    registers[14] = 1;
-    add(Kind::TrapEntry, 1, 0xFE | 0xFE << 8, &FRAME);
-    add(Kind::TrapEntry, 1, 0xFE | 14 << 8 | 5 << 16, &[&FRAME[..], &[0x1000, 0x1000]].concat());
-    add(Kind::TrapEntry, 1, 14 | 14 << 8 | 6 << 16, &[&FRAME[..], &[0xdead_0000]].concat());
-    add(Kind::TrapEntry, 1, 13 | 13 << 8, &FRAME);
-    add(Kind::Registers, 1, 0, &registers);
-    add(Kind::SystemCall, 1, 1, &[1, 0x40_1000, 6, 0, 0, 0, 1]);
+    add(Kind::TrapEntry, 1, 0xFE, &entry(0xFE, 0, 1, [0, 0x40_1007]));
+    add(Kind::TrapEntry, 1, 14, &entry(0xFE, 5, 1, [0x1000, 0x1000]));
+    add(Kind::TrapEntry, 1, 14, &entry(14, 6, 1, [0xdead_0000, 0x40_1007]));
+    add(Kind::TrapEntry, 1, 13, &entry(13, 0, 1, [0, 0x40_1007]));
+    let mut write = entry(0xFE, 0, 1, [0, 0x40_1007]);
+    (write[10], write[11], write[12]) = (1, 0x40_1000, 6);
+    add(Kind::TrapEntry, 1, 0xFE, &write);
+    add(Kind::SystemCall, 1, 0, &[1]);
     add(Kind::Data, 1, 1 | 6 << 8, &[u64::from_le_bytes(*b"hello\n\0\0")]);
     add(Kind::SystemCallResult, 1, 1, &[6]);
-    add(Kind::SystemCall, 1, 999, &[1, 2, 3, 4, 5, u64::MAX, 999]);
+    let mut unknown = write.clone();
+    for (register, value) in ARGUMENTS.into_iter().zip([1, 2, 3, 4, 5, u64::MAX]) {
+        unknown[1 + register] = value;
+    }
+    add(Kind::TrapEntry, 1, 0xFE, &unknown);
+    add(Kind::SystemCall, 1, 0, &[999]);
     add(Kind::SystemCallResult, 1, 999, &[(-38i64) as u64]);
     add(Kind::SystemCallResult, 1, 39, &[1]);
-    registers[14] = 6;
-    add(Kind::Registers, 1, 1, &registers);
-    add(Kind::TrapReturn, 1, 0xFE, &[&FRAME[..], &[6]].concat());
-    add(Kind::Registers, 1, 0, &registers);
+    let mut done = unknown[..1 + FRAME.len()].to_vec();
+    done[15] = 6;
+    add(Kind::TrapReturn, 1, 0, &done);
+    add(Kind::TrapEntry, 1, 0x20, &entry(0x20, 0, 6, [0, 0x40_1007]));
     add(Kind::Tick, 1, 4, &[]);
     add(Kind::TimerArmed, 0, 1, &[10_000, 20_000_000]);
 }

@@ -1,16 +1,15 @@
-//! What the page is told besides the records: the numbers of `trapline stat --json`, how the run ended, and the names
-//! of all that the records hold as numbers.
+//! What the page has besides the records: the numbers of `trapline stat --json`, how the run ended, the columns
+//! of each kind of record, and the names of what the records hold as numbers.
 
-use abi::record::{
-    Ending, HostCounter, Kind, LoadError, Panic, Policy, REGISTERS, Reason, Step, Stop, Timer,
-};
+use abi::record::{ARGUMENTS, CONTEXT, Kind, Panic, Place, REGISTERS, Reason, Step, Style, Timer};
 use abi::syscall::{Call, errno};
 use serde_json::{Map, Value, json};
 
 use crate::analysis::Summary;
-use crate::analysis::hardware::{EXIT_REASONS, exception, exit_reason, flags, vector_name};
+use crate::analysis::hardware::{EXIT_REASONS, exit_reason, flags, short_name, vector_name};
 use crate::analysis::stat::{Stat, json_of_one};
-use crate::file::{CONTEXT_REGISTERS, Origin, Trace, printable};
+use crate::export::layout::{Column, FIRST_STEP, Layout, Source, UNKNOWN};
+use crate::file::{Origin, Trace, printable};
 
 /// The facts, as JSON that can stand in a `<script>`.
 pub(super) fn json(trace: &Trace, name: &str) -> String {
@@ -24,6 +23,7 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
         "not_loaded": summary.not_loaded,
         "not_loaded_count": summary.not_loaded_count,
         "names": names(),
+        "columns": columns(),
     });
     // Inside a script element only `<` could end it; in JSON it stands in strings alone.
     printable(&facts.to_string()).replace('<', "\\u003c")
@@ -59,31 +59,49 @@ fn names() -> Value {
     json!({
         "kinds": names_of!(Kind),
         "steps": names_of!(Step),
-        "policies": names_of!(Policy),
         "timers": names_of!(Timer),
         "reasons": names_of!(Reason),
-        "load_errors": names_of!(LoadError),
         "panics": names_of!(Panic),
-        "counters": names_of!(HostCounter),
-        "stops": names_of!(Stop),
-        "endings": names_of!(Ending),
         "calls": table(Call::ALL.iter().map(|&call| (call as u64, call.name()))),
         "arguments": Call::ALL.iter().map(|&call| ((call as u64).to_string(), call.arguments().into()))
             .collect::<Map<_, _>>(),
         "errors": table(errno::ALL.iter().map(|&(error, name, _)| (error as u64, name))),
         "exits": table((0..=EXIT_REASONS).filter_map(|reason| Some((reason.into(), exit_reason(reason)?)))),
         "vectors": (0..=u8::MAX).map(vector_name).collect::<Vec<_>>(),
-        "short": (0..=u8::MAX).map(short).collect::<Vec<_>>(),
+        "short": (0..=u8::MAX).map(short_name).collect::<Vec<_>>(),
         "flags": (0..32).map(|bit| flags(1 << bit)).collect::<Vec<_>>(),
         "registers": REGISTERS,
-        "context": CONTEXT_REGISTERS,
+        "context": CONTEXT,
+        "argument_registers": ARGUMENTS.map(|index| REGISTERS[index]),
         "syscall": abi::record::SYSCALL_VECTOR,
         "int": abi::syscall::INT_VECTOR,
         "first_return": abi::record::FIRST_RETURN,
     })
 }
 
-/// A vector in a word: an exception's mnemonic, else its name.
-fn short(vector: u8) -> String {
-    exception(vector).map_or_else(|| vector_name(vector), |(mnemonic, _)| mnemonic.into())
+/// The columns of each kind by its number, and of each step of the boot by `boot` and its number: name, style and place, as the
+/// table of records declares them.
+fn columns() -> Value {
+    let all = Layout::all().into_iter().filter(|layout| layout.number != UNKNOWN).map(|layout| {
+        let number = match layout.number.checked_sub(FIRST_STEP) {
+            Some(step) => format!("boot {step}"),
+            None => layout.number.to_string(),
+        };
+        (number, layout.columns.iter().filter_map(column).collect())
+    });
+    all.collect::<Map<_, _>>().into()
+}
+
+fn column(column: &Column) -> Option<Value> {
+    let Source::Place(place) = column.source else { return None };
+    let place = match place {
+        Place::Detail(from, to) => json!(["detail", from, to]),
+        Place::Word(word) => json!(["word", word]),
+        Place::Words(from, to) => json!(["words", from, to]),
+    };
+    let names = match column.style {
+        Style::Name(names) => table(names.iter().copied()),
+        _ => Value::Null,
+    };
+    Some(json!({ "name": column.name, "style": column.style.name(), "place": place, "names": names }))
 }

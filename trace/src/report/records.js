@@ -1,6 +1,6 @@
 'use strict';
-// The records: unpacked, indexed, and said in words. Layout: a head of 16 bytes (time, kind, words, process,
-// detail) and words of 8.
+// The records: unpacked, indexed, and said in words. Each is a head of 16 bytes (time, kind, words, process, detail) and
+// words of 8 bytes. What the words mean comes from the table of records: no field is listed here.
 
 const $ = id => document.getElementById(id);
 const facts = JSON.parse($('facts').textContent);
@@ -63,6 +63,17 @@ class Records {
   /// A word, 0 where a record lacks it.
   word(i, n) { return n < this.size(i) ? this.words[this.at[i] / 2 + 2 + n] : 0n; }
   is(i, name) { return this.kind(i) === KIND[name]; }
+  /// The columns of the record's kind; a step of the boot has its own.
+  columns(i) { return facts.columns[this.kind(i) === KIND.boot ? `boot ${this.detail(i)}` : this.kind(i)] ?? []; }
+  /// The value of a column, as an unsigned number of 64 bits.
+  value(i, { place: [where, from, to] }) {
+    return where === 'detail' ? BigInt(this.detail(i)) >> BigInt(from) & (1n << BigInt(to - from)) - 1n : this.word(i, from);
+  }
+  /// The value of the column of this name; 0 if the kind has none.
+  get(i, name) {
+    const column = this.columns(i).find(column => column.name === name);
+    return column ? this.value(i, column) : 0n;
+  }
 }
 
 async function unpack() {
@@ -93,11 +104,6 @@ function flags(bits) {
   return names.flags.filter((name, bit) => name !== '-' && bits >>> bit & 1).join(',') || '-';
 }
 
-/// CS, SS and RFLAGS of the word that holds all three.
-function selectors(word) {
-  return { cs: Number(word & 0xffffn), ss: Number(word >> 16n & 0xffffn), rflags: Number(word >> 32n) };
-}
-
 /// The exceptions that push an error code.
 const WITH_ERROR = [8, 10, 11, 12, 13, 14, 17, 21];
 
@@ -114,19 +120,30 @@ function result(word) {
 
 const callName = number => names.calls[number] ?? `syscall_${number}`;
 
-/// Bytes of memory: as a string where they are text, else as words.
-function data(records, i) {
-  const size = records.detail(i) >>> 8, shown = Math.min(size, 8 * records.size(i));
-  const from = 4 * (records.at[i] + 4), bytes = new Uint8Array(records.half.buffer, from, shown);
-  const isText = bytes.every(byte => byte >= 32 && byte < 127 || byte === 9 || byte === 10 || byte === 13);
-  const what = isText ? JSON.stringify(String.fromCharCode(...bytes)) : raw(records, i);
-  return `argument ${records.detail(i) & 255} leads to ${what}${shown < size ? '\u2026' : ''} (${plural(size, 'byte')})`;
+/// The bytes of a column of several words, as many as the record has.
+function bytes(records, i, { place: [, from, to] }) {
+  const start = 4 * records.at[i] + 16 + 8 * from;
+  return new Uint8Array(records.half.buffer, start, 8 * Math.max(Math.min(records.size(i), to) - from, 0));
+}
+
+/// Bytes of memory: as a string if they are text, else in hexadecimal.
+function data(all, size) {
+  const shown = all.subarray(0, size);
+  const isText = shown.every(byte => byte >= 32 && byte < 127 || byte === 9 || byte === 10 || byte === 13);
+  const text = isText ? JSON.stringify(String.fromCharCode(...shown)) : [...shown].map(byte => byte.toString(16).padStart(2, '0')).join(' ');
+  return text + (shown.length < size ? '\u2026' : '');
+}
+
+/// The arguments of a system call: they are in the frame of its trap.
+function argumentsOf(records, i) {
+  let entry = i - 1;
+  while (entry >= 0 && !(records.is(entry, 'trap-entry') && records.process(entry) === records.process(i))) entry--;
+  return names.argument_registers.map(name => entry < 0 ? 0n : records.get(entry, name));
 }
 
 function call(records, i) {
-  const number = records.word(i, 6);
-  const given = Array.from({ length: names.arguments[number] ?? 6 }, (_, n) => value(records.word(i, n)));
-  return `${callName(number)}(${given.join(', ')})`;
+  const number = records.get(i, 'number');
+  return `${callName(number)}(${argumentsOf(records, i).slice(0, names.arguments[number] ?? 6).map(value).join(', ')})`;
 }
 
 function fault(vector, error, cr2) {
@@ -137,66 +154,45 @@ function fault(vector, error, cr2) {
   return `${names.vectors[vector]}: ${verb} ${hex(cr2)} (${why}${error & 4 ? '' : ', by the kernel'})`;
 }
 
-/// The frame that starts at word `n`: address (none at -1), RIP, RSP, selectors and flags.
-function frame(records, i, n = 0) {
-  const [address, rip, rsp, rest] = [0, 1, 2, 3].map(offset => n + offset < 0 ? 0n : records.word(i, n + offset));
-  return { address, rip, rsp, ...selectors(rest) };
-}
-const frameText = f => `rip=${hex(f.rip)} rsp=${hex(f.rsp)} cpl=${f.cs & 3} [${flags(f.rflags)}]`;
-
-/// Names beside the words from `from` on, those that are 0 left out.
-function registers(records, i, list, from) {
-  const set = list.map((name, n) => [name, records.word(i, from + n)]).filter(([, word]) => word);
-  return set.map(([name, word]) => `${name}=${hex(word)}`).join(' ');
+/// A trap frame: its values by name.
+function frame(records, i) {
+  const get = name => records.get(i, name);
+  return { address: get('frame'), vector: Number(get('vector')), rip: get('rip'), rsp: get('rsp'), cs: Number(get('cs')), ss: Number(get('ss')), rflags: Number(get('rflags')) };
 }
 
-/// What a record says, by the name of its kind.
-const say = {
-  'boot': (r, i) => `${named(names.steps, r.detail(i))} ${raw(r, i)}`,
-  'gate': (r, i) => `${names.vectors[r.detail(i) & 255]} handler=${hex(r.word(i, 0))}`,
-  'process-created': (r, i) => `structure=${hex(r.word(i, 0))} cr3=${hex(r.word(i, 1))} kernel-stack=${hex(r.word(i, 2))}`,
-  'segment-loaded': (r, i) => `at ${hex(r.word(i, 0))}, ${plural(Number(r.word(i, 1)), 'byte')}`,
-  'stack-built': (r, i) => `argc=${r.detail(i)} rsp=${hex(r.word(i, 1))} argv=${hex(r.word(i, 2))}`,
-  'kernel-stack-filled': (r, i) => frameText(frame(r, i)),
-  'trap-entry': (r, i) => {
-    const [vector, arrived] = [r.detail(i) & 255, r.detail(i) >> 8 & 255];
-    const as = vector === arrived ? '' : ` (as ${names.short[arrived]})`;
-    const of = vector === arrived && vector < 32 ? fault(vector, r.detail(i) >>> 16, r.word(i, 4)) : names.vectors[vector];
-    return `${of}${as} ${frameText(frame(r, i))}`;
-  },
-  'registers': (r, i) => `${(r.detail(i) & 0xff) ? 'to restore' : 'as trapped'} ${registers(r, i, names.registers, 0)}`,
-  'system-call': call,
-  'system-call-result': (r, i) => `${callName(r.detail(i))} = ${result(r.word(i, 0))}`,
-  'data': data,
-  'tick': (r, i) => `number ${r.detail(i)}`,
-  'timer-armed': (r, i) => `${named(names.timers, r.detail(i))}, in ${plural(Number(r.word(i, 1)), 'cycle')}`,
-  'context-saved': (r, i) => `${named(names.reasons, r.detail(i))} ${registers(r, i, names.context, 1)}`,
-  'context-loaded': (r, i) => `from ${who(r.detail(i))} ${registers(r, i, names.context, 1)}`,
-  'trap-return': (r, i) => {
-    const from = r.detail(i) === names.first_return ? 'for the first time' : `from ${names.vectors[r.detail(i) & 255]}`;
-    return `${from} ${frameText(frame(r, i))} rax=${hex(r.word(i, 4))}`;
-  },
-  'process-exited': (r, i) => `with ${BigInt.asIntN(64, r.word(i, 0))}`,
-  'process-killed': (r, i) => `${fault(r.detail(i) & 255, r.detail(i) >>> 16, r.word(i, 1))} rip=${hex(r.word(i, 0))}`,
-  'process-freed': (r, i) => plural(Number(r.word(i, 0)), 'frame'),
-  'load-failed': (r, i) => named(names.load_errors, r.detail(i)),
-  'idle': () => 'nobody can run',
-  'kernel-panic': (r, i) => `${names.panics[r.detail(i)] ?? names.vectors[r.detail(i) & 255]} rip=${hex(r.word(i, 0))}`,
-  'called': (r, i) => frameText(frame(r, i, -1)),
-  'returned': (r, i) => `from main with ${BigInt.asIntN(64, r.word(i, 0))}`,
-  'fault-redirected': (r, i) => `${fault(r.detail(i) & 255, r.detail(i) >>> 16, r.word(i, 1))} to ${hex(r.word(i, 2))}`,
-  'host-exits': (r, i) => `${named(names.exits, r.detail(i))}: ${count(r.word(i, 0))}`,
-  'host-count': (r, i) => `${named(names.counters, r.detail(i))}: ${count(r.word(i, 0))}`,
-  'host-stop': (r, i) => named(names.stops, r.detail(i)),
-  'host-end': (r, i) => `${named(names.endings, r.word(i, 0))}, exit code ${r.detail(i)}`,
+/// A value in words, by the style of its column.
+const STYLES = {
+  number: value => count(value),
+  signed: value => BigInt.asIntN(64, value).toString(),
+  hex, address: hex,
+  flags: value => `[${flags(Number(value & 0xffffffffn))}]`,
+  vector: value => value === BigInt(names.first_return) ? 'first return' : names.vectors[value] ?? hex(value),
+  call: value => callName(value),
+  exit: value => named(names.exits, value),
+  panic: value => names.panics[value] ?? names.vectors[value] ?? `number ${value}`,
+  name: (value, { names }) => named(names, value),
+};
+/// A column of several words in words.
+const BLOCKS = {
+  text: all => new TextDecoder().decode(all).replace(/\0.*$/, ''),
+  bytes: (all, records, i) => data(all, Number(records.get(i, 'size')) || all.length),
+  gates: all => plural(all.length / 16, 'gate'),
 };
 
-function raw(records, i) {
-  return Array.from({ length: records.size(i) }, (_, n) => hex(records.word(i, n))).join(' ');
-}
-
-/// The name of a record's kind, and its details.
+/// The name of a record's kind, and its columns. A register or address that is 0 is left out.
 function describe(records, i) {
   const name = names.kinds[records.kind(i)] ?? `kind ${records.kind(i)}`;
-  return [name, (say[name] ?? raw)(records, i)];
+  const shown = records.columns(i).map(column => {
+    if (BLOCKS[column.style]) return `${column.name}=${BLOCKS[column.style](bytes(records, i, column), records, i)}`;
+    const value = records.value(i, column);
+    return value || !['hex', 'address'].includes(column.style) ? `${column.name}=${STYLES[column.style](value, column)}` : '';
+  });
+  const step = records.is(i, 'boot') ? [named(names.steps, records.detail(i))] : [];
+  const known = [...step, ...shown.filter(text => text)];
+  return [name, known.length || records.columns(i).length ? known.join(' ') : raw(records, i)];
+}
+
+/// The words of a record whose kind is not known.
+function raw(records, i) {
+  return Array.from({ length: records.size(i) }, (_, n) => hex(records.word(i, n))).join(' ');
 }

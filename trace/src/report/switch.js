@@ -47,7 +47,7 @@ function proves(records, left, next) {
   if (!records.is(left, 'trap-return') && !records.is(left, 'called')) return false;
   const isSame = records.process(next) === records.process(left);
   if (records.is(next, 'trap-entry')) return isSame && frame(records, next).rip < USER_END;
-  if (records.is(next, 'host-end')) return records.word(next, 2) !== 0n && records.word(next, 2) < USER_END;
+  if (records.is(next, 'host-end')) return records.get(next, 'rip') !== 0n && records.get(next, 'rip') < USER_END;
   return isSame && records.is(next, 'returned');
 }
 
@@ -59,91 +59,93 @@ function push(rows, record, actor, text, more = {}) {
 /// What happens at a record, by its kind.
 const STEPS = {
   'trap-entry': trapEntry,
-  'registers'(rows, records, r) {
-    const of = who(records.process(r)), all = names.registers.map((name, n) => [name, records.word(r, n)]).reverse();
-    const trap = rows.find(row => row.layer === 'hardware-registers');
-    const kept = Object.fromEntries(all), isReturn = (records.detail(r) & 0xff) === 1;
-    if (trap && !isReturn && kept.rcx === trap.rip) trap.values = [['RCX', kept.rcx], ['R11', kept.r11]];
-    const text = isReturn ? `restore general registers of ${of}` : `save general registers of ${of} beside the frame`;
-    push(rows, r, 'os', text, { layer: 'trap-frame', ...notZero(all) });
-  },
   'timer-armed'(rows, records, r) {
-    const cycles = records.word(r, 1);
-    push(rows, r, 'os', 'start interrupt timer', { details: [`${named(names.timers, records.detail(r))}, value ${records.word(r, 0)}`] });
+    const cycles = records.get(r, 'cycles');
+    push(rows, r, 'os', 'start interrupt timer', { details: [`${named(names.timers, records.get(r, 'timer'))}, value ${records.get(r, 'value')}`] });
     push(rows, r, 'hardware', `start timer: interrupt CPU in ${timed ? `${(Number(cycles) / stat.meta.tsc_khz).toFixed(3)} ms` : `${cycles} cycles`}`);
   },
   'system-call'(rows, records, r) {
-    const number = records.word(r, 6), name = names.calls[number];
+    const number = records.get(r, 'number'), name = names.calls[number];
     const program = rows.find(row => row.isCall);
-    const given = Array.from({ length: names.arguments[number] ?? 0 }, (_, n) => records.word(r, n)).map(word => word < 4096n ? `${word}` : hex(word));
+    const given = argumentsOf(records, r).slice(0, names.arguments[number] ?? 0).map(word => word < 4096n ? `${word}` : hex(word));
     if (program) program.text = `${who(records.process(r))} calls ${name ? `${name}(${given.join(', ')})` : `number ${number}`}: trap into OS`;
     push(rows, r, 'os', 'handle trap: check the system call number', { details: [`number ${number}: ${name ?? 'no call'}`] });
   },
   'system-call-result'(rows, records, r) {
-    const signed = BigInt.asIntN(64, records.word(r, 0)), error = names.errors[`${-signed}`];
+    const signed = BigInt.asIntN(64, records.get(r, 'result')), error = names.errors[`${-signed}`];
     push(rows, r, 'os', 'do work of system call', { details: [`result ${error ? `-${error}` : signed}, into the frame's RAX`] });
   },
-  'tick': (rows, records, r) => push(rows, r, 'os', 'handle the trap', { details: [`tick ${records.detail(r)} of the timer`] }),
+  'tick': (rows, records, r) => push(rows, r, 'os', 'handle the trap', { details: [`tick ${records.get(r, 'ticks')} of the timer`] }),
   'context-saved'(rows, records, r) {
     const of = who(records.process(r)), kept = context(records, r);
-    const why = WHY[names.reasons[records.detail(r)]];
+    const why = WHY[names.reasons[records.get(r, 'reason')]];
     push(rows, r, 'os', `call switch(): save regs(${of}) to proc(${of})`, { layer: 'context', ...kept, details: [`why: ${why}`, ...kept.details] });
   },
   'context-loaded'(rows, records, r) {
     const of = who(records.process(r));
     push(rows, r, 'os', `restore regs(${of}) from proc(${of})`, { layer: 'context', ...context(records, r) });
-    push(rows, r, 'os', `switch to k-stack(${of}) and its page tables`, { values: [['TSS.RSP0', records.word(r, 10)], ['CR3', records.word(r, 9)]] });
+    push(rows, r, 'os', `switch to k-stack(${of}) and its page tables`, { values: [['TSS.RSP0', records.get(r, 'kernel_stack_top')], ['CR3', records.get(r, 'cr3')]] });
   },
   'trap-return'(rows, records, r) {
-    const vector = records.detail(r), from = vector === names.first_return ? ', for the first time' : `, from ${names.vectors[vector & 255]}`;
+    const { vector } = frame(records, r), from = vector === names.first_return ? ', for the first time' : `, from ${names.vectors[vector & 255]}`;
+    general(rows, records, r, true);
     push(rows, r, 'os', `return-from-trap (into ${who(records.process(r))})`, { details: [`by \`iretq\`${from}`] });
   },
   'called'(rows, records, r) {
-    const f = frame(records, r, -1);
+    const f = frame(records, r);
     push(rows, r, 'os', 'call main(): no limits', { values: [['RIP', f.rip], ['RSP', f.rsp], ['CS', f.cs], ['RFLAGS', f.rflags]] });
   },
   'sleep': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} waits`),
   'wake': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} is ready again`),
-  'process-exited': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} has ended, with status ${BigInt.asIntN(64, records.word(r, 0))}`),
+  'process-exited': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} has ended, with status ${BigInt.asIntN(64, records.get(r, 'status'))}`),
   'process-killed': (rows, records, r) =>
-    push(rows, r, 'os', `end ${who(records.process(r))}`, { details: [fault(records.detail(r) & 255, records.detail(r) >>> 16, records.word(r, 1))] }),
+    push(rows, r, 'os', `end ${who(records.process(r))}`, { details: [fault(Number(records.get(r, 'vector')), Number(records.get(r, 'error_code')), records.get(r, 'cr2'))] }),
   'process-freed': (rows, records, r) =>
-    push(rows, r, 'os', 'free memory of process, remove from process list', { details: [`${who(records.process(r))}: ${records.word(r, 0)} page frames`] }),
+    push(rows, r, 'os', 'free memory of process, remove from process list', { details: [`${who(records.process(r))}: ${records.get(r, 'frames')} page frames`] }),
   'fault-redirected': (rows, records, r) =>
-    push(rows, r, 'os', `hand the fault to ${who(records.process(r))}'s own handler`, { values: [['RIP', records.word(r, 2)], ['RSP', records.word(r, 3)]] }),
+    push(rows, r, 'os', `hand the fault to ${who(records.process(r))}'s own handler`, { values: [['RIP', records.get(r, 'handler')], ['RSP', records.get(r, 'rsp')]] }),
 };
 
 function trapEntry(rows, records, r) {
-  const detail = records.detail(r), [vector, arrived, error] = [detail & 255, detail >> 8 & 255, detail >>> 16];
-  const f = frame(records, r), of = who(records.process(r)), isSyscall = vector === names.syscall && arrived === vector;
+  const f = frame(records, r), { vector } = f, arrived = Number(records.get(r, 'arrived')), error = Number(records.get(r, 'error_code'));
+  const of = who(records.process(r)), isSyscall = vector === names.syscall && arrived === vector;
   program(rows, records, r, f);
   const what = vector === names.syscall || vector === names.int ? 'trap' : vector < 32 && names.short[vector][0] === '#' ? names.short[vector] : 'timer interrupt';
   const text = isSyscall ? '`syscall`: keep PC and flags in RCX and R11' : `${what}: save regs(${of}) to k-stack(${of})`;
   const details = [...isSyscall ? ['no frame, no stack switch'] : [], f.cs & 3 ? `move to kernel mode: CPL ${f.cs & 3} \u2192 0` : 'already in kernel mode: CPL 0', ...handler(records, arrived)];
-  const isFault = names.short[vector] === '#PF', cr2 = isFault ? 1 : 0;
-  if (isFault) details.push(`CR2 = ${hex(records.word(r, 4))}`);
+  if (names.short[vector] === '#PF') details.push(`CR2 = ${hex(records.get(r, 'cr2'))}`);
   // RFLAGS is the one word that the kernel rewrites without a copy on record.
-  const changed = [['frame', f.address], ['RIP', records.word(r, 4 + cr2)], ['CS', f.cs], ['RSP', f.rsp], ['SS', f.ss], ['error', error]];
+  const changed = [['frame', f.address], ['RIP', records.get(r, 'arrived_rip')], ['CS', f.cs], ['RSP', f.rsp], ['SS', f.ss], ['error', error]];
   const pushed = [...frameValues(f), ...WITH_ERROR.includes(vector) ? [['error', error]] : []];
   const layer = isSyscall ? 'hardware-registers' : 'hardware-frame';
   push(rows, r, 'hardware', text, { layer, details, rip: f.rip, values: isSyscall ? [] : vector === arrived ? pushed : changed });
   const stub = isSyscall ? `switch to k-stack(${of}), build the frame` : `take it for \`${names.vectors[vector]}\`: set right PC and flags`;
   if (isSyscall || vector !== arrived) push(rows, r, 'os', stub, { layer: 'trap-frame', values: frameValues(f) });
+  general(rows, records, r, false);
+}
+
+/// The general registers of a trap frame, saved or restored.
+function general(rows, records, r, isReturn) {
+  const of = who(records.process(r)), all = names.registers.map(name => [name, records.get(r, name)]).reverse();
+  const trap = rows.find(row => row.layer === 'hardware-registers'), kept = Object.fromEntries(all);
+  if (trap && !isReturn && kept.rcx === trap.rip) trap.values = [['RCX', kept.rcx], ['R11', kept.r11]];
+  const text = isReturn ? `restore general registers of ${of}` : `save general registers of ${of} beside the frame`;
+  push(rows, r, 'os', text, { layer: 'trap-frame', ...notZero(all) });
 }
 
 /// The row of the program that trapped.
 function program(rows, records, r, f) {
-  const vector = records.detail(r) & 255, of = who(records.process(r)), isCall = vector === names.syscall || vector === names.int;
+  const { vector } = f, of = who(records.process(r)), isCall = vector === names.syscall || vector === names.int;
   if (!isCall && (f.rip >= USER_END || vector >= 32 && rows.at(-1)?.actor === 'program')) return;
   const text = isCall ? `${of} calls system: trap into OS`
-    : vector < 32 ? `${of} does what it may not: ${fault(vector, records.detail(r) >>> 16, records.word(r, 4))}` : `${of} runs\u2026`;
+    : vector < 32 ? `${of} does what it may not: ${fault(vector, Number(records.get(r, 'error_code')), records.get(r, 'cr2'))}` : `${of} runs\u2026`;
   push(rows, r, 'program', text, { isCall, details: [`${isCall ? 'PC after the trap' : 'PC'} ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
 }
 
 /// The return arrived.
 function arrived(rows, records, left) {
-  const isReturn = records.is(left, 'trap-return'), f = frame(records, left, isReturn ? 0 : -1), of = who(records.process(left));
-  const isFirst = !isReturn || records.detail(left) === names.first_return;
+  const isReturn = records.is(left, 'trap-return'), f = frame(records, left), of = who(records.process(left));
+  const isFirst = !isReturn || f.vector === names.first_return;
   if (isReturn) {
     const mode = f.cs & 3 ? `move to user mode: CPL 0 \u2192 ${f.cs & 3}` : 'stay in kernel mode: CPL 0';
     push(rows, left, 'hardware', `restore regs(${of}) from k-stack(${of})`,
@@ -166,11 +168,20 @@ function known(records) {
   if (records.known) return records.known;
   records.known = { gates: new Map() };
   for (let r = 0; r < records.count; r++) {
-    const detail = records.detail(r);
-    if (records.is(r, 'gate')) records.known.gates.set(detail & 255, { kind: detail >> 8 & 255, handler: records.word(r, 0) });
-    else if (records.is(r, 'boot') && names.steps[detail] === 'syscall-handler') records.known.syscall = { lstar: records.word(r, 0), sfmask: records.word(r, 2) };
+    if (records.is(r, 'gates')) gatesOf(records, r).forEach(gate => records.known.gates.set(gate.vector, gate));
+    else if (records.is(r, 'boot') && names.steps[records.detail(r)] === 'syscall-handler') records.known.syscall = { lstar: records.get(r, 'lstar'), sfmask: records.get(r, 'sfmask') };
   }
   return records.known;
+}
+
+/// Gates as they lie in the trap table: offset 0..16, selector, IST, type and DPL, offset 16..32; then offset 32..64.
+function gatesOf(records, r) {
+  const { place: [, from, to] } = records.columns(r).find(column => column.style === 'gates'), gates = [];
+  for (let n = from; n + 1 < Math.min(records.size(r), to); n += 2) {
+    const low = records.word(r, n), handler = low & 0xffffn | low >> 48n << 16n | records.word(r, n + 1) << 32n;
+    gates.push({ vector: Number(records.get(r, 'first')) + gates.length, kind: Number(low >> 40n & 0xffn), handler });
+  }
+  return gates;
 }
 
 /// In the order of addresses, as it lies in memory.
@@ -183,8 +194,8 @@ function notZero(all) {
 }
 
 function context(records, r) {
-  const { values, details } = notZero(names.context.map((name, n) => [name, records.word(r, 1 + n)]));
-  return { values: [['proc', records.word(r, 0)], ...values], details };
+  const { values, details } = notZero(names.context.map(name => [name, records.get(r, name)]));
+  return { values: [['proc', records.get(r, 'structure')], ...values], details };
 }
 
 /// Instructions stand in backticks.

@@ -68,7 +68,7 @@ function build(records) {
   let saved = -1, booted = false, latest = 0;
   const steps = {
     'trap-entry'(lane, time, i) {
-      const kind = entryClass(records.detail(i) & 255);
+      const kind = entryClass(frame(records, i).vector);
       lane.begin(kind, time, i);
       if (lane !== kernel) kernel.begin(kind, time, i);
       if (kind === 'fault') lane.mark('fault', time, i);
@@ -252,10 +252,10 @@ class Timeline {
   /// A word for a slice.
   label(lane, i) {
     const record = lane.record[i], name = CLASSES[lane.kind[i]];
-    if (name === 'fault') return names.short[this.records.detail(record) & 255];
+    if (name === 'fault') return names.short[this.records.get(record, 'vector')];
     const called = name === 'call' ? this.callOf(record) : -1;
     if (name === 'free') return 'ring 0';
-    return called < 0 ? name : callName(this.records.detail(called));
+    return called < 0 ? name : callName(this.records.get(called, 'number'));
   }
   /// The record of the call that a trap was, or -1.
   callOf(entry) {
@@ -351,7 +351,7 @@ class Timeline {
   words(row, slice) {
     const lane = this.model.lanes[row], kind = CLASSES[lane.kind[slice]], record = lane.record[slice];
     const called = kind === 'call' ? this.callOf(record) : -1;
-    const [name, details] = describe(this.records, called < 0 ? record : called);
+    const [name, details] = called < 0 ? describe(this.records, record) : ['', call(this.records, called)];
     const took = duration(lane.end[slice] - lane.start[slice]);
     const what = kind === 'missing' ? '' : `: ${called < 0 ? `${name} ` : ''}${details}`;
     return `${lane.label}: ${CLASS_WORDS[kind]} for ${took}, from ${stamp(lane.start[slice])}${what}`;

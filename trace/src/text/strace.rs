@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use abi::record::DATA_MAX;
+use abi::record::{ARGUMENTS, Bytes};
 use abi::syscall::{Call, errno};
 
 use crate::file::{Event, Meta, What};
@@ -56,8 +56,7 @@ struct Pending {
 
 #[derive(Clone, Copy, Debug)]
 struct Data {
-    bytes: [u8; DATA_MAX],
-    shown: u8,
+    bytes: Bytes,
     size: u32,
 }
 
@@ -80,6 +79,8 @@ pub struct Strace<W> {
     /// The process whose call has begun without a line of its own, if there is one. All others have theirs: the next
     /// line of another process comes after it.
     without_line: Option<u16>,
+    /// The arguments that the last trap frame of a process holds.
+    arguments: BTreeMap<u16, [u64; ARGUMENTS.len()]>,
     making: BTreeMap<u16, Making>,
     line: String,
 }
@@ -91,8 +92,8 @@ impl<W: Write> Strace<W> {
             std::iter::once(&program.name).chain(&program.arguments).cloned().collect()
         };
         let programs = meta.programs.iter().map(command).collect();
-        let (calls, making) = (BTreeMap::new(), BTreeMap::new());
-        Self { out, programs, epoch: 0, calls, without_line: None, making, line: String::new() }
+        let (calls, arguments, making) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { out, programs, epoch: 0, calls, without_line: None, arguments, making, line: String::new() }
     }
 
     /// Writes what strace would say of an event, if anything. A line is there if the event that it begins with is wanted,
@@ -114,22 +115,27 @@ impl<W: Write> Strace<W> {
                 }
                 Ok(())
             }
-            What::KernelStackFilled(_) => self.executed(process, now),
+            What::KernelStackFilled { .. } => self.executed(process, now),
+            What::TrapEntry { frame, .. } => {
+                self.arguments.insert(process, frame.arguments());
+                Ok(())
+            }
             What::SystemCall { .. } if !is_wanted => {
                 self.calls.remove(&process);
                 Ok(())
             }
-            What::SystemCall { number, arguments } => {
+            What::SystemCall { number } => {
+                let arguments = self.arguments.get(&process).copied().unwrap_or_default();
                 self.interrupt_others(process)?;
                 let call = Pending { number, arguments, start: now, data: [None; 6], is_unfinished: false };
                 self.calls.insert(process, call);
                 self.without_line = Some(process);
                 Ok(())
             }
-            What::Data { argument, size, shown, bytes } => {
+            What::Data { argument, size, bytes } => {
                 let data =
                     self.calls.get_mut(&process).and_then(|call| call.data.get_mut(usize::from(argument)));
-                data.into_iter().for_each(|data| *data = Some(Data { bytes, shown, size }));
+                data.into_iter().for_each(|data| *data = Some(Data { bytes, size }));
                 Ok(())
             }
             What::SystemCallResult { result, .. } => self.result(process, now, result),
@@ -308,8 +314,9 @@ impl Pending {
 
     fn put_text(&self, out: &mut String, argument: usize, pointer: u64, size: u64) {
         match self.data[argument] {
-            Some(Data { bytes, shown, size }) => {
-                put_string(out, &bytes[..shown.into()], u32::from(shown) < size);
+            Some(Data { bytes, size }) => {
+                let shown = bytes.of(size);
+                put_string(out, shown, shown.len() < size as usize);
             }
             None if size == 0 && pointer != 0 => out.push_str("\"\""),
             None => put_pointer(out, pointer),
@@ -317,9 +324,9 @@ impl Pending {
     }
 
     fn put_time(&self, out: &mut String, argument: usize, pointer: u64) {
-        let Some(Data { bytes, .. }) = self.data[argument] else { return put_pointer(out, pointer) };
-        let [seconds, nanoseconds] =
-            [0, 8].map(|at| bytes[at..at + 8].first_chunk().copied().unwrap_or_default());
+        let words =
+            self.data[argument].and_then(|data| data.bytes.of(data.size).as_chunks::<8>().0.try_into().ok());
+        let Some::<[[u8; 8]; 2]>([seconds, nanoseconds]) = words else { return put_pointer(out, pointer) };
         let (seconds, nanoseconds) = (i64::from_le_bytes(seconds), u64::from_le_bytes(nanoseconds));
         put!(out, "{{tv_sec={seconds}, tv_nsec={nanoseconds}}}");
     }
@@ -416,7 +423,7 @@ mod tests {
             [
                 "1     1700000000.000012 execve(\"hello\", [\"hello\", \"you\"], 0x7ffff000 /* 0 vars */) = 0 <0.000004>",
                 "1     1700000000.000024 write(1, \"hello\\n\", 6) = 6 <0.000002>",
-                "1     1700000000.000027 syscall_0x3e7(0x1, 0x2, 0x3, 0x4, 0x5, 0xffffffffffffffff) = -1 ENOSYS \
+                "1     1700000000.000028 syscall_0x3e7(0x1, 0x2, 0x3, 0x4, 0x5, 0xffffffffffffffff) = -1 ENOSYS \
                  (Function not implemented) <0.000001>",
             ]
         );

@@ -174,7 +174,7 @@ fn colour(what: &What) -> &'static str {
         What::TrapEntry { .. } | What::TrapReturn { .. } => CYAN,
         What::SystemCall { .. } | What::SystemCallResult { .. } => GREEN,
         What::Tick { .. } | What::TimerArmed { .. } => YELLOW,
-        What::ContextSaved { .. } | What::ContextLoaded { .. } | What::Idle => MAGENTA,
+        What::ContextSaved { .. } | What::ContextLoaded { .. } | What::Idle {} => MAGENTA,
         What::ProcessCreated { .. } | What::ProcessExited { .. } | What::ProcessFreed { .. } => BLUE,
         What::ProcessKilled { .. } | What::KernelPanic { .. } | What::LoadFailed { .. } => RED,
         What::Unknown { .. } => RED,

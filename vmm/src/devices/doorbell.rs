@@ -38,8 +38,11 @@ pub enum Broken {
         /// What is there instead.
         magic: u32,
     },
-    /// A guest of another age.
-    #[error("the guest speaks version {guest} of the contract and this host version {}", abi::VERSION)]
+    /// The guest was built for another version of the contract.
+    #[error(
+        "the guest has version {guest} of the contract, and this Trapline version {}: build the guest against the same `abi`",
+        abi::VERSION
+    )]
     Version {
         /// The guest's version.
         guest: u16,
@@ -431,7 +434,7 @@ mod tests {
         type Lie = fn(&mut BufferHead);
         let lies: [(Lie, &str); 7] = [
             (|h| h.magic = 7, "no trace buffer"),
-            (|h| h.version = abi::VERSION + 1, "speaks version"),
+            (|h| h.version = abi::VERSION + 1, "has version"),
             (|h| h.head_size = 0, "head of 0 bytes"),
             (|h| h.head_size = 4096, "head of 4096 bytes"),
             (|h| h.capacity = 1001, "room for 1001"),

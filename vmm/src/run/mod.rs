@@ -268,8 +268,8 @@ fn close(
     write(&mut trace, std::mem::take(&mut ended.records))?;
     let mut outcome = Outcome::new(&ended, missing, place);
     outcome.exit_code = exit_code(&mut Closing { outcome: &outcome, writer: &mut trace });
-    let last = machine::run::end_record(clock, &ended, outcome.exit_code);
-    write(&mut trace, [machine::run::clock_record(clock), last])?;
+    let clocks = machine::run::clock_record(clock);
+    write(&mut trace, [clocks, machine::run::end_record(clock, &ended, outcome.exit_code)])?;
     trace.finish()?;
     Ok(outcome)
 }

@@ -2,6 +2,8 @@
 
 use core::arch::{asm, naked_asm};
 
+use abi::record;
+
 use super::cpu;
 use crate::layout::selector;
 
@@ -20,7 +22,16 @@ pub struct Context {
     pub rip: u64,
 }
 
+const _: () = assert!(size_of::<Context>() == size_of::<record::Context>());
+
 impl Context {
+    /// The registers as the words that records show.
+    #[inline(always)]
+    pub fn words(&self) -> &record::Context {
+        // SAFETY: a context is as many words and nothing else.
+        unsafe { &*(&raw const *self).cast() }
+    }
+
     /// Nothing saved yet.
     pub const EMPTY: Self = Self { rbx: 0, rbp: 0, r12: 0, r13: 0, r14: 0, r15: 0, rsp: 0, rip: 0 };
 }

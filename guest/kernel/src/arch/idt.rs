@@ -2,14 +2,15 @@
 
 use core::arch::asm;
 
-use abi::record::Kind;
+use abi::record::GATES_MAX;
+use abi::record::emit::Gates;
 use abi::syscall::INT_VECTOR;
 
 use super::gdt::{IST_DOUBLE_FAULT, IST_NMI, TablePointer};
 use super::{cpu, entry};
 use crate::cell::Local;
 use crate::layout::{selector, vector};
-use crate::trace;
+use crate::trace::Emit;
 
 #[repr(C)]
 struct Gate {
@@ -31,7 +32,7 @@ const OTHER_GATES: u64 = 3;
 
 static IDT: [Gate; 256] = [const { Gate { low: Local::new(0), high: Local::new(0) } }; 256];
 
-/// Fills the table and tells the CPU of it; gives its address and the number of gates.
+/// Fills the table and loads its address; returns the address and the number of gates.
 pub fn load() -> (u64, u64) {
     for number in 0..EXCEPTIONS {
         let (kind, ist) = match number {
@@ -50,7 +51,23 @@ pub fn load() -> (u64, u64) {
     let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base };
     // SAFETY: the table is a static, each present gate leads to a stub.
     unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) }
+    record(0, vector::TIMER);
+    record(INT_VECTOR, INT_VECTOR);
+    record(vector::SPURIOUS, vector::SPURIOUS);
     (base, u64::from(EXCEPTIONS) + OTHER_GATES)
+}
+
+/// Records the gates of a range of vectors, as many in a record as fit.
+fn record(first: u8, last: u8) {
+    // SAFETY: a gate is two words. One CPU, and no gate changes while its record is written.
+    let table: &[[u64; 2]; 256] = unsafe { &*(&raw const IDT).cast() };
+    let (mut first, last) = (usize::from(first), usize::from(last));
+    while first <= last {
+        let end = (first + GATES_MAX).min(last + 1);
+        let gates = table.get(first..end).unwrap_or_default();
+        Gates { first: first as u8, table: gates.as_flattened() }.emit();
+        first = end;
+    }
 }
 
 fn set(number: u8, handler: u64, kind: u8, ist: u8) {
@@ -62,7 +79,6 @@ fn set(number: u8, handler: u64, kind: u8, ist: u8) {
     let gate = &IDT[usize::from(number)];
     gate.low.set(low);
     gate.high.set(handler >> 32);
-    trace::record(Kind::Gate, u32::from(number) | u32::from(kind) << 8 | u32::from(ist) << 16, [handler]);
 }
 
 /// Lets the gate of an exception lead to another handler; returns what [`restore`] wants. Of a gate's two words only the
@@ -78,7 +94,7 @@ pub fn restore(number: u8, low: u64) {
     IDT[usize::from(number)].low.set(low);
 }
 
-/// Tells the CPU of the handler of `syscall`; gives LSTAR, STAR and SFMASK.
+/// Writes the address of the `syscall` handler to its register; returns LSTAR, STAR and SFMASK.
 pub fn load_syscall_handler() -> [u64; 3] {
     let handler = entry::syscall();
     // SYSCALL takes CS from bits 32..48, and SS as CS + 8. SYSRET's bits stay 0: it is never used.

@@ -1,8 +1,10 @@
 //! The trap frame: what lies on the kernel stack while a trap is handled.
 
+use abi::record::{FIRST_RETURN, FRAME, REGISTERS};
+
 use crate::layout::selector;
 
-/// In the order of addresses: the stub pushes the upper block, the CPU the lower.
+/// In the order of addresses, which is that of [`FRAME`]: the stub pushes the upper block, the CPU the lower.
 ///
 /// ```text
 ///   top of the kernel stack
@@ -19,7 +21,7 @@ use crate::layout::selector;
 /// ```
 #[repr(C)]
 pub struct TrapFrame {
-    /// In the order of `abi::record::REGISTERS`.
+    /// In the order of [`REGISTERS`].
     pub registers: Registers,
     pub vector: u64,
     pub error: u64,
@@ -52,9 +54,16 @@ pub struct Registers {
 }
 
 const _: () = assert!(size_of::<TrapFrame>() == 22 * 8 && size_of::<TrapFrame>().is_multiple_of(16));
-const _: () = assert!(size_of::<Registers>() == abi::record::REGISTERS.len() * 8);
+const _: () = assert!(size_of::<Registers>() == REGISTERS.len() * 8 && size_of::<TrapFrame>() == FRAME.len() * 8);
 
 impl TrapFrame {
+    /// The frame as the words that records show.
+    #[inline(always)]
+    pub fn words(&self) -> &[u64; FRAME.len()] {
+        // SAFETY: a frame is as many words and nothing else, as the sizes above say.
+        unsafe { &*(&raw const *self).cast() }
+    }
+
     /// The trap came from user mode: the RPL of CS is the CPL it came from.
     #[inline(always)]
     pub fn is_from_user(&self) -> bool {
@@ -89,7 +98,7 @@ impl TrapFrame {
         };
         Self {
             registers,
-            vector: 0,
+            vector: FIRST_RETURN,
             error: 0,
             rip,
             cs: selector::USER_CODE.into(),

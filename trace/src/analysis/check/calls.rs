@@ -13,9 +13,10 @@ const ERRNO_MAX: i64 = 4095;
 /// A result and the call that it is of.
 fn result_of(event: &Event, machine: &Machine) -> Option<(Event, u64, [u64; 6], i64)> {
     let What::SystemCallResult { result, .. } = event.what else { return None };
-    let call = machine.trap(event.process)?.call?;
-    let What::SystemCall { number, arguments } = call.what else { return None };
-    Some((call, number, arguments, result))
+    let trap = machine.trap(event.process)?;
+    let call = trap.call?;
+    let What::SystemCall { number } = call.what else { return None };
+    Some((call, number, trap.frame.arguments(), result))
 }
 
 /// Numbers are known, or refused.
@@ -66,11 +67,12 @@ impl Rule for Kills {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let What::ProcessKilled { vector, error_code, rip, cr2 } = event.what else { return };
         let trap = machine.trap(event.process);
-        let is_its_fault = |entry: &Event| match entry.what {
-            What::TrapEntry { vector: v, error_code: e, frame, cr2: c, .. } => {
-                (v, e, frame.rip, frame.cpl()) == (vector, error_code, rip, 3) && c.is_none_or(|c| c == cr2)
-            }
-            _ => false,
+        let is_its_fault = |entry: &Event| {
+            entry.trap().is_some_and(|trap| {
+                (trap.vector, trap.error_code, trap.frame.rip, trap.frame.cpl())
+                    == (vector, error_code, rip, 3)
+                    && trap.cr2.is_none_or(|found| found == cr2)
+            })
         };
         log.test(
             !machine.whole && trap.is_none() || trap.is_some_and(|trap| is_its_fault(&trap.entry)),

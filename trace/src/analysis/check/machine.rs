@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use abi::record::{Ending, Kind, Policy};
 
 use crate::analysis::count;
-use crate::file::{Boot, Event, Frame, Origin, What};
+use crate::file::{self, Boot, Event, Frame, Origin, What};
 
 /// Nested traps that are kept; a kernel of ours has at most two.
 const NESTED_MAX: usize = 4;
 /// The interrupt flag in RFLAGS.
-pub(super) const IF: u32 = 1 << 9;
+pub(super) const IF: u64 = 1 << 9;
 /// The first vector that is no exception.
 const FIRST_INTERRUPT: u8 = 32;
 /// The number of the kernel's own thread.
@@ -25,12 +25,10 @@ pub(super) struct Trap {
     pub entry: Event,
     pub vector: u8,
     pub frame: Frame,
-    pub registers: Option<Event>,
     pub call: Option<Event>,
     pub result: Option<Event>,
     pub tick: Option<Event>,
     pub redirected: Option<Event>,
-    pub restored: Option<Event>,
     /// The CPU was given to another process meanwhile.
     pub switched: bool,
     /// The process asked to sleep. It may be awake again before the switch: a time that is over wakes at once.
@@ -50,8 +48,8 @@ impl Trap {
 
     /// The records of the trap so far, in their order.
     pub fn events(&self) -> Vec<&Event> {
-        let Trap { entry, registers, call, result, tick, redirected, restored, .. } = self;
-        let more = [registers, call, tick, result, redirected, restored];
+        let Trap { entry, call, result, tick, redirected, .. } = self;
+        let more = [call, tick, result, redirected];
         std::iter::once(entry).chain(more.into_iter().flatten()).collect()
     }
 }
@@ -274,7 +272,7 @@ impl Machine {
         let was_alive = process.alive();
         apply_trap(process, event);
         match event.what {
-            What::Boot(Boot::Policy { policy, quantum_us, .. }) => {
+            What::Boot(Boot::Scheduler { policy, quantum_us, .. }) => {
                 self.policy = Some(policy);
                 self.quantum = u128::from(quantum_us).saturating_mul(self.tsc_khz.into()) / 1000;
             }
@@ -282,7 +280,7 @@ impl Machine {
                 *process = Process { created: Some(*event), queued: process.queued, ..Process::default() };
             }
             What::LoadFailed { .. } => *process = Process { queued: process.queued, ..Process::default() },
-            What::KernelStackFilled(_) => process.filled = Some(*event),
+            What::KernelStackFilled { .. } => process.filled = Some(*event),
             What::ContextSaved { .. } => process.saved = Some(*event),
             What::ContextLoaded { .. } => {
                 (process.saved, process.ran) = (None, true);
@@ -298,7 +296,7 @@ impl Machine {
                 process.traps.clear();
             }
             What::ProcessFreed { .. } => process.freed = Some(*event),
-            What::Idle => count(&mut self.turns),
+            What::Idle {} => count(&mut self.turns),
             What::KernelPanic { .. } => self.panicked = true,
             _ => {}
         }
@@ -347,22 +345,18 @@ fn dequeue(queue: &mut BTreeSet<(u64, u16)>, id: u16, process: &mut Process) {
 }
 
 fn apply_trap(process: &mut Process, event: &Event) {
-    if let What::TrapEntry { vector, frame, .. } = event.what {
+    if let Some(file::Trap { vector, frame, .. }) = event.trap() {
         if frame.cpl() == 3 || process.traps.len() == NESTED_MAX {
             process.traps.clear();
         }
-        let (entry, none) = (*event, None);
-        let (registers, call, result, tick, redirected, restored) = (none, none, none, none, none, none);
         process.traps.push(Trap {
-            entry,
+            entry: *event,
             vector,
             frame,
-            registers,
-            call,
-            result,
-            tick,
-            redirected,
-            restored,
+            call: None,
+            result: None,
+            tick: None,
+            redirected: None,
             switched: false,
             slept: false,
         });
@@ -370,8 +364,6 @@ fn apply_trap(process: &mut Process, event: &Event) {
     }
     let Some(trap) = process.traps.last_mut() else { return };
     let step = match event.what {
-        What::Registers { at_return: false, .. } => &mut trap.registers,
-        What::Registers { at_return: true, .. } => &mut trap.restored,
         What::SystemCall { .. } => &mut trap.call,
         What::SystemCallResult { .. } => &mut trap.result,
         What::Tick { .. } => &mut trap.tick,

@@ -310,12 +310,7 @@ fn step_rules() -> Vec<Checked> {
             "a process is created, loaded, gets its stack, then its kernel stack, and starts by a return-from-trap",
             steps::Birth::default(),
         ),
-        rule(
-            "steps-trap",
-            Any,
-            "a trap goes: entry, registers saved, handled, registers restored, return",
-            steps::Trap,
-        ),
+        rule("steps-trap", Any, "a trap goes: entry, handled once, return", steps::Trap),
         rule(
             "steps-tick",
             Any,

@@ -8,7 +8,6 @@ use abi::syscall::Call;
 
 use super::machine::{Machine, is_interrupt};
 use super::{Log, Rule, Violation};
-use crate::analysis::count;
 use crate::file::{self, Event, Origin, What};
 
 fn doubled(step: &str, event: &Event) -> Violation {
@@ -32,7 +31,9 @@ pub(super) struct Boot {
 impl Rule for Boot {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         match event.what {
-            What::Gate { .. } => count(&mut self.gates),
+            What::Gates { first, table } => {
+                self.gates = self.gates.saturating_add(table.from(first).count() as u64);
+            }
             What::Boot(file::Boot::TrapTable { gates, .. }) => {
                 log.test(self.table.is_none() && !self.done, || {
                     doubled("the trap table is installed", event)
@@ -46,9 +47,9 @@ impl Rule for Boot {
                 self.handler = true;
             }
             What::TimerArmed { .. } => self.timer = true,
-            What::TrapReturn { vector: None, .. } | What::Called(_) if !self.done && machine.whole => {
-                self.done = true;
-                self.before_the_first(event, machine, log);
+            What::Called { .. } => self.before_the_first(event, machine, log),
+            What::TrapReturn { frame } if frame.trap().is_none() => {
+                self.before_the_first(event, machine, log)
             }
             _ => {}
         }
@@ -60,7 +61,11 @@ impl Rule for Boot {
 }
 
 impl Boot {
-    fn before_the_first(&self, event: &Event, machine: &Machine, log: &mut Log) {
+    fn before_the_first(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        if self.done || !machine.whole {
+            return;
+        }
+        self.done = true;
         // A kernel that records no step of its boot is not one that skipped them.
         if !machine.records(Kind::Boot) {
             return;
@@ -112,13 +117,14 @@ impl Rule for Birth {
             What::ProcessCreated { .. } => 0,
             What::SegmentLoaded { .. } => 1,
             What::StackBuilt { .. } => 2,
-            What::KernelStackFilled(_) => 3,
+            What::KernelStackFilled { .. } => 3,
             What::ContextLoaded { .. }
                 if !machine.process(event.process).is_some_and(|process| process.ran) =>
             {
                 4
             }
-            What::TrapReturn { vector: None, .. } | What::Called(_) => 5,
+            What::Called { .. } => 5,
+            What::TrapReturn { frame } if frame.trap().is_none() => 5,
             // In user mode without its first return.
             What::TrapEntry { .. }
                 if self.steps.get(&event.process).is_some_and(|&done| done < BIRTH.len()) =>
@@ -155,8 +161,6 @@ impl Rule for Trap {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some(process) = machine.process(event.process).filter(|_| machine.whole) else { return };
         let step = match event.what {
-            What::Registers { at_return: false, .. } => "the registers saved",
-            What::Registers { .. } => "the registers restored",
             What::SystemCall { .. } => "the system call dispatched",
             What::SystemCallResult { .. } => "its result",
             What::Tick { .. } => "the tick",
@@ -167,8 +171,7 @@ impl Rule for Trap {
         };
         let Some(trap) = process.trap() else {
             // The first return needs no entry, an exit under direct none; `entry-return` has the other returns.
-            let no_trap =
-                matches!(event.what, What::Registers { at_return: true, .. } | What::TrapReturn { .. });
+            let no_trap = matches!(event.what, What::TrapReturn { .. });
             let direct = machine.policy == Some(Policy::Direct);
             if !no_trap && !direct && process.ended.is_none() {
                 log.miss(Kind::TrapEntry, || missing("the trap entry", [event]));
@@ -177,13 +180,9 @@ impl Rule for Trap {
         };
         log.note_test();
         let is_doubled = match event.what {
-            What::Registers { at_return: false, .. } => {
-                trap.registers.or(trap.call).or(trap.tick).or(trap.restored).is_some()
-            }
-            What::Registers { .. } => trap.restored.is_some(),
             What::SystemCall { .. } => trap.call.is_some() || !trap.is_call(),
-            What::SystemCallResult { .. } => trap.result.or(trap.restored).is_some() || !trap.is_call(),
-            What::Tick { .. } => trap.tick.or(trap.restored).is_some() || !trap.is_interrupt(),
+            What::SystemCallResult { .. } => trap.result.is_some() || !trap.is_call(),
+            What::Tick { .. } => trap.tick.is_some() || !trap.is_interrupt(),
             What::FaultRedirected { .. } => {
                 trap.redirected.is_some() || trap.is_call() || trap.is_interrupt()
             }
@@ -200,27 +199,19 @@ impl Rule for Trap {
         }
         let at_return = matches!(event.what, What::TrapReturn { .. });
         let needs_call = matches!(event.what, What::SystemCallResult { .. } | What::ProcessExited { .. });
-        // Each missing step is told at the step that should follow it.
-        let registers = at_return || matches!(event.what, What::SystemCall { .. } | What::Tick { .. });
-        let restores = matches!(event.what, What::Registers { at_return: true, .. });
+        // Each missing step is reported at the step that should follow it.
         let needed = [
-            (
-                registers && trap.registers.is_none() && trap.call.or(trap.tick).is_none(),
-                Kind::Registers,
-                "the registers saved",
-            ),
             (
                 needs_call && trap.is_call() && trap.call.is_none(),
                 Kind::SystemCall,
                 "the system call dispatched",
             ),
             (
-                restores && trap.is_call() && trap.result.is_none(),
+                at_return && trap.is_call() && trap.result.is_none(),
                 Kind::SystemCallResult,
                 "the result of the system call",
             ),
-            (restores && is_interrupt(trap.vector) && trap.tick.is_none(), Kind::Tick, "the tick"),
-            (at_return && trap.restored.is_none(), Kind::Registers, "the registers restored"),
+            (at_return && is_interrupt(trap.vector) && trap.tick.is_none(), Kind::Tick, "the tick"),
         ];
         for (_, kind, name) in needed.into_iter().filter(|(is_missing, ..)| *is_missing) {
             log.miss(kind, || missing(name, trap.events().into_iter().chain([event])));

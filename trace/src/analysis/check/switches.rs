@@ -1,10 +1,12 @@
 //! Rules about the switch: what it keeps, and who may run.
 
+use abi::record::CONTEXT;
+
 use super::machine::{Machine, Process};
 use super::{Log, Rule, Violation};
-use crate::file::{CONTEXT_REGISTERS, Context, Event, Origin, What};
+use crate::file::{Context, Event, Origin, What};
 
-/// Where RSP is in [`CONTEXT_REGISTERS`].
+/// Where RSP is in [`CONTEXT`].
 const RSP: usize = 6;
 /// How far below its first frame a new process's stack pointer may lie: a kernel may have frames of its own there.
 const FIRST_FRAMES: u64 = 4096;
@@ -16,8 +18,12 @@ impl Rule for ContextKept {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some(process) = machine.process(event.process) else { return };
         let fault = match event.what {
-            What::ContextSaved { context, .. } => saved_fault(process, &context),
-            What::ContextLoaded { context, cr3, .. } => loaded_fault(process, &context, cr3),
+            What::ContextSaved { structure, context, .. } => {
+                saved_fault(process, &context).or_else(|| structure_fault(process, structure))
+            }
+            What::ContextLoaded { structure, context, cr3, .. } => {
+                loaded_fault(process, &context, cr3).or_else(|| structure_fault(process, structure))
+            }
             _ => return,
         };
         log.test(fault.is_none(), || {
@@ -27,20 +33,17 @@ impl Rule for ContextKept {
     }
 }
 
-fn structure_fault(process: &Process, context: &Context) -> Option<String> {
+fn structure_fault(process: &Process, found: u64) -> Option<String> {
     let What::ProcessCreated { structure, .. } = process.created?.what else { return None };
-    let found = context.structure;
     (structure != found)
         .then(|| format!("the process structure is at {structure:#x}, and {found:#x} was used"))
 }
 
 /// The kernel was called from the trap, so its stack goes on below the trap's frame.
 fn saved_fault(process: &Process, context: &Context) -> Option<String> {
-    let rsp = context.registers[RSP];
+    let rsp = context[RSP];
     let outside = process.trap().filter(|trap| rsp >= trap.frame.address);
-    let fault = outside
-        .map(|trap| format!("RSP {rsp:#x} is not below the trap's frame at {:#x}", trap.frame.address));
-    fault.or_else(|| structure_fault(process, context))
+    outside.map(|trap| format!("RSP {rsp:#x} is not below the trap's frame at {:#x}", trap.frame.address))
 }
 
 fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String> {
@@ -54,20 +57,17 @@ fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String
             (before != now)
                 .then(|| format!("{} was stored as {before:#x} and loaded as {now:#x}", name.to_uppercase()))
         };
-        let values = saved.registers.into_iter().zip(context.registers);
-        let fault = CONTEXT_REGISTERS.into_iter().zip(values).find_map(differs);
-        return fault.or_else(|| structure_fault(process, context));
+        return CONTEXT.into_iter().zip(saved.into_iter().zip(*context)).find_map(differs);
     }
-    let rsp = context.registers[RSP];
-    let fault = match process.filled.map(|event| event.what) {
-        Some(What::KernelStackFilled(frame))
+    let rsp = context[RSP];
+    match process.filled.map(|event| event.what) {
+        Some(What::KernelStackFilled { frame })
             if !process.ran && frame.address.checked_sub(rsp).is_none_or(|below| below > FIRST_FRAMES) =>
         {
             Some(format!("RSP {rsp:#x} is not at the frame that the kernel stack was filled with"))
         }
         _ => None,
-    };
-    fault.or_else(|| structure_fault(process, context))
+    }
 }
 
 /// Only the current process runs, and only while it lives.
@@ -101,7 +101,6 @@ fn is_running(what: &What) -> bool {
     matches!(
         what,
         What::TrapEntry { .. }
-            | What::Registers { .. }
             | What::SystemCall { .. }
             | What::SystemCallResult { .. }
             | What::Tick { .. }
@@ -111,9 +110,9 @@ fn is_running(what: &What) -> bool {
             | What::Sleep { .. }
             | What::ProcessExited { .. }
             | What::ProcessKilled { .. }
-            | What::Idle
+            | What::Idle {}
             | What::KernelPanic { .. }
-            | What::Called(_)
+            | What::Called { .. }
             | What::Returned { .. }
             | What::FaultRedirected { .. }
     )

@@ -6,7 +6,7 @@ use super::machine::{IF, Machine, is_exception};
 use super::time::{longest_turn, milliseconds};
 use super::{Log, Rule, Violation};
 use crate::analysis::hardware::{Fault, vector_name};
-use crate::file::{Event, What};
+use crate::file::{Event, Trap, What};
 
 /// So often may a fault come at one instruction in a row: a kernel may repair it in more than one step.
 const SAME_FAULT_MAX: u32 = 2;
@@ -19,18 +19,16 @@ pub(super) struct SameFault {
 
 impl Rule for SameFault {
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
-        let What::TrapEntry { vector, frame, cr2, .. } = event.what else { return };
+        let Some(Trap { vector, frame, cr2, .. }) = event.trap() else { return };
         if !is_exception(vector) {
             self.last.remove(&event.process);
             return;
         }
-        let key = |event: &Event| match event.what {
-            What::TrapEntry { vector, frame, cr2, .. } => (vector, frame.rip, frame.rsp, cr2),
-            _ => (0, 0, 0, None),
-        };
+        let key =
+            |event: &Event| event.trap().map(|trap| (trap.vector, trap.frame.rip, trap.frame.rsp, trap.cr2));
         let before = self.last.get(&event.process).copied();
         let times = before
-            .filter(|(before, _)| key(before) == (vector, frame.rip, frame.rsp, cr2))
+            .filter(|(before, _)| key(before) == Some((vector, frame.rip, frame.rsp, cr2)))
             .map_or(1, |(_, times)| times.saturating_add(1));
         self.last.insert(event.process, (*event, times));
         log.test(times <= SAME_FAULT_MAX, || {
@@ -71,7 +69,7 @@ impl TimerSilent {
 impl Rule for TimerSilent {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         match event.what {
-            What::TrapEntry { vector, .. } if super::machine::is_interrupt(vector) => {
+            What::TrapEntry { frame, .. } if super::machine::is_interrupt(frame.vector as u8) => {
                 Self::test(event, machine, log)
             }
             What::HostEnd { .. } if machine.quantum > 0 => Self::test(event, machine, log),
@@ -85,7 +83,7 @@ pub(super) struct InterruptsOff;
 
 impl Rule for InterruptsOff {
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
-        let (What::TrapReturn { frame, .. } | What::KernelStackFilled(frame)) = event.what else { return };
+        let (What::TrapReturn { frame } | What::KernelStackFilled { frame }) = event.what else { return };
         if frame.cpl() == 3 {
             log.test(frame.rflags & IF != 0, || {
                 Violation::new("IF is 0 in a frame for user mode: no timer could get the CPU back", [event])
@@ -103,7 +101,7 @@ pub(super) struct NeverChosen;
 
 impl Rule for NeverChosen {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
-        if !matches!(event.what, What::ContextLoaded { .. } | What::Idle) {
+        if !matches!(event.what, What::ContextLoaded { .. } | What::Idle {}) {
             return;
         }
         // If the process that has waited longest was not passed over too often, no other was.
@@ -132,7 +130,6 @@ impl Rule for IretqFault {
                 self.returned = Some(*event);
             }
             What::TrapEntry { frame, .. } if frame.cpl() == 0 => {}
-            What::Registers { at_return: false, .. } => {}
             What::KernelPanic { reason, rip, error_code, cr2, .. } => {
                 // #TS, #NP, #SS, #GP: what loading segments from a frame can give (SDM vol. 2, IRET).
                 let vector = u8::try_from(reason).ok().filter(|vector| (10..=13).contains(vector));

@@ -1,10 +1,10 @@
 //! The check on made-up events: its sums do not wrap, and its work grows no faster than the trace.
 
-use abi::record::{Ending, HostCounter, Policy, Reason};
+use abi::record::{ARGUMENTS, CONTEXT, Ending, FIRST_RETURN, HostCounter, Policy, REGISTERS, Reason};
 use abi::syscall::Call;
 
 use super::*;
-use crate::file::{Boot, Context, Frame};
+use crate::file::{Boot, Frame};
 
 const KHZ: u64 = 2_000_000;
 
@@ -29,27 +29,33 @@ impl Made {
     }
 
     fn policy(&mut self, quantum_us: u64) -> &mut Made {
-        self.add(0, What::Boot(Boot::Policy { policy: Policy::RoundRobin, quantum_us, batch: 1 }))
+        self.add(0, What::Boot(Boot::Scheduler { policy: Policy::RoundRobin, quantum_us, batch: 1 }))
     }
 
     fn create(&mut self, process: u16) -> &mut Made {
-        let created = What::ProcessCreated { structure: 1, cr3: 2, kernel_stack_top: 3, name: [b'p'; 16] };
-        self.add(process, created).add(process, What::KernelStackFilled(USER))
+        let created = What::ProcessCreated { structure: 1, cr3: 2, kernel_stack_top: 3, program: [b'p'; 16] };
+        self.add(process, created).add(process, What::KernelStackFilled { frame: USER })
     }
 
     fn switch(&mut self, from: u16, to: u16) -> &mut Made {
-        let context = Context { structure: 1, registers: [0; 8] };
-        self.add(from, What::ContextSaved { reason: Reason::Yielded, context });
-        self.add(to, What::ContextLoaded { from: from.into(), context, cr3: 2, kernel_stack_top: 3 })
+        let (structure, context, from_number) = (1, [0; CONTEXT.len()], from.into());
+        self.add(from, What::ContextSaved { reason: Reason::Yielded, structure, context });
+        self.add(
+            to,
+            What::ContextLoaded { from: from_number, structure, context, cr3: 2, kernel_stack_top: 3 },
+        )
     }
 
     fn enter(&mut self, process: u16, vector: u8) -> &mut Made {
-        let (arrived, error_code, cr2, as_arrived) = (vector, 0, None, None);
-        self.add(process, What::TrapEntry { vector, arrived, error_code, frame: USER, cr2, as_arrived })
+        let mut frame = Frame { vector: vector.into(), ..USER };
+        // RDI: a call is of standard output.
+        frame.registers[ARGUMENTS[0]] = 1;
+        let what = What::TrapEntry { arrived: vector, frame, handler_flags: 2, cr2: 0, arrived_rip: 0 };
+        self.add(process, what)
     }
 
     fn leave(&mut self, process: u16, vector: u8) -> &mut Made {
-        self.add(process, What::TrapReturn { vector: Some(vector), frame: USER, rax: 0 })
+        self.add(process, What::TrapReturn { frame: Frame { vector: vector.into(), ..USER } })
     }
 
     fn end(&mut self) -> &mut Made {
@@ -63,7 +69,18 @@ impl Made {
     }
 }
 
-const USER: Frame = Frame { address: 0, rip: 0x40_1000, rsp: 0x7fff_0000, cs: 0x23, ss: 0x1b, rflags: 0x202 };
+/// A frame of a first return to user mode.
+const USER: Frame = Frame {
+    address: 0,
+    registers: [0; REGISTERS.len()],
+    vector: FIRST_RETURN,
+    error_code: 0,
+    rip: 0x40_1000,
+    cs: 0x23,
+    rflags: 0x202,
+    rsp: 0x7fff_0000,
+    ss: 0x1b,
+};
 
 fn verdict(report: &Report, name: &str) -> Verdict {
     report.findings.iter().find(|finding| finding.name == name).expect("such a rule").verdict
@@ -82,7 +99,7 @@ fn port_writes_are_counted_beyond_64_bits() {
 #[test]
 fn console_bytes_are_counted_beyond_64_bits() {
     let mut made = Made::default();
-    let call = What::SystemCall { number: Call::write as u64, arguments: [1, 0, u64::MAX, 0, 0, 0] };
+    let call = What::SystemCall { number: Call::write as u64 };
     for _ in 0..4 {
         let result = What::SystemCallResult { number: Call::write as u32, result: i64::MAX };
         made.enter(1, 0xFE).add(1, call).add(1, result).leave(1, 0xFE);
@@ -99,7 +116,7 @@ fn any_quantum_and_rate_make_no_turn_too_long() {
     let (khz, quantum_us) = (1 << 61, 1 << 62);
     let mut made = Made::default();
     made.policy(quantum_us).create(1).create(2).switch(0, 1);
-    made.add(1, What::TrapReturn { vector: None, frame: USER, rax: 0 });
+    made.add(1, What::TrapReturn { frame: USER });
     made.enter(1, 0x20);
     let report = made.check(khz);
     assert_eq!(verdict(&report, "turn"), Verdict::Pass);
@@ -110,7 +127,7 @@ fn any_quantum_and_rate_make_no_turn_too_long() {
 fn the_time_of_a_turn_is_counted_beyond_64_bits() {
     let mut made = Made::default();
     made.policy(1000).create(1).create(2).switch(0, 1);
-    made.add(1, What::TrapReturn { vector: None, frame: USER, rax: 0 });
+    made.add(1, What::TrapReturn { frame: USER });
     // A turn of one and a half times 2^64 cycles. At this rate, a second is a little less than 2^64.
     for _ in 0..2 {
         made.events.last_mut().expect("a return").tsc = 0;
@@ -125,10 +142,9 @@ fn the_time_of_a_turn_is_counted_beyond_64_bits() {
 fn a_frame_does_not_lie_round_the_end_of_memory() {
     let mut made = Made::default();
     let (structure, cr3, name) = (1, 2, [b'p'; 16]);
-    made.add(1, What::ProcessCreated { structure, cr3, kernel_stack_top: 16, name });
-    let frame = Frame { address: 16_u64.wrapping_sub(40), ..USER };
-    let (vector, arrived, error_code, cr2, as_arrived) = (0x20, 0x20, 0, None, None);
-    made.add(1, What::TrapEntry { vector, arrived, error_code, frame, cr2, as_arrived });
+    made.add(1, What::ProcessCreated { structure, cr3, kernel_stack_top: 16, program: name });
+    let frame = Frame { address: 16_u64.wrapping_sub(40), vector: 0x20, ..USER };
+    made.add(1, What::TrapEntry { arrived: 0x20, frame, handler_flags: 2, cr2: 0, arrived_rip: 0 });
     assert_eq!(verdict(&made.check(KHZ), "kernel-stack"), Verdict::Fail);
 }
 
@@ -165,7 +181,7 @@ const WORKLOADS: [(&str, Fill); 6] = [
     }),
     ("all sleep and wake", |made, n| {
         for id in 1..n {
-            made.add(id, What::Sleep { until_tsc: 0 }).switch(id, 0).add(0, What::Idle);
+            made.add(id, What::Sleep { until_tsc: 0 }).switch(id, 0).add(0, What::Idle {});
         }
         (1..n).for_each(|id| {
             made.add(id, What::Wake { wanted_tsc: 0 }).switch(0, id);
@@ -178,7 +194,7 @@ const WORKLOADS: [(&str, Fill); 6] = [
         }
     }),
     ("every call is left open", |made, n| {
-        let call = What::SystemCall { number: 1, arguments: [1; 6] };
+        let call = What::SystemCall { number: 1 };
         (1..n).for_each(|id| {
             made.enter(id, 0xFE).add(id, call);
         });

@@ -61,7 +61,7 @@ impl Rule for Turn {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let waiting = || machine.waiting(machine.current).map(|(id, _)| id);
         match event.what {
-            What::TrapReturn { vector: Some(_), .. } if event.process != 0 => {
+            What::TrapReturn { frame } if event.process != 0 && frame.trap().is_some() => {
                 let Some(trap) = machine.trap(event.process) else { return };
                 let Some((tick, waiting)) = trap.tick.zip(waiting()) else { return };
                 log.test(trap.switched, || {

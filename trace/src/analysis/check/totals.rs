@@ -66,7 +66,7 @@ pub(super) struct Doorbells {
 
 impl Rule for Doorbells {
     fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
-        let is_occasion = matches!(event.what, What::Tick { .. } | What::Idle);
+        let is_occasion = matches!(event.what, What::Tick { .. } | What::Idle {});
         self.records = self.records.saturating_add((event.origin == Origin::Guest).into());
         self.occasions = self.occasions.saturating_add(is_occasion.into());
         note(&mut self.rung, HostCounter::Doorbells, event);
@@ -99,9 +99,11 @@ impl Rule for Console {
     fn see(&mut self, event: &Event, machine: &Machine, _log: &mut Log) {
         match event.what {
             What::SystemCallResult { result, .. } => {
-                let call = machine.trap(event.process).and_then(|trap| trap.call).map(|call| call.what);
-                if let Some(What::SystemCall { number, arguments: [1 | 2, ..] }) = call
+                let trap = machine.trap(event.process);
+                let call = trap.and_then(|trap| trap.call).map(|call| call.what);
+                if let (Some(trap), Some(What::SystemCall { number })) = (trap, call)
                     && number == Call::write as u64
+                    && matches!(trap.frame.arguments(), [1 | 2, ..])
                 {
                     let bytes = u128::try_from(result).unwrap_or(0);
                     self.written = self.written.saturating_add(bytes);

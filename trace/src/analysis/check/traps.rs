@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use abi::record::REGISTERS;
+use abi::record::{Block as _, FRAME};
 
 use super::machine::{IF, Machine, Trap, is_kernel};
 use super::{Log, Rule, Violation};
@@ -29,9 +29,11 @@ impl Rule for EntryReturn {
                     )
                 });
             }
-            What::TrapReturn { vector: Some(vector), .. }
-                if (machine.whole || open.is_some()) && open.is_none_or(|trap| trap.vector != vector) =>
-            {
+            What::TrapReturn { frame } if machine.whole || open.is_some() => {
+                let Some(vector) = frame.trap() else { return };
+                if open.is_some_and(|trap| trap.vector == vector) {
+                    return;
+                }
                 log.fail(|| {
                     let message = format!("a return from {}, which was not entered", vector_name(vector));
                     let entries = open.into_iter().map(|trap| &trap.entry);
@@ -78,8 +80,8 @@ pub(super) struct HandlerFlags;
 
 impl Rule for HandlerFlags {
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
-        // RFLAGS are never 0: bit 1 is always set. So 0 is a kernel that does not note them.
-        if let What::Registers { at_return: false, handler_flags: flags @ 1.., .. } = event.what {
+        // Bit 1 of RFLAGS is always set, so 0 means that this kernel does not record them.
+        if let What::TrapEntry { handler_flags: flags @ 1.., .. } = event.what {
             let message = "a handler runs with interrupts on";
             log.test(flags & IF == 0, || Violation::new(message, [event]));
         }
@@ -95,18 +97,29 @@ impl Rule for KernelCode {
             What::TrapEntry { frame, .. } if frame.cpl() == 0 => {
                 (frame.rip, "a trap came from ring 0 at a user address")
             }
-            What::TrapReturn { frame, .. } if frame.cpl() == 0 => {
+            What::TrapReturn { frame } if frame.cpl() == 0 => {
                 (frame.rip, "a return to ring 0 at a user address")
             }
             What::ContextSaved { context, .. } | What::ContextLoaded { context, .. } => {
-                (context.registers[7], "the kernel's own context goes on at a user address")
+                (context[7], "the kernel's own context goes on at a user address")
             }
-            What::Gate { handler, .. } => (handler, "a handler of the trap table is at a user address"),
+            What::Gates { first, table } => {
+                table.from(first).for_each(|gate| {
+                    self.test(gate.handler, "a handler of the trap table is at a user address", event, log);
+                });
+                return;
+            }
             What::Boot(Boot::SyscallHandler { lstar, .. }) => {
                 (lstar, "the system call handler is at a user address")
             }
             _ => return,
         };
+        self.test(rip, what, event, log);
+    }
+}
+
+impl KernelCode {
+    fn test(&self, rip: u64, what: &str, event: &Event, log: &mut Log) {
         log.test(is_kernel(rip), || Violation::new(format!("{what}: {rip:#x}"), [event]));
     }
 }
@@ -116,17 +129,17 @@ pub(super) struct FrameKept;
 
 impl Rule for FrameKept {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
-        let What::TrapReturn { vector, frame, rax } = event.what else { return };
+        let What::TrapReturn { frame } = event.what else { return };
         let Some(process) = machine.process(event.process) else { return };
-        match (vector, process.trap(), &process.filled) {
+        match (frame.trap(), process.trap(), &process.filled) {
             (Some(vector), Some(trap), _) if trap.vector == vector => {
-                let fault = frame_fault(trap, frame).or_else(|| registers_fault(trap, rax));
+                let fault = frame_fault(trap, frame);
                 log.test(fault.is_none(), || {
                     Violation::new(fault.unwrap_or_default(), trap.events().into_iter().chain([event]))
                 });
             }
             (None, _, Some(filled)) => {
-                let What::KernelStackFilled(first) = filled.what else { return };
+                let What::KernelStackFilled { frame: first } = filled.what else { return };
                 let same =
                     Frame { address: frame.address, ..first } == frame && frame.address >= first.address;
                 log.test(same, || {
@@ -141,60 +154,39 @@ impl Rule for FrameKept {
     }
 }
 
-fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
-    let mut expected = trap.frame;
-    if let Some(What::FaultRedirected { handler, rsp, .. }) = trap.redirected.map(|event| event.what) {
-        (expected.rip, expected.rsp) = (handler, rsp);
-    }
-    let fields = |frame: Frame| {
-        let Frame { address, rip, rsp, cs, ss, rflags } = frame;
-        [
-            ("address", address),
-            ("RIP", rip),
-            ("RSP", rsp),
-            ("CS", cs.into()),
-            ("SS", ss.into()),
-            ("RFLAGS", rflags.into()),
-        ]
-    };
-    let differs = |((name, saved), (_, now)): ((&str, u64), (&str, u64))| {
-        (saved != now).then(|| format!("the frame's {name} must be {saved:#x}, and {now:#x} is returned to"))
-    };
-    fields(expected).into_iter().zip(fields(frame)).find_map(differs)
-}
-
-/// Where registers are in [`REGISTERS`].
+/// Where registers are in [`REGISTERS`](abi::record::REGISTERS).
 const RDI: usize = 9;
 const RSI: usize = 10;
 const RDX: usize = 11;
 const RCX: usize = 12;
 const RAX: usize = 14;
 
-fn registers_fault(trap: &Trap, rax: u64) -> Option<String> {
-    let values = |event: Option<Event>| match event?.what {
-        What::Registers { values, .. } => Some(values),
-        _ => None,
-    };
-    let (saved, restored) = (values(trap.registers)?, values(trap.restored)?);
-    let mut expected = saved;
-    match (trap.result.map(|event| event.what), trap.is_call()) {
-        (Some(What::SystemCallResult { result, .. }), _) => expected[RAX] = result as u64,
-        (_, true) => expected[RAX] = restored[RAX],
+/// How the frame that is returned to differs from the one that was saved, apart from what the trap is for: the result of a
+/// call, and the start of a fault handler.
+fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
+    let mut expected = trap.frame;
+    match trap.result.map(|event| event.what) {
+        Some(What::SystemCallResult { result, .. }) => expected.registers[RAX] = result as u64,
+        _ if trap.is_call() => expected.registers[RAX] = frame.registers[RAX],
         _ => {}
     }
-    if let Some(What::FaultRedirected { vector, error_code, rip, cr2, .. }) =
+    if let Some(What::FaultRedirected { vector, error_code, rip, cr2, handler, rsp }) =
         trap.redirected.map(|event| event.what)
     {
-        expected[RDI] = vector.into();
-        (expected[RSI], expected[RDX], expected[RCX]) = (error_code.into(), rip, cr2);
+        (expected.rip, expected.rsp) = (handler, rsp);
+        expected.registers[RDI] = vector.into();
+        (expected.registers[RSI], expected.registers[RDX], expected.registers[RCX]) =
+            (error_code.into(), rip, cr2);
     }
-    if restored[RAX] != rax {
-        return Some(format!("RAX is restored as {:#x}, and {rax:#x} is returned", restored[RAX]));
-    }
-    REGISTERS.iter().zip(expected.into_iter().zip(restored)).find_map(|(name, (saved, now))| {
-        let name = name.to_uppercase();
-        (saved != now).then(|| format!("{name} must be {saved:#x}, and {now:#x} is restored"))
-    })
+    let names = std::iter::once("address").chain(FRAME);
+    let words = expected.words().zip(frame.words());
+    let (name, (saved, now)) = names.zip(words).find(|(_, (saved, now))| saved != now)?;
+    let name = match name {
+        "address" | "vector" => name.to_owned(),
+        "error_code" => "error code".to_owned(),
+        register => register.to_uppercase(),
+    };
+    Some(format!("the frame's {name} must be {saved:#x}, and {now:#x} is returned to"))
 }
 
 /// The hardware's frame lies at the top of the process's kernel stack.
@@ -206,11 +198,13 @@ pub(super) struct KernelStack {
 
 impl Rule for KernelStack {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
-        if let What::Gate { vector, ist, .. } = event.what {
-            match ist {
-                0 => self.own_stack.remove(&vector),
-                _ => self.own_stack.insert(vector),
-            };
+        if let What::Gates { first, table } = event.what {
+            for gate in table.from(first) {
+                match gate.ist {
+                    0 => self.own_stack.remove(&gate.vector),
+                    _ => self.own_stack.insert(gate.vector),
+                };
+            }
         }
         let Some(process) = machine.process(event.process) else { return };
         let Some((created, top)) = process.created.as_ref().zip(process.kernel_stack_top()) else { return };

@@ -24,7 +24,7 @@ use crate::file::{Event, Trace, What, name_text};
 
 pub use align::{Difference, Hunk};
 pub use spread::{DEVIATIONS, Measure, QUANTILES, Quantile, Verdict, measures};
-pub use steps::{Doer, Steps};
+pub use steps::{Doer, Step, Steps};
 
 /// What the comparison of two traces found.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ impl Roster {
             count(&mut entry.steps);
             step.hash(&mut entry.digest);
             match event.what {
-                What::ProcessCreated { name, .. } => {
+                What::ProcessCreated { program: name, .. } => {
                     entry.name = name_text(name);
                     // Once each, however often a broken trace has it.
                     if entry.steps == 1 {
@@ -195,7 +195,7 @@ fn compare(traces: [&Trace; 2], rosters: &[Roster; 2], who: [Option<Doer>; 2]) -
     Pair { name, who, steps, outcome }
 }
 
-fn digest(step: &What) -> u64 {
+fn digest(step: &Step) -> u64 {
     let mut hasher = DefaultHasher::new();
     step.hash(&mut hasher);
     hasher.finish()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use abi::boot::PROCESSES_MAX;
-use abi::record::{Ending, SYSCALL_VECTOR};
+use abi::record::{ARGUMENTS, Ending, RAX, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR};
 
 use crate::file::{Event, Events, Frame, Origin, Trace, What};
@@ -13,6 +13,15 @@ use crate::file::{Event, Events, Frame, Origin, Trace, What};
 const STRANGER: u16 = PROCESSES_MAX as u16 + 1;
 /// Vectors below are exceptions.
 const EXCEPTIONS: u8 = 32;
+
+/// What of an event must be the same in another run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// The event, in what of it must be the same; everything else is 0.
+    pub what: What,
+    /// The arguments of a system call, which are in the frame of its trap; 0 for others.
+    pub arguments: [u64; ARGUMENTS.len()],
+}
 
 /// Who makes steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +60,8 @@ struct State {
     number: u16,
     /// The system call under way.
     call: Option<u64>,
+    /// The frame of the last trap.
+    frame: Option<Frame>,
     /// Its stack, from the lowest address to where it starts.
     stack: Option<RangeInclusive<u64>>,
 }
@@ -66,7 +77,7 @@ impl<'a> Steps<'a> {
         Steps { who: Some(who), ..Steps::of(trace) }
     }
 
-    fn step(&mut self, event: &Event) -> Option<(Doer, What)> {
+    fn step(&mut self, event: &Event) -> Option<(Doer, Step)> {
         let doer = match event.origin {
             // The kernel has no more processes than that: all others are one.
             Origin::Guest => Doer::Guest(event.process.min(STRANGER)),
@@ -78,13 +89,19 @@ impl<'a> Steps<'a> {
         let number = event.process.min(STRANGER);
         let state = self.processes.entry(number).or_insert_with(|| State { number, ..State::default() });
         match event.what {
-            What::SystemCall { number, .. } => state.call = Some(number),
+            What::TrapEntry { frame, .. } => state.frame = Some(frame),
+            What::SystemCall { number } => state.call = Some(number),
             What::StackBuilt { lowest, rsp, .. } => state.stack = Some(lowest..=rsp),
             // What the clock said is a time like any other.
             What::Data { .. } if state.call == Some(Call::clock_gettime as u64) => return None,
             _ => {}
         }
-        timeless(event.what).map(|step| (doer, state.without_number(state.on_stack(step))))
+        let what = state.without_number(state.on_stack(timeless(event.what)?));
+        let arguments = match what {
+            What::SystemCall { number } => state.arguments(number),
+            _ => [0; ARGUMENTS.len()],
+        };
+        Some((doer, Step { what, arguments }))
     }
 }
 
@@ -96,28 +113,39 @@ impl State {
             What::SystemCallResult { number, result } if result == i64::from(self.number) => {
                 What::SystemCallResult { number, result: 0 }
             }
-            What::TrapReturn { vector, frame, rax } if rax == u64::from(self.number) => {
-                What::TrapReturn { vector, frame, rax: 0 }
+            What::TrapReturn { mut frame } if frame.rax() == u64::from(self.number) => {
+                frame.registers[RAX] = 0;
+                What::TrapReturn { frame }
             }
             _ => step,
+        }
+    }
+
+    /// The arguments that a system call takes. The other registers of arguments hold what was there.
+    fn arguments(&self, number: u64) -> [u64; ARGUMENTS.len()] {
+        let mut arguments = self.frame.unwrap_or_default().arguments();
+        let taken = Call::from_number(number).map_or(ARGUMENTS.len(), Call::arguments);
+        arguments.iter_mut().skip(taken).for_each(|argument| *argument = 0);
+        arguments.map(|argument| self.counted(argument))
+    }
+
+    /// An address on the stack, counted from where the stack starts; any other as it is.
+    fn counted(&self, address: u64) -> u64 {
+        match &self.stack {
+            Some(stack) if stack.contains(&address) => address.wrapping_sub(*stack.end()),
+            _ => address,
         }
     }
 
     /// A step with what it has of addresses on the stack counted from where the stack starts, as that depends on the
     /// arguments: else one argument more would make all steps differ.
     fn on_stack(&self, mut step: What) -> What {
-        let Some(stack) = &self.stack else { return step };
-        let count = |address: &mut u64| {
-            if stack.contains(address) {
-                *address = address.wrapping_sub(*stack.end());
-            }
-        };
+        let count = |address: &mut u64| *address = self.counted(*address);
         match &mut step {
             What::TrapEntry { frame, .. }
-            | What::TrapReturn { frame, .. }
-            | What::KernelStackFilled(frame)
-            | What::Called(frame) => count(&mut frame.rsp),
-            What::SystemCall { arguments, .. } => arguments.iter_mut().for_each(count),
+            | What::TrapReturn { frame }
+            | What::KernelStackFilled { frame }
+            | What::Called { frame } => count(&mut frame.rsp),
             What::FaultRedirected { rsp, .. } => count(rsp),
             _ => {}
         }
@@ -126,7 +154,7 @@ impl State {
 }
 
 impl Iterator for Steps<'_> {
-    type Item = (Doer, Event, What);
+    type Item = (Doer, Event, Step);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -143,33 +171,27 @@ impl Iterator for Steps<'_> {
 /// Left out are times; ticks, switches and sleeps; how a trap arrived; where the kernel keeps what; flags, selectors and
 /// the other registers, in which hosts differ where the architecture lets them.
 pub(super) fn timeless(what: What) -> Option<What> {
-    let is_chance = |vector| vector >= EXCEPTIONS && !is_door(vector);
+    let is_chance = |vector| vector >= EXCEPTIONS && !is_call(vector);
     Some(match what {
-        What::TrapEntry { vector, .. } | What::TrapReturn { vector: Some(vector), .. }
-            if is_chance(vector) =>
-        {
+        What::TrapEntry { frame, .. } | What::TrapReturn { frame } if frame.trap().is_some_and(is_chance) => {
             return None;
         }
-        What::TrapEntry { vector, error_code, frame, cr2, .. } => What::TrapEntry {
-            vector,
-            arrived: vector,
-            // A door has none: it is that of the trap that stood for it.
-            error_code: if is_door(vector) { 0 } else { error_code },
-            frame: place(frame),
-            cr2,
-            as_arrived: None,
-        },
-        What::TrapReturn { vector, frame, rax } => What::TrapReturn { vector, frame: place(frame), rax },
-        What::KernelStackFilled(frame) => What::KernelStackFilled(place(frame)),
-        What::Called(frame) => What::Called(place(frame)),
-        What::SystemCall { number, mut arguments } => {
-            // The registers of arguments that a call does not take hold whatever was there.
-            let taken = Call::from_number(number).map_or(arguments.len(), Call::arguments);
-            arguments.iter_mut().skip(taken).for_each(|argument| *argument = 0);
-            What::SystemCall { number, arguments }
+        What::TrapEntry { frame, cr2, .. } => {
+            let vector = frame.vector as u8;
+            // A system call has no error code and no CR2: those are of the trap that it arrived as.
+            let (error_code, cr2) = if is_call(vector) { (0, 0) } else { (frame.error_code, cr2) };
+            let frame = Frame { error_code, ..place(frame) };
+            What::TrapEntry { arrived: vector, frame, handler_flags: 0, cr2, arrived_rip: 0 }
         }
-        What::ProcessCreated { name, .. } => {
-            What::ProcessCreated { structure: 0, cr3: 0, kernel_stack_top: 0, name }
+        What::TrapReturn { frame } => {
+            let mut kept = place(frame);
+            kept.registers[RAX] = frame.rax();
+            What::TrapReturn { frame: kept }
+        }
+        What::KernelStackFilled { frame } => What::KernelStackFilled { frame: place(frame) },
+        What::Called { frame } => What::Called { frame: place(frame) },
+        What::ProcessCreated { program: name, .. } => {
+            What::ProcessCreated { structure: 0, cr3: 0, kernel_stack_top: 0, program: name }
         }
         What::KernelPanic { reason, .. } => {
             What::KernelPanic { reason, rip: 0, error_code: 0, cr2: 0, rsp: 0, rflags: 0 }
@@ -179,6 +201,7 @@ pub(super) fn timeless(what: What) -> Option<What> {
         What::HostEnd { ending, status, .. } => What::HostEnd { exit_code: 0, ending, status, rip: 0 },
         What::SegmentLoaded { .. }
         | What::StackBuilt { .. }
+        | What::SystemCall { .. }
         | What::SystemCallResult { .. }
         | What::Data { .. }
         | What::FaultRedirected { .. }
@@ -190,11 +213,11 @@ pub(super) fn timeless(what: What) -> Option<What> {
     })
 }
 
-fn is_door(vector: u8) -> bool {
+fn is_call(vector: u8) -> bool {
     matches!(vector, SYSCALL_VECTOR | INT_VECTOR)
 }
 
-/// Where the program was, without what else the hardware pushed.
-fn place(Frame { rip, rsp, .. }: Frame) -> Frame {
-    Frame { address: 0, rip, rsp, cs: 0, ss: 0, rflags: 0 }
+/// Where the program was, without the rest of the frame.
+fn place(Frame { vector, rip, rsp, .. }: Frame) -> Frame {
+    Frame { vector, rip, rsp, ..Frame::default() }
 }

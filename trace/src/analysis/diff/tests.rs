@@ -9,11 +9,23 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::file::samples::{Sample, write_file};
+use crate::file::samples::{self, Sample, write_file};
 
-const SYSCALL: u32 = abi::record::SYSCALL_VECTOR as u32;
-const PAGE_FAULT: u32 = 14;
-const TIMER: u32 = 0x20;
+const SYSCALL: u64 = abi::record::SYSCALL_VECTOR as u64;
+const PAGE_FAULT: u64 = 14;
+const TIMER: u64 = 0x20;
+
+/// The frame of a trap at `rip`.
+fn frame(vector: u64, rip: u64, rax: u64) -> Vec<u64> {
+    let mut words = samples::frame(vector, 0, rax);
+    (words[18], words[21]) = (rip, 0x7000);
+    words
+}
+
+/// The entry of a trap that arrived as what it is.
+fn entry(vector: u64, rip: u64, rax: u64) -> Vec<u64> {
+    [frame(vector, rip, rax), vec![2, 0, rip]].concat()
+}
 
 fn open(samples: &[Sample]) -> Trace {
     let place = tempfile::tempdir().expect("a directory for the test");
@@ -38,24 +50,25 @@ impl Run {
 
     fn create(&mut self, process: u16, name: &[u8; 8]) {
         self.add(Kind::ProcessCreated, process, 0, &[1, 2, 3, u64::from_le_bytes(*name), 0]);
-        self.add(Kind::TrapReturn, process, FIRST_RETURN, &[7, 0x40_0000, 0x7000, 0, 0]);
+        self.add(Kind::TrapReturn, process, 0, &frame(FIRST_RETURN, 0x40_0000, 0));
     }
 
     fn call(&mut self, process: u16, call: Call, argument: u64, result: u64) {
-        let frame = [7, 0x40_0010, 0x7000, 0, result];
-        self.add(Kind::TrapEntry, process, SYSCALL | SYSCALL << 8, &frame[..4]);
-        self.add(Kind::SystemCall, process, call as u32, &[argument, 1, 2, 3, 4, 5, call as u64]);
+        let mut entered = entry(SYSCALL, 0x40_0010, call as u64);
+        (entered[10], entered[11]) = (argument, 1);
+        self.add(Kind::TrapEntry, process, SYSCALL as u32, &entered);
+        self.add(Kind::SystemCall, process, 0, &[call as u64]);
         if call == Call::clock_gettime {
             self.add(Kind::Data, process, 1 | 8 << 8, &[self.0.len() as u64]);
         }
         self.add(Kind::SystemCallResult, process, call as u32, &[result]);
-        self.add(Kind::TrapReturn, process, SYSCALL, &frame);
+        self.add(Kind::TrapReturn, process, 0, &frame(SYSCALL, 0x40_0010, result));
     }
 
     fn tick(&mut self, process: u16) {
-        self.add(Kind::TrapEntry, process, TIMER | TIMER << 8, &[7, 0x40_0020, 0x7000, 0]);
+        self.add(Kind::TrapEntry, process, TIMER as u32, &entry(TIMER, 0x40_0020, 9));
         self.add(Kind::Tick, process, 1, &[]);
-        self.add(Kind::TrapReturn, process, TIMER, &[7, 0x40_0020, 0x7000, 0, 9]);
+        self.add(Kind::TrapReturn, process, 0, &frame(TIMER, 0x40_0020, 9));
     }
 
     fn stack(&mut self, process: u16, start: u64) {
@@ -106,9 +119,9 @@ fn chance_is_no_difference() {
         other.exit(process, 0);
     }
     for sample in other.0.iter_mut().filter(|sample| sample.kind == Kind::TrapEntry as u8) {
-        if sample.detail & 0xFF == SYSCALL {
-            sample.detail = SYSCALL | PAGE_FAULT << 8 | 0x15 << 16;
-            sample.words.extend([0xffff_8000, 0xffff_8000]);
+        if sample.words[16] == SYSCALL {
+            sample.detail = PAGE_FAULT as u32;
+            (sample.words[17], sample.words[24], sample.words[25]) = (0x15, 0xffff_8000, 0xffff_8000);
         }
     }
     let diff = diff(&run().0, &other.0);
@@ -121,11 +134,11 @@ fn chance_is_no_difference() {
 fn each_thing_a_program_did_is_compared() {
     // Of the second process: the record of a kind, and which of its words is another.
     let changes = [
-        (Kind::TrapReturn, 1, 2),
-        (Kind::TrapReturn, 4, 2),
-        (Kind::TrapEntry, 1, 3),
+        // RIP and RAX of the first return.
+        (Kind::TrapReturn, 18, 2),
+        (Kind::TrapReturn, 15, 2),
+        (Kind::TrapEntry, 18, 3),
         (Kind::SystemCall, 0, 4),
-        (Kind::SystemCall, 6, 4),
         (Kind::SystemCallResult, 0, 5),
         (Kind::ProcessExited, 0, 11),
     ];
@@ -152,8 +165,9 @@ fn each_thing_a_program_did_is_compared() {
 #[test]
 fn what_a_call_does_not_take_is_not_compared() {
     let mut other = run();
-    for sample in other.0.iter_mut().filter(|sample| sample.kind == Kind::SystemCall as u8) {
-        sample.words[5] += 1;
+    for sample in other.0.iter_mut().filter(|sample| sample.kind == Kind::TrapEntry as u8) {
+        // R9, which no call here takes.
+        sample.words[7] += 1;
     }
     assert!(diff(&run().0, &other.0).is_same_sequence());
 }
@@ -194,8 +208,10 @@ fn what_the_end_of_a_run_cut_off_is_compared_as_far_as_it_went() {
 fn who_ended_early_differs() {
     let mut other = run();
     // The first ends after its first call.
-    let clock =
-        other.0.iter().position(|sample| sample.detail == Call::clock_gettime as u32).expect("a call");
+    let is_clock = |sample: &Sample| {
+        sample.kind == Kind::SystemCall as u8 && sample.words == [Call::clock_gettime as u64]
+    };
+    let clock = other.0.iter().position(is_clock).expect("a call");
     other.0.drain(clock - 1..clock + 4);
     let diff = diff(&run().0, &other.0);
     let Outcome::Differs(found) = &diff.processes[0].outcome else { panic!("{diff:?}") };
@@ -299,8 +315,10 @@ fn addresses_on_the_stack_are_counted_from_its_start() {
         let mut run = Run::default();
         run.create(1, b"deep\0\0\0\0");
         run.stack(1, start);
-        run.add(Kind::TrapEntry, 1, PAGE_FAULT | PAGE_FAULT << 8, &[7, 0x40_0010, start - depth, 0, 1]);
-        run.add(Kind::SystemCall, 1, 1, &[1, start - depth, 8, 0, 0, 0, 1]);
+        let mut words = entry(SYSCALL, 0x40_0010, 1);
+        (words[21], words[11]) = (start - depth, start - depth);
+        run.add(Kind::TrapEntry, 1, SYSCALL as u32, &words);
+        run.add(Kind::SystemCall, 1, 0, &[1]);
         run.0
     };
     let of = |diff: &Diff| match &diff.processes[0].outcome {

@@ -161,7 +161,7 @@ impl Section {
         let about = self.processes.is_empty() || self.processes.contains(&event.process);
         match event.origin {
             Origin::Guest => about,
-            Origin::Host => matches!(event.what, What::HostEnd { .. } | What::HostStop(_)),
+            Origin::Host => matches!(event.what, What::HostEnd { .. } | What::HostStop { .. }),
         }
     }
 }

@@ -138,12 +138,13 @@ impl Outline {
     fn note(&mut self, position: usize, event: &Event) {
         match event.what {
             What::Boot(Boot::Ready { .. }) => self.ready = Some(position),
-            What::Boot(Boot::Policy { policy, .. }) => self.policy = Some(policy),
+            What::Boot(Boot::Scheduler { policy, .. }) => self.policy = Some(policy),
             What::TimerArmed { .. } if event.process == 0 && self.first_armed.is_none() => {
                 self.first_armed = Some(position);
             }
             What::TrapEntry { .. } => count(self.trapped.entry(event.process).or_default()),
-            What::TrapReturn { vector: Some(vector), .. } if event.process != 0 => {
+            What::TrapReturn { frame } if event.process != 0 => {
+                let Some(vector) = frame.trap() else { return };
                 let here = (event.process, position);
                 self.first_return.get_or_insert(here);
                 let is_call = matches!(vector, SYSCALL_VECTOR | INT_VECTOR);

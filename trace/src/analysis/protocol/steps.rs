@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use abi::record::{REGISTERS, Reason, SYSCALL_VECTOR};
+use abi::record::{CONTEXT, REGISTERS, Reason, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR, errno};
 
 use super::{Actor, Layer, Row, Value};
 use crate::analysis::hardware::{Fault, exception, flags, vector_name};
-use crate::file::{Boot, CONTEXT_REGISTERS, Context, Event, Frame, Names, Origin, What};
+use crate::file::{Boot, Context, Event, Frame, Names, Origin, Trap, What};
 
 /// RFLAGS.IF: interrupts are taken (SDM vol. 1, 3.4.3).
 const IF: u64 = 1 << 9;
@@ -45,8 +45,8 @@ impl Known {
                 self.processes.insert(event.process);
                 self.stacks.insert(event.process, kernel_stack_top);
             }
-            What::Gate { vector, kind, handler, .. } => {
-                self.gates.insert(vector, (kind, handler));
+            What::Gates { first, table } => {
+                self.gates.extend(table.from(first).map(|gate| (gate.vector, (gate.kind, gate.handler))));
             }
             What::Boot(Boot::SyscallHandler { lstar, sfmask, .. }) => self.syscall = Some((lstar, sfmask)),
             What::Boot(Boot::Timer { tsc_khz, .. }) => self.tsc_khz = tsc_khz,
@@ -132,13 +132,12 @@ impl<'a> Steps<'a> {
         self.prove(event);
         match event.what {
             What::Boot(step) => self.boot(event, step),
-            What::Gate { .. } => self.gates = true,
+            What::Gates { .. } => self.gates = true,
             What::TimerArmed { timer, value, cycles } => self.timer(event, timer.name(), value, cycles),
             What::TrapEntry { .. } => self.trap_entry(event),
-            What::Registers { at_return, values, .. } => self.registers(event, at_return, &values),
             What::ContextSaved { .. } | What::ContextLoaded { .. } => self.switch(event),
             What::TrapReturn { .. } => self.trap_return(event),
-            What::HostStop(stop) => self.note(format!("The host stopped the machine: {}.", stop.name())),
+            What::HostStop { stop } => self.note(format!("The host stopped the machine: {}.", stop.name())),
             What::HostEnd { exit_code, .. } => self.note(format!("Exit code of the run: {exit_code}.")),
             _ => self.process(event),
         }
@@ -230,9 +229,7 @@ impl<'a> Steps<'a> {
     }
 
     fn trap_entry(&mut self, event: &Event) {
-        let What::TrapEntry { vector, arrived, error_code, frame, cr2, as_arrived } = event.what else {
-            return;
-        };
+        let Some(Trap { vector, arrived, error_code, frame, cr2, as_arrived }) = event.trap() else { return };
         let who = self.known.label(event.process);
         let program =
             self.trapping_program(event, vector, &frame, Fault { vector, error_code, cr2: cr2.unwrap_or(0) });
@@ -263,9 +260,9 @@ impl<'a> Steps<'a> {
                 row.values = values(&[
                     ("frame", frame.address),
                     ("RIP", rip),
-                    ("CS", frame.cs.into()),
+                    ("CS", frame.cs),
                     ("RSP", frame.rsp),
-                    ("SS", frame.ss.into()),
+                    ("SS", frame.ss),
                     ("error", error_code.into()),
                 ])
             }
@@ -276,6 +273,7 @@ impl<'a> Steps<'a> {
         }
         self.stub(event, vector, arrived, &frame);
         self.trap = Some((program, hardware, frame));
+        self.registers(event, false, &frame);
     }
 
     /// What the stub does about a `syscall`, and the kernel about a trap that arrived as another.
@@ -311,11 +309,12 @@ impl<'a> Steps<'a> {
         self.rows.len().checked_sub(1)
     }
 
-    fn registers(&mut self, event: &Event, at_return: bool, registers: &[u64; REGISTERS.len()]) {
+    fn registers(&mut self, event: &Event, at_return: bool, frame: &Frame) {
+        let registers = &frame.registers;
         let named = |name| {
             REGISTERS.iter().zip(registers).find(|(known, _)| **known == name).map_or(0, |(_, &value)| value)
         };
-        if let Some((_, hardware, frame)) = self.trap
+        if let Some((_, hardware, _)) = self.trap
             && !at_return
             && let Some(row) = self.rows.get_mut(hardware)
             && row.text.starts_with("`syscall`")
@@ -338,7 +337,7 @@ impl<'a> Steps<'a> {
     fn switch(&mut self, event: &Event) {
         let who = self.known.label(event.process);
         match event.what {
-            What::ContextSaved { reason, context } => {
+            What::ContextSaved { reason, structure, context } => {
                 let why = match reason {
                     Reason::Preempted => "its turn is over",
                     Reason::Yielded => "it yields",
@@ -349,14 +348,14 @@ impl<'a> Steps<'a> {
                 let text = format!("call switch(): save regs({who}) to proc({who})");
                 let row = self.row(event, Actor::Os, "switch-save", text);
                 row.layer = Some(Layer::Context);
-                context_values(row, &context);
+                context_values(row, structure, &context);
                 row.details.insert(0, format!("why: {why}"));
             }
-            What::ContextLoaded { context, cr3, kernel_stack_top, .. } => {
+            What::ContextLoaded { structure, context, cr3, kernel_stack_top, .. } => {
                 let text = format!("restore regs({who}) from proc({who})");
                 let row = self.row(event, Actor::Os, "switch-load", text);
                 row.layer = Some(Layer::Context);
-                context_values(row, &context);
+                context_values(row, structure, &context);
                 let row = self.row(
                     event,
                     Actor::Os,
@@ -370,9 +369,10 @@ impl<'a> Steps<'a> {
     }
 
     fn trap_return(&mut self, event: &Event) {
-        let What::TrapReturn { vector, .. } = event.what else { return };
+        let What::TrapReturn { frame } = event.what else { return };
+        self.registers(event, true, &frame);
         let who = self.known.label(event.process);
-        let from = match vector {
+        let from = match frame.trap() {
             Some(vector) => format!("by `iretq`, from {}", vector_name(vector)),
             None => "by `iretq`, for the first time".to_owned(),
         };
@@ -388,7 +388,7 @@ impl<'a> Steps<'a> {
             What::TrapEntry { frame, .. } => next.process == left.process && frame.rip < USER_END,
             What::Returned { .. } => next.process == left.process,
             What::HostEnd { rip, .. } => rip != 0 && rip < USER_END,
-            What::HostStop(_) => return,
+            What::HostStop { .. } => return,
             _ => false,
         };
         self.left = None;
@@ -400,7 +400,7 @@ impl<'a> Steps<'a> {
     fn arrived(&mut self, left: &Event) {
         let who = self.known.label(left.process);
         let (frame, first) = match left.what {
-            What::TrapReturn { vector, frame, .. } => {
+            What::TrapReturn { frame } => {
                 let row = self.row(
                     left,
                     Actor::Hardware,
@@ -413,11 +413,11 @@ impl<'a> Steps<'a> {
                     0 => vec!["stay in kernel mode: CPL 0".into()],
                     cpl => vec![format!("move to user mode: CPL 0 → {cpl}")],
                 };
-                let to = if vector.is_none() { "main" } else { "PC" };
+                let to = if frame.trap().is_none() { "main" } else { "PC" };
                 row.details.push(format!("jump to {to}: {:#x}", frame.rip));
-                (frame, vector.is_none())
+                (frame, frame.trap().is_none())
             }
-            What::Called(frame) => (frame, true),
+            What::Called { frame } => (frame, true),
             _ => return,
         };
         let text = if first { format!("{who} runs main()…") } else { format!("{who} goes on…") };
@@ -444,7 +444,7 @@ impl<'a> Steps<'a> {
                 row.details = vec![format!("argc = {argc}")];
                 row.values = values(&[("argv", argv), ("RSP", rsp), ("lowest", lowest)]);
             }
-            What::KernelStackFilled(frame) => {
+            What::KernelStackFilled { frame } => {
                 let row = self.row(
                     event,
                     Actor::Os,
@@ -453,13 +453,13 @@ impl<'a> Steps<'a> {
                 );
                 row.values = frame_values(&frame, None);
             }
-            What::Called(frame) => {
+            What::Called { frame } => {
                 let row = self.row(event, Actor::Os, "call-main", "call main(): no limits");
                 row.values = values(&[
                     ("RIP", frame.rip),
                     ("RSP", frame.rsp),
-                    ("CS", frame.cs.into()),
-                    ("RFLAGS", frame.rflags.into()),
+                    ("CS", frame.cs),
+                    ("RFLAGS", frame.rflags),
                 ]);
                 self.left = Some(*event);
             }
@@ -488,11 +488,11 @@ impl<'a> Steps<'a> {
 
     fn call_or_end(&mut self, event: &Event, who: &str) {
         match event.what {
-            What::SystemCall { number, arguments } => {
-                let call = call_text(number, &arguments);
-                if let Some((Some(program), ..)) = self.trap
+            What::SystemCall { number } => {
+                if let Some((Some(program), _, frame)) = self.trap
                     && let Some(row) = self.rows.get_mut(program)
                 {
+                    let call = call_text(number, &frame.arguments());
                     row.text = format!("{who} calls {call}: trap into OS");
                 }
                 self.row(event, Actor::Os, "handle-call", "handle trap: check the system call number")
@@ -572,18 +572,18 @@ fn frame_values(frame: &Frame, error_code: Option<u16>) -> Vec<Value> {
     let mut all = values(&[
         ("frame", frame.address),
         ("RIP", frame.rip),
-        ("CS", frame.cs.into()),
-        ("RFLAGS", frame.rflags.into()),
+        ("CS", frame.cs),
+        ("RFLAGS", frame.rflags),
         ("RSP", frame.rsp),
-        ("SS", frame.ss.into()),
+        ("SS", frame.ss),
     ]);
     all.extend(error_code.map(|code| Value { name: "error", value: code.into() }));
     all
 }
 
-fn context_values(row: &mut Row, context: &Context) {
-    row.values = values(&[("proc", context.structure)]);
-    let (registers, details) = not_zero(CONTEXT_REGISTERS.into_iter().zip(context.registers));
+fn context_values(row: &mut Row, structure: u64, context: &Context) {
+    row.values = values(&[("proc", structure)]);
+    let (registers, details) = not_zero(CONTEXT.into_iter().zip(*context));
     row.values.extend(registers);
     row.details = details;
 }

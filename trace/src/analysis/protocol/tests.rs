@@ -1,14 +1,31 @@
 //! Tests of the tables: a made-up run with two processes, whole and with records missing.
 
-use abi::record::{Kind, Policy, REGISTERS, Reason, Step};
+use abi::record::{Kind, Policy, Reason, Step};
 
 use super::*;
 use crate::file::format::{CHUNK_MAGIC, CHUNK_SIZE};
-use crate::file::samples::{HELLO, Sample, write_file};
+use crate::file::samples::{self, HELLO, Sample, write_file};
 use crate::text::protocol::{json, markdown, text};
 
-const USER: u64 = 0x202 << 32 | 0x1b << 16 | 0x23;
-const TIMER: u32 = 0x20;
+const TIMER: u64 = 0x20;
+const SYSCALL: u64 = 0xFE;
+const FIRST: u64 = 0xFFFF;
+
+/// The frame of a trap at `rip`, and beside RAX the registers that `syscall` sets.
+fn frame(process: u16, vector: u64, rip: u64, rax: u64) -> Vec<u64> {
+    let mut words = samples::frame(vector, 0, rax);
+    words[0] = 0x1000 * u64::from(process) - 40;
+    if vector == SYSCALL {
+        (words[13], words[5]) = (rip, 0x202);
+    }
+    (words[18], words[21]) = (rip, 0x7ff0);
+    words
+}
+
+/// The entry of a trap that arrived as what it is.
+fn entry(process: u16, vector: u64, rip: u64, rax: u64) -> Vec<u64> {
+    [frame(process, vector, rip, rax), vec![2, 0, rip]].concat()
+}
 
 fn run_of_two() -> Vec<Sample> {
     let mut samples = Vec::new();
@@ -16,39 +33,32 @@ fn run_of_two() -> Vec<Sample> {
         let tsc = 1000 + 100 * samples.len() as u64;
         samples.push(Sample { tsc, kind: kind as u8, process, detail, words: words.to_vec() });
     };
-    add(Kind::Gate, 0, TIMER | 0x8E << 8, &[0x9000]);
+    add(Kind::Gates, 0, TIMER as u32, &[0x8E00_0008_9000, 0]);
     add(Kind::Boot, 0, Step::TrapTable as u32, &[0x3000, 1]);
     add(Kind::Boot, 0, Step::SyscallHandler as u32, &[0x8000, 0, 0x700]);
-    add(Kind::Boot, 0, Step::Policy as u32, &[Policy::RoundRobin as u64, 1000, 1]);
+    add(Kind::Boot, 0, Step::Scheduler as u32, &[Policy::RoundRobin as u64, 1000, 1]);
     for process in [1, 2] {
         let top = 0x1000 * u64::from(process);
         add(Kind::ProcessCreated, process, 0, &[0x500, 0x600, top, HELLO[0], HELLO[1]]);
         add(Kind::SegmentLoaded, process, 5, &[0x40_0000, 10, 10]);
         add(Kind::StackBuilt, process, 1, &[0x7000, 0x7ff0, 0x7ff8]);
-        add(Kind::KernelStackFilled, process, 0, &[top - 40, 0x40_0000, 0x7ff0, USER]);
+        add(Kind::KernelStackFilled, process, 0, &frame(process, FIRST, 0x40_0000, 0));
     }
     add(Kind::Boot, 0, Step::Ready as u32, &[2]);
     add(Kind::TimerArmed, 0, 0, &[1000, 2000]);
-    let registers = [0; REGISTERS.len()];
-    let frame = |process: u16, rip| [0x1000 * u64::from(process) - 40, rip, 0x7ff0, USER];
     add(Kind::ContextLoaded, 1, 0, &[0x500, 0, 0, 0, 0, 0, 0, 1, 2, 0x600, 0x1000]);
-    add(Kind::Registers, 1, 1, &registers);
-    add(Kind::TrapReturn, 1, 0xFFFF, &[&frame(1, 0x40_0000)[..], &[0]].concat());
-    add(Kind::TrapEntry, 1, 0xFE | 0xFE << 8, &frame(1, 0x40_0010));
-    add(Kind::Registers, 1, 0, &[0, 0, 0, 0, 0x202, 0, 0, 0, 0, 0, 0, 0, 0x40_0010, 0, 39]);
-    add(Kind::SystemCall, 1, 39, &[0, 0, 0, 0, 0, 0, 39]);
+    add(Kind::TrapReturn, 1, 0, &frame(1, FIRST, 0x40_0000, 0));
+    add(Kind::TrapEntry, 1, SYSCALL as u32, &entry(1, SYSCALL, 0x40_0010, 39));
+    add(Kind::SystemCall, 1, 0, &[39]);
     add(Kind::SystemCallResult, 1, 39, &[1]);
-    add(Kind::Registers, 1, 1, &registers);
-    add(Kind::TrapReturn, 1, 0xFE, &[&frame(1, 0x40_0010)[..], &[1]].concat());
-    add(Kind::TrapEntry, 1, TIMER | TIMER << 8, &frame(1, 0x40_0020));
-    add(Kind::Registers, 1, 0, &registers);
+    add(Kind::TrapReturn, 1, 0, &frame(1, SYSCALL, 0x40_0010, 1));
+    add(Kind::TrapEntry, 1, TIMER as u32, &entry(1, TIMER, 0x40_0020, 1));
     add(Kind::Tick, 1, 1, &[]);
     add(Kind::ContextSaved, 1, Reason::Preempted as u32, &[0x500, 0, 0, 0, 0, 0, 0, 3, 4]);
     add(Kind::ContextLoaded, 2, 1, &[0x700, 0, 0, 0, 0, 0, 0, 5, 6, 0x800, 0x2000]);
-    add(Kind::Registers, 2, 1, &registers);
-    add(Kind::TrapReturn, 2, 0xFFFF, &[&frame(2, 0x40_0000)[..], &[0]].concat());
-    add(Kind::TrapEntry, 2, 0xFE | 0xFE << 8, &frame(2, 0x40_0030));
-    add(Kind::SystemCall, 2, 60, &[0, 0, 0, 0, 0, 0, 60]);
+    add(Kind::TrapReturn, 2, 0, &frame(2, FIRST, 0x40_0000, 0));
+    add(Kind::TrapEntry, 2, SYSCALL as u32, &entry(2, SYSCALL, 0x40_0030, 60));
+    add(Kind::SystemCall, 2, 0, &[60]);
     add(Kind::ProcessExited, 2, 0, &[0]);
     add(Kind::ProcessFreed, 2, 0, &[5]);
     samples
@@ -133,12 +143,11 @@ fn the_three_layers_are_told_apart() {
 fn no_step_is_printed_without_its_record() {
     let whole = run_of_two();
     let all = steps(&tables_of(&whole, &Excerpt::Switch(1)).expect("a switch"));
-    let gone: [(Kind, &[&str]); 5] = [
+    let gone: [(Kind, &[&str]); 4] = [
         (Kind::Tick, &["handle-tick"]),
         (Kind::TimerArmed, &["start-timer", "timer-started"]),
-        (Kind::Gate, &["remember-gates"]),
-        (Kind::Registers, &["save-registers", "restore-registers"]),
-        (Kind::TrapReturn, &["return-from-trap", "restore"]),
+        (Kind::Gates, &["remember-gates"]),
+        (Kind::TrapReturn, &["restore-registers", "return-from-trap", "restore"]),
     ];
     for (kind, steps_gone) in gone {
         let cut: Vec<_> = whole.iter().filter(|sample| sample.kind != kind as u8).cloned().collect();
@@ -208,7 +217,7 @@ fn no_cut_of_a_trace_is_a_panic() {
 
 #[test]
 fn a_program_without_limits_is_called_and_returns() {
-    let words = &[0x40_0000, 0x7ff0, 2 << 32 | 0x10 << 16 | 8];
+    let words = &frame(1, FIRST, 0x40_0000, 0);
     let sample = |tsc, kind: Kind, process, detail, words: &[u64]| Sample {
         tsc,
         kind: kind as u8,
@@ -217,7 +226,7 @@ fn a_program_without_limits_is_called_and_returns() {
         words: words.to_vec(),
     };
     let samples = [
-        sample(1, Kind::Boot, 0, Step::Policy as u32, &[Policy::Direct as u64, 0, 1]),
+        sample(1, Kind::Boot, 0, Step::Scheduler as u32, &[Policy::Direct as u64, 0, 1]),
         sample(2, Kind::ProcessCreated, 1, 0, &[1, 2, 3, HELLO[0], HELLO[1]]),
         sample(3, Kind::Called, 1, 0, words),
         sample(4, Kind::Returned, 1, 0, &[0]),
@@ -265,8 +274,8 @@ fn a_table_stays_short_however_long_the_trace_is() {
             words: words.clone(),
         })
     };
-    let more =
-        repeat(Kind::Registers, vec![0; REGISTERS.len()]).chain(repeat(Kind::SegmentLoaded, vec![1; 3]));
+    let more = repeat(Kind::TrapReturn, frame(1, TIMER, 0x40_0020, 1))
+        .chain(repeat(Kind::SegmentLoaded, vec![1; 3]));
     samples.splice(last..last, more);
     let tables = tables_of(&samples, &Excerpt::Process("2".into())).expect("a life");
     assert!((2000..2010).contains(&tables[0].rows.len()), "{} rows", tables[0].rows.len());

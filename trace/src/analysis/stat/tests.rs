@@ -8,20 +8,20 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::analysis::hardware::{EXIT_REASONS, Fault};
-use crate::file::samples::{HELLO, Sample, any_sample, cases, write_file};
+use crate::file::samples::{HELLO, Sample, any_sample, cases, entry, frame, write_file};
 use crate::text::stat::text;
 
 const SYSCALL: u32 = abi::record::SYSCALL_VECTOR as u32;
 const INT80: u32 = 0x80;
 const TIMER: u32 = 0x20;
 const DIVIDE: u32 = 0;
+const FIRST: u32 = FIRST_RETURN as u32;
 
 /// The words of a kind; those that do not matter here are 0.
 fn words(kind: Kind, first: &[u64]) -> Vec<u64> {
     let count = match kind {
-        Kind::ProcessCreated | Kind::TrapReturn => 5,
-        Kind::TrapEntry | Kind::KernelStackFilled => 4,
-        Kind::SystemCall => 7,
+        Kind::ProcessCreated => 5,
+        Kind::KernelStackFilled => 23,
         Kind::ContextSaved => 9,
         Kind::ContextLoaded => 11,
         _ => first.len(),
@@ -36,9 +36,13 @@ fn samples(records: &[(u64, Kind, u16, u32, &[u64])]) -> Vec<Sample> {
         tsc,
         kind: kind as u8,
         process,
-        // All arrive as what they are.
-        detail: if kind == Kind::TrapEntry { detail | detail << 8 } else { detail },
-        words: words(kind, first),
+        // The vector of a trap: all arrive as what they are.
+        detail: if kind == Kind::TrapReturn { 0 } else { detail },
+        words: match kind {
+            Kind::TrapEntry => entry(detail.into(), 0, 0, [0; 2]),
+            Kind::TrapReturn => frame(detail.into(), 0, 0),
+            _ => words(kind, first),
+        },
     };
     records.iter().map(sample).collect()
 }
@@ -46,10 +50,8 @@ fn samples(records: &[(u64, Kind, u16, u32, &[u64])]) -> Vec<Sample> {
 /// Two processes: the first asks for its number, calls what is not there, is preempted and divides by zero; the second
 /// sleeps, so that nobody runs for a while, and exits.
 fn run() -> Vec<Sample> {
-    let mut getpid = [0; 7];
-    getpid[6] = Call::getpid as u64;
-    let [mut nowhere, mut sleep, mut exit] = [getpid; 3];
-    (nowhere[6], sleep[6], exit[6]) = (999, Call::nanosleep as u64, Call::exit_group as u64);
+    let getpid = [Call::getpid as u64];
+    let (nowhere, sleep, exit) = ([999], [Call::nanosleep as u64], [Call::exit_group as u64]);
     let name = [0, 0, 0, HELLO[0], HELLO[1]];
     let [idle, preempted, slept, ended] =
         [Reason::Idle, Reason::Preempted, Reason::Slept, Reason::Ended].map(|reason| reason as u32);
@@ -63,7 +65,7 @@ fn run() -> Vec<Sample> {
         (210, Kind::TimerArmed, 0, Timer::Periodic as u32, &[1000, 1000]),
         (220, Kind::ContextSaved, 0, idle, &[]),
         (230, Kind::ContextLoaded, 1, 0, &[]),
-        (250, Kind::TrapReturn, 1, FIRST_RETURN, &[]),
+        (250, Kind::TrapReturn, 1, FIRST, &[]),
         (300, Kind::TrapEntry, 1, SYSCALL, &[]),
         (310, Kind::SystemCall, 1, 39, &getpid),
         (320, Kind::SystemCallResult, 1, 39, &[1]),
@@ -76,7 +78,7 @@ fn run() -> Vec<Sample> {
         (1240, Kind::Tick, 1, 1, &[]),
         (1260, Kind::ContextSaved, 1, preempted, &[]),
         (1275, Kind::ContextLoaded, 2, 1, &[]),
-        (1300, Kind::TrapReturn, 2, FIRST_RETURN, &[]),
+        (1300, Kind::TrapReturn, 2, FIRST, &[]),
         (1400, Kind::TrapEntry, 2, SYSCALL, &[]),
         (1405, Kind::SystemCall, 2, 35, &sleep),
         (1410, Kind::Sleep, 2, 0, &[2300]),
@@ -228,7 +230,7 @@ fn who_is_woken_before_the_switch_does_not_sleep() {
 #[test]
 fn a_run_that_is_stopped_counts_until_the_stop() {
     let first = [
-        (0, Kind::TrapReturn, 1, FIRST_RETURN, &[][..]),
+        (0, Kind::TrapReturn, 1, FIRST, &[][..]),
         (0, Kind::KernelStackFilled, 2, 0, &[]),
         (1000, Kind::HostStop, 0, 1, &[]),
     ];

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use abi::boot::PROCESSES_MAX;
-use abi::record::{Kind, Reason, SYSCALL_VECTOR, Timer};
+use abi::record::{Reason, SYSCALL_VECTOR, Timer};
 use abi::syscall::{Call, INT_VECTOR};
 
 use super::{Exits, Process, Shares, Stat, Traps, UNKNOWN_CALL};
@@ -147,18 +147,15 @@ impl Walk {
             return;
         }
         self.account(tsc);
-        // A third of all records, the largest, and nothing in them that matters here: not worth decoding.
-        if record.kind != Kind::Registers as u8 {
-            self.step(record.process, tsc, What::decode(record));
-        }
+        self.step(record.process, tsc, record.what());
     }
 
     #[inline]
     fn step(&mut self, number: u16, tsc: u64, what: What) {
         match what {
-            What::TrapEntry { vector, .. } => self.enter(number, vector, tsc),
+            What::TrapEntry { frame, .. } => self.enter(number, frame.vector as u8, tsc),
             What::TrapReturn { .. } => self.leave_kernel(number, tsc),
-            What::SystemCall { number: call, .. } => self.call(number, call),
+            What::SystemCall { number: call } => self.call(number, call),
             What::SystemCallResult { result, .. } if ERRORS.contains(&result) => self.call_failed(number),
             What::Tick { .. } => self.tick(number, tsc),
             What::TimerArmed { timer, cycles, .. } => self.armed(timer, cycles, tsc),
@@ -171,16 +168,16 @@ impl Walk {
     fn rare(&mut self, number: u16, tsc: u64, what: &What) {
         match *what {
             What::Boot(Boot::Ready { .. }) => self.cpu = Cpu::Kernel(KERNEL),
-            What::Idle => self.cpu = Cpu::Idle,
-            What::ProcessCreated { name, .. } => self.process(number).name = name_text(name),
-            What::KernelStackFilled(_) => self.track(number).waits = Waits::Ready(tsc),
+            What::Idle {} => self.cpu = Cpu::Idle,
+            What::ProcessCreated { program: name, .. } => self.process(number).name = name_text(name),
+            What::KernelStackFilled { .. } => self.track(number).waits = Waits::Ready(tsc),
             What::Wake { .. } => self.wake(number, tsc),
             What::ProcessExited { status } => self.process(number).end = End::Exited(status),
             What::ProcessKilled { vector, error_code, rip, cr2 } => {
                 self.process(number).end = End::Killed(Fault { vector, error_code, cr2 }, rip);
                 self.trap_failed(number);
             }
-            What::Called(_) => self.leave_kernel(number, tsc),
+            What::Called { .. } => self.leave_kernel(number, tsc),
             What::Returned { .. } => self.cpu = Cpu::Kernel(number),
             What::LoadFailed { .. } => {
                 self.processes.get_mut(usize::from(number)).into_iter().for_each(|process| *process = None);
@@ -354,7 +351,7 @@ impl Walk {
     }
 
     fn add_host(&mut self, record: &Record<'_>) {
-        match What::decode(record) {
+        match record.what() {
             What::HostExits { reason, count, guest_ns, host_ns } => {
                 self.stat.exits.insert(reason.min(EXIT_REASONS), Exits { count, guest_ns, host_ns });
             }
@@ -362,7 +359,7 @@ impl Walk {
                 self.stat.counters.insert(counter, value);
             }
             // Whoever had the CPU kept it until then.
-            What::HostStop(_) => self.account(record.tsc),
+            What::HostStop { .. } => self.account(record.tsc),
             _ => {}
         }
     }

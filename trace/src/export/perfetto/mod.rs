@@ -22,10 +22,10 @@ use schema::{
     TrackDescriptor, TrackEvent,
 };
 
-use super::fields::{Value, fields};
+use super::fields::{Rows, Value};
 use super::linux;
 use super::survey::{Missing, Survey};
-use crate::analysis::hardware::{EXIT_REASONS, exception, exit_reason, vector_name};
+use crate::analysis::hardware::{EXIT_REASONS, exit_reason, short_name};
 use crate::analysis::summary::kind_name;
 use crate::file::{Event, Origin, Trace, What};
 
@@ -139,7 +139,7 @@ impl Drawing {
         let begins = match event.what {
             What::TrapEntry { .. } => Some(Slice::Trap),
             What::SystemCall { .. } => Some(Slice::Call),
-            What::Called(_) => Some(Slice::Main),
+            What::Called { .. } => Some(Slice::Main),
             _ => None,
         };
         if let Some(slice) = begins {
@@ -174,12 +174,12 @@ impl Drawing {
     /// What the kernel does: it handles a trap until it returns from one, or it idles.
     fn kernel<W: Write>(&mut self, event: &Event, out: &mut Packets<'_, W>) -> io::Result<()> {
         let time = event.nanoseconds;
-        let ends = matches!(event.what, What::TrapEntry { .. } | What::TrapReturn { .. } | What::Idle);
+        let ends = matches!(event.what, What::TrapEntry { .. } | What::TrapReturn { .. } | What::Idle {});
         if ends && std::mem::take(&mut self.kernel_works) {
             out.derived(time, Track::Kernel, SLICE_END, None, None)?;
         }
         match event.what {
-            What::TrapEntry { .. } | What::Idle => {
+            What::TrapEntry { .. } | What::Idle {} => {
                 self.kernel_works = true;
                 let who = out.survey.name(Origin::Guest, event.process).to_owned();
                 let what = name_of(&event.what);
@@ -235,12 +235,11 @@ fn host<W: Write>(event: &Event, out: &mut Packets<'_, W>) -> io::Result<()> {
     out.record(event, Track::Host, INSTANT, &name_of(&event.what), None)
 }
 
-/// Every trap has two of these.
+/// These records come so often that they would hide the others.
 fn is_bulky(what: &What) -> bool {
     matches!(
         what,
-        What::Registers { .. }
-            | What::Data { .. }
+        What::Data { .. }
             | What::Tick { .. }
             | What::ContextSaved { .. }
             | What::ContextLoaded { .. }
@@ -250,16 +249,12 @@ fn is_bulky(what: &What) -> bool {
 
 /// What stands on a slice or an instant.
 fn name_of(what: &What) -> String {
-    let trap =
-        |vector| exception(vector).map_or_else(|| vector_name(vector), |(mnemonic, _)| mnemonic.into());
     match *what {
-        What::TrapEntry { vector, .. } => trap(vector),
+        What::TrapEntry { frame, .. } => short_name(frame.vector as u8),
         // Its number is an annotation: a guest that calls whatever comes into its head makes no name of each.
-        What::SystemCall { number, .. } => {
-            Call::from_number(number).map_or("unknown call", Call::name).into()
-        }
-        What::Called(_) => "main, without limits".into(),
-        What::ProcessKilled { vector, .. } => format!("killed by {}", trap(vector)),
+        What::SystemCall { number } => Call::from_number(number).map_or("unknown call", Call::name).into(),
+        What::Called { .. } => "main, without limits".into(),
+        What::ProcessKilled { vector, .. } => format!("killed by {}", short_name(vector)),
         What::HostCount { counter, value } => format!("{}: {value}", counter.name()),
         ref other => kind_name(other.kind()),
     }
@@ -292,6 +287,7 @@ struct Packets<'a, W: Write> {
     categories: Numbers,
     names: Numbers,
     keys: Numbers,
+    rows: Rows,
     described: BTreeSet<Track>,
     started: bool,
     bytes: Vec<u8>,
@@ -305,6 +301,7 @@ impl<'a, W: Write> Packets<'a, W> {
             categories: Numbers::default(),
             names: Numbers::default(),
             keys: Numbers::default(),
+            rows: Rows::default(),
             described: BTreeSet::new(),
             started: false,
             bytes: Vec::new(),
@@ -326,7 +323,7 @@ impl<'a, W: Write> Packets<'a, W> {
         self.limit_names();
         // A slice has the annotations of its begin and of its end, and a key once.
         let side = if kind == SLICE_END { "end_" } else { "" };
-        let annotations = head.into_iter().chain(fields(&event.what)).map(|(key, value)| {
+        let annotations = head.into_iter().chain(self.rows.fields(&event.what)).map(|(key, value)| {
             let iid = self.keys.of(&format!("{side}{key}"), &mut new.debug_annotation_names);
             annotation(iid, value)
         });
@@ -497,7 +494,7 @@ mod tests {
         let survey = Survey::default();
         let mut out = Packets::new(Vec::new(), &survey);
         let mut drawing = Drawing::default();
-        let call = What::SystemCall { number: 1, arguments: [0; 6] };
+        let call = What::SystemCall { number: 1 };
         let event =
             Event { sequence: 0, origin: Origin::Guest, tsc: 0, nanoseconds: 0, process: 1, what: call };
         for _ in 0..1000 {
@@ -519,7 +516,7 @@ mod tests {
     /// Names are kept, so there must not be more of them for a longer trace.
     #[test]
     fn calls_of_numbers_at_random_have_one_name() {
-        let name = |number| name_of(&What::SystemCall { number, arguments: [0; 6] });
+        let name = |number| name_of(&What::SystemCall { number });
         assert_eq!((name(1).as_str(), name(5000)), ("write", name(u64::MAX)));
     }
 }
