@@ -606,6 +606,8 @@ numbered! {
         Malformed = 11, "malformed-bytes";
         /// Boots of the same run before this one, each ended by a crash or a panic. Recorded at the start, and only if not 0.
         BootsBefore = 12, "boots-before";
+        /// Instructions that KVM emulated (its own count): on a host without hardware virtualization, those of ring 0.
+        KvmEmulated = 13, "kvm-emulated-instructions";
     }
 }
 

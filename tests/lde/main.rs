@@ -6,6 +6,7 @@ mod support;
 #[path = "../support/handmade.rs"]
 mod handmade;
 
+mod cost;
 mod direct;
 mod documents;
 mod elf_files;
@@ -60,6 +61,11 @@ fn main() {
             &[Need::Kvm, Need::FxsaveLeak],
             "a_spoiled_operand_pointer_is_seen",
             registers::spoiled_operand_pointer,
+        )
+        .needs(
+            &[Need::Kvm, Need::BackEnd("kvm_pvm"), Need::Tool("gcc")],
+            "a_null_call_takes_no_more_instructions",
+            cost::null_call,
         )
         .kvm("forged_calls_are_refused", protection::forgeries)
         .kvm("thieves_get_nothing", protection::thieves)

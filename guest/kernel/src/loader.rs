@@ -15,7 +15,6 @@ use crate::memory::physical;
 use crate::pvh::Module;
 use crate::trace::Emit;
 
-
 /// Where the program starts, and its stack pointer.
 pub struct Start {
     pub rip: u64,

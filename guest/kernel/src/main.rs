@@ -34,7 +34,7 @@ use abi::record::emit::boot as record;
 use abi::record::{Panic, Policy};
 
 use crate::arch::cpu::{self, read_cr};
-use crate::arch::{boot, gdt, idt};
+use crate::arch::{boot, entry, gdt, idt};
 use crate::memory::frames;
 use crate::options::Options;
 use crate::panic::panic;
@@ -57,6 +57,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     } else {
         probe::run();
     }
+    entry::set_calls(options.policy == Policy::Direct);
     record::Scheduler { policy: options.policy, quantum_us: options.quantum_us, batch: options.batch }.emit();
     trace::set_batch(options.batch);
     let processes = create_processes(&boot);

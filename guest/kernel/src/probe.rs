@@ -26,7 +26,7 @@ use abi::syscall::INT_VECTOR;
 
 use crate::arch::cpu::{load_root, rflags};
 use crate::arch::trap_frame::TrapFrame;
-use crate::arch::{boot, entry, gdt};
+use crate::arch::{boot, entry, gdt, idt};
 use crate::cell::Local;
 use crate::fpu;
 use crate::layout::{KERNEL_BASE, PAGE, USER_END, vector};
@@ -71,8 +71,6 @@ static RESUME: Local<u64> = Local::new(0);
 static ARRIVAL: Local<Arrival> = Local::new(Arrival { vector: 0, rip: 0, cr2: 0 });
 /// EDX:EAX when it arrived.
 static RESULT: Local<u64> = Local::new(0);
-/// `syscall` arrives as a page fault at LSTAR.
-static SYSCALL_FAULTS: Local<bool> = Local::new(false);
 /// `int n` arrives as #UD.
 static INT_IS_UNDEFINED: Local<bool> = Local::new(false);
 
@@ -88,7 +86,7 @@ pub fn run() {
     match syscall.vector {
         SYSCALL_VECTOR => {}
         vector::PAGE_FAULT if is_syscall_fault(syscall) => {
-            SYSCALL_FAULTS.set(true);
+            idt::redirect(vector::PAGE_FAULT, entry::fault_or_call());
             gdt::let_user_data_be_64_bit_code();
         }
         other => panic(Panic::ProbeFailed, other.into()),
@@ -129,9 +127,7 @@ pub fn translate(frame: &mut TrapFrame, arrival: Arrival) {
     if RESUME.get() != 0 {
         came_back(frame, arrival);
     }
-    if arrival.vector == vector::PAGE_FAULT && SYSCALL_FAULTS.get() && is_syscall_fault(arrival) {
-        as_syscall(frame);
-    } else if arrival.vector == vector::INVALID_OPCODE && INT_IS_UNDEFINED.get() {
+    if arrival.vector == vector::INVALID_OPCODE && INT_IS_UNDEFINED.get() {
         as_int(frame);
     }
 }
@@ -149,14 +145,23 @@ fn is_syscall_fault(arrival: Arrival) -> bool {
     arrival.rip == entry::syscall() && arrival.cr2 == arrival.rip
 }
 
-/// What `syscall` would have done: RCX has the RIP to return to, R11 the RFLAGS. A process can jump to LSTAR with
-/// anything in them, so an RCX that is no user address leaves the fault as it is.
-fn as_syscall(frame: &mut TrapFrame) {
-    if frame.registers.rcx < USER_END {
-        frame.vector = SYSCALL_VECTOR.into();
-        frame.rip = frame.registers.rcx;
-        frame.rflags = frame.registers.r11 & rflags::USER | rflags::IF | rflags::FIXED;
+/// Makes the frame of a page fault that stands for `syscall` that of the call: RCX has the RIP to return to, R11 the RFLAGS.
+/// `None`: it is a fault. A fault at LSTAR itself can only be the one by which `syscall` arrives, or a jump of a process to
+/// that address. With a jump anything may be in RCX, so a value that is no user address leaves the fault as it is.
+#[inline(always)]
+pub fn translate_syscall(frame: &mut TrapFrame) -> Option<Arrival> {
+    let rip = frame.rip;
+    if rip != entry::syscall() {
+        return None;
     }
+    if frame.registers.rcx >= USER_END {
+        return None;
+    }
+    frame.vector = SYSCALL_VECTOR.into();
+    frame.rip = frame.registers.rcx;
+    frame.rflags = frame.registers.r11 & rflags::USER | rflags::IF | rflags::FIXED;
+    // CR2 has the address that could not be fetched: the same.
+    Some(Arrival { vector: vector::PAGE_FAULT, rip, cr2: rip })
 }
 
 /// What `int n` would have done: through the gate if its DPL allows, else #GP with the gate's selector (SDM vol. 3,

@@ -99,7 +99,7 @@ static DIRECT: Local<bool> = Local::new(false);
 
 /// True if the policy is direct: programs run in ring 0.
 #[inline(always)]
-pub fn direct() -> bool {
+fn direct() -> bool {
     DIRECT.get()
 }
 

@@ -5,9 +5,7 @@
 
 use abi::boot::PROCESSES_MAX;
 use abi::record::Reason;
-use abi::record::emit::{
-    ContextLoaded, ContextSaved, Idle, ProcessExited, ProcessKilled, Sleep, Wake,
-};
+use abi::record::emit::{ContextLoaded, ContextSaved, Idle, ProcessExited, ProcessKilled, Sleep, Wake};
 
 use crate::arch::boot::root_table;
 use crate::arch::context::{Segments, switch};
@@ -97,6 +95,7 @@ pub fn sleep(wake: u64) {
 }
 
 /// The process that runs ends by itself.
+#[cold]
 pub fn exit(status: u64) -> ! {
     let status = status & 0xFF;
     if status != 0 {

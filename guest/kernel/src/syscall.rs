@@ -7,7 +7,7 @@ use abi::record::emit::{SystemCall, SystemCallResult};
 use abi::syscall::Call;
 use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
 
-use crate::arch::trap_frame::TrapFrame;
+use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::USER_END;
 use crate::memory::user;
 use crate::trace::Emit;
@@ -17,12 +17,11 @@ use crate::{console, scheduler, timer, trace};
 type Outcome = Result<u64, i64>;
 
 /// Does what the process asks for, and leaves the result in its RAX.
+#[inline(always)]
 pub fn dispatch(frame: &mut TrapFrame) {
-    let registers = &frame.registers;
-    let number = registers.rax;
-    let arguments = [registers.rdi, registers.rsi, registers.rdx];
+    let number = frame.registers.rax;
     SystemCall { number }.emit();
-    let result = match call(number, arguments) {
+    let result = match call(number, &frame.registers) {
         Ok(value) => value,
         Err(error) => error.wrapping_neg() as u64,
     };
@@ -30,19 +29,28 @@ pub fn dispatch(frame: &mut TrapFrame) {
     SystemCallResult { number: number as u32, result: result as i64 }.emit();
 }
 
-fn call(number: u64, [first, second, third]: [u64; 3]) -> Outcome {
-    match Call::from_number(number) {
-        Some(Call::read) => read(first, second, third),
-        Some(Call::write) => write(first, second, third),
-        Some(Call::sched_yield) => {
-            scheduler::yield_now();
-            Ok(0)
-        }
-        Some(Call::getpid) => Ok(trace::current().into()),
-        Some(Call::nanosleep) => nanosleep(first),
-        Some(Call::clock_gettime) => clock_gettime(first, second),
-        Some(Call::exit | Call::exit_group) => scheduler::exit(first),
-        Some(Call::trapline_on_fault) => on_fault(first),
+/// A match on the number itself becomes one jump, where [`Call`]'s table would take two. Each call is a function that is not
+/// inlined, so that the shortest call does not save the registers that the longest needs.
+#[inline(always)]
+fn call(number: u64, &Registers { rdi, rsi, rdx, .. }: &Registers) -> Outcome {
+    const READ: u64 = Call::read as u64;
+    const WRITE: u64 = Call::write as u64;
+    const SCHED_YIELD: u64 = Call::sched_yield as u64;
+    const GETPID: u64 = Call::getpid as u64;
+    const NANOSLEEP: u64 = Call::nanosleep as u64;
+    const CLOCK_GETTIME: u64 = Call::clock_gettime as u64;
+    const EXIT: u64 = Call::exit as u64;
+    const EXIT_GROUP: u64 = Call::exit_group as u64;
+    const ON_FAULT: u64 = Call::trapline_on_fault as u64;
+    match number {
+        READ => read(rdi, rsi, rdx),
+        WRITE => write(rdi, rsi, rdx),
+        SCHED_YIELD => sched_yield(),
+        GETPID => Ok(trace::current().into()),
+        NANOSLEEP => nanosleep(rdi),
+        CLOCK_GETTIME => clock_gettime(rdi, rsi),
+        EXIT | EXIT_GROUP => scheduler::exit(rdi),
+        ON_FAULT => on_fault(rdi),
         _ => Err(ENOSYS),
     }
 }
@@ -52,7 +60,14 @@ fn root() -> u64 {
     scheduler::current().root()
 }
 
+#[inline(never)]
+fn sched_yield() -> Outcome {
+    scheduler::yield_now();
+    Ok(0)
+}
+
 /// Standard input is at its end from the start.
+#[inline(never)]
 fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
     if fd as u32 != 0 {
         return Err(EBADF);
@@ -66,6 +81,7 @@ fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
 /// The most bytes that one call writes.
 const WRITE_MAX: u64 = 4096;
 
+#[inline(never)]
 fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
     // As Linux may: the rest is for another call, so that nobody holds the CPU by a long line.
     let now = count.min(WRITE_MAX);
@@ -88,6 +104,7 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 /// The longest sleep that we count, a hundred years: what is longer is no shorter.
 const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 
+#[inline(never)]
 fn nanosleep(request: u64) -> Outcome {
     let [seconds, ns]: [u64; 2] = user::read(root(), request).ok_or(EFAULT)?;
     trace::data(0, timespec(&[seconds, ns]));
@@ -98,6 +115,7 @@ fn nanosleep(request: u64) -> Outcome {
     Ok(0)
 }
 
+#[inline(never)]
 fn clock_gettime(clock: u64, to: u64) -> Outcome {
     const REALTIME: u32 = 0;
     const MONOTONIC: u32 = 1;
@@ -119,6 +137,7 @@ fn timespec(words: &[u64; 2]) -> &[u8] {
 }
 
 /// A handler that is no code is the process's own fault, and its next one.
+#[inline(never)]
 fn on_fault(handler: u64) -> Outcome {
     if handler >= USER_END {
         return Err(EFAULT);

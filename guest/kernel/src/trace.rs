@@ -1,19 +1,18 @@
 //! The trace: records into a buffer, and the doorbell that shows them to the host.
 //!
 //! `abi::record` declares each record. The kernel fills in its fields, and `emit` appends it: the kernel formats no text and
-//! leaves nothing out. If no host listens, nothing is written.
+//! leaves nothing out.
 
-use abi::boot::BATCH_DEFAULT;
 use abi::ports;
 use abi::record::emit::Data;
-use abi::record::{BUFFER_MAGIC, BufferHead, HEAD_SIZE, Head, Record};
+use abi::record::{BUFFER_MAGIC, BufferHead, HEAD_SIZE, Head, RECORD_MAX, Record};
 
 use crate::arch::cpu;
 use crate::cell::Local;
 use crate::layout::{KERNEL_BASE, PAGE};
 
 /// Head and records.
-const BUFFER_SIZE: usize = 64 << 10;
+const BUFFER_SIZE: usize = 128 << 10;
 const CAPACITY: usize = BUFFER_SIZE - BufferHead::SIZE;
 
 #[repr(C, align(4096))]
@@ -29,10 +28,13 @@ static BUFFER: Local<Buffer> = Local::new(Buffer {
 /// The process that runs. Every record names it, so it is kept here.
 static CURRENT: Local<u16> = Local::new(0);
 static LISTENING: Local<bool> = Local::new(false);
-/// Ring when so many records wait.
-static BATCH: Local<u64> = Local::new(BATCH_DEFAULT);
-/// The running count at which to ring next.
-static RING_AT: Local<u64> = Local::new(BATCH_DEFAULT);
+/// How many of the largest records fit into the buffer.
+const ROOM: u64 = (CAPACITY / RECORD_MAX) as u64;
+/// The doorbell rings when so many records wait; at most [`ROOM`].
+static BATCH: Local<u64> = Local::new(ROOM);
+/// How many records may still come before the doorbell rings. One count stands for the batch and for the space in the
+/// buffer.
+static LEFT: Local<u64> = Local::new(ROOM);
 
 /// The number of the process that runs; 0 is the kernel.
 #[inline(always)]
@@ -67,9 +69,9 @@ pub fn attach() {
     LISTENING.set(true);
 }
 
-/// Rings after every `batch` records from now on.
+/// Rings after every `batch` records from now on, or earlier where the buffer has no room for so many.
 pub fn set_batch(batch: u64) {
-    BATCH.set(batch);
+    BATCH.set(batch.min(ROOM));
     ring();
 }
 
@@ -84,46 +86,55 @@ pub trait Emit: Record + Sized {
     /// Appends it as a record of a process that need not be the one that runs.
     #[inline(always)]
     fn emit_for(self, process: u16) {
-        if LISTENING.get() {
-            append(process, &self);
-        }
+        append(process, &self);
     }
 }
 
 impl<R: Record> Emit for R {}
 
+/// Appends a record. It is on the path of every trap, so it does no more than it must.
 #[inline(always)]
 fn append<R: Record>(process: u16, record: &R) {
-    // SAFETY: one CPU, no nesting. `used` never passes CAPACITY less a whole record, because the bell rings before.
+    // SAFETY: one CPU, no nesting. `ring` sets LEFT so that the largest records fit.
     unsafe {
-        let buffer = BUFFER.pointer();
-        let used = (*buffer).head.used;
-        let to = (&raw mut (*buffer).records).cast::<u8>().add(used as usize);
+        let head = &raw mut (*BUFFER.pointer()).head;
+        let to = (&raw mut (*BUFFER.pointer()).records).cast::<u8>().add((*head).used as usize);
         let (words, detail) = (record.words(), record.detail());
         record.write(to.add(HEAD_SIZE).cast());
-        let head = Head { tsc: cpu::tsc(), kind: R::KIND as u8, words: words as u8, process, detail };
-        to.cast::<Head>().write(head);
-        let used = used + (HEAD_SIZE + 8 * words) as u32;
-        (*buffer).head.used = used;
-        let records = (*buffer).head.records + 1;
-        (*buffer).head.records = records;
-        if records >= RING_AT.get() || used as usize > CAPACITY - abi::record::RECORD_MAX {
-            ring();
-        }
+        let to = to.cast::<Head>();
+        (*to).kind = R::KIND as u8;
+        (*to).words = words as u8;
+        (*to).process = process;
+        (*to).detail = detail;
+        cpu::store_tsc(&raw mut (*to).tsc);
+        (*head).used += (HEAD_SIZE + 8 * words) as u32;
+        (*head).records += 1;
+    }
+    LEFT.set(LEFT.get() - 1);
+    if LEFT.get() == 0 {
+        ring_for_room();
     }
 }
 
-/// Rings the doorbell if records wait. The vCPU stands still until the host has them.
+/// Not inlined: it is called once in hundreds of records.
+#[cold]
+#[inline(never)]
+fn ring_for_room() {
+    ring();
+}
+
+/// Rings the doorbell if records wait. The vCPU stands still until the host has them. Where no host listens, they are
+/// dropped.
 pub fn ring() {
     // SAFETY: one CPU, no nesting.
     unsafe {
         let head = &raw mut (*BUFFER.pointer()).head;
-        if (*head).used > 0 {
+        if (*head).used > 0 && LISTENING.get() {
             cpu::out32(ports::DOORBELL, (*head).used);
-            (*head).used = 0;
         }
-        RING_AT.set((*head).records + BATCH.get());
+        (*head).used = 0;
     }
+    LEFT.set(BATCH.get());
 }
 
 /// Records the beginning of the memory that an argument of this system call points to.

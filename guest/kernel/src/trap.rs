@@ -1,6 +1,6 @@
 //! Traps: what the kernel does about each, once the stub has completed the trap frame.
 //!
-//! `arch::entry` calls the four `extern "C"` functions here. Those calls are the only imports that point upwards.
+//! `arch::entry` calls the `extern "C"` functions here. Those calls are the only imports that point upwards.
 
 use abi::record::SYSCALL_VECTOR;
 use abi::record::emit::{Called, FaultRedirected, ProcessKilled, Returned, TrapEntry, TrapReturn};
@@ -13,27 +13,37 @@ use crate::probe::Arrival;
 use crate::trace::Emit;
 use crate::{panic, probe, process, scheduler, syscall, timer, trace};
 
-/// Handles a trap. Interrupts are off: every gate is an interrupt gate, and SFMASK has IF.
+/// Handles `syscall`, from its stub. This path is the one that programs take most.
+pub extern "C" fn system_call(frame: &mut TrapFrame) {
+    call(frame, Arrival { vector: SYSCALL_VECTOR, rip: frame.rip, cr2: 0 });
+}
+
+/// Handles a page fault on a host where `syscall` arrives as one.
+pub extern "C" fn fault_or_system_call(frame: &mut TrapFrame) {
+    match probe::translate_syscall(frame) {
+        Some(arrival) => call(frame, arrival),
+        None => trap(frame),
+    }
+}
+
+#[inline(always)]
+fn call(frame: &mut TrapFrame, arrival: Arrival) {
+    entered(frame, arrival);
+    syscall::dispatch(frame);
+    TrapReturn { frame: frame.words() }.emit();
+}
+
+/// Handles any other trap. Interrupts are off: every gate is an interrupt gate, and SFMASK has IF.
 pub extern "C" fn trap(frame: &mut TrapFrame) {
     let cr2 = if frame.vector as u8 == vector::PAGE_FAULT { read_cr!("cr2") } else { 0 };
     let arrival = Arrival { vector: frame.vector as u8, rip: frame.rip, cr2 };
-    if process::direct() && arrival.vector == SYSCALL_VECTOR {
-        // `syscall` saves no CS, and the stub assumes that it came from ring 3.
-        frame.set_ring0();
-    } else if frame.is_from_user() {
+    if frame.is_from_user() {
         probe::translate(frame, arrival);
     }
-    TrapEntry {
-        arrived: arrival.vector,
-        frame: frame.words(),
-        handler_flags: cpu::flags(),
-        cr2: arrival.cr2,
-        arrived_rip: arrival.rip,
-    }
-    .emit();
+    entered(frame, arrival);
     let vector = frame.vector as u8;
     match vector {
-        SYSCALL_VECTOR | INT_VECTOR => syscall::dispatch(frame),
+        INT_VECTOR => syscall::dispatch(frame),
         vector::TIMER => {
             timer::tick();
             scheduler::preempt();
@@ -43,6 +53,18 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
         _ => panic::exception(frame),
     }
     TrapReturn { frame: frame.words() }.emit();
+}
+
+#[inline(always)]
+fn entered(frame: &TrapFrame, arrival: Arrival) {
+    TrapEntry {
+        arrived: arrival.vector,
+        frame: frame.words(),
+        handler_flags: cpu::flags(),
+        cr2: arrival.cr2,
+        arrived_rip: arrival.rip,
+    }
+    .emit();
 }
 
 /// Exceptions that no instruction of a process causes, whatever ring they interrupt. #DF and #MC are aborts: the RIP

@@ -89,7 +89,11 @@ pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Ended {
     records.extend(exit_records(&costs, clock));
     let kvm = vm.vcpu.kvm_counts();
     let own = [(HostCounter::Mmio, Some(mmio)), (HostCounter::Kicks, Some(kicks))];
-    let kvm = [(HostCounter::InterruptsInjected, kvm.interrupts), (HostCounter::KvmExits, kvm.exits)];
+    let kvm = [
+        (HostCounter::InterruptsInjected, kvm.interrupts),
+        (HostCounter::KvmExits, kvm.exits),
+        (HostCounter::KvmEmulated, kvm.emulated),
+    ];
     let bus = bus.counts().into_iter().map(|(counter, value)| (counter, Some(value)));
     let counts = own.into_iter().chain(kvm).chain(bus);
     records.extend(counts.filter_map(|(counter, value)| Some(count_record(clock, counter, value?))));

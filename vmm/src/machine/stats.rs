@@ -25,6 +25,8 @@ pub struct KvmCounts {
     pub exits: Option<u64>,
     /// Interrupts injected.
     pub interrupts: Option<u64>,
+    /// Instructions emulated.
+    pub emulated: Option<u64>,
 }
 
 /// The counts of this vCPU.
@@ -39,7 +41,11 @@ pub fn read(vcpu: &VcpuFd) -> KvmCounts {
     let mut bytes = Vec::with_capacity(FILE_USUAL);
     // A file that ends early leaves counts out, which is what `None` is for.
     let _ = file.take(FILE_MAX).read_to_end(&mut bytes);
-    KvmCounts { exits: count(&bytes, "exits"), interrupts: count(&bytes, "irq_injections") }
+    KvmCounts {
+        exits: count(&bytes, "exits"),
+        interrupts: count(&bytes, "irq_injections"),
+        emulated: count(&bytes, "insn_emulation"),
+    }
 }
 
 /// The count of this name, in a statistics file.

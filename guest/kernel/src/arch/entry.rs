@@ -56,14 +56,32 @@ spurious_stub:
 syscall_stub:
     mov [rip + user_rsp], rsp
     mov rsp, [rip + {tss} + {kernel_stack}]
-    push {user_data}
+    push [rip + call_ss]
     push [rip + user_rsp]
     push r11
-    push {user_code}
+    push [rip + call_cs]
     push rcx
     push 0
     push {syscall_vector}
-    jmp {common}
+    jmp {call_common}
+
+    // #PF on a host where `syscall` arrives as one.
+    .balign {size}
+    .global fault_or_call_stub
+fault_or_call_stub:
+    push {page_fault}
+    jmp {fault_or_call_common}
+
+    // The segments of the code that makes system calls, as `syscall` does not save them.
+    .section .data.call_segments, "aw"
+    .balign 8
+call_cs:
+    .quad {user_code}
+call_ss:
+    .quad {user_data}
+    // What the stub of `syscall` calls: while the probe runs, the handler of all traps, which knows of the probe.
+call_handler:
+    .quad {trap}
 
     .section .bss.user_rsp, "aw", @nobits
     .balign 8
@@ -73,6 +91,10 @@ user_rsp:
     "#,
     size = const STUB_SIZE,
     common = sym trap_common,
+    call_common = sym call_common,
+    fault_or_call_common = sym fault_or_call_common,
+    page_fault = const vector::PAGE_FAULT,
+    trap = sym crate::trap::trap,
     int_vector = const INT_VECTOR,
     spurious = const vector::SPURIOUS,
     syscall_vector = const SYSCALL_VECTOR,
@@ -87,6 +109,10 @@ unsafe extern "C" {
     static int_stub: u8;
     static spurious_stub: u8;
     static syscall_stub: u8;
+    static fault_or_call_stub: u8;
+    static mut call_cs: u64;
+    static mut call_ss: u64;
+    static mut call_handler: u64;
 }
 
 /// The stub of an exception or of the timer.
@@ -109,19 +135,52 @@ pub fn syscall() -> u64 {
     &raw const syscall_stub as u64
 }
 
+/// The stub of #PF on a host where `syscall` arrives as one.
+pub fn fault_or_call() -> u64 {
+    &raw const fault_or_call_stub as u64
+}
+
+/// The probe is done: system calls come from ring 3 or, under the policy direct, from ring 0.
+pub fn set_calls(from_ring_0: bool) {
+    // SAFETY: one CPU; only the stub of `syscall` reads these, and no program runs yet.
+    unsafe {
+        call_handler = crate::trap::system_call as *const () as u64;
+        if from_ring_0 {
+            call_cs = selector::KERNEL_CODE.into();
+            call_ss = selector::KERNEL_DATA.into();
+        }
+    }
+}
+
 /// Completes the frame (`TrapFrame` has the picture), handles the trap, returns from it.
+macro_rules! common {
+    ($call:literal, $handler:path) => {
+        naked_asm!(
+            "push rax", "push rbx", "push rcx", "push rdx", "push rsi", "push rdi", "push rbp",
+            "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
+            "cld",
+            "mov rdi, rsp",
+            $call,
+            "jmp {trap_return}",
+            handler = sym $handler,
+            trap_return = sym trap_return,
+        )
+    };
+}
+
 #[unsafe(naked)]
 unsafe extern "C" fn trap_common() {
-    naked_asm!(
-        "push rax", "push rbx", "push rcx", "push rdx", "push rsi", "push rdi", "push rbp",
-        "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
-        "cld",
-        "mov rdi, rsp",
-        "call {trap}",
-        "jmp {trap_return}",
-        trap = sym crate::trap::trap,
-        trap_return = sym trap_return,
-    )
+    common!("call {handler}", crate::trap::trap)
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn call_common() {
+    common!("call [rip + {handler}]", call_handler)
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn fault_or_call_common() {
+    common!("call {handler}", crate::trap::fault_or_system_call)
 }
 
 /// Return from trap: RSP is the address of a `TrapFrame`.

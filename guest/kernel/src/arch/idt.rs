@@ -81,7 +81,7 @@ fn set(number: u8, handler: u64, kind: u8, ist: u8) {
     gate.high.set(handler >> 32);
 }
 
-/// Lets the gate of an exception lead to another handler; returns what [`restore`] wants. Of a gate's two words only the
+/// Sets another handler in the gate of an exception; returns the value for [`restore`]. Of a gate's two words only the
 /// first changes, as all handlers are in the same 4 GiB.
 pub fn redirect(number: u8, handler: u64) -> u64 {
     const OFFSET: u64 = 0xFFFF_0000_0000_FFFF;

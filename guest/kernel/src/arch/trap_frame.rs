@@ -54,7 +54,8 @@ pub struct Registers {
 }
 
 const _: () = assert!(size_of::<TrapFrame>() == 22 * 8 && size_of::<TrapFrame>().is_multiple_of(16));
-const _: () = assert!(size_of::<Registers>() == REGISTERS.len() * 8 && size_of::<TrapFrame>() == FRAME.len() * 8);
+const _: () =
+    assert!(size_of::<Registers>() == REGISTERS.len() * 8 && size_of::<TrapFrame>() == FRAME.len() * 8);
 
 impl TrapFrame {
     /// The frame as the words that records show.
