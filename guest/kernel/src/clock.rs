@@ -1,6 +1,6 @@
 //! Conversions between the TSC, the LAPIC timer's counts and nanoseconds.
 //!
-//! All of it is arithmetic: whoever reads the clocks passes their values in.
+//! This is only arithmetic; the caller reads the clocks.
 
 /// The rates of the clocks, and their values at boot.
 #[derive(Clone, Copy)]

@@ -37,7 +37,7 @@ fn load_segment(
     segment: &Segment,
     access: Access,
 ) -> Result<(), LoadError> {
-    // A segment that nobody writes, and whose pages in memory are pages of the file, is mapped where it is.
+    // A segment that is never written, and whose pages in memory are pages of the file, is mapped where it is.
     let in_place = access != Access::ReadWrite
         && segment.file_size == segment.memory_size
         && module.address.is_multiple_of(PAGE)
@@ -75,7 +75,7 @@ fn copy_page(
     let end = (page + PAGE).min(segment.address + segment.file_size);
     if start < end {
         let from = physical::<u8>(module.address + segment.offset + (start - segment.address));
-        // SAFETY: the bytes lie in the module, the frame is ours, both less than a page apart from `page`.
+        // SAFETY: the bytes lie in the module, the frame is the process's; both ranges lie within a page.
         unsafe {
             physical::<u8>(frame + (start - page)).copy_from_nonoverlapping(from, (end - start) as usize)
         }
@@ -114,7 +114,7 @@ fn build_stack(process: u16, module: &Module, space: &mut AddressSpace) -> Resul
         return Err(LoadError::BadArguments);
     }
     let at = |address: u64| physical::<u8>(top + (address - (USER_END - PAGE)));
-    // SAFETY: stack_pointer..USER_END lies in the top page of the stack, whose frame is ours and zero.
+    // SAFETY: stack_pointer..USER_END lies in the top page of the stack, whose frame is the process's and zero.
     unsafe {
         at(stack_pointer).cast::<u64>().write(argc);
         at(strings).copy_from_nonoverlapping(line.as_ptr(), line.len());

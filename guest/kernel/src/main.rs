@@ -1,8 +1,8 @@
 //! Trapline's guest kernel: it sets up the CPU, makes a process of every module, runs them in user mode by limited
-//! direct execution, and surfaces every trap, tick and switch to the host (the crate `abi` is the contract).
+//! direct execution, and shows every trap, tick and switch to the host (the crate `abi` is the contract).
 //!
-//! Where to start reading: [`kernel_main`] is the boot, [`arch::entry`] the way in and out of the kernel,
-//! [`trap`] what happens there, [`scheduler`] the switch. There is one CPU, no SSE, no `core::fmt`, and no
+//! Where to start reading: [`kernel_main`] boots, [`arch::entry`] enters and leaves the kernel, [`trap`] handles traps,
+//! [`scheduler`] switches processes. There is one CPU, no SSE, no `core::fmt`, and no
 //! interrupt in the kernel but in the idle wait.
 
 #![no_std]
@@ -40,7 +40,7 @@ use crate::options::Options;
 use crate::panic::panic;
 use crate::trace::Emit;
 
-/// From `arch::boot`: long mode, the upper half, the boot stack; `start_info` is a physical address.
+/// `arch::boot` calls this in long mode, in the upper half and on the boot stack; `start_info` is a physical address.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(start_info: u64) -> ! {
     forget_identity_map();
@@ -68,17 +68,17 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     panic::power_off(if scheduler::any_failed() { PROCESS_FAILED } else { ALL_WELL })
 }
 
-/// The lower half was needed to get here; from now on it is for processes.
+/// Removes the identity map. The boot code needed it; from now on the lower half belongs to processes.
 fn forget_identity_map() {
     let root = boot::root_table();
-    // SAFETY: the root table is ours; code, data and stack are in the upper half.
+    // SAFETY: the root table is a static of the kernel; code, data and stack are in the upper half.
     unsafe {
         root.write(0);
         cpu::load_root(root as u64 - layout::KERNEL_BASE);
     }
 }
 
-/// The book's "initialise the trap table", and what x86 wants beside it.
+/// The book's "initialise the trap table", and the segments that x86 needs for it.
 fn set_up_traps() {
     let (gdt, tss) = gdt::load();
     record::Segments { gdt, tss }.emit();
@@ -88,7 +88,7 @@ fn set_up_traps() {
     record::SyscallHandler { lstar, star, sfmask }.emit();
 }
 
-/// What the CPU has against mistakes of the kernel's own.
+/// Turns on the CPU's protection against faults of the kernel itself.
 fn protect(options: &Options) {
     let cr4 = cpu::protect(options.policy == Policy::Direct);
     // SAFETY: every long mode CPU has EFER.
@@ -96,8 +96,8 @@ fn protect(options: &Options) {
     record::Protection { cr0: read_cr!("cr0"), cr4, efer }.emit();
 }
 
-/// What the kernel may hand out: from behind itself and the modules to the end of its stretch of RAM, or, where
-/// the VMM put the modules at that end, up to them.
+/// Finds the memory that the kernel may hand out: from the end of the kernel and the modules to the end of its RAM, or,
+/// where the VMM put the modules at the end of RAM, from the end of the kernel to the modules.
 fn set_up_memory(boot: &pvh::Boot, options: &Options) {
     let image = boot::image_end();
     let Some(end) = boot.ram_end(image) else { panic(Panic::OutOfMemory, image) };
@@ -110,7 +110,7 @@ fn set_up_memory(boot: &pvh::Boot, options: &Options) {
     record::Started { start: layout::IMAGE, end: image, usable: end - start }.emit();
 }
 
-/// A process for every module; gives how many there are.
+/// Creates a process for every module; returns how many there are.
 fn create_processes(boot: &pvh::Boot) -> u64 {
     let mut processes = 0;
     let mut id = 0;

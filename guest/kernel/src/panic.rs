@@ -1,4 +1,4 @@
-//! The end of the kernel: the last record, a line on the console, an exit status.
+//! Kernel panic: the last record, a line on the console, and the exit status.
 
 use abi::record::Panic;
 use abi::record::emit::KernelPanic;
@@ -9,13 +9,13 @@ use crate::layout::vector;
 use crate::trace::Emit;
 use crate::{console, trace};
 
-/// Gives up for a reason of the kernel's own; `value` says more where there is more.
+/// Panics for a reason that the kernel found itself; `value` is a detail of it, or 0.
 pub fn panic(reason: Panic, value: u64) -> ! {
     let record = KernelPanic { reason: reason as u32, rip: 0, error_code: value, cr2: 0, rsp: 0, rflags: 0 };
     end(record, reason.name())
 }
 
-/// Gives up because of an exception in kernel mode.
+/// Panics because of an exception in kernel mode.
 pub fn exception(frame: &TrapFrame) -> ! {
     let cr2 = if frame.vector as u8 == vector::PAGE_FAULT { read_cr!("cr2") } else { 0 };
     let TrapFrame { vector, error, rip, rsp, rflags, .. } = *frame;
@@ -32,7 +32,7 @@ fn end(record: KernelPanic, message: &str) -> ! {
     power_off(abi::exit::KERNEL_PANIC)
 }
 
-/// Tells the host how it went. It does not come back; if nobody listens, wait for ever.
+/// Ends the run with this status. Where no host listens to the port, it waits for ever.
 pub fn power_off(status: u32) -> ! {
     out32(abi::ports::EXIT, status);
     loop {
@@ -40,7 +40,7 @@ pub fn power_off(status: u32) -> ! {
     }
 }
 
-/// A Rust panic: a fault of the kernel's own. Its message is not formatted: `core::fmt` uses SSE.
+/// A Rust panic: a bug of the kernel. Its message is not formatted, because `core::fmt` uses SSE.
 #[panic_handler]
 fn bug(info: &core::panic::PanicInfo) -> ! {
     panic(Panic::Bug, info.location().map_or(0, |location| location.line().into()))

@@ -109,7 +109,7 @@ pub fn run() {
 fn code_page() -> Option<AddressSpace> {
     let mut space = AddressSpace::new()?;
     let frame = space.allocate()?;
-    // SAFETY: a fresh frame of ours.
+    // SAFETY: a fresh frame of this address space.
     unsafe { physical::<[u8; 16]>(frame).write(INSTRUCTIONS) };
     space.map(CODE, frame, Access::ReadExecute).ok()?;
     Some(space)

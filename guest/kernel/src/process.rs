@@ -1,4 +1,4 @@
-//! Processes: the process structure, how a process is created, how its memory is given back.
+//! Processes: the process structure, how a process is created, how its memory is freed.
 
 use abi::boot::PROCESSES_MAX;
 use abi::record::emit::{KernelStackFilled, LoadFailed, ProcessCreated, ProcessFreed};
@@ -18,8 +18,8 @@ use crate::{fpu, loader};
 /// Process 0 is the kernel itself: it boots, then waits while no process can run.
 pub const KERNEL: u16 = 0;
 
-/// The process structure. Every field is a cell of its own, so a process is only ever shared, never borrowed mutably:
-/// a switch uses two of them, which may be the same.
+/// The process structure. Every field is a separate cell, so references to a process are always shared ones: a switch uses
+/// two processes, which may be the same.
 pub struct Process {
     /// What the last switch away stored.
     pub context: Local<Context>,
@@ -163,7 +163,7 @@ fn fill(
     Ok((Context { rsp: at, rip: first, ..Context::EMPTY }, fpu))
 }
 
-/// Gives back the memory of a process that ended, when its kernel stack is no longer in use.
+/// Frees the memory of a process that ended, when its kernel stack is no longer in use.
 pub fn free(id: u16) {
     let process = get(id);
     unmap_kernel_stack(id);

@@ -1,4 +1,4 @@
-//! What the VMM tells a kernel at boot: `hvm_start_info` and what it points to (Xen's public/arch-x86/hvm/start_info.h).
+//! The boot information that the VMM passes to a kernel: `hvm_start_info` and what it points to (Xen's public/arch-x86/hvm/start_info.h).
 
 use crate::layout::DIRECT_MAP_SIZE;
 use crate::memory::physical;
@@ -38,7 +38,7 @@ struct MemoryEntry {
 
 const MAGIC: u32 = 0x336E_C578;
 const RAM: u32 = 1;
-/// The longest command line that we read.
+/// The longest command line that is read.
 const COMMAND_LINE_MAX: u64 = 4096;
 
 /// A program, as the VMM put it into memory.
@@ -58,7 +58,7 @@ impl Module {
 
     /// Its file.
     pub fn bytes(&self) -> &'static [u8] {
-        // SAFETY: `Boot::modules` hands out modules inside the direct map only, and nobody writes there.
+        // SAFETY: `Boot::modules` hands out modules inside the direct map only, and the kernel never writes there.
         unsafe { core::slice::from_raw_parts(physical::<u8>(self.address), self.size as usize) }
     }
 }
@@ -67,7 +67,7 @@ impl Module {
 pub struct Boot(StartInfo);
 
 impl Boot {
-    /// Reads it. None: that is no `hvm_start_info`.
+    /// Reads it. `None`: there is no `hvm_start_info` at this address.
     pub fn read(address: u64) -> Option<Self> {
         let info: StartInfo = read(address)?;
         (info.magic == MAGIC && info.version >= 1).then_some(Self(info))
@@ -78,7 +78,7 @@ impl Boot {
         string(self.0.command_line)
     }
 
-    /// The memory around `address` that is RAM: its end.
+    /// The end of the RAM that `address` lies in.
     pub fn ram_end(&self, address: u64) -> Option<u64> {
         (0..self.0.memory_map_count.into())
             .filter_map(|index| read::<MemoryEntry>(entry::<MemoryEntry>(self.0.memory_map, index)))
@@ -111,7 +111,7 @@ fn read<T: Copy>(address: u64) -> Option<T> {
     if address == 0 || address.checked_add(size_of::<T>() as u64)? > DIRECT_MAP_SIZE {
         return None;
     }
-    // SAFETY: inside the direct map; nobody writes what the VMM left there.
+    // SAFETY: inside the direct map; the kernel does not write what the VMM left there.
     Some(unsafe { physical::<T>(address).read_unaligned() })
 }
 
@@ -120,7 +120,7 @@ fn string(address: u64) -> &'static [u8] {
     if address == 0 || address.saturating_add(COMMAND_LINE_MAX) > DIRECT_MAP_SIZE {
         return &[];
     }
-    // SAFETY: inside the direct map; nobody writes what the VMM left there.
+    // SAFETY: inside the direct map; the kernel does not write what the VMM left there.
     let bytes = unsafe { core::slice::from_raw_parts(physical::<u8>(address), COMMAND_LINE_MAX as usize) };
     bytes.split(|&byte| byte == 0).next().unwrap_or(&[])
 }

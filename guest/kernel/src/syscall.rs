@@ -83,10 +83,11 @@ const WRITE_MAX: u64 = 4096;
 
 #[inline(never)]
 fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
-    // As Linux may: the rest is for another call, so that nobody holds the CPU by a long line.
+    // Writes a part, as Linux may too, so that a long line does not keep the CPU. The program writes the rest by another
+    // call.
     let now = count.min(WRITE_MAX);
     let bytes = if now > 0 { user::readable(root(), buffer, now) } else { Some([].as_slice()) };
-    // Of a call that is refused too, as a debugger could read it.
+    // The bytes are recorded even where the call is then refused.
     if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
         trace::data(1, bytes);
     }
@@ -101,7 +102,7 @@ fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
 }
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
-/// The longest sleep that we count, a hundred years: what is longer is no shorter.
+/// The longest sleep, a hundred years. A longer one is cut to it.
 const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 
 #[inline(never)]
@@ -136,7 +137,7 @@ fn timespec(words: &[u64; 2]) -> &[u8] {
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of::<[u64; 2]>()) }
 }
 
-/// A handler that is no code is the process's own fault, and its next one.
+/// The address of the handler is not checked further: where there is no code, the process faults again.
 #[inline(never)]
 fn on_fault(handler: u64) -> Outcome {
     if handler >= USER_END {

@@ -1,4 +1,4 @@
-//! The timer: how the kernel gets the CPU back, and how it tells time.
+//! The timer: it interrupts processes so that the kernel gets the CPU back, and it measures time.
 
 use abi::record::emit::{Tick, TimerArmed, boot};
 use abi::record::{Panic, Policy, Timer};
@@ -13,7 +13,7 @@ use crate::trace::{self, Emit};
 /// How turns end.
 #[derive(Clone, Copy)]
 struct Turns {
-    /// Nobody's turn ends by the timer.
+    /// The timer ends no turn.
     cooperative: bool,
     mode: Timer,
     quantum_us: u64,
@@ -27,14 +27,14 @@ static TICK: Local<u64> = Local::new(0);
 
 /// LAPIC counts for a measurement against a known TSC: about 50 us.
 const MEASURE_PER_SECOND: u64 = 20_000;
-/// The LAPIC's rate where nobody tells it: QEMU's and KVM's.
+/// The LAPIC's rate where neither command line nor CPUID has it: QEMU's and KVM's.
 const APIC_KHZ_UNKNOWN: u64 = 1_000_000;
 
-/// Turns the LAPIC on and finds the rates: as told on the command line, else by CPUID, else by measuring the TSC
-/// against the LAPIC (10 ms).
+/// Turns the LAPIC on and finds the rates: from the command line, else from CPUID, else by measuring the TSC against the
+/// LAPIC, for 10 ms.
 pub fn initialize(options: &Options) {
     let x2apic = apic::enable();
-    let (tsc_told, apic_told) = told_by_hypervisor();
+    let (tsc_told, apic_told) = hypervisor_rates();
     let apic_khz = first_known([options.apic_khz, apic_told, APIC_KHZ_UNKNOWN]);
     let known = first_known([options.tsc_khz, tsc_told, 0]);
     let enough_cycles = known * 1000 / MEASURE_PER_SECOND;
@@ -56,8 +56,8 @@ fn first_known(rates: [u64; 3]) -> u64 {
     rates.into_iter().find(|&rate| rate > 0).unwrap_or(0)
 }
 
-/// TSC and LAPIC rates in kHz by the hypervisor's leaf 0x4000_0010, which VMware began and KVM's VMMs follow.
-fn told_by_hypervisor() -> (u64, u64) {
+/// TSC and LAPIC rates in kHz from the hypervisor's leaf 0x4000_0010, which VMware began and KVM's VMMs follow.
+fn hypervisor_rates() -> (u64, u64) {
     use core::arch::x86_64::__cpuid;
     const HYPERVISOR: u32 = 1 << 31;
     const LEAF: u32 = 0x4000_0010;
@@ -68,7 +68,7 @@ fn told_by_hypervisor() -> (u64, u64) {
     (rates.eax.into(), rates.ebx.into())
 }
 
-/// Sets how turns end. The first turn starts with [`new_turn`].
+/// Programs the timer for the policy. The first turn starts with [`new_turn`].
 pub fn start(options: &Options) {
     let cooperative = options.policy != Policy::RoundRobin;
     let mode = if options.timer == Timer::Deadline && !apic::has_deadline() {
@@ -78,7 +78,7 @@ pub fn start(options: &Options) {
     };
     TURNS.set(Turns { cooperative, mode, quantum_us: options.quantum_us });
     if cooperative {
-        // Only to wake sleepers when nobody else runs.
+        // Only to wake sleepers when no other process runs.
         apic::set_mode(Timer::OneShot);
     } else {
         apic::set_mode(mode);
@@ -95,7 +95,7 @@ pub fn tick() {
     TICKS.set(ticks);
     if runs_by_itself() {
         TICK.set(cpu::tsc());
-        // A period that ends while we are here must not wait to end the next turn before it began.
+        // A period that ends in the kernel would interrupt the next process before its first instruction.
         apic::mask_periodic();
     }
     Tick { ticks }.emit();
@@ -104,13 +104,13 @@ pub fn tick() {
     apic::end_of_interrupt();
 }
 
-/// Ticks come whether the kernel asks for the next or not.
+/// True if the timer ticks without being armed again.
 fn runs_by_itself() -> bool {
     let turns = TURNS.get();
     !turns.cooperative && turns.mode == Timer::Periodic
 }
 
-/// A process gets the CPU. Where the timer does not run by itself, its quantum begins here.
+/// A process gets the CPU: its quantum begins.
 pub fn new_turn() {
     let turns = TURNS.get();
     if turns.cooperative {
@@ -123,9 +123,9 @@ pub fn new_turn() {
     }
 }
 
-/// A periodic timer needs no help after a tick, unless the next one would come before the process runs at all: where
-/// the kernel is slow and the quantum short. Coming in and going out take about as long as what lies between, so
-/// twice that must be left.
+/// Unmasks the periodic timer after a tick. Where the kernel is slow and the quantum short, the next tick could come before
+/// the process runs at all; then a new period begins. The way into the kernel and out of it take about as long as the
+/// handler between them, so twice the time of the handler must be left.
 fn after_tick() {
     let clock = CLOCK.get();
     let spent = cpu::tsc() - TICK.get();
@@ -141,7 +141,7 @@ fn quantum() -> u64 {
     CLOCK.get().cycles_of_us(TURNS.get().quantum_us)
 }
 
-/// Nobody runs until `wake` (TSC): see that there is an interrupt then.
+/// No process can run until the TSC reaches `wake`: programs an interrupt for that time.
 pub fn arm_for_idle(wake: u64) {
     if runs_by_itself() {
         apic::set_mode(Timer::Periodic);

@@ -1,6 +1,6 @@
 //! From the PVH entry to Rust: page tables, long mode, the jump to the upper half.
 //!
-//! PVH (Xen's x86/HVM direct boot ABI) starts us in 32-bit protected mode, paging off, flat segments, EBX the
+//! PVH (Xen's x86/HVM direct boot ABI) starts the kernel in 32-bit protected mode, paging off, flat segments, EBX the
 //! physical address of `hvm_start_info`. The page tables are written by the assembler, so that boot spends
 //! no instruction on them: [`crate::layout`] has the picture.
 
@@ -71,7 +71,7 @@ upper_start:
     xor ebp, ebp
     call kernel_main
 
-    // The GDT that gets us to 64-bit code; `gdt` loads the real one.
+    // The GDT for the jump to 64-bit code; `gdt` loads the real one.
     .section .rodata.boot, "a"
     .balign 8
 boot_gdt:

@@ -7,8 +7,8 @@ use abi::record;
 use super::cpu;
 use crate::layout::selector;
 
-/// The registers that a C function must leave as they were, and where to go on: enough, because a process
-/// gives up the CPU by calling a function.
+/// The registers that a C function must preserve, and the address to continue at. That is enough, because a process loses
+/// the CPU inside a call of a function, the switch.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Context {
@@ -36,8 +36,7 @@ impl Context {
     pub const EMPTY: Self = Self { rbx: 0, rbp: 0, r12: 0, r13: 0, r14: 0, r15: 0, rsp: 0, rip: 0 };
 }
 
-/// Stores the registers of the one who calls in `from`, loads those of `to`, and returns to whoever called
-/// `switch` there.
+/// Stores the caller's registers in `from`, loads those of `to`, and returns to the caller of the `switch` that stored `to`.
 ///
 /// # Safety
 /// `to` was stored by `switch`, or built so that its RIP and RSP make sense together; its stack is mapped.
@@ -50,7 +49,7 @@ pub unsafe extern "C" fn switch(from: *mut Context, to: *const Context) {
         "mov [rdi + 24], r13",
         "mov [rdi + 32], r14",
         "mov [rdi + 40], r15",
-        "pop rax", // where to go on: behind the call
+        "pop rax", // the return address
         "mov [rdi + 48], rsp",
         "mov [rdi + 56], rax",
         "mov rbx, [rsi]",
@@ -65,7 +64,7 @@ pub unsafe extern "C" fn switch(from: *mut Context, to: *const Context) {
 }
 
 /// DS, ES, FS and GS, and the bases of the last two. The kernel uses none of them (64-bit code has no bases but those
-/// two: SDM vol. 3, 3.4.4), so a trap leaves them to the process, and only the switch has to care.
+/// two: SDM vol. 3, 3.4.4), so a trap leaves them as they are, and only the switch exchanges them.
 ///
 /// The limit: kvm_pvm runs user mode on the host's own GDT and keeps ring 0's selectors apart from ring 3's. What is read
 /// here is null then, and what is loaded never gets there, so on that back end a program can see another's selectors.
@@ -89,8 +88,8 @@ impl Segments {
     /// `from` may be written; `to` is [`Segments::NULL`] or was stored by `switch`.
     #[inline(always)]
     pub unsafe fn switch(from: *mut Self, to: *const Self) {
-        // SAFETY: the caller's promise for the memory; CR4 has FSGSBASE where it is used, and what user mode had for a
-        // base is canonical.
+        // SAFETY: the caller's promise for the memory; CR4 has FSGSBASE where it is used, and a base that user
+        // mode has set is canonical.
         unsafe {
             asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
                 in(reg) &raw mut (*from).selectors, options(nostack, preserves_flags));
@@ -101,7 +100,7 @@ impl Segments {
             if (*from).selectors != (*to).selectors {
                 load((*to).selectors);
             }
-            // Last, for a selector brings its descriptor's base.
+            // Last, because loading a selector sets the base too.
             if cpu::has_bases() {
                 let [fs, gs] = (*to).bases;
                 asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nostack, preserves_flags));
@@ -121,8 +120,8 @@ fn load(selectors: u64) {
     }
 }
 
-/// What of `selector` ring 0 can load: where user mode has another GDT than ours, it can hold what is no segment in
-/// ours (kvm_pvm's SS is our TSS), and loading that would be a fault in the kernel. Such a one becomes null.
+/// `selector`, if ring 0 can load it; else null. Where user mode runs on another GDT, a selector of it may be no segment in
+/// the kernel's GDT (kvm_pvm's SS is the kernel's TSS), and loading it would be a fault in the kernel.
 fn loadable(selector: u16) -> u16 {
     const RPL: u16 = 3;
     match selector | RPL {

@@ -1,4 +1,4 @@
-//! Instructions that Rust has no words for, and the bits of the control registers that we use
+//! Instructions that Rust has no functions for, and the bits of the control registers that the kernel uses
 //! (Intel SDM vol. 3, 2.5 and vol. 4; AMD APM vol. 2, 3.1).
 
 use core::arch::asm;
@@ -50,7 +50,7 @@ pub mod rflags {
 
 static HAS_BASES: Local<bool> = Local::new(false);
 
-/// [`protect`] found FSGSBASE: the bases of FS and GS can be read and written, and programs may do so.
+/// True if [`protect`] found FSGSBASE: the kernel and programs can read and write the bases of FS and GS.
 #[inline(always)]
 pub fn has_bases() -> bool {
     HAS_BASES.get()
@@ -110,7 +110,7 @@ pub unsafe fn read_msr(register: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-/// Writes 4 bytes to a port. What the host reads in memory meanwhile is written before it.
+/// Writes 4 bytes to a port. The compiler writes to memory before it, because the host may read memory meanwhile.
 #[inline(always)]
 pub fn out32(port: u16, value: u32) {
     // SAFETY: only the ports of `abi::ports` are written; a write has no effect on our memory but through the contract.
@@ -152,7 +152,8 @@ pub unsafe fn load_root(root: u64) {
     unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) }
 }
 
-/// Turns on what CPUID offers of SMEP, UMIP and FSGSBASE; gives CR4. `user_code`: ring 0 will execute user pages, so no SMEP.
+/// Turns on SMEP, UMIP and FSGSBASE where CPUID has them; returns CR4. `user_code`: ring 0 will execute user pages, so SMEP
+/// stays off.
 pub fn protect(user_code: bool) -> u64 {
     let features = core::arch::x86_64::__cpuid_count(7, 0);
     let mut cr4 = read_cr!("cr4");
@@ -163,7 +164,7 @@ pub fn protect(user_code: bool) -> u64 {
         cr4 |= u64::from(CR4_UMIP);
     }
     if features.ebx & 1 << 0 != 0 {
-        // Some user mode has these instructions whatever CR4 says: kvm_pvm's runs with the host's own.
+        // On kvm_pvm user mode has these instructions whatever CR4 says.
         cr4 |= u64::from(CR4_FSGSBASE);
         HAS_BASES.set(true);
     }
@@ -194,7 +195,7 @@ pub unsafe fn enable_xsave(mask: u64) -> bool {
     }
 }
 
-/// Forgets the translation of one page.
+/// Drops the CPU's translation of one page.
 pub fn invalidate(page: u64) {
     // SAFETY: INVLPG only drops a cached translation.
     unsafe { asm!("invlpg [{}]", in(reg) page, options(nostack, preserves_flags)) }

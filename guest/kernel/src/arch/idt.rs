@@ -25,7 +25,7 @@ const INTERRUPT: u8 = 0x8E;
 /// The same, open to `int n` of user mode.
 const INTERRUPT_USER: u8 = 0xEE;
 
-/// Vectors that are the CPU's own.
+/// The vectors of exceptions.
 const EXCEPTIONS: u8 = 32;
 /// Those of the timer, the system call and the spurious interrupt.
 const OTHER_GATES: u64 = 3;
@@ -38,7 +38,7 @@ pub fn load() -> (u64, u64) {
         let (kind, ist) = match number {
             vector::DOUBLE_FAULT => (INTERRUPT, IST_DOUBLE_FAULT),
             vector::NMI => (INTERRUPT, IST_NMI),
-            // A debugger's breakpoint is for everybody.
+            // Programs may use breakpoints.
             vector::BREAKPOINT => (INTERRUPT_USER, 0),
             _ => (INTERRUPT, 0),
         };

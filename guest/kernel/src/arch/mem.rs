@@ -84,6 +84,6 @@ pub unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, size: usize) -> i32 {
     unsafe { memcmp(a, b, size) }
 }
 
-/// Nobody unwinds: panics abort.
+/// `core` refers to it. It is never called, because panics abort.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

@@ -28,11 +28,11 @@ fn rights(access: Access) -> u64 {
     }
 }
 
-/// Why a page could not be mapped.
+/// The reason why a page could not be mapped.
 #[derive(Clone, Copy)]
 pub enum MapError {
     OutOfMemory,
-    /// There is one already.
+    /// The page is mapped already.
     Taken,
 }
 
@@ -70,7 +70,7 @@ impl AddressSpace {
         frames::allocate(&mut self.frames)
     }
 
-    /// Lets `page` show `frame`.
+    /// Maps `page` to `frame`.
     pub fn map(&mut self, page: u64, frame: u64, access: Access) -> Result<(), MapError> {
         if self.last.0 != page >> 21 {
             self.last = (page >> 21, self.leaf_table(page)?);
@@ -111,7 +111,7 @@ impl AddressSpace {
         Ok(table)
     }
 
-    /// Gives every frame back and returns how many there were.
+    /// Frees all its frames and returns how many there were.
     pub fn free(self) -> u32 {
         frames::free(self.frames);
         self.frames.count
@@ -123,7 +123,7 @@ fn entry(table: u64, page: u64, shift: u32) -> *mut u64 {
     unsafe { physical::<u64>(table).add((page >> shift & 511) as usize) }
 }
 
-/// Where user mode would find `address` in physical memory, if it may read it (or write it too).
+/// The physical address of `address`, if user mode may read it (with `write`: write it).
 pub fn translate(root: u64, address: u64, write: bool) -> Option<u64> {
     if address >= USER_END {
         return None;

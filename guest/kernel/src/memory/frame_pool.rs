@@ -1,7 +1,7 @@
-//! Which frames are free: first a stretch of memory that was never used, then a list of what was given back.
+//! Which frames are free: first a stretch of memory that was never used, then a list of what was freed.
 //!
 //! Frames are numbers here; `frames` knows the memory behind them. A list of frames is linked through an array beside
-//! them, so all frames of a process are given back in a few instructions.
+//! them, so all frames of a process are freed in a few instructions.
 
 use crate::cell::Local;
 

@@ -32,7 +32,7 @@ pub fn allocate(list: &mut FrameList) -> Option<u64> {
     Some(address)
 }
 
-/// Gives all frames of the list back.
+/// Frees all frames of the list.
 pub fn free(list: FrameList) {
     POOL.give_back(list);
 }
