@@ -304,8 +304,7 @@ impl Trace {
                 && head.size() == Some(chunk.size)
                 && (head.first, head.records) == (chunk.first, chunk.records)
         };
-        let head = ChunkHead::open(bytes).map(|(head, _)| head).filter(is_it);
-        head
+        ChunkHead::open(bytes).map(|(head, _)| head).filter(is_it)
     }
 
     /// Takes note of a chunk that was whole once.
