@@ -14,6 +14,6 @@ pub mod summary;
 pub use summary::{End, ProcessSummary, Summary, damage_lines};
 
 /// Counts one more; a count stays at the largest number instead of wrapping to 0.
-fn count(counter: &mut u64) {
+pub(crate) fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::layout::{MARGIN, duration, put_wrapped, setting};
 use super::lines::Lines;
-use crate::analysis::damage_lines;
 use crate::analysis::diff::{Diff, Difference, Doer, Hunk, Measure, Outcome, Pair, Quantile, Verdict};
+use crate::analysis::summary::LISTED_MAX;
+use crate::analysis::{count, damage_lines};
 use crate::file::{Event, Trace};
 
 /// What stands for the traces.
@@ -34,7 +35,9 @@ pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2]) -> String {
         put_wrapped(&mut out, &setting(traces[side].meta()), MARGIN);
     }
     out.push('\n');
-    diff.processes.iter().for_each(|pair| put_pair(&mut out, pair, lines));
+    let mut differing = diff.processes.iter().filter(|pair| pair.outcome != Outcome::Same);
+    differing.by_ref().take(LISTED_MAX).for_each(|pair| put_pair(&mut out, pair, lines));
+    put_more(&mut out, differing);
     if !out.ends_with("\n\n") {
         out.push('\n');
     }
@@ -65,6 +68,7 @@ fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2]) {
             let side = SIDES[usize::from(first > second)];
             writeln!(out, "host: how {side} ended by itself is not in its trace")
         }
+        Outcome::NotAligned => writeln!(out, "{name}: {first} steps in A and {second} in B, not the same"),
         Outcome::CutShort => {
             let (side, steps) = if first < second { ("A", first) } else { ("B", second) };
             writeln!(out, "{name}: the same as far as {side} goes, which was cut off after {steps} steps")
@@ -85,6 +89,26 @@ fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2]) {
             writeln!(out)
         }
     };
+}
+
+/// Counts the processes that have no line of their own.
+fn put_more<'a>(out: &mut String, pairs: impl Iterator<Item = &'a Pair>) {
+    let [mut differ, mut missing, mut cut] = [0_u64; 3];
+    for pair in pairs {
+        count(match pair.outcome {
+            Outcome::Missing => &mut missing,
+            Outcome::CutShort => &mut cut,
+            _ => &mut differ,
+        });
+    }
+    let counts =
+        [(differ, "differ"), (missing, "only in A or only in B"), (cut, "the same as far as they go")];
+    let counts: Vec<_> = counts.iter().filter(|(count, _)| *count > 0).collect();
+    if !counts.is_empty() {
+        let more = counts.iter().fold(0_u64, |sum, (count, _)| sum.saturating_add(*count));
+        let counts: Vec<_> = counts.iter().map(|(count, what)| format!("{count} {what}")).collect();
+        let _ = writeln!(out, "and {more} more processes: {}", counts.join(", "));
+    }
 }
 
 fn put_difference(out: &mut String, difference: &Difference, lines: &mut [Lines; 2]) {
@@ -237,7 +261,7 @@ fn pair_json(pair: &Pair, lines: &mut [Lines; 2]) -> Value {
     let outcome = match pair.outcome {
         Outcome::Same => "same",
         Outcome::CutShort => "cut-short",
-        Outcome::Differs(_) => "differs",
+        Outcome::Differs(_) | Outcome::NotAligned => "differs",
         Outcome::Missing => "missing",
     };
     let difference = match &pair.outcome {

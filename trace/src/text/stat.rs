@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::layout::{MARGIN, duration, put_wrapped, setting};
 use crate::analysis::hardware::{exit_reason, vector_name};
 use crate::analysis::stat::{Process, Stat, Times, Traps, call_name};
+use crate::analysis::summary::LISTED_MAX;
 use crate::file::{Clock, Meta, Trace};
 
 /// A line of a section: what it is of, and its numbers.
@@ -45,8 +46,8 @@ const SECTIONS: [Section; 7] = [
     Section {
         title: "Traps",
         columns: &TRAP_COLUMNS,
-        legend: "All ways into the kernel, times as for system calls. errors: calls that gave an error, faults \
-                 that ended their process.",
+        legend: "All ways into the kernel, times as for system calls. errors: calls that returned an error, and \
+                 faults that ended their process.",
         rows: |stat| {
             let row = |(&vector, traps): (&u8, &Traps)| trap_row(short_name(vector), traps, stat);
             stat.traps.iter().map(row).collect()
@@ -54,12 +55,10 @@ const SECTIONS: [Section; 7] = [
     },
     Section {
         title: "Processes",
-        columns: &[
-            "calls", "errors", "faults", "ticks", "turns", "user", "kernel", "p50", "p99", "waiting",
-            "asleep",
-        ],
-        legend: "user, kernel: time with the CPU. p50, p99: time in the kernel of its traps, each. waiting: ready, \
-                 and another ran. Until the end of the trace, for those that had not ended.",
+        columns: &PROCESS_COLUMNS,
+        legend: "user, kernel: time with the CPU. p50, p99: time in the kernel for one of its traps (of the first 64 \
+                 processes that trap). waiting: ready, and another ran. Until the end of the trace, for those that \
+                 had not ended.",
         rows: processes,
     },
     Section {
@@ -88,6 +87,8 @@ const SECTIONS: [Section; 7] = [
     },
 ];
 
+const PROCESS_COLUMNS: [&str; 11] =
+    ["calls", "errors", "faults", "ticks", "turns", "user", "kernel", "p50", "p99", "waiting", "asleep"];
 const TRAP_COLUMNS: [&str; 10] =
     ["count", "errors", "total", "mean", "p50", "p90", "p99", "max", "waiting", "asleep"];
 const TIMES_COLUMNS: [&str; 7] = ["count", "total", "mean", "p50", "p90", "p99", "max"];
@@ -212,17 +213,21 @@ fn times_cells(times: &Times, clock: &Clock) -> Vec<String> {
     [count].into_iter().chain(cycles.map(|cycles| duration(clock.span(cycles)))).collect()
 }
 
+/// A row for each of the first [`LISTED_MAX`] processes, and one that says how many more there are.
 fn processes(stat: &Stat) -> Vec<Row> {
     let clock = &stat.clock;
     let row = |(number, process): (&u16, &Process)| {
         let name = if process.name.is_empty() { "?" } else { &process.name };
         let counts = [process.calls, process.errors, process.faults, process.ticks, process.turns];
-        let [p50, p99] = [0.5, 0.99].map(|part| process.traps.quantile(part));
-        let cycles = [process.user, process.kernel, p50, p99, process.ready, process.asleep];
+        let quantile = |part| process.traps.as_ref().map_or(0, |traps| traps.quantile(part));
+        let cycles =
+            [process.user, process.kernel, quantile(0.5), quantile(0.99), process.ready, process.asleep];
         let cells = counts.map(|count| count.to_string()).into_iter();
         (format!("{name}/{number}"), cells.chain(cycles.map(|cycles| some_duration(cycles, clock))).collect())
     };
-    stat.processes.iter().map(row).collect()
+    let more = stat.processes.len().saturating_sub(LISTED_MAX);
+    let more = (more > 0).then(|| (format!("and {more} more"), vec![String::new(); PROCESS_COLUMNS.len()]));
+    stat.processes.iter().take(LISTED_MAX).map(row).chain(more).collect()
 }
 
 fn switches(stat: &Stat) -> Vec<Row> {

@@ -4,8 +4,9 @@
 //! their arguments, data and results, its faults, its end. When ticks come, and the switches that follow, is chance, as
 //! are all times; and a host may let a trap arrive as another. Such things are no steps: see `steps::timeless`.
 //!
-//! One pass over each trace makes a digest of each process's steps. Only where two digests differ are the traces walked
-//! side by side, and the steps aligned. Memory grows neither with the traces nor with what differs.
+//! A first pass over each trace makes a digest of each process's steps, a second one a digest of as many steps as its
+//! partner made, where the two differ. The first [`ALIGNED_MAX`] pairs that differ are then walked side by side, and their
+//! steps aligned. So time grows in proportion to the traces, and memory with the number of processes alone.
 
 #![allow(clippy::indexing_slicing, reason = "what is indexed are pairs, one for each trace: by 0 or 1")]
 
@@ -15,16 +16,20 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::analysis::count;
 use crate::analysis::stat::Stat;
+use crate::analysis::summary::LISTED_MAX;
 use crate::file::{Event, Trace, What, name_text};
 
 pub use align::{Difference, Hunk};
 pub use spread::{DEVIATIONS, Measure, QUANTILES, Quantile, Verdict, measures};
 pub use steps::{Doer, Step, Steps};
+
+/// How many pairs that differ are aligned: each takes a pass over both traces.
+pub const ALIGNED_MAX: usize = LISTED_MAX;
 
 /// What the comparison of two traces found.
 #[derive(Clone, Debug)]
@@ -61,6 +66,8 @@ pub enum Outcome {
     CutShort,
     /// Not the same.
     Differs(Box<Difference>),
+    /// Not the same. In which steps is not known, as [`ALIGNED_MAX`] pairs before it differ.
+    NotAligned,
     /// Only one trace has this process.
     Missing,
 }
@@ -70,7 +77,7 @@ impl Diff {
     pub fn of(traces: [&Trace; 2]) -> Diff {
         let rosters = traces.map(Roster::of);
         let stats = traces.map(Stat::of);
-        let processes = pairs(&rosters).into_iter().map(|who| compare(traces, &rosters, who)).collect();
+        let processes = compare(traces, &rosters);
         let count = |count: fn(&Stat) -> u64| [count(&stats[0]), count(&stats[1])];
         let chance = vec![
             ("events", count(|stat| stat.events)),
@@ -110,8 +117,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn is_same(&self, other: &Entry) -> bool {
-        self.steps == other.steps && self.digest.finish() == other.digest.finish()
+    /// What it did: how many steps, and their digest.
+    fn did(&self) -> (u64, u64) {
+        (self.steps, self.digest.finish())
     }
 }
 
@@ -155,44 +163,90 @@ fn program_of(trace: &Trace, doer: Doer) -> Option<String> {
 /// Who of one trace is who of the other: by name. Of one name, those that did the same, then the others in their order.
 fn pairs(rosters: &[Roster; 2]) -> Vec<[Option<Doer>; 2]> {
     let [firsts, seconds] = rosters.each_ref().map(|roster| &roster.entries);
-    let mut found = BTreeMap::new();
-    let mut free: Vec<(&Doer, &Entry)> = seconds.iter().collect();
+    let (mut found, mut taken) = (BTreeMap::new(), BTreeSet::new());
     for must_do_the_same in [true, false] {
+        let key = |doer: &Doer, entry: &'_ Entry| {
+            (doer.class(), entry.name.clone(), must_do_the_same.then(|| entry.did()))
+        };
+        let mut free = BTreeMap::<_, VecDeque<Doer>>::new();
+        for (doer, entry) in seconds.iter().filter(|(doer, _)| !taken.contains(*doer)) {
+            free.entry(key(doer, entry)).or_default().push_back(*doer);
+        }
         for (doer, entry) in firsts {
-            let is_it = |(other, second): &(&Doer, &Entry)| {
-                doer.is_like(**other)
-                    && entry.name == second.name
-                    && (!must_do_the_same || entry.is_same(second))
-            };
             if !found.contains_key(doer)
-                && let Some(index) = free.iter().position(is_it)
+                && let Some(other) = free.get_mut(&key(doer, entry)).and_then(VecDeque::pop_front)
             {
-                found.insert(*doer, *free.remove(index).0);
+                found.insert(*doer, other);
+                taken.insert(other);
             }
         }
     }
-    let firsts = firsts.keys().map(|doer| [Some(*doer), found.get(doer).copied()]);
-    firsts.chain(free.into_iter().map(|(doer, _)| [None, Some(*doer)])).collect()
+    let only_second = seconds.keys().filter(|doer| !taken.contains(*doer)).map(|doer| [None, Some(*doer)]);
+    firsts.keys().map(|doer| [Some(*doer), found.get(doer).copied()]).chain(only_second).collect()
 }
 
-fn compare(traces: [&Trace; 2], rosters: &[Roster; 2], who: [Option<Doer>; 2]) -> Pair {
-    let entries: [Option<&Entry>; 2] =
-        std::array::from_fn(|side| who[side].and_then(|doer| rosters[side].entries.get(&doer)));
-    let name = entries.iter().flatten().next().map_or_else(String::new, |entry| entry.name.clone());
-    let steps = entries.map(|entry| entry.map_or(0, |entry| entry.steps));
-    let outcome = match (entries, who) {
-        ([Some(first), Some(second)], [Some(doer), Some(other)]) => {
-            if first.is_same(second) {
-                Outcome::Same
-            } else {
-                align_two(traces, [(doer, first), (other, second)])
+/// Compares the processes of two traces.
+fn compare(traces: [&Trace; 2], rosters: &[Roster; 2]) -> Vec<Pair> {
+    let pairs = pairs(rosters);
+    let shared = shared(traces, rosters, &pairs);
+    let mut aligned = 0;
+    let compare_one = |who: [Option<Doer>; 2]| {
+        let entries: [Option<&Entry>; 2] =
+            std::array::from_fn(|side| who[side].and_then(|doer| rosters[side].entries.get(&doer)));
+        let name = entries.iter().flatten().next().map_or_else(String::new, |entry| entry.name.clone());
+        let steps = entries.map(|entry| entry.map_or(0, |entry| entry.steps));
+        let outcome = match (entries, who) {
+            ([Some(first), Some(second)], _) if first.did() == second.did() => Outcome::Same,
+            ([Some(first), Some(second)], [Some(doer), Some(other)]) => {
+                let shorter = if first.steps < second.steps { first } else { second };
+                let is_cut = first.steps != second.steps && !shorter.has_ended;
+                if is_cut && shared[0].get(&doer) == shared[1].get(&other) {
+                    Outcome::CutShort
+                } else if aligned < ALIGNED_MAX {
+                    aligned = aligned.saturating_add(1);
+                    Outcome::Differs(Box::new(align_two(traces, [(doer, first), (other, second)])))
+                } else {
+                    Outcome::NotAligned
+                }
+            }
+            // The host records an end only for a run that it did not stop.
+            _ if who.iter().flatten().any(|doer| *doer == Doer::Host) => Outcome::CutShort,
+            _ => Outcome::Missing,
+        };
+        Pair { name, who, steps, outcome }
+    };
+    pairs.into_iter().map(compare_one).collect()
+}
+
+/// Digests of the first steps of each process whose partner did not do the same, in each trace: of as many steps as both made.
+fn shared(
+    traces: [&Trace; 2],
+    rosters: &[Roster; 2],
+    pairs: &[[Option<Doer>; 2]],
+) -> [BTreeMap<Doer, u64>; 2] {
+    let mut left: [BTreeMap<Doer, (u64, DefaultHasher)>; 2] = Default::default();
+    for who in pairs {
+        let [Some(first), Some(second)] = *who else { continue };
+        let entries = [rosters[0].entries.get(&first), rosters[1].entries.get(&second)];
+        let [Some(one), Some(other)] = entries else { continue };
+        if one.did() != other.did() {
+            let steps = one.steps.min(other.steps);
+            left[0].insert(first, (steps, DefaultHasher::new()));
+            left[1].insert(second, (steps, DefaultHasher::new()));
+        }
+    }
+    std::array::from_fn(|side| {
+        let mut left = std::mem::take(&mut left[side]);
+        // Most pairs of traces need no second pass.
+        let steps = (!left.is_empty()).then(|| Steps::of(traces[side]));
+        for (doer, _, step) in steps.into_iter().flatten() {
+            if let Some((steps @ 1.., digest)) = left.get_mut(&doer) {
+                *steps = steps.saturating_sub(1);
+                step.hash(digest);
             }
         }
-        // The kernel itself makes a step only when it gives up, the host only when it was not stopped.
-        _ if who.iter().flatten().any(|doer| *doer == Doer::Host) => Outcome::CutShort,
-        _ => Outcome::Missing,
-    };
-    Pair { name, who, steps, outcome }
+        left.into_iter().map(|(doer, (_, digest))| (doer, digest.finish())).collect()
+    })
 }
 
 fn digest(step: &Step) -> u64 {
@@ -202,11 +256,10 @@ fn digest(step: &Step) -> u64 {
 }
 
 /// Walks two processes that do not do the same side by side.
-fn align_two(traces: [&Trace; 2], who: [(Doer, &Entry); 2]) -> Outcome {
-    let difference = align::align([0, 1].map(|side| {
+fn align_two(traces: [&Trace; 2], who: [(Doer, &Entry); 2]) -> Difference {
+    align::align([0, 1].map(|side| {
         let (doer, entry) = who[side];
         let steps = Steps::of_one(traces[side], doer).map(|(_, event, step)| (event, digest(&step)));
         align::Side::new(steps, entry.steps, !entry.has_ended)
-    }));
-    if difference.places == 0 { Outcome::CutShort } else { Outcome::Differs(Box::new(difference)) }
+    }))
 }

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use abi::boot::PROCESSES_MAX;
 use abi::record::{ARGUMENTS, Ending, RAX, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR};
 
 use crate::file::{Event, Events, Frame, Origin, Trace, What};
 
-/// Stands for all processes that the kernel cannot have.
-const STRANGER: u16 = PROCESSES_MAX as u16 + 1;
 /// Vectors below are exceptions.
 const EXCEPTIONS: u8 = 32;
 
@@ -33,14 +30,13 @@ pub enum Doer {
 }
 
 impl Doer {
-    /// Both are processes, or both are the kernel, or both the host.
-    pub(super) fn is_like(self, other: Doer) -> bool {
-        let class = |doer| match doer {
+    /// A process can only be a pair with a process, the kernel with the kernel, and the host with the host.
+    pub(super) fn class(self) -> u8 {
+        match self {
             Doer::Host => 0,
             Doer::Guest(0) => 1,
             Doer::Guest(_) => 2,
-        };
-        class(self) == class(other)
+        }
     }
 }
 
@@ -79,14 +75,13 @@ impl<'a> Steps<'a> {
 
     fn step(&mut self, event: &Event) -> Option<(Doer, Step)> {
         let doer = match event.origin {
-            // The kernel has no more processes than that: all others are one.
-            Origin::Guest => Doer::Guest(event.process.min(STRANGER)),
+            Origin::Guest => Doer::Guest(event.process),
             Origin::Host => Doer::Host,
         };
         if self.who.is_some_and(|who| who != doer) {
             return None;
         }
-        let number = event.process.min(STRANGER);
+        let number = event.process;
         let state = self.processes.entry(number).or_insert_with(|| State { number, ..State::default() });
         match event.what {
             What::TrapEntry { frame, .. } => state.frame = Some(frame),

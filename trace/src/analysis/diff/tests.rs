@@ -361,10 +361,46 @@ fn of_one_name_those_that_do_the_same_are_a_pair() {
     assert_eq!(who, [[guest(1), guest(2)], [guest(2), guest(1)]]);
 }
 
-#[test]
-fn processes_that_the_kernel_cannot_have_are_one() {
+/// A thousand processes of the highest numbers; each calls write with the number that `argument` makes of its own.
+fn many(argument: fn(u16) -> u64) -> Vec<Sample> {
     let mut run = Run::default();
-    (1000..2000).for_each(|process| run.create(process, b"many\0\0\0\0"));
-    let diff = diff(&run.0, &[]);
-    assert_eq!((diff.processes.len(), diff.processes[0].steps), (1, [2000, 0]));
+    for process in u16::MAX - 999..=u16::MAX {
+        run.create(process, b"many\0\0\0\0");
+        run.call(process, Call::write, argument(process), 1);
+        run.exit(process, 0);
+    }
+    run.0
+}
+
+#[test]
+fn processes_of_any_number_are_compared() {
+    let same = diff(&many(u64::from), &many(u64::from));
+    assert_eq!(same.processes.len(), 1000);
+    assert!(same.is_same_sequence());
+    let other = diff(&many(u64::from), &many(|process| u64::from(process) + u64::from(process == u16::MAX)));
+    assert_eq!(other.processes.iter().filter(|pair| pair.outcome != Outcome::Same).count(), 1);
+}
+
+#[test]
+fn the_first_of_many_differences_are_aligned_and_the_rest_counted() {
+    let [first, second] = &[many(|_| 1), many(|_| 2)].map(|samples| open(&samples));
+    let diff = Diff::of([first, second]);
+    let aligned = diff.processes.iter().filter(|pair| matches!(pair.outcome, Outcome::Differs(_)));
+    assert_eq!(aligned.count(), ALIGNED_MAX);
+    assert!(!diff.is_same_sequence());
+    let text = crate::text::diff::text(&diff, ["a", "b"], [first, second]);
+    assert!(text.contains("and 976 more processes: 976 differ\n"), "{text}");
+    // A process that was cut off is the same as far as it goes, also behind many that differ.
+    let (mut long, mut short) = (many(|_| 1), many(|_| 2));
+    for samples in [&mut long, &mut short] {
+        let mut run = Run(std::mem::take(samples));
+        run.create(7, b"last\0\0\0\0");
+        run.call(7, Call::getpid, 0, 7);
+        *samples = run.0;
+    }
+    let mut run = Run(long);
+    run.exit(7, 0);
+    let diff = Diff::of([&open(&run.0), &open(&short)]);
+    let last = diff.processes.iter().find(|pair| pair.name == "last").expect("it is in both");
+    assert_eq!(last.outcome, Outcome::CutShort);
 }

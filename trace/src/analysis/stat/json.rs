@@ -118,7 +118,7 @@ fn process(number: u16, process: &Process, clock: &Clock) -> Value {
         "ticks": process.ticks, "turns": process.turns,
         "user_ns": clock.span(process.user), "kernel_ns": clock.span(process.kernel),
         "ready_ns": clock.span(process.ready), "asleep_ns": clock.span(process.asleep),
-        "traps": times(&process.traps, clock),
+        "traps": process.traps.as_ref().map(|traps| times(traps, clock)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Where the time of a run went: by system call, by trap, by process, by switch, by tick and by VM exit.
 //!
-//! One pass over the records, in memory that does not grow with them. All durations lie between two records, so what it
+//! One pass over the records, in memory that grows with the number of processes alone. All durations lie between two records, so what it
 //! costs to record is in them. Where records are missing nothing is guessed: what was under way is dropped, and the time
 //! until the next record that tells who has the CPU counts as unknown.
 
@@ -26,6 +26,9 @@ pub use times::Times;
 /// Stands for all numbers that are of no call, in [`Stat::calls`].
 pub const UNKNOWN_CALL: u32 = u32::MAX;
 
+/// How many processes have [`Process::traps`], those that trapped first: a distribution takes 124 KiB.
+pub const PROCESSES_TIMED: usize = 64;
+
 /// The numbers of a trace. Durations are in TSC cycles, unless they say otherwise: [`Stat::clock`] turns them into
 /// nanoseconds.
 #[derive(Clone, Debug)]
@@ -44,7 +47,7 @@ pub struct Stat {
     pub shares: Shares,
     /// System calls by number; [`UNKNOWN_CALL`] for those that are of no call.
     pub calls: BTreeMap<u32, Traps>,
-    /// All traps by vector, both doors of the system calls and interrupts among them.
+    /// All traps by vector: exceptions, interrupts, and system calls by both of their vectors.
     pub traps: BTreeMap<u8, Traps>,
     /// The processes by number.
     pub processes: BTreeMap<u16, Process>,
@@ -71,11 +74,11 @@ pub struct Shares {
     pub kernel: u64,
     /// Neither process: between storing the registers of the old one and having loaded those of the new.
     pub switching: u64,
-    /// The kernel's own loop, that looks for somebody to run.
+    /// The scheduler's own loop, which looks for a process to run.
     pub scheduler: u64,
-    /// Nobody: the CPU waited for an interrupt.
+    /// The CPU waited for an interrupt.
     pub idle: u64,
-    /// Records that would tell are missing.
+    /// Records are missing, so it is not known.
     pub unknown: u64,
 }
 
@@ -84,7 +87,7 @@ pub struct Shares {
 pub struct Traps {
     /// How many came in.
     pub count: u64,
-    /// Calls that gave an error, and faults that ended their process.
+    /// Calls that returned an error, and faults that ended their process.
     pub errors: u64,
     /// Time in the kernel, from the trap to the return, or to the last switch away; without the time switched out.
     /// Traps that the trace does not show whole are left out.
@@ -104,7 +107,7 @@ pub struct Process {
     pub end: End,
     /// System calls that it made.
     pub calls: u64,
-    /// Those of them that gave an error.
+    /// Those of them that returned an error.
     pub errors: u64,
     /// Faults, those that it handled itself included.
     pub faults: u64,
@@ -120,8 +123,8 @@ pub struct Process {
     pub ready: u64,
     /// Time asleep.
     pub asleep: u64,
-    /// Time in the kernel of each of its traps.
-    pub traps: Times,
+    /// Time in the kernel of each of its traps. None: no trap of it is whole, or [`PROCESSES_TIMED`] others have one.
+    pub traps: Option<Box<Times>>,
 }
 
 /// What switches cost, and how long processes waited for them.

@@ -175,7 +175,8 @@ fn processes_run_and_wait() {
     assert_eq!(times(first), (50 + 60 + 800 + 50, 20 + 40 + 30 + 55 + 20, 80 + 165, 0));
     assert_eq!(times(second), (100 + 100, 25 + 40 + 20, 1105 + 20, 910));
     let counts = |process: &Process| {
-        (process.calls, process.errors, process.faults, process.ticks, process.turns, process.traps.count())
+        let traps = process.traps.as_ref().map_or(0, |traps| traps.count());
+        (process.calls, process.errors, process.faults, process.ticks, process.turns, traps)
     };
     assert_eq!(counts(first), (2, 1, 1, 1, 2, 4));
     assert_eq!(counts(second), (2, 0, 0, 0, 2, 2));
@@ -334,4 +335,27 @@ fn exits_of_any_number_are_few_lines() {
         (0..1000).map(|reason| (2520, Kind::HostExits, 0, reason, &[4, 100, 200][..])).collect();
     let stat = Stat::of(&open(&samples(&exits)));
     assert_eq!(stat.exits.len(), EXIT_REASONS as usize + 1);
+}
+
+/// Processes have numbers of 16 bits. Each is counted, and neither text nor memory grows with their distributions.
+#[test]
+fn processes_of_any_number_are_counted() {
+    let numbers = (1..=200).chain([65_534, 65_535]);
+    let records: Vec<_> = numbers
+        .clone()
+        .flat_map(|process| {
+            let start = 100 * u64::from(process);
+            [
+                (start, Kind::TrapEntry, process, TIMER, &[][..]),
+                (start + 10, Kind::TrapReturn, process, TIMER, &[]),
+            ]
+        })
+        .collect();
+    let trace = open(&samples(&records));
+    let stat = Stat::of(&trace);
+    assert_eq!(stat.processes.keys().copied().collect::<Vec<_>>(), numbers.collect::<Vec<_>>());
+    assert_eq!(stat.processes[&65_535].kernel, 10);
+    assert_eq!(stat.processes.values().filter(|process| process.traps.is_some()).count(), PROCESSES_TIMED);
+    let text = text(&[("t.trap".to_owned(), trace, stat)]);
+    assert!(text.lines().count() < 70 && text.contains("\nand 178 more\n"), "{text}");
 }

@@ -15,7 +15,7 @@ const BIN_RATIO: f64 = 1.189_207_115_002_721;
 /// A distribution of durations in TSC cycles.
 #[derive(Clone, Debug)]
 pub struct Times {
-    /// 124 KiB. There are up to 700 of them, one for each call, vector and process that a trace may name; with bins of 64
+    /// 124 KiB. A trace can name some 700 calls, vectors and processes that have one each; with bins of 64
     /// bits, that would be too much. In 32 bits a bin is full only in a trace of a hundred gigabytes.
     histogram: Histogram<u32>,
     total: u64,

@@ -2,11 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use abi::boot::PROCESSES_MAX;
 use abi::record::{Reason, SYSCALL_VECTOR, Timer};
 use abi::syscall::{Call, INT_VECTOR};
 
-use super::{Exits, Process, Shares, Stat, Traps, UNKNOWN_CALL};
+use super::{Exits, PROCESSES_TIMED, Process, Shares, Stat, Times, Traps, UNKNOWN_CALL};
 use crate::analysis::hardware::{EXIT_REASONS, Fault};
 use crate::analysis::{End, count};
 use crate::file::{Boot, Clock, Origin, Record, What, name_text};
@@ -44,6 +43,8 @@ enum Waits {
 /// What is under way in a process.
 #[derive(Clone, Copy, Debug, Default)]
 struct Track {
+    /// [`Walk::gaps`] when this was written: records that are missing since then make it void.
+    gaps: u64,
     waits: Waits,
     /// It was woken before it was switched away.
     is_awake: bool,
@@ -78,8 +79,13 @@ pub(super) struct Walk {
     next_sequence: u64,
     /// The latest time seen.
     latest: u64,
-    tracks: [Track; PROCESSES_MAX + 1],
-    processes: [Option<Process>; PROCESSES_MAX + 1],
+    /// How often records were missing.
+    gaps: u64,
+    /// By the number of the process, as far as the highest number that was seen.
+    tracks: Vec<Track>,
+    processes: Vec<Option<Process>>,
+    /// How many processes have [`Process::traps`].
+    timed: usize,
     /// When the last switch stored its registers.
     saved: Option<u64>,
     leaving: Option<Leaving>,
@@ -98,8 +104,10 @@ impl Walk {
             cpu_since: 0,
             next_sequence: 0,
             latest: 0,
-            tracks: [Track::default(); PROCESSES_MAX + 1],
-            processes: [const { None }; PROCESSES_MAX + 1],
+            gaps: 0,
+            tracks: Vec::new(),
+            processes: Vec::new(),
+            timed: 0,
             saved: None,
             leaving: None,
             last_tick: None,
@@ -124,10 +132,12 @@ impl Walk {
     pub(super) fn finish(mut self) -> Stat {
         let end = self.cpu_since;
         self.stat.nanoseconds = self.stat.clock.nanoseconds(self.latest);
-        for process in 1..=PROCESSES_MAX as u16 {
-            self.stop_waiting(process, end);
+        // The numbers of processes have 16 bits.
+        for process in 1..self.tracks.len() as u32 {
+            self.stop_waiting(process as u16, end);
         }
-        let seen = (0..).zip(self.processes).filter_map(|(number, process)| Some((number, process?)));
+        let seen =
+            (0..=u16::MAX).zip(self.processes).filter_map(|(number, process)| Some((number, process?)));
         self.stat.processes = seen.collect();
         self.stat
     }
@@ -142,10 +152,6 @@ impl Walk {
         }
         self.next_sequence = record.sequence.wrapping_add(1);
         count(&mut self.stat.guest_events);
-        // The kernel has no more processes than that: such a record is not its own.
-        if usize::from(record.process) > PROCESSES_MAX {
-            return;
-        }
         self.account(tsc);
         self.step(record.process, tsc, record.what());
     }
@@ -227,8 +233,20 @@ impl Walk {
             traps.asleep = traps.asleep.saturating_add(trap.asleep);
         }
         if number != KERNEL {
-            self.process(number).traps.add(kernel);
+            self.time_trap(number, kernel);
         }
+    }
+
+    /// Adds a trap's time in the kernel to the distribution of its process, if the process has one.
+    fn time_trap(&mut self, number: u16, kernel: u64) {
+        let may_start = self.timed < PROCESSES_TIMED;
+        let traps = &mut self.process(number).traps;
+        let starts = traps.is_none() && may_start;
+        if starts {
+            *traps = Some(Box::new(Times::default()));
+        }
+        traps.iter_mut().for_each(|times| times.add(kernel));
+        self.timed = self.timed.saturating_add(starts.into());
     }
 
     fn call(&mut self, number: u16, call: u64) {
@@ -396,7 +414,7 @@ impl Walk {
     /// Records are missing: nothing that was under way is known any more.
     fn forget(&mut self, tsc: u64) {
         self.cpu = Cpu::Unknown;
-        self.tracks = [Track::default(); PROCESSES_MAX + 1];
+        count(&mut self.gaps);
         (self.saved, self.leaving, self.last_tick) = (None, None, None);
         (self.due, self.reload) = (None, None);
         if self.stat.guest_events == 0 {
@@ -404,16 +422,29 @@ impl Walk {
         }
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "`add_guest` leaves out the numbers that the kernel does not have"
-    )]
+    #[inline]
     fn process(&mut self, number: u16) -> &mut Process {
-        self.processes[usize::from(number)].get_or_insert_default()
+        entry(&mut self.processes, number).get_or_insert_default()
     }
 
-    #[expect(clippy::indexing_slicing, reason = "as in `process`")]
+    #[inline]
     fn track(&mut self, number: u16) -> &mut Track {
-        &mut self.tracks[usize::from(number)]
+        let gaps = self.gaps;
+        let track = entry(&mut self.tracks, number);
+        if track.gaps != gaps {
+            *track = Track { gaps, ..Track::default() };
+        }
+        track
     }
+}
+
+/// The entry of a number in a table that grows as far as the numbers that are asked for.
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "the table has the number, or gets it")]
+fn entry<T: Default>(table: &mut Vec<T>, number: u16) -> &mut T {
+    let index = usize::from(number);
+    if table.len() <= index {
+        table.resize_with(index.saturating_add(1), T::default);
+    }
+    &mut table[index]
 }
