@@ -35,6 +35,11 @@ const PACKAGED: [(&str, &str); 12] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rustc-check-cfg=cfg(kvm)");
+    if !has_kvm() {
+        return Ok(());
+    }
+    println!("cargo::rustc-cfg=kvm");
     let package = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
     let repository = package.join("..");
@@ -49,6 +54,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let built = build_guest(&root.join("guest"), &out.join("guest"))?;
     fs::write(out.join("images.rs"), images(&built, &root.join("guest/programs/src/bin"))?)?;
     Ok(())
+}
+
+/// Whether this build can run guests: `cfg(kvm)`, for the systems on which `Cargo.toml` has the KVM crates. Elsewhere the
+/// program has the commands that read traces, and no guest.
+fn has_kvm() -> bool {
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
+    is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ARCH", "x86_64")
+        && env::var_os("CARGO_CFG_TRAPLINE_NO_KVM").is_none()
 }
 
 /// Puts the packaged files of the guest in their places under `root`.
@@ -84,21 +98,22 @@ fn variable(name: &str) -> Result<String, String> {
 }
 
 /// Builds the guest's workspace and returns the directory of its executables.
+///
+/// The settings of the outer build (flags, clippy as the compiler, profiles, another target directory) would break the guest.
+/// They come from the environment, and from cargo's configuration in `CARGO_HOME`, the current directory and those above
+/// it. So this cargo gets an empty `CARGO_HOME`, which is enough as the guest has no dependencies to fetch, and runs in `/`.
 fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let mut cargo = Command::new(variable("CARGO")?);
-    cargo
-        .current_dir(guest)
-        .args(["build", "--release", "--frozen", "--target", TARGET, "--target-dir"])
-        .arg(target_dir);
-    // What the outer build was told (flags, clippy as the compiler, another target directory) is not for the guest.
+    cargo.current_dir("/").args(["build", "--release", "--frozen", "--target", TARGET]);
+    cargo.arg("--manifest-path").arg(guest.join("Cargo.toml")).arg("--target-dir").arg(target_dir);
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        let ours = text.starts_with("CARGO_") && text != "CARGO_HOME";
-        if ours || text.starts_with("RUSTC_") || text == "RUSTFLAGS" {
+        if text.starts_with("CARGO_") || text.starts_with("RUSTC_") {
             cargo.env_remove(&name);
         }
     }
-    let output = cargo.env("RUSTFLAGS", flags(&guest.join("rustflags"))?).output()?;
+    cargo.env("CARGO_HOME", target_dir.join("cargo")).env("RUSTFLAGS", flags(&guest.join("rustflags"))?);
+    let output = cargo.output()?;
     if !output.status.success() {
         eprintln!("{}", String::from_utf8_lossy(&output.stderr));
         println!(

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use abi::record::{FIRST_HOST_KIND, Kind, Reason};
 use libtest_mimic::Failed;
+use trace::export::FORMATS;
 use trace::format::{CHUNK_MAGIC, push_record};
 use trace::{Damage, Event, Names, Origin, Trace, What, Writer};
 
@@ -70,6 +71,7 @@ pub fn add(suite: Suite) -> Suite {
             "export::a_time_out_of_reach_keeps_no_tool_from_the_others",
             outlives_a_time_out_of_reach,
         )
+        .pure("export::every_format_is_listed_and_documented", every_format_is_listed)
         .pure("export::replaces_nothing_unless_told_to", replaces_nothing)
         .pure("export::a_failed_export_leaves_nothing", a_failed_export_leaves_nothing)
 }
@@ -577,6 +579,19 @@ fn is_linux_s_own_to_trace_cmd() -> TestResult {
     ensure(said.len() == expected.len() && differs.is_none(), || format!("{differs:?}"))?;
     let statistics = report("--stat")?.stdout;
     ensure(statistics.contains("entries: 0\noverrun: 0\n"), || statistics)
+}
+
+/// The table of formats is the list of the help, and that of the page.
+fn every_format_is_listed() -> TestResult {
+    let help = trapline(folder().path(), &["export", "--help"])?.expect(0)?.stdout;
+    for format in FORMATS {
+        let line = help.lines().find(|line| line.contains(&format!("- {}:", format.name)));
+        ensure(line.is_some_and(|line| line.ends_with(format.help)), || format!("{format:?}: {help}"))?;
+    }
+    let page = include_str!("../../docs/exports.md");
+    let rows = page.lines().skip_while(|line| !line.starts_with("| format")).skip(2);
+    let rows: Vec<_> = rows.map_while(|line| line.split('`').nth(1)).collect();
+    ensure(FORMATS.iter().all(|format| rows.contains(&format.name)), || format!("docs/exports.md: {rows:?}"))
 }
 
 fn replaces_nothing() -> TestResult {

@@ -9,10 +9,18 @@
 //! - [`engine`]: what runs a guest. KVM is the one engine today.
 //! - [`run`]: a run, from programs and settings to its outcome.
 //! - [`commands`]: the command line, a file a subcommand.
+//!
+//! All but [`commands`] need Linux on x86-64 (`cfg(kvm)`, set by `build.rs`). Elsewhere only the commands that read traces
+//! do their work.
 
 pub mod commands;
+#[cfg(kvm)]
 pub mod devices;
+#[cfg(kvm)]
 pub mod engine;
+#[cfg(kvm)]
 pub mod images;
+#[cfg(kvm)]
 pub mod machine;
+#[cfg(kvm)]
 pub mod run;

@@ -5,27 +5,38 @@
 
 pub mod check;
 pub mod diff;
-pub mod doctor;
 pub mod export;
-pub mod extract;
-pub mod list;
 mod output;
-pub mod programs;
 pub mod protocol;
 pub mod recover;
 pub mod report;
-pub mod run;
 pub mod stat;
-mod stream;
-pub mod tour;
 pub mod view;
+
+// The commands that have to do with guests.
+#[cfg(kvm)]
+pub mod doctor;
+#[cfg(kvm)]
+pub mod extract;
+#[cfg(kvm)]
+pub mod list;
+#[cfg(kvm)]
+pub mod programs;
+#[cfg(kvm)]
+pub mod run;
+#[cfg(kvm)]
+mod stream;
+#[cfg(kvm)]
+pub mod tour;
+
+#[cfg(any(not(kvm), test))]
+pub mod elsewhere;
+#[cfg(not(kvm))]
+use elsewhere::{self as doctor, self as extract, self as list, self as run};
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 
-use self::stream::Stream;
-use crate::run::{ProgramError, RunError};
 use trace::{Damage, OpenError, Trace, WriteError};
 
 /// All is well.
@@ -117,17 +128,10 @@ pub fn report(error: &anyhow::Error) -> u8 {
         return OK;
     }
     complain(&format!("{error:#}"));
-    let run = error.downcast_ref::<RunError>();
     let is_usage = error.is::<Usage>()
-        || error.is::<ProgramError>()
         || error.downcast_ref().is_some_and(is_wrong_file)
-        || matches!(error.downcast_ref(), Some(WriteError::Exists { .. }))
-        || run.is_some_and(RunError::is_usage);
-    match (run.is_some_and(RunError::is_missing_kvm), is_usage) {
-        (true, _) => NO_KVM,
-        (_, true) => USAGE,
-        _ => FAILED,
-    }
+        || matches!(error.downcast_ref(), Some(WriteError::Exists { .. }));
+    if is_usage { USAGE } else { run::exit_code_of(error).unwrap_or(FAILED) }
 }
 
 /// Whether a file that cannot be opened is the wrong one, and not one that this host fails to read.
@@ -143,7 +147,11 @@ fn is_wrong_file(error: &OpenError) -> bool {
 
 /// Prints a diagnostic on stderr. If stderr is closed, there is no place left to say so.
 fn complain(message: &str) {
-    let _ = Stream(io::stderr()).write_all(format!("trapline: {message}\n").as_bytes());
+    #[cfg(kvm)]
+    let mut stderr = stream::Stream(io::stderr());
+    #[cfg(not(kvm))]
+    let mut stderr = io::stderr();
+    let _ = stderr.write_all(format!("trapline: {message}\n").as_bytes());
 }
 
 /// The trace file that the command line names, with a warning of each damage.
@@ -158,17 +166,6 @@ fn warn(path: &Path, damage: &[Damage]) {
     lines.iter().for_each(|line| complain(&format!("warning: {}: {line}", path.display())));
 }
 
-/// A duration such as `200us`, `1.5s` or `2m`, from `least` to `most`.
-fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let bounds =
-        || format!("it can be {} to {}", humantime::format_duration(least), humantime::format_duration(most));
-    match humantime::parse_duration(text) {
-        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
-        Ok(_) => Err(bounds()),
-        Err(error) => Err(format!("{error}; {}", bounds())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,34 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_a_unit_and_bounds() {
-        let (least, most) = (Duration::from_micros(200), Duration::from_secs(120));
-        assert_eq!(duration("200us", least, most), Ok(least));
-        assert_eq!(duration("1.5s", least, most), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("2m", least, most), Ok(most));
-        for wrong in ["", "1", "s", "-1s", "199us", "121s", "nans", "10000000000000000000s", "1e400s"] {
-            let error = duration(wrong, least, most).unwrap_err();
-            assert!(error.contains("200us to 2m"), "{wrong}: {error}");
-        }
-    }
-
-    #[test]
     fn errors_have_their_exit_codes() {
-        use crate::engine::EngineError;
-        use crate::machine::boot::BootError;
-        use crate::machine::{host, layout};
-
-        let engine = |error: EngineError| report(&RunError::from(error).into());
-        let kvm =
-            |errno| engine(host::diagnose(host::DEVICE.into(), io::Error::from_raw_os_error(errno)).into());
-        assert_eq!((kvm(libc::ENOENT), kvm(libc::EMFILE)), (NO_KVM, FAILED));
-        let reserve = layout::reserve(u64::MAX).unwrap_err();
-        assert_eq!(
-            engine(BootError::from(reserve).into()),
-            FAILED,
-            "a host without memory is no wrong usage"
-        );
-        assert_eq!(engine(BootError::NoPvhNote.into()), USAGE);
         assert_eq!(report(&Usage("--quantum".into()).into()), USAGE);
         assert_eq!(report(&anyhow::anyhow!("anything")), FAILED);
         assert_eq!(report(&io::Error::from(io::ErrorKind::BrokenPipe).into()), OK);

@@ -2,9 +2,8 @@
 //! and in the place of anything else only where it was told to.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirEntry, File, Metadata, Permissions};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -42,8 +41,7 @@ impl<'a> Output<'a> {
     /// Refuses a place that holds something, unless it is of the same sort and may be replaced.
     fn unless_taken(self, trace: &Path, is_same_sort: fn(&Metadata) -> bool) -> Result<Self, Usage> {
         let Ok(there) = self.path.metadata() else { return Ok(self) };
-        let is_trace =
-            trace.metadata().is_ok_and(|trace| (trace.dev(), trace.ino()) == (there.dev(), there.ino()));
+        let is_trace = same_file::is_same_file(trace, self.path).unwrap_or(false);
         match (is_trace, is_same_sort(&there), self.force) {
             (false, true, true) => Ok(self),
             (true, ..) => Err(self.refused("is the trace itself: choose another name with --output")),
@@ -92,11 +90,13 @@ impl<'a> Output<'a> {
         all().with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// A new place beside it, where nothing but a change of name is left to do. The mode is subject to the umask.
-    fn place(&self, mode: u32) -> Builder<'_, 'static> {
+    /// A new place beside it, where nothing but a change of name is left to do. The mode is subject to the umask; other
+    /// systems than Unix have none.
+    fn place(&self, #[cfg_attr(not(unix), allow(unused_variables))] mode: u32) -> Builder<'_, 'static> {
         let mut builder = Builder::new();
-        builder.prefix(self.path.file_name().unwrap_or(OsStr::new("export")));
-        builder.suffix(".partial").permissions(Permissions::from_mode(mode));
+        builder.prefix(self.path.file_name().unwrap_or(OsStr::new("export"))).suffix(".partial");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
         builder
     }
 

@@ -13,10 +13,10 @@ use abi::record::{Ending, Policy, Stop, Timer};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::stream::{Stream, is_output, say};
-use super::{Usage, complain, duration, programs, tour, warn};
+use super::{Usage, complain, programs, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
-use crate::run::{End, Kernel, Outcome, Run, Settings, TraceFile};
+use crate::run::{End, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile};
 use trace::Trace;
 use trace::analysis::Summary;
 
@@ -268,6 +268,29 @@ fn trace_of_boot(first: &Path, boot: u32) -> PathBuf {
     first.with_file_name(name)
 }
 
+/// The exit code that fits an error of a run; `None`: it is none.
+pub fn exit_code_of(error: &anyhow::Error) -> Option<u8> {
+    let run = error.downcast_ref::<RunError>();
+    if run.is_some_and(RunError::is_missing_kvm) {
+        Some(super::NO_KVM)
+    } else if error.is::<ProgramError>() || run.is_some_and(RunError::is_usage) {
+        Some(super::USAGE)
+    } else {
+        None
+    }
+}
+
+/// A duration such as `200us`, `1.5s` or `2m`, from `least` to `most`.
+fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let bounds =
+        || format!("it can be {} to {}", humantime::format_duration(least), humantime::format_duration(most));
+    match humantime::parse_duration(text) {
+        Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
+        Ok(_) => Err(bounds()),
+        Err(error) => Err(format!("{error}; {}", bounds())),
+    }
+}
+
 fn quantum(text: &str) -> Result<Duration, String> {
     duration(text, Duration::from_micros(QUANTUM_US_MIN), Duration::from_micros(QUANTUM_US_MAX))
 }
@@ -324,6 +347,33 @@ mod tests {
             (args.policy, args.timer, args.batch),
             (Policy::RoundRobin, Timer::Periodic, BATCH_DEFAULT)
         );
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_bounds() {
+        let (least, most) = (Duration::from_micros(200), Duration::from_secs(120));
+        assert_eq!(duration("200us", least, most), Ok(least));
+        assert_eq!(duration("1.5s", least, most), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("2m", least, most), Ok(most));
+        for wrong in ["", "1", "s", "-1s", "199us", "121s", "nans", "10000000000000000000s", "1e400s"] {
+            let error = duration(wrong, least, most).unwrap_err();
+            assert!(error.contains("200us to 2m"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn errors_have_their_exit_codes() {
+        use crate::engine::EngineError;
+        use crate::machine::boot::BootError;
+        use crate::machine::{host, layout};
+
+        let engine = |error: EngineError| exit_code_of(&RunError::from(error).into());
+        let kvm =
+            |errno| engine(host::diagnose(host::DEVICE.into(), io::Error::from_raw_os_error(errno)).into());
+        assert_eq!((kvm(libc::ENOENT), kvm(libc::EMFILE)), (Some(super::super::NO_KVM), None));
+        let reserve = layout::reserve(u64::MAX).unwrap_err();
+        assert_eq!(engine(BootError::from(reserve).into()), None, "a host without memory is no wrong usage");
+        assert_eq!(engine(BootError::NoPvhNote.into()), Some(super::super::USAGE));
     }
 
     #[test]

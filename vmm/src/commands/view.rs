@@ -6,7 +6,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use clap::ColorChoice;
-use nix::sys::signal::{SigHandler, Signal, signal};
 use same_file::Handle;
 
 use super::{Usage, complain, warn};
@@ -199,10 +198,18 @@ fn start_pager() -> Option<Child> {
         command.env("LESS", "FRX");
     }
     let pager = command.spawn().ok()?;
-    // Ctrl-C is for the pager, which may go on; it would else lose its text, and its terminal to the shell.
+    #[cfg(unix)]
+    leave_interrupts_to_the_pager();
+    Some(pager)
+}
+
+/// Ctrl-C must not end this process: the pager goes on after it, and would lose its text, and its terminal to the shell.
+#[cfg(unix)]
+fn leave_interrupts_to_the_pager() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+
     // SAFETY: no handler is installed, so none can do anything that a signal handler must not.
     let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
-    Some(pager)
 }
 
 /// Writes events in the form that was asked for.

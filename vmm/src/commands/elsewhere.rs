@@ -1,0 +1,44 @@
+//! The commands that have to do with guests, on systems that cannot run any: each says what it needs.
+
+use std::ffi::OsString;
+
+use super::{NO_KVM, complain};
+
+/// Not on this system: it needs Linux on x86-64, with KVM.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Ignored
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Says what is needed; the value is the exit code.
+pub fn execute(_args: &Args) -> anyhow::Result<u8> {
+    complain(
+        "this needs Linux on x86-64 with KVM: run it there, or in a virtual machine that has them. The traces that it writes \
+         can be read here, by `trapline view` and the other commands",
+    );
+    Ok(NO_KVM)
+}
+
+/// None of the errors is of a run.
+pub fn exit_code_of(_error: &anyhow::Error) -> Option<u8> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: super::Args,
+    }
+
+    #[test]
+    fn a_run_says_what_it_needs_whatever_its_options() {
+        let line = Line::parse_from(["run", "hello", "--policy", "direct", "--", "./mine", "a"]);
+        assert_eq!(super::execute(&line.args).unwrap(), super::NO_KVM);
+    }
+}
