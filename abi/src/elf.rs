@@ -27,6 +27,8 @@ pub const MAGIC: &[u8] = b"\x7fELF";
 pub const LITTLE_ENDIAN: u8 = 1;
 /// `e_type` of an executable at a fixed address.
 pub const EXECUTABLE: u16 = 2;
+/// `e_type` of a file that runs at any address.
+pub const SHARED: u16 = 3;
 /// `e_machine` of the 386.
 pub const I386: u16 = 3;
 /// `e_machine` of x86-64.
@@ -41,6 +43,8 @@ pub const INTERPRETER: u32 = 3;
 pub const NOTE: u32 = 4;
 /// `p_flags`: the segment is executable.
 pub const EXECUTE: u32 = 1;
+/// `p_flags`: the segment is readable.
+pub const READ: u32 = 4;
 /// `p_flags`: the segment is writable.
 pub const WRITE: u32 = 2;
 
@@ -54,7 +58,7 @@ pub struct Header {
     /// `e_entry`.
     pub entry: u64,
     /// `e_phoff`: where the program headers start.
-    table: u64,
+    pub table: u64,
     /// `e_phnum`: how many they are.
     pub count: u16,
 }

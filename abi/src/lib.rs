@@ -6,6 +6,7 @@
 #![no_std]
 
 pub mod boot;
+pub mod bundle;
 pub mod elf;
 pub mod exit;
 pub mod ports;

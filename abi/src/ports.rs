@@ -5,7 +5,7 @@
 //! 0x0500  ATTACH  4 bytes      write: page frame number of the trace buffer; read: the host's `abi::VERSION`
 //! 0x0504  DOORBELL 4 bytes     the bytes of records that wait in the buffer
 //! 0x0508  EXIT    4 bytes      a status of `abi::exit`; the guest does not run on
-//! 0x050C  (free)
+//! 0x050C  OUTPUT  4 bytes      physical address of an [`Output`]
 //! ```
 //!
 //! A port exit is synchronous: the vCPU stands still until the host has read what it points at. So the
@@ -23,5 +23,20 @@ pub const ATTACH: u16 = WINDOW;
 pub const DOORBELL: u16 = WINDOW + 4;
 /// The end: a status of [`crate::exit`].
 pub const EXIT: u16 = WINDOW + 8;
+/// Bytes for a standard stream of the host: the physical address of an [`Output`].
+pub const OUTPUT: u16 = WINDOW + 12;
+
+/// Bytes that the guest prints, where they lie in its memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Physical address of the first.
+    pub address: u64,
+    /// How many.
+    pub size: u32,
+    /// 1 for standard output, 2 for standard error.
+    pub stream: u32,
+}
+
 /// What a read of a port that nobody owns gives: no host listens, so nothing is traced.
 pub const NOBODY: u32 = u32::MAX;

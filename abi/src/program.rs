@@ -4,7 +4,9 @@
 //! A program is a static ELF64 executable for x86-64. As with Linux, only the header fields and program headers that
 //! loading needs count: the identification behind the magic number and all sections may be anything.
 
-use crate::elf::{Class, DYNAMIC, EXECUTABLE, EXECUTE, Elf, INTERPRETER, LOAD, Segment, WRITE, X86_64};
+use crate::elf::{
+    Class, DYNAMIC, EXECUTABLE, EXECUTE, Elf, INTERPRETER, LOAD, SHARED, Segment, WRITE, X86_64,
+};
 use crate::record::LoadError;
 
 /// Size of a page in bytes.
@@ -138,6 +140,38 @@ fn access(segment: &Segment) -> Access {
         (false, true) => Access::ReadExecute,
         (false, false) => Access::Read,
     }
+}
+
+/// Checks a file as Linux does: a static executable at a fixed address, or a static one that runs anywhere. Its segments
+/// lie in the file and below [`USER_END`], and their pages in memory are pages of the file.
+pub fn check_for_linux(file: &[u8]) -> Result<Elf<'_>, Fault> {
+    let fault = |error, at| Err(Fault { error, at });
+    let Some(elf) = Elf::parse(file, Class::Bits64) else { return fault(LoadError::NotElf, 0) };
+    let header = elf.header;
+    let is_program = matches!(header.kind, EXECUTABLE | SHARED) && header.machine == X86_64;
+    if !is_program || header.count == 0 || header.count > SEGMENTS_MAX {
+        return fault(LoadError::NotElf, 0);
+    }
+    let mut any = false;
+    for segment in elf.segments() {
+        let Some(segment) = segment else { return fault(LoadError::CutShort, 0) };
+        if segment.kind == INTERPRETER {
+            return fault(LoadError::Dynamic, 0);
+        }
+        if !is_loaded(&segment) {
+            continue;
+        }
+        any = true;
+        let is_congruent = segment.file_size == 0 || (segment.offset ^ segment.address).is_multiple_of(PAGE);
+        if segment.address.checked_add(segment.memory_size).is_none_or(|end| end > USER_END) || !is_congruent
+        {
+            return fault(LoadError::BadAddress, segment.address);
+        }
+        if segment.bytes(file).is_none() || segment.file_size > segment.memory_size {
+            return fault(LoadError::CutShort, segment.address);
+        }
+    }
+    if any { Ok(elf) } else { fault(LoadError::NotElf, 0) }
 }
 
 #[cfg(test)]

@@ -382,6 +382,103 @@ records! {
         /// The first [`DATA_MAX`] of them at most, padded with zeros.
         bytes: &'a Bytes, bytes, words[0..4];
     }
+    /// A page of a Linux program is there from now on, or may be used in another way.
+    PageResolved = 28, "page-resolved" {
+        /// How.
+        how: Resolution, name(Resolution), detail[0..8];
+        /// 1: the kernel needed it for a system call or a new program. 0: the program touched it.
+        by_kernel: bool, number, detail[8..9];
+        /// Address of the page.
+        page: u64, address, word[0];
+        /// Physical address of its page frame.
+        frame: u64, address, word[1];
+    }
+    /// A process waits for something that another process does, or for a time.
+    Blocked = 29, "blocked" {
+        /// What it waits for.
+        wait: Wait, name(Wait), detail[0..8];
+        /// Which one: the number of a pipe, the key of a futex, or the number of a process.
+        object: u64, hex, word[0];
+        /// The TSC value at which it wakes in any case; all ones: never.
+        until_tsc: u64, number, word[1];
+    }
+    /// A process that waited is ready again, because of what another process did.
+    Woken = 30, "woken" {
+        /// What it waited for.
+        wait: Wait, name(Wait), detail[0..8];
+        /// The process that woke it.
+        by: u16, number, detail[16..32];
+        /// Which one, as in [`Kind::Blocked`].
+        object: u64, hex, word[0];
+    }
+    /// A process is a copy of its parent, or a thread of it.
+    Cloned = 31, "cloned" {
+        /// The parent.
+        parent: u16, number, detail[0..16];
+        /// 1: a thread of the same group.
+        is_thread: bool, number, detail[16..17];
+        /// The flags of `clone`.
+        flags: u64, hex, word[0];
+    }
+    /// A process runs another program from now on.
+    Executed<'a> = 32, "executed" {
+        /// Physical address of its new root page table.
+        cr3: u64, address, word[0];
+        /// The name of the program.
+        program: &'a Name, text, words[1..3];
+    }
+    /// A signal waits for a process.
+    SignalSent = 33, "signal-sent" {
+        /// The signal.
+        signal: u32, number, detail[0..8];
+        /// The process that did what sends it; 0: the kernel.
+        by: u16, number, detail[16..32];
+        /// Why, as `si_code` says.
+        code: i64, signed, word[0];
+    }
+    /// A signal's handler runs next: the registers are in a frame on the stack of the process.
+    SignalDelivered = 34, "signal-delivered" {
+        /// The signal.
+        signal: u32, number, detail[0..8];
+        /// Address of the frame, which is the stack pointer that the handler starts with.
+        at: u64, address, word[0];
+        /// Address of the handler.
+        handler: u64, address, word[1];
+        /// The RIP in the frame.
+        rip: u64, address, word[2];
+        /// The RSP in the frame.
+        rsp: u64, address, word[3];
+    }
+    /// A handler is done: the registers are again what its frame says.
+    SignalReturned = 35, "signal-returned" {
+        /// Address of the frame.
+        at: u64, address, word[0];
+        /// The RIP in the frame.
+        rip: u64, address, word[1];
+        /// The RSP in the frame.
+        rsp: u64, address, word[2];
+    }
+    /// A signal ended a process.
+    ProcessSignaled = 36, "process-signaled" {
+        /// The signal.
+        signal: u32, number, detail[0..8];
+        /// Why it was sent, as `si_code` says; [`NO_MEMORY`]: there was no memory for what the process needed.
+        code: i64, signed, word[0];
+        /// The process that sent it; 0: the kernel.
+        by: u32, number, word[1];
+    }
+    /// Page frames, when all processes have ended.
+    Memory = 37, "memory" {
+        /// How many were free before the first process.
+        free_at_start: u64, number, word[0];
+        /// How many are free now.
+        free_at_end: u64, number, word[1];
+    }
+    /// Every process waits for another one: none will ever run again.
+    Deadlock = 38, "deadlock" {
+        /// How many processes wait.
+        processes: u64, number, word[0];
+    }
     /// The clocks of the host at this record's TSC.
     HostClock = 128, "host-clock" {
         /// CLOCK_MONOTONIC, in nanoseconds.
@@ -530,8 +627,57 @@ numbered! {
         Ended = 3, "ended";
         /// A process became ready while the kernel was idle, or is the first one.
         Idle = 4, "idle";
+        /// It waits for another process ([`Kind::Blocked`]).
+        Blocked = 5, "blocked";
     }
 }
+
+numbered! {
+    /// What a process waits for ([`Kind::Blocked`]).
+    pub enum Wait: u32 {
+        /// Bytes in a pipe, or its last writer to close it.
+        PipeEmpty = 0, "a pipe that is empty";
+        /// Room in a pipe.
+        PipeFull = 1, "a pipe that is full";
+        /// The end of a child.
+        Child = 2, "a child";
+        /// A wake at a futex.
+        Futex = 3, "a futex";
+        /// Standard input.
+        Input = 4, "input";
+        /// A time.
+        Sleep = 5, "a time";
+        /// A signal.
+        Signal = 6, "a signal";
+        /// One of several files, or a time.
+        Poll = 7, "one of several files";
+        /// A child of vfork, until it runs another program or ends.
+        Vfork = 8, "a child of vfork";
+        /// The other threads of its group, until all have ended.
+        Threads = 9, "its other threads";
+    }
+}
+
+numbered! {
+    /// How a page of a Linux program came ([`Kind::PageResolved`]).
+    pub enum Resolution: u32 {
+        /// A new frame of zeroes.
+        Zeroed = 0, "a frame of zeroes";
+        /// The page of the file itself.
+        File = 1, "the page of the file";
+        /// A copy of the page of a file.
+        FileCopied = 2, "a copy of the page of the file";
+        /// A copy of a frame that another process shows too.
+        Copied = 3, "a copy of a shared frame";
+        /// The frame that was shared has no other user any more: it may be written.
+        Owned = 4, "the frame itself, shared no more";
+        /// The page was there, and its rights follow the mapping again.
+        Allowed = 5, "the frame that was there";
+    }
+}
+
+/// In [`Kind::ProcessSignaled`], in place of a code: there was no memory for what the process needed.
+pub const NO_MEMORY: i64 = i64::MAX;
 
 numbered! {
     /// Why a program could not be loaded ([`Kind::LoadFailed`]).
@@ -608,6 +754,8 @@ numbered! {
         BootsBefore = 12, "boots-before";
         /// Instructions that KVM emulated (its own count): on a host without hardware virtualization, those of ring 0.
         KvmEmulated = 13, "kvm-emulated-instructions";
+        /// Bytes that Linux programs wrote to standard output and error.
+        StreamBytes = 14, "stream-bytes";
     }
 }
 

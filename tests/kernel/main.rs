@@ -1,6 +1,6 @@
 //! The pure parts of the guest's kernel, compiled for the host, for the sake of the unit tests in them.
 
-#![allow(dead_code, reason = "only the tests in these files are used")]
+#![allow(dead_code, unused_imports, reason = "only the tests in these files are used")]
 
 #[path = "../../guest/kernel/src/cell.rs"]
 mod cell;
@@ -8,6 +8,8 @@ mod cell;
 mod clock;
 #[path = "../../guest/kernel/src/memory/frame_pool.rs"]
 mod frame_pool;
+#[path = "../../guest/kernel/src/layout.rs"]
+mod layout;
 #[path = "../../guest/kernel/src/options.rs"]
 mod options;
 #[path = "../../guest/kernel/src/run_queue.rs"]

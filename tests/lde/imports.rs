@@ -1,4 +1,5 @@
-//! The kernel's modules import each other without a circle, so they can be read from the ground up.
+//! The kernel's modules import each other without a circle, so they can be read from the ground up. Those of `linux` are one
+//! room: a file that is closed wakes who polls, who may get a signal, which may end a process, which closes its files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -56,9 +57,20 @@ fn kernel_imports() -> Result<Imports, Failed> {
             ends.map(|end| path[..end].to_owned()).filter(|prefix| modules.contains(prefix)).last()
         };
         let imported = paths(module, source).into_iter().filter_map(of_path);
-        (module.clone(), imported.filter(|other| other != module).collect())
+        (room(module), imported.map(|other| room(&other)).collect::<BTreeSet<_>>())
     });
-    Ok(imports.collect())
+    let mut rooms = Imports::new();
+    imports.for_each(|(room, others)| rooms.entry(room).or_default().extend(others));
+    for (room, others) in &mut rooms {
+        others.remove(room);
+    }
+    Ok(rooms)
+}
+
+/// The module that stands for this one: `linux` for each of its own.
+fn room(module: &str) -> String {
+    let first = module.split("::").next().unwrap_or(module);
+    if first == "linux" { first } else { module }.into()
 }
 
 /// The text of each module without comments, by the module's path.

@@ -73,6 +73,7 @@ fn sequences(run: &Run) -> String {
         }
         let _ = match run.end(process) {
             End::Exited(status) => writeln!(text, "\n  exited with {status}"),
+            End::Signaled(signal) => writeln!(text, "  killed by signal {signal}"),
             End::Killed(fault, _) => writeln!(text, "  killed by exception {}", fault.vector),
             End::Running => writeln!(text, "  still running"),
         };

@@ -547,7 +547,7 @@ fn is_linux_s_own_to_trace_cmd() -> TestResult {
         match event.what {
             What::ContextSaved { reason, .. } => {
                 left = match reason {
-                    Reason::Slept => "S",
+                    Reason::Slept | Reason::Blocked => "S",
                     Reason::Ended => "X",
                     Reason::Preempted | Reason::Yielded | Reason::Idle => "R",
                 };

@@ -36,9 +36,14 @@ impl Clock {
         scale(ns, self.tsc_khz, NS_PER_MS)
     }
 
+    /// Nanoseconds in so many cycles of the TSC.
+    pub fn ns_of_cycles(&self, cycles: u64) -> u64 {
+        scale(cycles, NS_PER_MS, self.tsc_khz)
+    }
+
     /// Nanoseconds from boot to this value of the TSC.
     pub fn monotonic_ns(&self, tsc: u64) -> u64 {
-        scale(tsc.saturating_sub(self.start), NS_PER_MS, self.tsc_khz)
+        self.ns_of_cycles(tsc.saturating_sub(self.start))
     }
 
     /// Nanoseconds from 1970 to this value of the TSC; from boot, where the VMM does not say when that was.
@@ -64,6 +69,7 @@ mod tests {
         assert_eq!(CLOCK.cycles_of_counts(1_000), 2_100);
         assert_eq!(CLOCK.cycles_of_us(10), 21_000);
         assert_eq!(CLOCK.cycles_of_ns(10), 21);
+        assert_eq!(CLOCK.ns_of_cycles(21), 10);
         assert_eq!(CLOCK.monotonic_ns(500 + 2_100), 1_000);
         assert_eq!(CLOCK.realtime_ns(500 + 2_100), 1_007);
     }

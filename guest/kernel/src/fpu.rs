@@ -118,19 +118,63 @@ pub fn use_user_mode(xcr0: u64) -> Option<()> {
     Some(())
 }
 
-/// Makes an area for process `id` in a frame of its address space, its registers as after a reset. `None`: no memory.
-///
-/// The frame is zero. XSTATE_BV, in the area's header, then says that no component is there, and XRSTOR initializes each
-/// (SDM vol. 1, 13.8); but it takes MXCSR from the area, and FXRSTOR takes FCW too.
-pub fn create(id: u16, space: &mut AddressSpace) -> Option<Area> {
-    const FCW: usize = 0;
-    const MXCSR: usize = 24 / 4;
-    let area = Area::new(id, space.allocate()?);
-    // SAFETY: a fresh frame of the process.
-    unsafe {
-        physical::<u32>(area.frame).add(FCW).write(0x037F);
-        physical::<u32>(area.frame).add(MXCSR).write(0x1F80);
+/// The components that an area holds, as bits of XCR0.
+pub fn components() -> u64 {
+    match METHOD.get() {
+        Method::Fxsave => component::X87_AND_SSE,
+        Method::Xsave { mask } | Method::InUserMode { mask, .. } => mask,
     }
+}
+
+/// How many bytes of an area are in use.
+pub fn area_size() -> usize {
+    const LEGACY: u32 = 512;
+    const HEADER: u32 = 64;
+    if let Method::Fxsave = METHOD.get() {
+        return LEGACY as usize;
+    }
+    let mask = components();
+    let ends = (2..63).filter(|bit| mask & 1 << bit != 0).map(|bit| {
+        // Size and offset of the component (SDM vol. 1, 13.2).
+        let leaf = __cpuid_count(0xD, bit);
+        leaf.eax + leaf.ebx
+    });
+    ends.fold(LEGACY + HEADER, u32::max) as usize
+}
+
+impl Area {
+    /// Where the kernel sees it.
+    pub fn bytes(self) -> *mut u8 {
+        physical(self.frame)
+    }
+
+    /// Its registers become those after a reset. XSTATE_BV, in the header, then says that no component is there, and XRSTOR
+    /// initializes each (SDM vol. 1, 13.8); but it takes MXCSR from the area, and FXRSTOR takes all from it.
+    pub fn clear(self) {
+        const WORDS: usize = (512 + 64) / 8;
+        const FCW: usize = 0;
+        const MXCSR: usize = 24 / 4;
+        let words = self.bytes();
+        // SAFETY: an area is a page of its own.
+        unsafe {
+            words.write_bytes(0, WORDS * 8);
+            words.cast::<u32>().add(FCW).write(0x037F);
+            words.cast::<u32>().add(MXCSR).write(0x1F80);
+        }
+    }
+}
+
+/// Stores the registers that the CPU has in the area they belong to. It has no process's then, until the next [`switch`]; as
+/// there, the root table and the kernel stack in the TSS may be others afterwards.
+pub fn store() {
+    // SAFETY: that area is always there.
+    unsafe { switch(unused()) }
+}
+
+/// Makes an area for the process in slot `id` in a frame of its address space, its registers as after a reset. `None`: no memory.
+pub fn create(id: u16, space: &mut AddressSpace) -> Option<Area> {
+    let area = Area::new(id, space.allocate()?);
+    area.clear();
     if let Method::InUserMode { .. } = METHOD.get() {
         let mut shared = SPACE.replace(AddressSpace::NONE);
         let mapped = shared.map(area.user, area.frame, Access::ReadWrite);

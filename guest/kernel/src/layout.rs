@@ -27,7 +27,7 @@ pub const DIRECT_MAP_SIZE: u64 = 1 << 30;
 /// The LAPIC's page, where xAPIC mode needs it.
 pub const LAPIC: u64 = 0xFFFF_FFFF_FEE0_0000;
 
-pub use abi::program::{PAGE, USER_END, USER_STACK};
+pub use abi::program::{PAGE, USER_END, USER_STACK, USER_START};
 
 /// Kernel stacks.
 pub const STACKS: u64 = 0xFFFF_FFFF_C000_0000;
@@ -43,6 +43,8 @@ pub const STACK_DOUBLE_FAULT: u64 = 1;
 pub const STACK_NMI: u64 = 2;
 /// Slot of process 1.
 pub const STACK_FIRST_PROCESS: u64 = 3;
+/// Slots in all; `arch::boot` has a page table for every 128.
+pub const STACK_SLOTS: u64 = 256;
 
 /// The top of the stack in a slot.
 pub const fn stack_top(slot: u64) -> u64 {

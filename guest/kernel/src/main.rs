@@ -14,6 +14,7 @@ mod clock;
 mod console;
 mod fpu;
 mod layout;
+mod linux;
 mod loader;
 mod memory;
 mod options;
@@ -29,8 +30,9 @@ mod trace;
 mod trap;
 
 use abi::boot::PROCESSES_MAX;
-use abi::exit::{ALL_WELL, PROCESS_FAILED};
-use abi::record::emit::boot as record;
+use abi::bundle::{Bundle, LINUX, Program};
+use abi::exit::{ALL_WELL, DEADLOCK, PROCESS_FAILED};
+use abi::record::emit::{Deadlock, Memory, boot as record};
 use abi::record::{Panic, Policy};
 
 use crate::arch::cpu::{self, read_cr};
@@ -60,10 +62,15 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     entry::set_calls(options.policy == Policy::Direct);
     record::Scheduler { policy: options.policy, quantum_us: options.quantum_us, batch: options.batch }.emit();
     trace::set_batch(options.batch);
+    let free_at_start = frames::count_free().into();
     let processes = create_processes(&boot);
     record::Ready { processes }.emit();
     timer::start(&options);
-    scheduler::run();
+    let left = scheduler::run();
+    if left > 0 {
+        deadlock(left);
+    }
+    Memory { free_at_start, free_at_end: frames::count_free().into() }.emit();
     trace::ring();
     panic::power_off(if scheduler::any_failed() { PROCESS_FAILED } else { ALL_WELL })
 }
@@ -110,30 +117,83 @@ fn set_up_memory(boot: &pvh::Boot, options: &Options) {
     record::Started { start: layout::IMAGE, end: image, usable: end - start }.emit();
 }
 
-/// Creates a process for every module; returns how many there are.
+/// A process for every module, and for every program of a module that is a bundle. Returns how many there are.
 fn create_processes(boot: &pvh::Boot) -> u64 {
-    let mut processes = 0;
-    let mut id = 0;
-    for module in boot.modules().take(PROCESSES_MAX) {
-        id += 1;
-        match process::create(id, &module) {
-            Ok(()) => {
-                scheduler::add(id);
-                processes += 1;
-            }
-            Err(error) => {
+    let (mut tried, mut processes) = (0, 0);
+    let mut start = |name: &[u8], id: Result<u16, &str>| {
+        tried += 1;
+        match id {
+            Ok(_) => processes += 1,
+            Err(reason) => {
                 scheduler::note_failure();
-                console::print(b"trapline kernel: ");
-                console::print(module.name());
-                console::print(b": ");
-                console::print(error.name().as_bytes());
-                console::print(b"\n");
+                [b"trapline kernel: ", name, b": ", reason.as_bytes(), b"\n"]
+                    .into_iter()
+                    .for_each(console::print);
+            }
+        }
+    };
+    for module in boot.modules().take(PROCESSES_MAX) {
+        match Bundle::parse(module.bytes()) {
+            None => start(module.name(), create(&module)),
+            Some(bundle) => {
+                linux::set_files(bundle);
+                for program in (0..bundle.programs()).filter_map(|index| bundle.program(index)) {
+                    start(bundle.text(program.path), create_of_bundle(&bundle, &program));
+                }
             }
         }
     }
-    match (id, processes) {
+    match (tried, processes) {
         (0, _) => panic(Panic::NoPrograms, 0),
-        (_, 0) => panic(Panic::NothingLoaded, id.into()),
+        (_, 0) => panic(Panic::NothingLoaded, tried),
         _ => processes,
+    }
+}
+
+fn create(module: &pvh::Module) -> Result<u16, &'static str> {
+    let id = process::create(module).map_err(|error| error.name())?;
+    scheduler::add(id);
+    Ok(id)
+}
+
+fn create_of_bundle(bundle: &Bundle<'static>, program: &Program) -> Result<u16, &'static str> {
+    if program.kind == LINUX {
+        return linux::start(bundle, program).map_err(|_| "it is no program that can start here");
+    }
+    let elf = bundle.contents(&bundle.file(program.file).unwrap_or_default());
+    let command_line = bundle.text(program.arguments);
+    let address = elf.as_ptr() as u64 - layout::DIRECT_MAP;
+    create(&pvh::Module { address, size: elf.len() as u64, command_line })
+}
+
+/// Every process waits for another one: says who waits for what, and ends the run.
+fn deadlock(processes: u16) -> ! {
+    Deadlock { processes: processes.into() }.emit();
+    trace::ring();
+    console::print(b"trapline kernel: deadlock:");
+    linux::for_waiting(|name, id, what| {
+        let mut digits = [0; 5];
+        console::print(b" ");
+        console::print(name);
+        console::print(b"/");
+        console::print(decimal(id, &mut digits));
+        console::print(b" waits for ");
+        console::print(what.name().as_bytes());
+        console::print(b";");
+    });
+    console::print(b" none can go on\n");
+    panic::power_off(DEADLOCK)
+}
+
+/// The digits of a number.
+fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &[u8] {
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return digits.get(first..).unwrap_or_default();
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Processes: the process structure, how a process is created, how its memory is freed.
 
-use abi::boot::PROCESSES_MAX;
 use abi::record::emit::{KernelStackFilled, LoadFailed, ProcessCreated, ProcessFreed};
 use abi::record::{self, LoadError, Panic};
 
@@ -8,19 +7,23 @@ use crate::arch::context::{Context, Segments};
 use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{boot, cpu, entry};
 use crate::cell::Local;
-use crate::layout::{PAGE, STACK_FIRST_PROCESS, STACK_PAGES, STACKS, stack_top};
+use crate::layout::{PAGE, STACK_FIRST_PROCESS, STACK_PAGES, STACK_SLOTS, STACKS, stack_top};
 use crate::memory::address_space::AddressSpace;
 use crate::panic::panic;
 use crate::pvh::Module;
 use crate::trace::Emit;
 use crate::{fpu, loader};
 
+/// No time: who waits until then waits for another process.
+pub const NEVER: u64 = u64::MAX;
 /// Process 0 is the kernel itself: it boots, then waits while no process can run.
 pub const KERNEL: u16 = 0;
 
 /// The process structure. Every field is a separate cell, so references to a process are always shared ones: a switch uses
 /// two processes, which may be the same.
 pub struct Process {
+    /// Its number. Numbers are never used twice in a run, structures are.
+    pub id: Local<u16>,
     /// What the last switch away stored.
     pub context: Local<Context>,
     /// Where its x87, SSE and AVX registers are while another process runs.
@@ -30,8 +33,14 @@ pub struct Process {
     pub space: Local<AddressSpace>,
     /// Top of the kernel stack, for the TSS.
     pub kernel_stack: Local<u64>,
-    /// TSC at which a sleeper is to wake.
+    /// TSC at which a process that waits is to wake; [`NEVER`]: when another process wakes it.
     pub wake: Local<u64>,
+    /// The process that wakes next after it.
+    pub next_sleeper: Local<u16>,
+    /// Cycles of the TSC that it ran, up to the last switch away.
+    pub cycles: Local<u64>,
+    /// It is a Linux program: `linux` answers its calls and faults.
+    pub is_linux: Local<bool>,
     /// Address of the handler of its next fault; 0: the fault ends it.
     pub fault_handler: Local<u64>,
 }
@@ -43,7 +52,8 @@ pub enum State {
     Unused,
     /// In the run queue, or on the CPU.
     Runnable,
-    Sleeping,
+    /// Not before its time has come, or another process wakes it.
+    Waiting,
     /// It has ended, but its kernel stack is in use until the switch to the next process.
     Ended,
 }
@@ -51,13 +61,17 @@ pub enum State {
 impl Process {
     const fn unused() -> Self {
         Self {
+            id: Local::new(KERNEL),
             context: Local::new(Context::EMPTY),
             fpu: Local::new(fpu::Area::NONE),
             segments: Local::new(Segments::NULL),
             state: Local::new(State::Unused),
             space: Local::new(AddressSpace::NONE),
             kernel_stack: Local::new(0),
-            wake: Local::new(0),
+            wake: Local::new(NEVER),
+            next_sleeper: Local::new(KERNEL),
+            cycles: Local::new(0),
+            is_linux: Local::new(false),
             fault_handler: Local::new(0),
         }
     }
@@ -76,22 +90,52 @@ impl Process {
         unsafe { (*self.context.pointer()).words() }
     }
 
+    /// Loads another address space from now on, without frames of its own.
+    pub fn set_root(&self, root: u64) {
+        // SAFETY: as for `root`.
+        unsafe { (*self.space.pointer()).root = root }
+    }
+
     /// Where the structure is, as records show it.
     pub fn address(&self) -> u64 {
         &raw const *self as u64
     }
 }
 
-/// The process list, by number.
-static PROCESSES: [Process; PROCESSES_MAX + 1] = [const { Process::unused() }; PROCESSES_MAX + 1];
+/// The most processes at a time, the kernel's own included: each has a slot for its kernel stack.
+pub const SLOTS: usize = (STACK_SLOTS - STACK_FIRST_PROCESS + 1) as usize;
+/// The size of a table by slot: any `u8` is an index of it.
+pub const TABLE: usize = 1 + u8::MAX as usize;
+const _: () = assert!(SLOTS <= TABLE);
 
-/// The process of a number. A number above `PROCESSES_MAX` panics the kernel.
+/// The process list. Process 0, the kernel, has slot 0.
+static PROCESSES: [Process; TABLE] = [const { Process::unused() }; TABLE];
+/// The slot of each process that has one, by number.
+static SLOT_OF: [Local<u8>; 1 << 16] = [const { Local::new(0) }; 1 << 16];
+/// The last number that was given.
+static LAST_ID: Local<u16> = Local::new(KERNEL);
+/// The slot where the search for a free one starts.
+static NEXT_SLOT: Local<u8> = Local::new(1);
+
+/// The process of a number. A number of no process panics the kernel.
 #[inline(always)]
 pub fn get(id: u16) -> &'static Process {
-    match PROCESSES.get(usize::from(id)) {
-        Some(process) => process,
-        None => panic(Panic::Bug, id.into()),
+    let slot = SLOT_OF[usize::from(id)].get();
+    if slot == 0 && id != KERNEL {
+        panic(Panic::Bug, id.into())
     }
+    &PROCESSES[usize::from(slot)]
+}
+
+/// The process of a number, if there is one.
+pub fn find(id: u16) -> Option<&'static Process> {
+    (SLOT_OF[usize::from(id)].get() != 0).then(|| get(id))
+}
+
+/// The slot of a process: no other that is alive has it. Slot 0 is the kernel's.
+#[inline(always)]
+pub fn slot(id: u16) -> u8 {
+    SLOT_OF[usize::from(id)].get()
 }
 
 /// The policy is direct: programs run in ring 0.
@@ -108,107 +152,132 @@ pub fn set_direct() {
     DIRECT.set(true);
 }
 
-/// Makes a process of a module, ready to return from its first trap. The book's steps, in its order.
-pub fn create(id: u16, module: &Module) -> Result<(), LoadError> {
-    let process = get(id);
+/// Makes a process of a module, ready to return from its first trap, and returns its number. The book's steps, in its
+/// order.
+pub fn create(module: &Module) -> Result<u16, LoadError> {
     let mut space = AddressSpace::new().ok_or(LoadError::OutOfMemory)?;
-    let stack = stack_top(slot(id));
-    let name = &name(module);
-    let structure = process.address();
-    ProcessCreated { structure, cr3: space.root, kernel_stack_top: stack, program: name }.emit_for(id);
-    match fill(id, stack, module, &mut space) {
-        Ok((context, fpu)) => {
-            process.context.set(context);
-            process.fpu.set(fpu);
-            process.segments.set(Segments::NULL);
-            process.space.set(space);
-            process.kernel_stack.set(stack);
-            process.fault_handler.set(0);
-            process.state.set(State::Runnable);
-            Ok(())
-        }
-        Err(error) => {
-            unmap_kernel_stack(id);
-            space.free();
-            LoadFailed { error, program: name }.emit_for(id);
-            Err(error)
-        }
+    let name = name(module.name());
+    let id = reserve(space.root, name).ok_or(LoadError::OutOfMemory)?;
+    let loaded = loader::load(id, module, &mut space);
+    get(id).space.set(space);
+    match loaded.map(|start| fill_kernel_stack(id, TrapFrame::first(start.rip, start.rsp))) {
+        Ok(Some(())) => Ok(id),
+        Ok(None) => Err(give_up(id, name, LoadError::OutOfMemory)),
+        Err(error) => Err(give_up(id, name, error)),
     }
 }
 
-/// Loads the program and fills the kernel stack that ends at `stack`; returns the context of the first switch to it and the area
-/// of its x87, SSE and AVX registers.
-fn fill(
-    id: u16,
-    stack: u64,
-    module: &Module,
-    space: &mut AddressSpace,
-) -> Result<(Context, fpu::Area), LoadError> {
-    let start = loader::load(id, module, space)?;
-    map_kernel_stack(id, space)?;
-    let mut frame = TrapFrame::first(start.rip, start.rsp);
+/// A process whose program cannot be loaded leaves the list again.
+pub fn give_up(id: u16, name: [u64; 2], error: LoadError) -> LoadError {
+    leave_list(id).free();
+    LoadFailed { error, program: &name }.emit_for(id);
+    error
+}
+
+/// The entry in the process list: a number and a slot, for a process that will use the page tables at `root`. `None`:
+/// there are as many processes as there are slots, or all numbers were given.
+pub fn reserve(root: u64, name: [u64; 2]) -> Option<u16> {
+    let id = LAST_ID.get().checked_add(1)?;
+    let slot = free_slot()?;
+    let process = &PROCESSES[usize::from(slot)];
+    LAST_ID.set(id);
+    SLOT_OF[usize::from(id)].set(slot);
+    process.id.set(id);
+    process.fpu.set(fpu::Area::NONE);
+    process.segments.set(Segments::NULL);
+    process.space.set(AddressSpace::without_frames(root));
+    process.kernel_stack.set(stack_top(STACK_FIRST_PROCESS + u64::from(slot) - 1));
+    process.fault_handler.set(0);
+    process.cycles.set(0);
+    process.is_linux.set(false);
+    process.state.set(State::Runnable);
+    let (structure, kernel_stack_top) = (process.address(), process.kernel_stack.get());
+    ProcessCreated { structure, cr3: root, kernel_stack_top, program: &name }.emit_for(id);
+    Some(id)
+}
+
+/// A slot that no process has. The search goes on behind the last one found, so that a slot rests before it is used
+/// again.
+fn free_slot() -> Option<u8> {
+    let last = (SLOTS - 1) as u8;
+    for _ in 0..last {
+        let slot = NEXT_SLOT.get();
+        NEXT_SLOT.set(if slot == last { 1 } else { slot + 1 });
+        if PROCESSES[usize::from(slot)].state.get() == State::Unused {
+            return Some(slot);
+        }
+    }
+    None
+}
+
+/// Maps the kernel stack of a process and fills it with `frame`, for its first return from a trap. `None`: no memory.
+pub fn fill_kernel_stack(id: u16, mut frame: TrapFrame) -> Option<()> {
+    let process = get(id);
+    map_kernel_stack(id)?;
+    // SAFETY: the address space is this process's own, which does not run.
+    process.fpu.set(fpu::create(slot(id).into(), unsafe { &mut *process.space.pointer() })?);
     let mut first = entry::first_return as *const () as u64;
     if direct() {
         frame.set_ring0();
         first = entry::direct_call as *const () as u64;
     }
-    let at = stack - size_of::<TrapFrame>() as u64;
+    let at = process.kernel_stack.get() - size_of::<TrapFrame>() as u64;
     // SAFETY: the kernel stack has just been mapped, and is larger than a frame.
     let filled = unsafe {
         (at as *mut TrapFrame).write(frame);
         &*(at as *const TrapFrame)
     };
     KernelStackFilled { frame: filled.words() }.emit_for(id);
-    let fpu = fpu::create(id, space).ok_or(LoadError::OutOfMemory)?;
-    Ok((Context { rsp: at, rip: first, ..Context::EMPTY }, fpu))
+    process.context.set(Context { rsp: at, rip: first, ..Context::EMPTY });
+    Some(())
 }
 
 /// Frees the memory of a process that ended, when its kernel stack is no longer in use.
 pub fn free(id: u16) {
-    let process = get(id);
-    unmap_kernel_stack(id);
-    fpu::forget(process.fpu.get());
-    process.state.set(State::Unused);
-    let frames = process.space.replace(AddressSpace::NONE).free();
+    let frames = leave_list(id).free();
     ProcessFreed { frames: frames.into() }.emit_for(id);
 }
 
+/// Takes a process off the list; its address space is left.
+fn leave_list(id: u16) -> AddressSpace {
+    let process = get(id);
+    unmap_kernel_stack(id);
+    fpu::forget(process.fpu.replace(fpu::Area::NONE));
+    process.state.set(State::Unused);
+    SLOT_OF[usize::from(id)].set(0);
+    process.space.replace(AddressSpace::NONE)
+}
+
 /// The first 16 bytes of the program's name, as two words.
-fn name(module: &Module) -> [u64; 2] {
+pub fn name(name: &[u8]) -> [u64; 2] {
     let mut words = [0; 2];
-    for (index, &byte) in module.name().iter().take(16).enumerate() {
+    for (index, &byte) in name.iter().take(16).enumerate() {
         let word = if index < 8 { &mut words[0] } else { &mut words[1] };
         *word |= u64::from(byte) << (index % 8 * 8);
     }
     words
 }
 
-fn slot(id: u16) -> u64 {
-    STACK_FIRST_PROCESS + u64::from(id) - 1
-}
-
 /// The entries of the page table that maps a process's kernel stack: those above its guard pages.
 fn kernel_stack_pages(id: u16) -> impl Iterator<Item = (*mut u64, u64)> {
-    let first = (slot(id) * 2 + 1) * STACK_PAGES;
-    (first..first + STACK_PAGES).map(|page| {
-        // SAFETY: the table has 512 entries, and the last process's slot ends below.
+    let end = (get(id).kernel_stack.get() - STACKS) / PAGE;
+    (end - STACK_PAGES..end).map(|page| {
+        // SAFETY: the tables have an entry for every page of every slot.
         let entry = unsafe { boot::stacks_table().add(page as usize) };
         (entry, STACKS + page * PAGE)
     })
 }
 
-const _: () = assert!((STACK_FIRST_PROCESS as usize + PROCESSES_MAX) * 2 * STACK_PAGES as usize <= 512);
-
 /// Present, writable, not executable.
 const KERNEL_DATA_PAGE: u64 = 1 << 63 | 3;
 
-fn map_kernel_stack(id: u16, space: &mut AddressSpace) -> Result<(), LoadError> {
+fn map_kernel_stack(id: u16) -> Option<()> {
+    let space = get(id).space.pointer();
     for (entry, _) in kernel_stack_pages(id) {
-        let frame = space.allocate().ok_or(LoadError::OutOfMemory)?;
-        // SAFETY: the entry is this process's own, and was not present.
-        unsafe { entry.write(frame | KERNEL_DATA_PAGE) };
+        // SAFETY: the address space is this process's own, which does not run; the entry too, and it was not present.
+        unsafe { entry.write((*space).allocate()? | KERNEL_DATA_PAGE) };
     }
-    Ok(())
+    Some(())
 }
 
 fn unmap_kernel_stack(id: u16) {

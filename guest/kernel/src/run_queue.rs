@@ -1,11 +1,10 @@
 //! The run queue: runnable processes that wait for the CPU, first in, first out.
 
-use abi::boot::PROCESSES_MAX;
-
 use crate::cell::Local;
+use crate::layout::STACK_SLOTS;
 
 /// A power of two that holds every process, so that an index wraps without a division.
-const SIZE: usize = PROCESSES_MAX.next_power_of_two();
+const SIZE: usize = STACK_SLOTS.next_power_of_two() as usize;
 
 /// A queue of process numbers. A process waits in it at most once, so it cannot overflow.
 pub struct RunQueue {
@@ -54,7 +53,7 @@ mod tests {
     #[test]
     fn a_full_queue_keeps_its_order_wherever_it_starts() {
         let queue = RunQueue::new();
-        let all = 1..=PROCESSES_MAX as u16;
+        let all = 1..=SIZE as u16 - 1;
         for _ in 0..3 * SIZE {
             all.clone().for_each(|id| queue.push(id));
             assert!(all.clone().all(|id| queue.pop() == Some(id)));

@@ -3,7 +3,6 @@
 //! Round robin is a queue: a process that loses the CPU goes to its end. The cooperative policy is the same queue
 //! without a timer, so a process keeps the CPU until it gives it up.
 
-use abi::boot::PROCESSES_MAX;
 use abi::record::Reason;
 use abi::record::emit::{ContextLoaded, ContextSaved, Idle, ProcessExited, ProcessKilled, Sleep, Wake};
 
@@ -13,18 +12,22 @@ use crate::arch::{cpu, gdt};
 use crate::cell::Local;
 use crate::layout::{KERNEL_BASE, STACK_BOOT, stack_top};
 use crate::memory::address_space::AddressSpace;
-use crate::process::{self, KERNEL, Process, State};
+use crate::process::{self, KERNEL, NEVER, Process, State};
 use crate::run_queue::RunQueue;
 use crate::trace::Emit;
 use crate::{fpu, timer, trace};
 
 static QUEUE: RunQueue = RunQueue::new();
+/// The process that runs is a Linux program.
+static LINUX: Local<bool> = Local::new(false);
+/// TSC of the last switch.
+static TURN: Local<u64> = Local::new(0);
 /// Which process had the CPU before the last switch, and why it lost it.
 static PREVIOUS: Local<(u16, Reason)> = Local::new((KERNEL, Reason::Idle));
 /// How many processes have not ended.
 static ALIVE: Local<u16> = Local::new(0);
-/// How many of them sleep.
-static SLEEPING: Local<u16> = Local::new(0);
+/// The process that wakes first, of those that wait for a time; [`KERNEL`]: there is none.
+static FIRST_SLEEPER: Local<u16> = Local::new(KERNEL);
 /// A process ended with another status than 0, was killed, or could not be created.
 static FAILED: Local<bool> = Local::new(false);
 
@@ -40,8 +43,9 @@ pub fn add(id: u16) {
     QUEUE.push(id);
 }
 
-/// Runs processes until all have ended. The caller's stack becomes that of process 0.
-pub fn run() {
+/// Runs processes until all have ended; returns how many have not, because each of them waits for another. The caller's
+/// stack becomes that of process 0.
+pub fn run() -> u16 {
     let kernel = process::get(KERNEL);
     kernel.space.set(AddressSpace::without_frames(root_table() as u64 - KERNEL_BASE));
     kernel.kernel_stack.set(stack_top(STACK_BOOT));
@@ -49,16 +53,18 @@ pub fn run() {
         wake_sleepers();
         match QUEUE.pop() {
             Some(next) => switch_to(next, Reason::Idle),
+            None if FIRST_SLEEPER.get() == KERNEL => break,
             None => idle(),
         }
     }
+    ALIVE.get()
 }
 
 /// No process can run, but some sleep: waits for the timer. The caller looks for sleepers after each tick.
 fn idle() {
     Idle {}.emit();
     trace::ring();
-    timer::arm_for_idle(earliest_wake());
+    timer::arm_for_idle(process::get(FIRST_SLEEPER.get()).wake.get());
     cpu::wait_for_interrupt();
 }
 
@@ -86,12 +92,59 @@ fn give_way(reason: Reason) -> bool {
 
 /// The process that runs waits until the TSC reaches `wake`.
 pub fn sleep(wake: u64) {
-    let process = current();
-    process.wake.set(wake);
-    process.state.set(State::Sleeping);
-    SLEEPING.set(SLEEPING.get() + 1);
     Sleep { until_tsc: wake }.emit();
-    leave(Reason::Slept);
+    wait(wake, Reason::Slept);
+}
+
+/// The process that runs waits until another one wakes it, or the TSC reaches `until`.
+pub fn wait(until: u64, reason: Reason) {
+    let process = current();
+    process.wake.set(until);
+    process.state.set(State::Waiting);
+    if until != NEVER {
+        let place = sleepers_until(|sleeper| sleeper.wake.get() > until);
+        process.next_sleeper.set(place.get());
+        place.set(trace::current());
+    }
+    leave(reason);
+}
+
+/// A process that waits joins the run queue. It does not matter if it does not wait.
+pub fn wake(id: u16) {
+    let process = process::get(id);
+    if process.state.get() != State::Waiting {
+        return;
+    }
+    if process.wake.get() != NEVER {
+        sleepers_until(|sleeper| sleeper.id.get() == id).set(process.next_sleeper.get());
+    }
+    process.state.set(State::Runnable);
+    QUEUE.push(id);
+}
+
+/// The link to the first sleeper that `found` accepts, or the last link.
+fn sleepers_until(found: impl Fn(&Process) -> bool) -> &'static Local<u16> {
+    let mut link = &FIRST_SLEEPER;
+    while link.get() != KERNEL && !found(process::get(link.get())) {
+        link = &process::get(link.get()).next_sleeper;
+    }
+    link
+}
+
+/// True if the process that runs is a Linux program.
+#[inline(always)]
+pub fn runs_linux() -> bool {
+    LINUX.get()
+}
+
+/// Cycles since the last switch.
+pub fn cycles_of_turn() -> u64 {
+    cpu::tsc() - TURN.get()
+}
+
+/// Cycles that the process that runs has run.
+pub fn cycles_of_current() -> u64 {
+    current().cycles.get() + cycles_of_turn()
 }
 
 /// The process that runs ends by itself.
@@ -123,7 +176,7 @@ pub fn any_failed() -> bool {
 }
 
 /// The process that runs ends. Its kernel stack is in use until the switch, so the next process frees its memory.
-fn end() -> ! {
+pub fn end() -> ! {
     current().state.set(State::Ended);
     ALIVE.set(ALIVE.get() - 1);
     leave(Reason::Ended);
@@ -141,28 +194,15 @@ fn leave(reason: Reason) {
 
 /// Sleepers whose time has come join the run queue.
 pub fn wake_sleepers() {
-    if SLEEPING.get() == 0 {
-        return;
-    }
-    let now = cpu::tsc();
-    for (id, process) in sleepers() {
-        let wake = process.wake.get();
-        if wake <= now {
-            process.state.set(State::Runnable);
-            SLEEPING.set(SLEEPING.get() - 1);
-            Wake { wanted_tsc: wake }.emit_for(id);
-            QUEUE.push(id);
+    while FIRST_SLEEPER.get() != KERNEL {
+        let id = FIRST_SLEEPER.get();
+        let due = process::get(id).wake.get();
+        if due > cpu::tsc() {
+            return;
         }
+        Wake { wanted_tsc: due }.emit_for(id);
+        wake(id);
     }
-}
-
-fn earliest_wake() -> u64 {
-    sleepers().map(|(_, process)| process.wake.get()).min().unwrap_or(0)
-}
-
-fn sleepers() -> impl Iterator<Item = (u16, &'static Process)> {
-    let all = (1..=PROCESSES_MAX as u16).map(|id| (id, process::get(id)));
-    all.filter(|(_, process)| process.state.get() == State::Sleeping)
 }
 
 /// The switch. It returns when another switch comes back to the process that called it. A sleeper whose time has
@@ -170,19 +210,29 @@ fn sleepers() -> impl Iterator<Item = (u16, &'static Process)> {
 fn switch_to(next: u16, reason: Reason) {
     let (from, to) = (current(), process::get(next));
     PREVIOUS.set((trace::current(), reason));
+    let now = cpu::tsc();
+    from.cycles.set(from.cycles.get() + now - TURN.replace(now));
     trace::set_current(next);
+    LINUX.set(to.is_linux.get());
     // SAFETY: both are entries of the process list. Every root table has the kernel's half, so code and stacks stay
     // mapped; `to` was stored by a switch or filled by `create`; its kernel stack is mapped.
     unsafe {
         if next != KERNEL {
             fpu::switch(to.fpu.get());
         }
-        cpu::load_root(to.root());
-        gdt::set_kernel_stack(to.kernel_stack.get());
+        load_space(to);
         Segments::switch(from.segments.pointer(), to.segments.pointer());
         switch(from.context.pointer(), to.context.pointer());
     }
     arrived();
+}
+
+/// Loads the address space of a process, and sets the stack for its traps.
+#[inline(always)]
+pub fn load_space(process: &Process) {
+    // SAFETY: every root table has the kernel's half, so code and stacks stay mapped.
+    unsafe { cpu::load_root(process.root()) };
+    gdt::set_kernel_stack(process.kernel_stack.get());
 }
 
 /// Runs after every switch, on the new process's stack: records both contexts and frees a process that ended.

@@ -11,7 +11,7 @@ use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::USER_END;
 use crate::memory::user;
 use crate::trace::Emit;
-use crate::{console, scheduler, timer, trace};
+use crate::{console, linux, scheduler, timer, trace};
 
 /// The result of a call: a value, or an error number (positive).
 type Outcome = Result<u64, i64>;
@@ -21,10 +21,19 @@ type Outcome = Result<u64, i64>;
 pub fn dispatch(frame: &mut TrapFrame) {
     let number = frame.registers.rax;
     SystemCall { number }.emit();
+    if scheduler::runs_linux() && number != Call::trapline_on_fault as u64 {
+        let result = linux::call(frame);
+        return done(frame, number, result);
+    }
     let result = match call(number, &frame.registers) {
         Ok(value) => value,
         Err(error) => error.wrapping_neg() as u64,
     };
+    done(frame, number, result);
+}
+
+#[inline(always)]
+fn done(frame: &mut TrapFrame, number: u64, result: u64) {
     frame.registers.rax = result;
     SystemCallResult { number: number as u32, result: result as i64 }.emit();
 }

@@ -176,6 +176,16 @@ pub fn realtime_ns() -> u64 {
     CLOCK.get().realtime_ns(cpu::tsc())
 }
 
+/// Nanoseconds in so many cycles of the TSC.
+pub fn ns_of_cycles(cycles: u64) -> u64 {
+    CLOCK.get().ns_of_cycles(cycles)
+}
+
+/// Cycles of the TSC in so many nanoseconds.
+pub fn cycles_of_ns(ns: u64) -> u64 {
+    CLOCK.get().cycles_of_ns(ns)
+}
+
 /// The TSC when `ns` nanoseconds will have passed.
 pub fn after_ns(ns: u64) -> u64 {
     cpu::tsc().saturating_add(CLOCK.get().cycles_of_ns(ns))

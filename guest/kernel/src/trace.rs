@@ -69,6 +69,11 @@ pub fn attach() {
     LISTENING.set(true);
 }
 
+/// True if a host reads the trace.
+pub fn is_listening() -> bool {
+    LISTENING.get()
+}
+
 /// Rings after every `batch` records from now on, or earlier where the buffer has no room for so many.
 pub fn set_batch(batch: u64) {
     BATCH.set(batch.min(ROOM));

@@ -11,7 +11,7 @@ use crate::arch::trap_frame::TrapFrame;
 use crate::layout::vector;
 use crate::probe::Arrival;
 use crate::trace::Emit;
-use crate::{panic, probe, process, scheduler, syscall, timer, trace};
+use crate::{linux, panic, probe, process, scheduler, syscall, timer, trace};
 
 /// Handles `syscall`, from its stub. This path is the one that programs take most.
 pub extern "C" fn system_call(frame: &mut TrapFrame) {
@@ -30,6 +30,9 @@ pub extern "C" fn fault_or_system_call(frame: &mut TrapFrame) {
 fn call(frame: &mut TrapFrame, arrival: Arrival) {
     entered(frame, arrival);
     syscall::dispatch(frame);
+    if scheduler::runs_linux() {
+        linux::before_return(frame);
+    }
     TrapReturn { frame: frame.words() }.emit();
 }
 
@@ -51,6 +54,9 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
         vector::SPURIOUS => {}
         _ if frame.is_from_user() && !is_from_the_machine(vector) => fault(frame, cr2),
         _ => panic::exception(frame),
+    }
+    if scheduler::runs_linux() {
+        linux::before_return(frame);
     }
     TrapReturn { frame: frame.words() }.emit();
 }
@@ -78,6 +84,9 @@ fn is_from_the_machine(vector: u8) -> bool {
 fn fault(frame: &mut TrapFrame, cr2: u64) {
     if trace::current() == process::KERNEL {
         panic::exception(frame); // the kernel's own code in user mode, which the probe runs
+    }
+    if scheduler::runs_linux() && scheduler::current().fault_handler.get() == 0 {
+        return linux::fault(frame, cr2);
     }
     let handler = scheduler::current().fault_handler.replace(0);
     let (vector, error_code, rip) = (frame.vector as u8, frame.error as u16, frame.rip);

@@ -186,6 +186,47 @@ pub fn exit_reason(reason: u32) -> Option<&'static str> {
     })
 }
 
+/// The names of Linux's signals, from 1 on.
+const SIGNALS: [&str; 31] = [
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
+];
+
+/// The name of a signal.
+pub fn signal_name(signal: u32) -> String {
+    let name = (signal as usize).checked_sub(1).and_then(|index| SIGNALS.get(index));
+    name.map_or_else(|| format!("signal {signal}"), |name| (*name).into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

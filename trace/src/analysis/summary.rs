@@ -7,7 +7,7 @@ use abi::record::{Ending, Kind, Panic, Stop};
 use abi::syscall::Call;
 
 use super::count;
-use super::hardware::{Fault, exit_reason};
+use super::hardware::{Fault, exit_reason, signal_name};
 use crate::file::{Damage, Event, Origin, Trace, What, name_text};
 
 /// The most processes, programs that were not loaded, and damages that text lists: it has to fit a screen.
@@ -67,6 +67,8 @@ pub enum End {
     Exited(i64),
     /// By the kernel, for this fault of the instruction at this address.
     Killed(Fault, u64),
+    /// By this signal.
+    Signaled(u32),
 }
 
 impl fmt::Display for End {
@@ -75,6 +77,7 @@ impl fmt::Display for End {
             End::Running => f.write_str("still running"),
             End::Exited(status) => write!(f, "exited with {status}"),
             End::Killed(fault, _) => write!(f, "killed by {fault}"),
+            End::Signaled(signal) => write!(f, "killed by {}", signal_name(*signal)),
         }
     }
 }
@@ -125,6 +128,8 @@ impl Summary {
             What::SystemCall { .. } => count(&mut process.calls),
             What::ContextLoaded { .. } => count(&mut process.switches_in),
             What::ProcessExited { status } => process.end = End::Exited(status),
+            What::ProcessSignaled { signal, .. } => process.end = End::Signaled(signal),
+            What::Executed { program, .. } => process.name = name_text(program),
             What::ProcessKilled { vector, error_code, rip, cr2 } => {
                 process.end = End::Killed(Fault { vector, error_code, cr2 }, rip);
             }
@@ -300,7 +305,7 @@ mod tests {
         let text = summary().to_string();
         let (counts, processes) = text.split_once("\n\n").expect("two parts");
         assert!(
-            counts.starts_with("55 events in 0.054 ms (switches 3, ticks 1, system calls 2)\n"),
+            counts.starts_with("68 events in 0.067 ms (switches 3, ticks 1, system calls 2)\n"),
             "{counts}"
         );
         assert!(counts.lines().all(|line| line.chars().count() <= 100), "{counts}");
@@ -309,7 +314,8 @@ mod tests {
             "  process    ticks    calls    turns  end\n  \
                hello/1        1        2        3  exited with 3\n  \
                ?/2            0        0        0  killed by #PF page fault: write to \
-             0xdead0000 (not present)\n\n  \
+             0xdead0000 (not present)\n  \
+               hello/4        0        0        0  killed by SIGKILL\n\n  \
                hello was not loaded: cut short\n  \
                kernel panic: a bug in the kernel\n\
              The end: stopped by the time-out."

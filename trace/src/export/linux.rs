@@ -8,7 +8,7 @@ pub(super) const PRIORITY: i32 = 120;
 /// Linux's state of a process that the CPU was taken from: it can run, it sleeps, it is dead.
 pub(super) fn state(left: Reason) -> i64 {
     match left {
-        Reason::Slept => 1,
+        Reason::Slept | Reason::Blocked => 1,
         Reason::Ended => 16,
         Reason::Preempted | Reason::Yielded | Reason::Idle => 0,
     }

@@ -176,7 +176,8 @@ fn colour(what: &What) -> &'static str {
         What::Tick { .. } | What::TimerArmed { .. } => YELLOW,
         What::ContextSaved { .. } | What::ContextLoaded { .. } | What::Idle {} => MAGENTA,
         What::ProcessCreated { .. } | What::ProcessExited { .. } | What::ProcessFreed { .. } => BLUE,
-        What::ProcessKilled { .. } | What::KernelPanic { .. } | What::LoadFailed { .. } => RED,
+        What::ProcessKilled { .. } | What::ProcessSignaled { .. } | What::Deadlock { .. } => RED,
+        What::KernelPanic { .. } | What::LoadFailed { .. } => RED,
         What::Unknown { .. } => RED,
         _ => "",
     }

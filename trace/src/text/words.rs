@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use abi::record::{ARGUMENTS, CONTEXT, REGISTERS};
+use abi::record::{ARGUMENTS, CONTEXT, NO_MEMORY, REGISTERS};
 use abi::syscall::{Call, errno};
 
-use crate::analysis::hardware::{Fault, PageFault, exit_reason, flags, short_name, vector_name};
+use crate::analysis::hardware::{Fault, PageFault, exit_reason, flags, short_name, signal_name, vector_name};
 use crate::analysis::summary::panic_words;
 use crate::file::{Boot, Context, Event, Frame, Names, Origin, Trap, What, name_text};
 
@@ -190,6 +190,59 @@ impl Words {
                 put!(out, "argument {argument} leads to ");
                 put_data(out, bytes.of(size), size);
                 "data"
+            }
+            What::PageResolved { how, by_kernel, page, frame } => {
+                put!(out, "{page:#x} is {}  frame={frame:#x}", how.name());
+                out.push_str(if by_kernel { " (for the kernel)" } else { "" });
+                "page"
+            }
+            What::Blocked { wait, object, until_tsc } => {
+                put!(out, "for {} ({object:#x})", wait.name());
+                if until_tsc != u64::MAX {
+                    put!(out, ", until TSC {until_tsc}");
+                }
+                "block"
+            }
+            What::Woken { wait, by, object } => {
+                put!(out, "by {}: waited for {} ({object:#x})", names.label(Origin::Guest, by), wait.name());
+                "wake"
+            }
+            What::Cloned { parent, is_thread, flags } => {
+                let what = if is_thread { "a thread" } else { "a child" };
+                put!(out, "{what} of {}  flags={flags:#x}", names.label(Origin::Guest, parent));
+                "clone"
+            }
+            What::Executed { cr3, program } => {
+                put!(out, "{}  cr3={cr3:#x}", name_text(program));
+                "exec"
+            }
+            What::SignalSent { signal, by, code } => {
+                put!(out, "{} by {}  code={code}", signal_name(signal), names.label(Origin::Guest, by));
+                "signal"
+            }
+            What::SignalDelivered { signal, at, handler, rip, rsp } => {
+                put!(out, "{} to its handler {handler:#x}  frame={at:#x}", signal_name(signal));
+                put!(out, " with rip={rip:#x} rsp={rsp:#x}");
+                "handler"
+            }
+            What::SignalReturned { at, rip, rsp } => {
+                put!(out, "through the frame {at:#x}  rip={rip:#x} rsp={rsp:#x}");
+                "handled"
+            }
+            What::ProcessSignaled { signal, code, by } => {
+                match code {
+                    NO_MEMORY => put!(out, "{}: there is no memory left", signal_name(signal)),
+                    _ => put!(out, "{}  code={code} by={by}", signal_name(signal)),
+                }
+                "KILLED"
+            }
+            What::Memory { free_at_start, free_at_end } => {
+                put!(out, "{free_at_end} frames are free, {free_at_start} were at the start");
+                "memory"
+            }
+            What::Deadlock { processes } => {
+                put!(out, "{processes} processes wait for one another");
+                "DEADLOCK"
             }
             What::HostClock { monotonic_ns, realtime_ns } => {
                 put!(out, "monotonic={monotonic_ns} ns, realtime={realtime_ns} ns");

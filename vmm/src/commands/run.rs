@@ -143,7 +143,7 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 /// and the trace file.
 fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
     let mut surprises = Vec::new();
-    let outcome = run.execute_with(Stream(io::stdout()), |closing| {
+    let outcome = run.execute_with(Stream(io::stdout()), Stream(io::stderr()), |closing| {
         let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
         // What went down a pipe cannot be read back.

@@ -1,4 +1,4 @@
-//! The devices on the port bus: the trace doorbell, the console and the exit port.
+//! The devices on the port bus: the trace doorbell, the console, the streams of programs and the exit port.
 //!
 //! Devices do not trust the guest: whatever it writes, the worst outcome is the end of its own run,
 //! with a sentence that says what it did.
@@ -6,10 +6,12 @@
 mod console;
 mod doorbell;
 mod exit;
+mod streams;
 
 pub use console::Console;
 pub use doorbell::Doorbell;
 pub use exit::ExitPort;
+pub use streams::Streams;
 
 #[cfg(test)]
 mod tests {
@@ -25,10 +27,12 @@ mod tests {
         let memory = reserve(MEMORY_MIN_MIB).unwrap();
         let mut doorbell = Doorbell::new(&memory, trace);
         let mut console = Console::new(Vec::new());
+        let mut streams = Streams::new(&memory, Vec::new(), Vec::new());
         let mut exit = ExitPort;
         let mut bus = Bus::new();
         bus.attach(&mut doorbell).unwrap();
         bus.attach(&mut console).unwrap();
+        bus.attach(&mut streams).unwrap();
         bus.attach(&mut exit).unwrap();
     }
 }

@@ -17,6 +17,7 @@
 //! The order is on purpose: everything that can fail is done before the trace file gets its name, and the trace is
 //! closed before [`Run::execute`] returns.
 
+mod bundle;
 mod error;
 mod outcome;
 mod program;
@@ -29,7 +30,8 @@ use trace_file::Place;
 pub use trace_file::TraceFile;
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,7 +40,7 @@ use abi::record::{HostCounter, Policy, Timer};
 use sha2::{Digest, Sha256};
 use trace::{Image, Meta, Options, Trace, WriteError, Writer};
 
-use crate::devices::{Console, Doorbell, ExitPort};
+use crate::devices::{Console, Doorbell, ExitPort, Streams};
 use crate::engine::{Engine, Guest, Host, kvm};
 use crate::images;
 use crate::machine;
@@ -114,27 +116,33 @@ impl Run {
 
     /// Runs the guest to its end and keeps what it prints in [`Outcome::console`].
     pub fn execute(&self) -> Result<Outcome, RunError> {
-        let mut console = Vec::new();
-        let mut outcome = self.execute_with(&mut console, |closing| u8::from(!closing.outcome.all_well()))?;
-        outcome.console = console;
+        let (mut console, mut errors) = (Vec::new(), Vec::new());
+        let well = |closing: &mut Closing| u8::from(!closing.outcome.all_well());
+        let mut outcome = self.execute_with(&mut console, &mut errors, well)?;
+        (outcome.console, outcome.errors) = (console, errors);
         Ok(outcome)
     }
 
-    /// Runs the guest to its end. What it prints goes to `console`, which should not buffer. `exit_code` returns the exit
-    /// code that the trace's last record holds.
+    /// Runs the guest to its end. What it prints goes to `console` and, as standard error of a Linux program, to `errors`;
+    /// neither should buffer. `exit_code` returns the exit code that the trace's last record holds.
     pub fn execute_with(
         &self,
         console: impl Write,
+        errors: impl Write,
         exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         self.check()?;
         let command_lines: Vec<Vec<u8>> = self.programs.iter().map(Program::command_line).collect();
-        let modules: Vec<Module> = self
-            .programs
-            .iter()
-            .zip(&command_lines)
-            .map(|(program, command_line)| Module { elf: &program.elf, command_line })
-            .collect();
+        let is_linux =
+            self.settings.policy != Policy::Direct && self.programs.iter().any(|program| program.is_linux);
+        let bundle = if is_linux { bundle::build(&self.programs) } else { Vec::new() };
+        let modules: Vec<Module> = match is_linux {
+            true => vec![Module { elf: &bundle, command_line: b"bundle" }],
+            false => {
+                let both = self.programs.iter().zip(&command_lines);
+                both.map(|(program, command_line)| Module { elf: &program.elf, command_line }).collect()
+            }
+        };
         let guest = Guest {
             kernel: &self.kernel.elf,
             modules: &modules,
@@ -142,7 +150,7 @@ impl Run {
             memory_mib: self.memory_mib,
         };
         let _watch = Watch::start(self.timeout)?;
-        self.drive(&mut kvm::Kvm::new(&guest)?, console, exit_code)
+        self.drive(&mut kvm::Kvm::new(&guest)?, console, errors, exit_code)
     }
 
     /// What can be refused before there is memory for a guest.
@@ -170,10 +178,13 @@ impl Run {
         &self,
         engine: &mut dyn Engine,
         console: impl Write,
+        errors: impl Write,
         exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         let (memory, clock) = (engine.memory(), engine.clock());
-        let mut console = Console::new(console);
+        let output = Shared(&RefCell::new(console));
+        let mut console = Console::new(output);
+        let mut streams = Streams::new(&memory, output, errors);
         let mut exit = ExitPort;
         let (place, mut trace) = self.trace.create(&self.meta(engine.host()))?;
         write(&mut trace, self.first_records(&clock))?;
@@ -182,6 +193,7 @@ impl Run {
         let mut bus = Bus::new();
         bus.attach(&mut doorbell)?;
         bus.attach(&mut console)?;
+        bus.attach(&mut streams)?;
         bus.attach(&mut exit)?;
         let ended = engine.run(&mut bus);
 
@@ -252,6 +264,27 @@ impl Closing<'_> {
     pub fn trace(&mut self) -> Result<Trace, RunError> {
         self.writer.flush()?;
         self.outcome.trace().map_err(RunError::ReadBack)
+    }
+}
+
+/// Standard output of the host, to which the console and the streams of programs write.
+struct Shared<'a, W>(&'a RefCell<W>);
+
+impl<W> Clone for Shared<'_, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for Shared<'_, W> {}
+
+impl<W: Write> Write for Shared<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Outcome {
     pub missing: u64,
     /// What the guest printed, if [`Run::execute`](super::Run::execute) kept it.
     pub console: Vec<u8>,
+    /// What Linux programs wrote to standard error, if [`Run::execute`](super::Run::execute) kept it.
+    pub errors: Vec<u8>,
     /// Why the console's output stopped before the guest did.
     pub console_error: Option<io::Error>,
     /// The exit code in the trace's last record.
@@ -39,6 +41,7 @@ impl Outcome {
             rip: ended.registers.rip,
             missing,
             console: Vec::new(),
+            errors: Vec::new(),
             console_error: None,
             exit_code: 0,
             place,

@@ -3,7 +3,7 @@
 //! What a file alone shows is checked here, before there is a VM. The kernel checks again when it loads the program.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use abi::program::{Fault, SEGMENTS_END, USER_START, pages};
 use abi::record::LoadError;
 use thiserror::Error;
 
+use super::bundle;
 use crate::images;
 
 /// A program of a run.
@@ -25,6 +26,12 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// Its ELF file.
     pub elf: Cow<'static, [u8]>,
+    /// The path that it is started by: the name of a built-in program.
+    pub path: PathBuf,
+    /// Its environment, `NAME=value` each.
+    pub environment: Vec<OsString>,
+    /// It is a Linux program rather than a built-in one. Under the policy direct all programs are loaded as built-in ones.
+    pub is_linux: bool,
 }
 
 /// Why a program cannot run.
@@ -66,19 +73,35 @@ impl Program {
     /// The built-in program of this name, without arguments.
     pub fn built_in(name: &str) -> Option<Program> {
         let program = images::program(name)?;
-        Some(Program { name: name.into(), arguments: Vec::new(), elf: program.elf.into() })
+        Some(Program {
+            name: name.into(),
+            arguments: Vec::new(),
+            elf: program.elf.into(),
+            path: name.into(),
+            environment: Vec::new(),
+            is_linux: false,
+        })
     }
 
     /// The program in a file, a static x86-64 ELF executable, without arguments.
     pub fn from_file(path: &Path) -> Result<Program, ProgramError> {
         let elf = std::fs::read(path).map_err(|source| ProgramError::Read { path: path.into(), source })?;
-        abi::program::Program::check(&elf).map_err(|fault| ProgramError::Refused {
+        abi::program::check_for_linux(&elf).map_err(|fault| ProgramError::Refused {
             path: path.into(),
             fault,
             advice: advice(fault, &elf),
         })?;
+        // A built-in program is one wherever its file lies.
+        let is_built_in = images::PROGRAMS.iter().any(|program| program.elf == elf);
         let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
-        Ok(Program { name, arguments: Vec::new(), elf: elf.into() })
+        Ok(Program {
+            name,
+            arguments: Vec::new(),
+            elf: elf.into(),
+            path: path.into(),
+            environment: Vec::new(),
+            is_linux: !is_built_in,
+        })
     }
 
     /// The same program with these arguments.
@@ -104,6 +127,19 @@ impl Program {
         sizes.fold(0, u64::saturating_add)
     }
 
+    /// Its absolute path, for a program that starts in `directory`.
+    pub(super) fn path_in(&self, directory: &Path) -> PathBuf {
+        let path = directory.join(&self.path);
+        path.canonicalize().unwrap_or(path)
+    }
+
+    /// Its arguments for Linux, the path first, each with a zero byte at its end.
+    pub(super) fn arguments_of_linux(&self) -> Vec<u8> {
+        let arguments = self.arguments.iter().map(OsString::as_os_str);
+        let words: Vec<&OsStr> = std::iter::once(self.path.as_os_str()).chain(arguments).collect();
+        bundle::terminated(&words)
+    }
+
     /// The module's command line: name and arguments, as [`abi::boot::words`] reads them.
     pub(super) fn command_line(&self) -> Vec<u8> {
         let words: Vec<&[u8]> = self.words().collect();
@@ -125,7 +161,7 @@ fn at(fault: &Fault) -> String {
 
 /// What helps against a fault of a file.
 fn advice(fault: Fault, file: &[u8]) -> String {
-    const BUILD: &str = "build it with -static and without -pie";
+    const BUILD: &str = "build it with -static or -static-pie";
     match fault.error {
         LoadError::NotElf => format!("it is {}; {BUILD}", kind(file)),
         LoadError::Dynamic => BUILD.into(),
@@ -174,7 +210,9 @@ mod tests {
 
     fn program(name: &str, arguments: &[&str]) -> Result<Program, ProgramError> {
         let elf = images::program("hello").unwrap().elf.into();
-        Program { name: name.into(), arguments: vec![], elf }.with_arguments(arguments)
+        let path = PathBuf::from(name);
+        Program { name: name.into(), arguments: vec![], elf, path, environment: vec![], is_linux: false }
+            .with_arguments(arguments)
     }
 
     #[test]

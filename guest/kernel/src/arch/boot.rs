@@ -13,7 +13,7 @@ use super::cpu::{
     CR0_ET, CR0_MP, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_PAE, EFER_LME, EFER_NXE,
     EFER_SCE, IA32_EFER,
 };
-use crate::layout::{KERNEL_BASE, selector};
+use crate::layout::{KERNEL_BASE, PAGE, STACK_SLOT, STACK_SLOTS, selector};
 
 /// CPUID 0x8000_0001 EDX: SYSCALL, NX, long mode.
 const NEEDED: u32 = 1 << 11 | 1 << 20 | 1 << 29;
@@ -111,7 +111,8 @@ upper_pd:
     .fill 508, 8, 0
 top_pd:
     .quad stack_table - {base} + 3
-    .fill 502, 8, 0
+    .quad stack_table + 0x1000 - {base} + 3
+    .fill 501, 8, 0
     .quad 0x80000000FEE00000 + 0x9B     // LAPIC, uncached
     .fill 8, 8, 0
 
@@ -135,7 +136,7 @@ stack_table:
     .quad first_stacks + number * 0x2000 + 0x1000 - {base} + 0x8000000000000003
     .set number, number + 1
     .endr
-    .fill 500, 8, 0
+    .fill 512 + 500, 8, 0
 
     .set boot_stack_top, {stack_top}
     .section .bss.stacks, "aw", @nobits
@@ -159,8 +160,8 @@ first_stacks:
 unsafe extern "C" {
     /// The kernel's root page table.
     static mut kernel_pml4: [u64; 512];
-    /// The page table of [`crate::layout::STACKS`].
-    static mut stack_table: [u64; 512];
+    /// The two page tables of [`crate::layout::STACKS`], one behind the other.
+    static mut stack_table: [u64; STACK_TABLE_ENTRIES];
     /// The first byte behind the kernel.
     static kernel_end: u8;
 }
@@ -170,7 +171,11 @@ pub fn root_table() -> *mut u64 {
     (&raw mut kernel_pml4).cast()
 }
 
-/// Virtual address of the page table of the kernel stacks.
+/// Entries of the page tables of the kernel stacks.
+const STACK_TABLE_ENTRIES: usize = 1024;
+const _: () = assert!(STACK_SLOTS * STACK_SLOT == STACK_TABLE_ENTRIES as u64 * PAGE);
+
+/// Virtual address of the page tables of the kernel stacks.
 pub fn stacks_table() -> *mut u64 {
     (&raw mut stack_table).cast()
 }

@@ -74,7 +74,7 @@ pub unsafe extern "C" fn switch(from: *mut Context, to: *const Context) {
 pub struct Segments {
     /// 16 bits each, DS lowest.
     selectors: u64,
-    /// Of FS and GS. They stay 0 where user mode cannot write them: every descriptor's base is 0.
+    /// Of FS and GS.
     bases: [u64; 2],
 }
 
@@ -93,17 +93,56 @@ impl Segments {
         unsafe {
             asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
                 in(reg) &raw mut (*from).selectors, options(nostack, preserves_flags));
-            if cpu::has_bases() {
-                asm!("rdfsbase {0}", "mov [{1}], {0}", "rdgsbase {0}", "mov [{1} + 8], {0}",
-                    out(reg) _, in(reg) &raw mut (*from).bases, options(nostack, preserves_flags));
-            }
+            (*from).bases = Self::bases();
             if (*from).selectors != (*to).selectors {
                 load((*to).selectors);
             }
             // Last, because loading a selector sets the base too.
+            Self::set_bases((*to).bases);
+        }
+    }
+
+    /// What the CPU has.
+    pub fn current() -> Self {
+        let mut segments = Self::NULL;
+        // SAFETY: the field may be written; what was there stays there.
+        unsafe {
+            asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
+                in(reg) &raw mut segments.selectors, options(nostack, preserves_flags));
+        }
+        Self { bases: Self::bases(), ..segments }
+    }
+
+    /// The same with another base of FS.
+    pub fn with_fs_base(self, base: u64) -> Self {
+        Self { bases: [base, self.bases[1]], ..self }
+    }
+
+    /// The bases of FS and GS.
+    #[inline(always)]
+    pub fn bases() -> [u64; 2] {
+        if !cpu::has_bases() {
+            // SAFETY: every long mode CPU has both registers.
+            return unsafe { [cpu::read_msr(cpu::IA32_FS_BASE), cpu::read_msr(cpu::IA32_GS_BASE)] };
+        }
+        let (fs, gs);
+        // SAFETY: CR4 has FSGSBASE.
+        unsafe {
+            asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nostack, preserves_flags))
+        }
+        [fs, gs]
+    }
+
+    /// Sets the bases of FS and GS, which are canonical.
+    #[inline(always)]
+    pub fn set_bases([fs, gs]: [u64; 2]) {
+        // SAFETY: every long mode CPU has the registers, and CR4 has FSGSBASE where it is used. The kernel uses neither segment.
+        unsafe {
             if cpu::has_bases() {
-                let [fs, gs] = (*to).bases;
                 asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nostack, preserves_flags));
+            } else {
+                cpu::write_msr(cpu::IA32_FS_BASE, fs);
+                cpu::write_msr(cpu::IA32_GS_BASE, gs);
             }
         }
     }

@@ -33,6 +33,8 @@ pub const EFER_NXE: u32 = 1 << 11;
 pub const IA32_STAR: u32 = 0xC000_0081;
 pub const IA32_LSTAR: u32 = 0xC000_0082;
 pub const IA32_FMASK: u32 = 0xC000_0084;
+pub const IA32_FS_BASE: u32 = 0xC000_0100;
+pub const IA32_GS_BASE: u32 = 0xC000_0101;
 
 /// RFLAGS.
 pub mod rflags {
@@ -74,6 +76,18 @@ pub unsafe fn store_tsc(to: *mut u64) {
         asm!("rdtsc", "mov [{0}], eax", "mov [{0} + 4], edx", in(reg) to, out("eax") _, out("edx") _,
             options(nostack, preserves_flags));
     }
+}
+
+/// A random number of the CPU's own, where it has RDRAND and has one ready.
+pub fn random() -> Option<u64> {
+    const RDRAND: u32 = 1 << 30;
+    if core::arch::x86_64::__cpuid(1).ecx & RDRAND == 0 {
+        return None;
+    }
+    let (word, ready): (u64, u8);
+    // SAFETY: CPUID has the instruction.
+    unsafe { asm!("rdrand {}", "setc {}", out(reg) word, out(reg_byte) ready, options(nomem, nostack)) }
+    (ready != 0).then_some(word)
 }
 
 /// RFLAGS now.

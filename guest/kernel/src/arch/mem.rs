@@ -53,11 +53,23 @@ pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, size: usize) -> *
         // SAFETY: the end of `from` is not overwritten before it is read, going upwards.
         return unsafe { memcpy(to, from, size) };
     }
-    let mut index = size;
-    while index > 0 {
-        index -= 1;
-        // SAFETY: within both ranges; volatile, or the compiler would make this a call to itself.
-        unsafe { to.add(index).write_volatile(from.add(index).read()) };
+    // SAFETY: going downwards, the start of `from` is not overwritten before it is read: the odd bytes at the end, then words.
+    // DF is 0 again behind it.
+    unsafe {
+        asm!(
+            "std",
+            "rep movsb",
+            "sub rdi, 7",
+            "sub rsi, 7",
+            "mov rcx, {words}",
+            "rep movsq",
+            "cld",
+            words = in(reg) size >> 3,
+            inout("rcx") size & 7 => _,
+            inout("rdi") to.wrapping_add(size).wrapping_sub(1) => _,
+            inout("rsi") from.wrapping_add(size).wrapping_sub(1) => _,
+            options(nostack),
+        );
     }
     to
 }
@@ -87,3 +99,49 @@ pub unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, size: usize) -> i32 {
 /// `core` refers to it. It is never called, because panics abort.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
+
+/// How many of `count` words from `at` on are zero before the first that is not; `count` if all are.
+///
+/// # Safety
+/// All of them can be read.
+pub unsafe fn zero_words(at: *const u64, count: usize) -> usize {
+    let (left, found): (usize, u8);
+    // SAFETY: the caller's promise; DF is 0 in the kernel. The comparison that sets ZF first makes no words all zero.
+    unsafe {
+        asm!(
+            "cmp {zero}, {zero}",
+            "repe scasq",
+            "setne {found}",
+            zero = in(reg) 0_u64,
+            found = out(reg_byte) found,
+            inout("rcx") count => left,
+            inout("rdi") at => _,
+            in("rax") 0_u64,
+            options(nostack, readonly),
+        );
+    }
+    count - left - usize::from(found)
+}
+
+/// How many bytes from `at` on come before the first zero; `count` if none of so many is zero.
+///
+/// # Safety
+/// All of them up to the first zero can be read.
+pub unsafe fn text_size(at: *const u8, count: usize) -> usize {
+    let (left, found): (usize, u8);
+    // SAFETY: the caller's promise; DF is 0 in the kernel. RCX is not 0 but for an empty stretch, where ZF is cleared.
+    unsafe {
+        asm!(
+            "test {one}, {one}",
+            "repne scasb",
+            "sete {found}",
+            one = in(reg) 1_u64,
+            found = out(reg_byte) found,
+            inout("rcx") count => left,
+            inout("rdi") at => _,
+            in("rax") 0_u64,
+            options(nostack, readonly),
+        );
+    }
+    count - left - usize::from(found)
+}

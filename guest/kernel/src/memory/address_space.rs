@@ -7,11 +7,11 @@ use super::{frames, physical};
 use crate::arch::boot;
 use crate::layout::{PAGE, USER_END};
 
-const PRESENT: u64 = 1 << 0;
-const WRITABLE: u64 = 1 << 1;
-const USER: u64 = 1 << 2;
-const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+pub const PRESENT: u64 = 1 << 0;
+pub const WRITABLE: u64 = 1 << 1;
+pub const USER: u64 = 1 << 2;
+pub const NO_EXECUTE: u64 = 1 << 63;
+pub const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 
 /// Entries of the root table that are the kernel's: DIRECT_MAP and the top.
 const KERNEL_ENTRIES: [usize; 2] = [256, 511];
@@ -72,10 +72,7 @@ impl AddressSpace {
 
     /// Maps `page` to `frame`.
     pub fn map(&mut self, page: u64, frame: u64, access: Access) -> Result<(), MapError> {
-        if self.last.0 != page >> 21 {
-            self.last = (page >> 21, self.leaf_table(page)?);
-        }
-        let entry = entry(self.last.1, page, 12);
+        let entry = self.entry(page)?;
         // SAFETY: an entry of a table of this address space.
         unsafe {
             if *entry & PRESENT != 0 {
@@ -88,10 +85,18 @@ impl AddressSpace {
 
     /// Removes `page` from the address space, which keeps its frame. A translation that the CPU has of it stays.
     pub fn unmap(&mut self, page: u64) {
-        if let Ok(table) = self.leaf_table(page) {
+        if let Ok(entry) = self.entry(page) {
             // SAFETY: an entry of a table of this address space.
-            unsafe { entry(table, page, 12).write(0) }
+            unsafe { entry.write(0) }
         }
+    }
+
+    /// The entry for `page` in its page table, which is made where there is none yet.
+    pub fn entry(&mut self, page: u64) -> Result<*mut u64, MapError> {
+        if self.last.0 != page >> 21 {
+            self.last = (page >> 21, self.leaf_table(page)?);
+        }
+        Ok(entry(self.last.1, page, 12))
     }
 
     /// The page table for `page`, made where there is none yet.
@@ -121,6 +126,20 @@ impl AddressSpace {
 fn entry(table: u64, page: u64, shift: u32) -> *mut u64 {
     // SAFETY: an index of nine bits lies within a table; the direct map shows every frame.
     unsafe { physical::<u64>(table).add((page >> shift & 511) as usize) }
+}
+
+/// The entry for `page` in its page table; `Err` has the end of the stretch around `page` that has no page table.
+pub fn find_entry(root: u64, page: u64) -> Result<*mut u64, u64> {
+    let mut table = root;
+    for shift in [39, 30, 21] {
+        // SAFETY: `root` is a root table, and every present entry of the lower half leads to a table.
+        let entry = unsafe { entry(table, page, shift).read() };
+        if entry & PRESENT == 0 {
+            return Err((page >> shift) + 1 << shift);
+        }
+        table = entry & ADDRESS;
+    }
+    Ok(entry(table, page, 12))
 }
 
 /// The physical address of `address`, if user mode may read it (with `write`: write it).

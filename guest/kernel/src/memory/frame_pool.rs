@@ -38,6 +38,7 @@ pub struct FramePool<const N: usize> {
     /// The first fresh frame, and the end of the fresh frames.
     fresh: Local<(u32, u32)>,
     free: Local<FrameList>,
+    size: Local<u32>,
 }
 
 impl<const N: usize> FramePool<N> {
@@ -47,12 +48,15 @@ impl<const N: usize> FramePool<N> {
             next: [const { Local::new(NONE) }; N],
             fresh: Local::new((NONE, NONE)),
             free: Local::new(FrameList::EMPTY),
+            size: Local::new(0),
         }
     }
 
     /// Makes the frames from `start` to `end` the fresh ones, as far as they are above 0 and below `N`.
     pub fn initialize(&self, start: u32, end: u32) {
-        self.fresh.set((start.max(NONE + 1), end.min(N as u32)));
+        let (start, end) = (start.max(NONE + 1), end.min(N as u32));
+        self.fresh.set((start, end));
+        self.size.set(end.saturating_sub(start));
     }
 
     /// Moves a frame from the pool into `list`; `None` if no frame is free.
@@ -87,6 +91,45 @@ impl<const N: usize> FramePool<N> {
         }
         self.free.set(FrameList { first: self.next(free.first).get(), count: free.count - 1, ..free });
         Some(free.first)
+    }
+
+    /// Takes a frame that is in no list and has one user; `None` if no frame is free. Its link counts the users.
+    pub fn take_counted(&self) -> Option<Frame> {
+        let frame = self.take(&mut { FrameList::EMPTY })?;
+        let (Frame::Fresh(number) | Frame::Used(number)) = frame;
+        self.next(number).set(1);
+        Some(frame)
+    }
+
+    /// A counted frame has one more user.
+    pub fn share(&self, number: u32) {
+        let users = self.next(number);
+        users.set(users.get() + 1);
+    }
+
+    /// How many users a counted frame has.
+    pub fn users(&self, number: u32) -> u32 {
+        self.next(number).get()
+    }
+
+    /// A counted frame has one user less; with the last one it goes back into the pool.
+    pub fn release(&self, number: u32) {
+        let users = self.next(number);
+        match users.get() {
+            1 => self.give_back(FrameList { first: number, last: number, count: 1 }),
+            count => users.set(count - 1),
+        }
+    }
+
+    /// How many frames the pool was made of.
+    pub fn size(&self) -> u32 {
+        self.size.get()
+    }
+
+    /// How many frames are free.
+    pub fn free(&self) -> u32 {
+        let (fresh, end) = self.fresh.get();
+        end - fresh + self.free.get().count
     }
 
     /// Moves all frames of `list` back into the pool.
@@ -136,6 +179,20 @@ mod tests {
         again.sort_by_key(|frame| format!("{frame:?}"));
         assert_eq!(again, [1, 2, 3].map(|number| Some(Frame::Used(number))));
         assert_eq!(third.count, 3);
+    }
+
+    #[test]
+    fn a_counted_frame_goes_back_with_its_last_user() {
+        let pool = pool(1, 3);
+        let Some(Frame::Fresh(number)) = pool.take_counted() else { panic!("there are two frames") };
+        pool.share(number);
+        assert_eq!((pool.users(number), pool.free()), (2, 1));
+        pool.release(number);
+        assert_eq!((pool.users(number), pool.free()), (1, 1));
+        pool.release(number);
+        assert_eq!(pool.free(), 2);
+        let mut list = FrameList::EMPTY;
+        assert_eq!(take(&pool, &mut list, 3), [Some(Frame::Fresh(2)), Some(Frame::Used(number)), None]);
     }
 
     #[test]

@@ -20,7 +20,12 @@ pub fn initialize(start: u64, end: u64, zeroed: bool) {
 
 /// Takes a zeroed frame into the list and returns its physical address; `None` if no frame is free.
 pub fn allocate(list: &mut FrameList) -> Option<u64> {
-    let (number, zero) = match POOL.take(list)? {
+    POOL.take(list).map(cleared)
+}
+
+/// The address of a frame, once it is zero.
+fn cleared(frame: Frame) -> u64 {
+    let (number, zero) = match frame {
         Frame::Fresh(number) => (number, ZEROED.get()),
         Frame::Used(number) => (number, false),
     };
@@ -29,7 +34,47 @@ pub fn allocate(list: &mut FrameList) -> Option<u64> {
         // SAFETY: the frame was free, and the direct map shows it.
         unsafe { physical::<u8>(address).write_bytes(0, PAGE as usize) }
     }
+    address
+}
+
+/// Takes a zeroed frame that is in no list, and returns its physical address; `None` if no frame is free. Users of the
+/// frame are counted: there is one.
+pub fn take() -> Option<u64> {
+    POOL.take_counted().map(cleared)
+}
+
+/// Takes a counted frame with the same content as the frame at `from`.
+pub fn take_copy(from: u64) -> Option<u64> {
+    let (Frame::Fresh(number) | Frame::Used(number)) = POOL.take_counted()?;
+    let address = u64::from(number) * PAGE;
+    // SAFETY: the frame was free, both frames lie in the direct map, and they differ.
+    unsafe { physical::<u8>(address).copy_from_nonoverlapping(physical::<u8>(from), PAGE as usize) }
     Some(address)
+}
+
+/// A counted frame has one more user.
+pub fn share(frame: u64) {
+    POOL.share((frame / PAGE) as u32);
+}
+
+/// How many users a counted frame has.
+pub fn users(frame: u64) -> u32 {
+    POOL.users((frame / PAGE) as u32)
+}
+
+/// A counted frame has one user less; with the last one it is free.
+pub fn release(frame: u64) {
+    POOL.release((frame / PAGE) as u32);
+}
+
+/// How many frames there are.
+pub fn count_all() -> u32 {
+    POOL.size()
+}
+
+/// How many frames are free.
+pub fn count_free() -> u32 {
+    POOL.free()
 }
 
 /// Frees all frames of the list.

@@ -46,11 +46,14 @@ pub(super) struct Results;
 impl Rule for Results {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some((call, number, [_, _, count, ..], result)) = result_of(event, machine) else { return };
+        let is_thread = machine.process(event.process).is_some_and(|process| process.is_thread);
         let is_error = (-ERRNO_MAX..0).contains(&result);
         let possible = is_error
             || match Call::from_number(number) {
                 Some(Call::read | Call::write) => result as u64 <= count,
-                Some(Call::getpid) => result == i64::from(event.process),
+                Some(Call::getpid) => result == i64::from(event.process) || is_thread,
+                // RAX is what the frame of the signal says.
+                Some(Call::rt_sigreturn) => true,
                 Some(Call::sched_yield | Call::nanosleep | Call::clock_gettime) => result == 0,
                 // They do not return at all.
                 Some(Call::exit | Call::exit_group) => false,

@@ -29,6 +29,8 @@ pub(super) struct Trap {
     pub result: Option<Event>,
     pub tick: Option<Event>,
     pub redirected: Option<Event>,
+    /// What gave the frame other registers: a signal handler, the return from one, or another program. The last of them.
+    pub rewritten: Option<Event>,
     /// The CPU was given to another process meanwhile.
     pub switched: bool,
     /// The process asked to sleep. It may be awake again before the switch: a time that is over wakes at once.
@@ -48,8 +50,8 @@ impl Trap {
 
     /// The records of the trap so far, in their order.
     pub fn events(&self) -> Vec<&Event> {
-        let Trap { entry, call, result, tick, redirected, .. } = self;
-        let more = [call, tick, result, redirected];
+        let Trap { entry, call, result, tick, redirected, rewritten, .. } = self;
+        let more = [call, tick, result, redirected, rewritten];
         std::iter::once(entry).chain(more.into_iter().flatten()).collect()
     }
 }
@@ -81,7 +83,14 @@ pub(super) struct Process {
     pub filled: Option<Event>,
     pub ended: Option<Event>,
     pub freed: Option<Event>,
+    /// It waits: for a time, or for another process.
     pub sleeping: bool,
+    /// The page tables that it got with another program.
+    pub executed: Option<u64>,
+    /// A Linux program: its pages come at the first touch.
+    pub is_linux: bool,
+    /// A thread, whose process number is another's.
+    pub is_thread: bool,
     /// It was switched to at least once.
     pub ran: bool,
     /// The last switch away from it, while it is away.
@@ -289,9 +298,12 @@ impl Machine {
                 // It goes to the end of the queue.
                 dequeue(&mut self.queue, event.process, process);
             }
-            What::Sleep { .. } => process.sleeping = true,
-            What::Wake { .. } => process.sleeping = false,
-            What::ProcessExited { .. } | What::ProcessKilled { .. } => {
+            What::Sleep { .. } | What::Blocked { .. } => process.sleeping = true,
+            What::Wake { .. } | What::Woken { .. } => process.sleeping = false,
+            What::PageResolved { .. } => process.is_linux = true,
+            What::Executed { cr3, .. } => process.executed = Some(cr3),
+            What::Cloned { is_thread, .. } => process.is_thread = is_thread,
+            What::ProcessExited { .. } | What::ProcessKilled { .. } | What::ProcessSignaled { .. } => {
                 process.ended.get_or_insert(*event);
                 process.traps.clear();
             }
@@ -357,6 +369,7 @@ fn apply_trap(process: &mut Process, event: &Event) {
             result: None,
             tick: None,
             redirected: None,
+            rewritten: None,
             switched: false,
             slept: false,
         });
@@ -368,11 +381,14 @@ fn apply_trap(process: &mut Process, event: &Event) {
         What::SystemCallResult { .. } => &mut trap.result,
         What::Tick { .. } => &mut trap.tick,
         What::FaultRedirected { .. } => &mut trap.redirected,
+        What::SignalDelivered { .. } | What::SignalReturned { .. } | What::Executed { .. } => {
+            &mut trap.rewritten
+        }
         What::ContextSaved { .. } => {
             trap.switched = true;
             return;
         }
-        What::Sleep { .. } => {
+        What::Sleep { .. } | What::Blocked { .. } => {
             trap.slept = true;
             return;
         }

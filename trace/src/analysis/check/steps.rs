@@ -114,7 +114,18 @@ impl Rule for Birth {
                 self.steps.remove(&event.process);
                 return;
             }
+            // It has its parent's program and stack.
+            What::Cloned { .. } => {
+                self.steps.insert(event.process, 3);
+                return;
+            }
             What::ProcessCreated { .. } => 0,
+            // A process that runs gets another program.
+            What::SegmentLoaded { .. } | What::StackBuilt { .. }
+                if machine.process(event.process).is_some_and(|process| process.ran) =>
+            {
+                return;
+            }
             What::SegmentLoaded { .. } => 1,
             What::StackBuilt { .. } => 2,
             What::KernelStackFilled { .. } => 3,
@@ -291,6 +302,7 @@ fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kin
         Reason::Preempted if !ticked => Some((Kind::Tick, "preempted without a tick")),
         Reason::Yielded if !yields => Some((Kind::SystemCall, "yielded without a call to yield")),
         Reason::Slept if !slept => Some((Kind::Sleep, "it sleeps, and did not ask to")),
+        Reason::Blocked if !slept => Some((Kind::Blocked, "it waits, and what for is not recorded")),
         Reason::Ended if process.ended.is_none() => {
             Some((Kind::ProcessExited, "it ended, and no end is recorded"))
         }
@@ -308,7 +320,7 @@ impl Rule for End {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some(process) = machine.process(event.process).filter(|_| machine.whole) else { return };
         match event.what {
-            What::ProcessExited { .. } | What::ProcessKilled { .. } => {
+            What::ProcessExited { .. } | What::ProcessKilled { .. } | What::ProcessSignaled { .. } => {
                 log.test(process.ended.is_none(), || doubled("the end of the process", event));
             }
             What::ProcessFreed { .. } => {

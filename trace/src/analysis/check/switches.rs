@@ -48,7 +48,7 @@ fn saved_fault(process: &Process, context: &Context) -> Option<String> {
 
 fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String> {
     if let Some(What::ProcessCreated { cr3: own, .. }) = process.created.map(|event| event.what)
-        && own != cr3
+        && process.executed.unwrap_or(own) != cr3
     {
         return Some(format!("the page tables must be {own:#x}, and {cr3:#x} was loaded"));
     }
@@ -108,6 +108,11 @@ fn is_running(what: &What) -> bool {
             | What::ContextSaved { .. }
             | What::TrapReturn { .. }
             | What::Sleep { .. }
+            | What::Blocked { .. }
+            | What::Executed { .. }
+            | What::SignalDelivered { .. }
+            | What::SignalReturned { .. }
+            | What::ProcessSignaled { .. }
             | What::ProcessExited { .. }
             | What::ProcessKilled { .. }
             | What::Idle {}
@@ -120,5 +125,11 @@ fn is_running(what: &What) -> bool {
 
 /// What still comes of a process that has ended: the switch away from it. (A second end is a wrong step.)
 fn is_last(what: &What) -> bool {
-    matches!(what, What::ContextSaved { .. } | What::ProcessExited { .. } | What::ProcessKilled { .. })
+    matches!(
+        what,
+        What::ContextSaved { .. }
+            | What::ProcessExited { .. }
+            | What::ProcessKilled { .. }
+            | What::ProcessSignaled { .. }
+    )
 }

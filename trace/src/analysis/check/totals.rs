@@ -85,7 +85,7 @@ impl Rule for Doorbells {
     }
 }
 
-/// Console bytes.
+/// Console bytes. What a Linux program writes goes to a stream, a file or a pipe, and not to the console.
 #[derive(Default)]
 pub(super) struct Console {
     /// Results are numbers of the file: their sum may need more than 64 bits, and so may the one below.
@@ -104,6 +104,7 @@ impl Rule for Console {
                 if let (Some(trap), Some(What::SystemCall { number })) = (trap, call)
                     && number == Call::write as u64
                     && matches!(trap.frame.arguments(), [1 | 2, ..])
+                    && !machine.process(event.process).is_some_and(|process| process.is_linux)
                 {
                     let bytes = u128::try_from(result).unwrap_or(0);
                     self.written = self.written.saturating_add(bytes);

@@ -161,11 +161,39 @@ const RDX: usize = 11;
 const RCX: usize = 12;
 const RAX: usize = 14;
 
+/// Minus ERESTARTSYS, the result of a call that a signal interrupted.
+const RESTART: i64 = -512;
+/// Size of the instruction `syscall`.
+const SYSCALL_SIZE: u64 = 2;
+
+/// How the frame differs from what gave it other registers.
+fn rewritten_fault(what: &What, frame: Frame) -> Option<String> {
+    let (rip, rsp) = match *what {
+        What::SignalDelivered { handler, at, .. } => (handler, at),
+        What::SignalReturned { rip, rsp, .. } => (rip, rsp),
+        _ => return None,
+    };
+    let message = || {
+        format!(
+            "RIP must be {rip:#x} and RSP {rsp:#x}, and {:#x} and {:#x} are returned to",
+            frame.rip, frame.rsp
+        )
+    };
+    ((frame.rip, frame.rsp) != (rip, rsp)).then(message)
+}
+
 /// How the frame that is returned to differs from the one that was saved, apart from what the trap is for: the result of a
 /// call, and the start of a fault handler.
 fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
+    if let Some(rewritten) = trap.rewritten {
+        return rewritten_fault(&rewritten.what, frame);
+    }
     let mut expected = trap.frame;
     match trap.result.map(|event| event.what) {
+        // The call is made again: RAX has its number, and RIP is that of its instruction.
+        Some(What::SystemCallResult { result: RESTART, .. }) => {
+            expected.rip = expected.rip.wrapping_sub(SYSCALL_SIZE)
+        }
         Some(What::SystemCallResult { result, .. }) => expected.registers[RAX] = result as u64,
         _ if trap.is_call() => expected.registers[RAX] = frame.registers[RAX],
         _ => {}

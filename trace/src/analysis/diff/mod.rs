@@ -142,6 +142,7 @@ impl Roster {
                 }
                 What::ProcessExited { .. }
                 | What::ProcessKilled { .. }
+                | What::ProcessSignaled { .. }
                 | What::LoadFailed { .. }
                 | What::HostEnd { .. } => entry.has_ended = true,
                 _ => {}

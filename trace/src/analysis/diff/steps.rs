@@ -202,6 +202,7 @@ pub(super) fn timeless(what: What) -> Option<What> {
         | What::FaultRedirected { .. }
         | What::ProcessExited { .. }
         | What::ProcessKilled { .. }
+        | What::ProcessSignaled { .. }
         | What::LoadFailed { .. }
         | What::Returned { .. } => what,
         _ => return None,

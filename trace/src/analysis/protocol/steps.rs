@@ -342,6 +342,7 @@ impl<'a> Steps<'a> {
                     Reason::Preempted => "its turn is over",
                     Reason::Yielded => "it yields",
                     Reason::Slept => "it sleeps",
+                    Reason::Blocked => "it waits",
                     Reason::Ended => "it has ended",
                     Reason::Idle => "somebody can run",
                 };
@@ -514,7 +515,9 @@ impl<'a> Steps<'a> {
                     vec![format!("tick {ticks} of the timer")];
             }
             What::Sleep { .. } => drop(self.row(event, Actor::Os, "sleep", format!("{who} waits"))),
-            What::Wake { .. } => drop(self.row(event, Actor::Os, "wake", format!("{who} is ready again"))),
+            What::Wake { .. } | What::Woken { .. } => {
+                self.row(event, Actor::Os, "wake", format!("{who} is ready again"));
+            }
             What::ProcessExited { status } => {
                 self.row(event, Actor::Os, "exit", format!("{who} has ended, with status {status}"));
             }

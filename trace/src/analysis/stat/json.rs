@@ -108,6 +108,7 @@ fn process(number: u16, process: &Process, clock: &Clock) -> Value {
     let end = match process.end {
         End::Running => json!({ "how": "running" }),
         End::Exited(status) => json!({ "how": "exited", "status": status }),
+        End::Signaled(signal) => json!({ "how": "signaled", "signal": signal }),
         End::Killed(fault, rip) => {
             json!({ "how": "killed", "vector": fault.vector, "why": fault.to_string(), "rip": rip })
         }

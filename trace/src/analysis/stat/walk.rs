@@ -177,8 +177,9 @@ impl Walk {
             What::Idle {} => self.cpu = Cpu::Idle,
             What::ProcessCreated { program: name, .. } => self.process(number).name = name_text(name),
             What::KernelStackFilled { .. } => self.track(number).waits = Waits::Ready(tsc),
-            What::Wake { .. } => self.wake(number, tsc),
+            What::Wake { .. } | What::Woken { .. } => self.wake(number, tsc),
             What::ProcessExited { status } => self.process(number).end = End::Exited(status),
+            What::ProcessSignaled { signal, .. } => self.process(number).end = End::Signaled(signal),
             What::ProcessKilled { vector, error_code, rip, cr2 } => {
                 self.process(number).end = End::Killed(Fault { vector, error_code, cr2 }, rip);
                 self.trap_failed(number);
@@ -285,7 +286,7 @@ impl Walk {
         let is_awake = std::mem::take(&mut track.is_awake);
         track.waits = match reason {
             Reason::Ended | Reason::Idle => Waits::No,
-            Reason::Slept if !is_awake => Waits::Asleep(tsc),
+            Reason::Slept | Reason::Blocked if !is_awake => Waits::Asleep(tsc),
             _ => Waits::Ready(tsc),
         };
         let mut entered = None;

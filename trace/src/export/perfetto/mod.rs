@@ -165,7 +165,10 @@ impl Drawing {
         }
         let track = if is_bulky(&event.what) { Track::Details(event.process) } else { track };
         out.record(event, track, INSTANT, &name, None)?;
-        if matches!(event.what, What::ProcessExited { .. } | What::ProcessKilled { .. }) {
+        if matches!(
+            event.what,
+            What::ProcessExited { .. } | What::ProcessKilled { .. } | What::ProcessSignaled { .. }
+        ) {
             end_all(slices, event, out)?;
         }
         Ok(())
@@ -198,10 +201,13 @@ impl Drawing {
     /// How many processes can run.
     fn count<W: Write>(&mut self, event: &Event, out: &mut Packets<'_, W>) -> io::Result<()> {
         let changed = match event.what {
-            What::ProcessCreated { .. } | What::Wake { .. } => self.runnable.insert(event.process),
+            What::ProcessCreated { .. } | What::Wake { .. } | What::Woken { .. } => {
+                self.runnable.insert(event.process)
+            }
             What::Sleep { .. }
             | What::ProcessExited { .. }
             | What::ProcessKilled { .. }
+            | What::ProcessSignaled { .. }
             | What::LoadFailed { .. } => self.runnable.remove(&event.process),
             _ => false,
         };

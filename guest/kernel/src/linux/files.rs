@@ -1,0 +1,576 @@
+//! Files: descriptors, open files, and the calls that read and write them.
+//!
+//! A descriptor is a number that leads a thread group to an open file; `fork` and `dup` let several lead to one,
+//! which has one position. All files of the tree are read-only.
+
+use abi::bundle::TERMINAL;
+use abi::syscall::errno::{
+    EACCES, EBADF, EFAULT, EINVAL, EISDIR, EMFILE, ENFILE, ENOENT, ENOSPC, ENOTDIR, ENOTTY, EROFS, ESPIPE,
+};
+
+use super::task::{Group, Tables};
+use super::tree::{self, Node};
+use super::{Outcome, first, misc, output, pipe, stat, task, user};
+use crate::cell::Local;
+use crate::layout::PAGE;
+use crate::trace;
+
+/// Descriptors of a thread group.
+pub const DESCRIPTORS: usize = 256;
+/// Open files of all groups together.
+const OPEN_FILES: usize = 1024;
+
+/// What an open file is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The structure is free.
+    Free,
+    /// A standard stream of the host; the object is its number there.
+    Stream,
+    /// A file of the tree; the object is its index.
+    File,
+    Directory,
+    /// An end of a pipe; the object is the pipe's number.
+    PipeRead,
+    PipeWrite,
+    Null,
+    Zero,
+    /// As `Zero`, but it has no room for what is written.
+    Full,
+    Random,
+    /// The mappings of the process that reads, as text.
+    Maps,
+    /// The program's own file.
+    Executable,
+}
+
+/// An open file.
+pub struct Open {
+    pub kind: Local<Kind>,
+    pub object: Local<u32>,
+    /// As `fcntl` shows them: how it was opened.
+    pub flags: Local<u32>,
+    pub offset: Local<u64>,
+    /// Descriptors that lead to it.
+    users: Local<u32>,
+}
+
+static OPEN: [Open; OPEN_FILES] = [const {
+    Open {
+        kind: Local::new(Kind::Free),
+        object: Local::new(0),
+        flags: Local::new(0),
+        offset: Local::new(0),
+        users: Local::new(0),
+    }
+}; OPEN_FILES];
+
+/// A descriptor: 1 more than the number of the open file, 0 for none; and whether `execve` closes it.
+#[derive(Clone, Copy)]
+pub struct Descriptor(u16);
+
+const CLOSE_ON_EXEC: u16 = 1 << 15;
+
+impl Descriptor {
+    fn index(self) -> Option<usize> {
+        usize::from(self.0 & !CLOSE_ON_EXEC).checked_sub(1)
+    }
+}
+
+const O_ACCMODE: u32 = 3;
+const O_WRONLY: u32 = 1;
+const O_CREAT: u32 = 0o100;
+const O_EXCL: u32 = 0o200;
+const O_TRUNC: u32 = 0o1000;
+pub const O_NONBLOCK: u32 = 0o4000;
+const O_DIRECTORY: u32 = 0o200_000;
+pub const O_CLOEXEC: u32 = 0o2_000_000;
+const O_LARGEFILE: u32 = 0o100_000;
+
+/// The descriptors of a group up to the last one that it ever used.
+fn of(group: &Group) -> &'static [Local<Descriptor>] {
+    first(&group.tables().descriptors, group.descriptors_end.get().into())
+}
+
+fn table() -> &'static Tables {
+    task::group().tables()
+}
+
+/// The entry of a descriptor, which need not be open.
+fn entry(descriptor: u64) -> Outcome<&'static Local<Descriptor>> {
+    table().descriptors.get(descriptor as u32 as usize).ok_or(EBADF)
+}
+
+fn put(group: &Group, descriptor: usize, value: Descriptor) {
+    if let Some(entry) = group.tables().descriptors.get(descriptor) {
+        entry.set(value);
+    }
+}
+
+/// The open file of a number.
+fn file(index: usize) -> &'static Open {
+    &OPEN[index % OPEN_FILES]
+}
+
+/// One more descriptor leads to an open file.
+fn add_user(index: usize) {
+    file(index).users.set(file(index).users.get() + 1);
+}
+
+/// The open file of a descriptor.
+pub fn open(descriptor: u64) -> Outcome<&'static Open> {
+    let entry = entry(descriptor)?;
+    Ok(file(entry.get().index().ok_or(EBADF)?))
+}
+
+/// The same, if it was opened to be read.
+fn readable(descriptor: u64) -> Outcome<&'static Open> {
+    open(descriptor)
+        .and_then(|open| if open.flags.get() & O_ACCMODE == O_WRONLY { Err(EBADF) } else { Ok(open) })
+}
+
+fn writable(descriptor: u64) -> Outcome<&'static Open> {
+    open(descriptor).and_then(|open| if open.flags.get() & O_ACCMODE == 0 { Err(EBADF) } else { Ok(open) })
+}
+
+/// Lets the lowest free descriptor from `least` on lead to an open file.
+fn install(index: usize, least: usize, close_on_exec: bool) -> Outcome<u64> {
+    let free = |entry: &Local<Descriptor>| entry.get().index().is_none();
+    let offset = table().descriptors.get(least..).ok_or(EINVAL)?.iter().position(free).ok_or(EMFILE)?;
+    add_user(index);
+    set(least + offset, index, close_on_exec);
+    Ok((least + offset) as u64)
+}
+
+fn set(descriptor: usize, index: usize, close_on_exec: bool) {
+    let flag = if close_on_exec { CLOSE_ON_EXEC } else { 0 };
+    let group = task::group();
+    put(group, descriptor, Descriptor(index as u16 + 1 | flag));
+    group.descriptors_end.set(group.descriptors_end.get().max(descriptor as u16 + 1));
+}
+
+/// A new open file with a descriptor.
+pub fn create(kind: Kind, object: u32, flags: u32) -> Outcome<u64> {
+    let index = new_open(kind, object, flags)?;
+    install(index, 0, flags & O_CLOEXEC != 0).inspect_err(|_| file(index).kind.set(Kind::Free))
+}
+
+fn new_open(kind: Kind, object: u32, flags: u32) -> Outcome<usize> {
+    let index = OPEN.iter().position(|open| open.kind.get() == Kind::Free).ok_or(ENFILE)?;
+    let open = file(index);
+    open.kind.set(kind);
+    open.object.set(object);
+    open.flags.set(flags & !(O_CLOEXEC | O_CREAT | O_EXCL | O_TRUNC));
+    open.offset.set(0);
+    open.users.set(0);
+    Ok(index)
+}
+
+/// The standard streams of a program that the host starts.
+pub fn open_streams(group: &Group) {
+    for (stream, flags) in [(0, 0), (1, O_WRONLY), (2, O_WRONLY)] {
+        let same = |open: &Open| open.kind.get() == Kind::Stream && open.object.get() == stream;
+        // There is always room: these are the first files that are opened.
+        let found = OPEN.iter().position(same).or_else(|| new_open(Kind::Stream, stream, flags).ok());
+        if let Some(index) = found {
+            add_user(index);
+            put(group, stream as usize, Descriptor(index as u16 + 1));
+        }
+    }
+    group.descriptors_end.set(3);
+}
+
+/// A child of `fork` has the same descriptors.
+pub fn copy_descriptors(parent: &Group, child: &Group) {
+    child.descriptors_end.set(parent.descriptors_end.get());
+    for (from, to) in of(parent).iter().zip(of(child)) {
+        let descriptor = from.get();
+        if let Some(index) = descriptor.index() {
+            add_user(index);
+            to.set(descriptor);
+        }
+    }
+}
+
+/// Closes the descriptors of a group that `which` names.
+fn close_where(group: &Group, which: impl Fn(usize, Descriptor) -> bool) {
+    for (number, entry) in of(group).iter().enumerate() {
+        let descriptor = entry.get();
+        if let Some(index) = descriptor.index()
+            && which(number, descriptor)
+        {
+            entry.set(Descriptor(0));
+            drop_user(file(index));
+        }
+    }
+}
+
+/// A group that ends closes everything.
+pub fn close_all(group: &Group) {
+    close_where(group, |_, _| true);
+}
+
+/// `execve` closes what is marked so.
+pub fn close_on_exec() {
+    close_where(task::group(), |_, descriptor| descriptor.0 & CLOSE_ON_EXEC != 0);
+}
+
+fn drop_user(open: &Open) {
+    open.users.set(open.users.get() - 1);
+    if open.users.get() == 0 {
+        match open.kind.replace(Kind::Free) {
+            Kind::PipeRead => pipe::close_end(open.object.get(), false),
+            Kind::PipeWrite => pipe::close_end(open.object.get(), true),
+            _ => {}
+        }
+    }
+}
+
+pub fn close(descriptor: u64) -> Outcome<u64> {
+    let entry = entry(descriptor)?;
+    let index = entry.get().index().ok_or(EBADF)?;
+    entry.set(Descriptor(0));
+    drop_user(file(index));
+    Ok(0)
+}
+
+pub fn close_range(first: u64, last: u64, flags: u64) -> Outcome<u64> {
+    const CLOEXEC: u64 = 4;
+    let (first, last) = (first as u32 as usize, last as u32 as usize);
+    if first > last || flags & !CLOEXEC != 0 {
+        return Err(EINVAL);
+    }
+    if flags == 0 {
+        close_where(task::group(), |number, _| (first..=last).contains(&number));
+        return Ok(0);
+    }
+    for entry in table().descriptors.iter().skip(first).take(last - first + 1) {
+        if entry.get().index().is_some() {
+            entry.set(Descriptor(entry.get().0 | CLOSE_ON_EXEC));
+        }
+    }
+    Ok(0)
+}
+
+pub fn dup(descriptor: u64, least: u64, close_on_exec: bool) -> Outcome<u64> {
+    open(descriptor)?;
+    let index = entry(descriptor)?.get().index().ok_or(EBADF)?;
+    install(index, least as u32 as usize, close_on_exec)
+}
+
+/// `dup2` if `is_dup2`, else `dup3`.
+pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
+    let (from, to) = (from as u32 as usize, to as u32 as usize);
+    if flags & !u64::from(O_CLOEXEC) != 0 || (from == to && !is_dup2) {
+        return Err(EINVAL);
+    }
+    let index = table().descriptors.get(from).and_then(|entry| entry.get().index()).ok_or(EBADF)?;
+    if to >= DESCRIPTORS {
+        return Err(EBADF);
+    }
+    if from != to {
+        let _ = close(to as u64);
+        add_user(index);
+        set(to, index, flags != 0);
+    }
+    Ok(to as u64)
+}
+
+pub fn fcntl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
+    const F_DUPFD: u32 = 0;
+    const F_GETFD: u32 = 1;
+    const F_SETFD: u32 = 2;
+    const F_GETFL: u32 = 3;
+    const F_SETFL: u32 = 4;
+    const F_DUPFD_CLOEXEC: u32 = 1030;
+    let open = open(descriptor)?;
+    let entry = entry(descriptor)?;
+    let bits = entry.get().0;
+    match command as u32 {
+        F_DUPFD => dup(descriptor, argument, false),
+        F_DUPFD_CLOEXEC => dup(descriptor, argument, true),
+        F_GETFD => Ok((bits & CLOSE_ON_EXEC != 0).into()),
+        F_SETFD => {
+            let flag = if argument & 1 != 0 { CLOSE_ON_EXEC } else { 0 };
+            entry.set(Descriptor(bits & !CLOSE_ON_EXEC | flag));
+            Ok(0)
+        }
+        F_GETFL => Ok(open.flags.get().into()),
+        F_SETFL => {
+            open.flags.set(open.flags.get() & !O_NONBLOCK | argument as u32 & O_NONBLOCK);
+            Ok(0)
+        }
+        _ => Err(EINVAL),
+    }
+}
+
+pub fn open_at(directory: u64, path: u64, flags: u64) -> Outcome<u64> {
+    let flags = flags as u32;
+    let writes = flags & O_ACCMODE != 0;
+    let node = tree::resolve_user(directory, path);
+    let (kind, object) = match node {
+        Ok(Node::Special(kind)) => (kind, 0),
+        Ok(Node::Given(_)) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => {
+            return Err(abi::syscall::errno::EEXIST);
+        }
+        Ok(Node::Given(index)) if tree::is_directory(index) => {
+            if writes {
+                return Err(EISDIR);
+            }
+            (Kind::Directory, index)
+        }
+        Ok(Node::Given(_)) if writes => return Err(EROFS),
+        Ok(Node::Given(index)) => (Kind::File, index),
+        Err(ENOENT) if flags & O_CREAT != 0 => return Err(EROFS),
+        Err(error) => return Err(error),
+    };
+    if flags & O_DIRECTORY != 0 && kind != Kind::Directory {
+        return Err(ENOTDIR);
+    }
+    create(kind, object, flags | O_LARGEFILE)
+}
+
+/// The most bytes of one call, as in Linux.
+const COUNT_MAX: u64 = 0x7FFF_F000;
+
+pub fn read(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
+    let open = readable(descriptor)?;
+    let read = read_from(open, open.offset.get(), buffer, count)?;
+    if open.kind.get() == Kind::File || open.kind.get() == Kind::Maps {
+        open.offset.set(open.offset.get() + read);
+    }
+    Ok(read)
+}
+
+pub fn pread(descriptor: u64, buffer: u64, count: u64, offset: u64) -> Outcome<u64> {
+    if (offset as i64) < 0 {
+        return Err(EINVAL);
+    }
+    let open = readable(descriptor)?;
+    match open.kind.get() {
+        Kind::PipeRead | Kind::Stream => Err(ESPIPE),
+        _ => read_from(open, offset, buffer, count),
+    }
+}
+
+fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> {
+    let count = count.min(COUNT_MAX);
+    match open.kind.get() {
+        Kind::File => {
+            let content = tree::contents(open.object.get());
+            let rest = content.get(offset as usize..).unwrap_or_default();
+            let now = first(rest, count as usize);
+            user::copy_to(buffer, now)?;
+            Ok(now.len() as u64)
+        }
+        Kind::Directory => Err(EISDIR),
+        Kind::PipeRead => pipe::read(open, buffer, count),
+        Kind::Stream => {
+            user::reach(buffer, count, true)?;
+            Ok(0)
+        }
+        Kind::Null => Ok(0),
+        Kind::Zero | Kind::Full => {
+            user::reach(buffer, count, true)?;
+            // SAFETY: `reach` made all of it writable.
+            unsafe { (buffer as *mut u8).write_bytes(0, count as usize) };
+            Ok(count)
+        }
+        Kind::Random => misc::fill_random(buffer, count),
+        Kind::Maps => misc::read_maps(offset, buffer, count),
+        Kind::PipeWrite | Kind::Executable | Kind::Free => Err(EBADF),
+    }
+}
+
+pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
+    // Of a call that is refused too, as a debugger could read it.
+    if count > 0
+        && let Ok(bytes) = user::bytes(buffer, count.min(PAGE))
+    {
+        trace::data(1, bytes);
+    }
+    let open = writable(descriptor)?;
+    let count = count.min(COUNT_MAX);
+    match open.kind.get() {
+        Kind::Stream => {
+            output::print(open.object.get(), user::bytes(buffer, count)?);
+            Ok(count)
+        }
+        Kind::PipeWrite => pipe::write(open, buffer, count),
+        Kind::Full if count > 0 => Err(ENOSPC),
+        Kind::Null | Kind::Zero | Kind::Full | Kind::Random => {
+            user::reach(buffer, count, false)?;
+            Ok(count)
+        }
+        _ => Err(EBADF),
+    }
+}
+
+/// `readv` and `writev`: one call of `each` a stretch, until one does less than it was asked for.
+pub fn vector(
+    descriptor: u64,
+    array: u64,
+    count: u64,
+    mut each: impl FnMut(u64, u64, u64, u64) -> Outcome<u64>,
+) -> Outcome<u64> {
+    const VECTORS_MAX: u64 = 1024;
+    open(descriptor)?;
+    if count > VECTORS_MAX {
+        return Err(EINVAL);
+    }
+    let mut done = 0;
+    for index in 0..count {
+        let [address, size]: [u64; 2] = user::read(array + index * 16)?;
+        if size as i64 > 0 {
+            match each(descriptor, address, size, done) {
+                Ok(now) => {
+                    done += now;
+                    if now < size {
+                        break;
+                    }
+                }
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        } else if (size as i64) < 0 {
+            return Err(EINVAL);
+        }
+    }
+    Ok(done)
+}
+
+pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
+    let open = open(descriptor)?;
+    let start = match (open.kind.get(), from as u32) {
+        (Kind::PipeRead | Kind::PipeWrite | Kind::Stream, _) => return Err(ESPIPE),
+        (Kind::Null | Kind::Zero | Kind::Full | Kind::Random, _) => return Ok(0),
+        (_, 0) => 0,
+        (_, 1) => open.offset.get(),
+        (Kind::File, 2) => tree::entry(open.object.get()).size,
+        _ => return Err(EINVAL),
+    };
+    let position =
+        start.checked_add_signed(offset as i64).filter(|&position| position as i64 >= 0).ok_or(EINVAL)?;
+    open.offset.set(position);
+    Ok(position)
+}
+
+pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
+    const TCGETS: u32 = 0x5401;
+    const TIOCGWINSZ: u32 = 0x5413;
+    const FIONREAD: u32 = 0x541B;
+    /// As a terminal starts: input flags, output flags, control flags, local flags.
+    const TERMIOS: [u32; 4] = [0x4500, 0x5, 0xBF, 0x8A3B];
+    const WINDOW: [u16; 4] = [24, 80, 0, 0];
+    let open = open(descriptor)?;
+    let is_terminal = open.kind.get() == Kind::Stream && stat::stream(open.object.get()) & TERMINAL != 0;
+    match command as u32 {
+        TCGETS if is_terminal => {
+            let [input, output, control, local] = TERMIOS;
+            user::write(argument, [input, output, control, local, 0, 0, 0, 0, 0])?;
+        }
+        TIOCGWINSZ if is_terminal => user::write(argument, WINDOW)?,
+        FIONREAD if open.kind.get() == Kind::PipeRead => {
+            user::write(argument, pipe::size(open.object.get()))?;
+        }
+        _ => return Err(ENOTTY),
+    }
+    Ok(0)
+}
+
+/// What `poll` says of a descriptor now, of the events that it asks for.
+pub fn ready(open: &Open, events: u16) -> u16 {
+    const IN: u16 = 1;
+    const OUT: u16 = 4;
+    let now = match open.kind.get() {
+        Kind::PipeRead | Kind::PipeWrite => return pipe::ready(open, events),
+        Kind::Stream if open.object.get() == 0 => IN,
+        Kind::Stream => OUT,
+        _ => IN | OUT,
+    };
+    now & events
+}
+
+pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {
+    const HEAD: usize = 19;
+    const REGULAR: u8 = 8;
+    const DIRECTORY: u8 = 4;
+    let open = open(descriptor)?;
+    if open.kind.get() != Kind::Directory {
+        return Err(ENOTDIR);
+    }
+    let directory = open.object.get();
+    let mut done = 0;
+    loop {
+        // Position 0 is `.`, 1 is `..`; behind them, 2 more than the index in the tree.
+        let position = open.offset.get();
+        let (index, name, next): (u32, &[u8], u64) = match position {
+            0 => (directory, b".", 1),
+            1 => (directory, b"..", 2),
+            _ => match tree::next_in(directory, (position - 2) as u32) {
+                Some((index, name)) => (index, name, u64::from(index) + 3),
+                None => return Ok(done),
+            },
+        };
+        let entry_size = (HEAD + name.len() + 1).next_multiple_of(8) as u64;
+        if done + entry_size > size {
+            return if done == 0 { Err(EINVAL) } else { Ok(done) };
+        }
+        let at = buffer.checked_add(done).ok_or(EFAULT)?;
+        let kind = if tree::is_directory(index) { DIRECTORY } else { REGULAR };
+        user::write(at, [u64::from(index) + 1, next])?;
+        user::write(at + 16, entry_size as u16)?;
+        user::write(at + 18, kind)?;
+        user::copy_to(at + HEAD as u64, name)?;
+        user::write(at + (HEAD + name.len()) as u64, 0_u8)?;
+        open.offset.set(next);
+        done += entry_size;
+    }
+}
+
+pub fn access(directory: u64, path: u64, mode: u64) -> Outcome<u64> {
+    const EXECUTE: u64 = 1;
+    const WRITE: u64 = 2;
+    match tree::resolve_user(directory, path)? {
+        Node::Given(_) if mode & WRITE != 0 => Err(EROFS),
+        Node::Given(index) if mode & EXECUTE != 0 && tree::entry(index).mode & 0o111 == 0 => Err(EACCES),
+        Node::Special(_) if mode & EXECUTE != 0 => Err(EACCES),
+        _ => Ok(0),
+    }
+}
+
+pub fn getcwd(buffer: u64, size: u64) -> Outcome<u64> {
+    let path = tree::path(task::group().directory.get());
+    if size < path.len() as u64 + 1 {
+        return Err(abi::syscall::errno::ERANGE);
+    }
+    user::copy_to(buffer, path)?;
+    user::write(buffer + path.len() as u64, 0_u8)?;
+    Ok(path.len() as u64 + 1)
+}
+
+/// Makes a directory of the tree the working directory.
+pub fn chdir(node: Node) -> Outcome<u64> {
+    match node {
+        Node::Given(index) if tree::is_directory(index) => {
+            task::group().directory.set(index);
+            Ok(0)
+        }
+        _ => Err(ENOTDIR),
+    }
+}
+
+/// The one link there is: to the program's own file.
+pub fn readlink(directory: u64, path: u64, buffer: u64, size: u64) -> Outcome<u64> {
+    if (size as i32) <= 0 {
+        return Err(EINVAL);
+    }
+    if user::string(path, tree::PATH_MAX as u64)? != b"/proc/self/exe" {
+        tree::resolve_user(directory, path)?;
+        return Err(EINVAL);
+    }
+    let target = tree::path(task::group().program.get());
+    let now = first(target, size as usize);
+    user::copy_to(buffer, now)?;
+    Ok(now.len() as u64)
+}

@@ -1,0 +1,180 @@
+//! Futexes: threads that wait until a word of their memory changes.
+//!
+//! A futex is known by address space and address. Memory that two processes share by `mmap` is not: there each frame is
+//! the same in both, and its physical address is what they have in common.
+
+use abi::record::Wait;
+use abi::syscall::errno::{EAGAIN, EINTR, EINVAL, ENOSYS, ETIMEDOUT};
+
+use super::space::SHARED;
+use super::task::{self, Task, Woken, wait, wake_all};
+use super::{Outcome, signal, time, user};
+use crate::memory::address_space::translate;
+use crate::process::NEVER;
+
+const WAIT: u64 = 0;
+const WAKE: u64 = 1;
+const REQUEUE: u64 = 3;
+const CMP_REQUEUE: u64 = 4;
+const WAKE_OP: u64 = 5;
+const WAIT_BITSET: u64 = 9;
+const WAKE_BITSET: u64 = 10;
+const PRIVATE: u64 = 128;
+const CLOCK_REALTIME: u64 = 256;
+const ALL_BITS: u32 = u32::MAX;
+
+/// What identifies the futex at an address of the process that runs. The root table stands for the address space; user
+/// addresses have 47 bits, physical ones of root tables less than 30.
+fn key(address: u64) -> Outcome<u64> {
+    if !address.is_multiple_of(4) {
+        return Err(EINVAL);
+    }
+    let space = task::space();
+    if space.find(address).is_some_and(|mapping| mapping.flags() & SHARED != 0) {
+        user::reach(address, 4, false)?;
+        return Ok(translate(space.root(), address, false).unwrap_or(0));
+    }
+    Ok(address | space.root() >> 12 << 47)
+}
+
+pub fn futex(address: u64, operation: u64, value: u64, fourth: u64, second: u64, last: u64) -> Outcome<u64> {
+    let command = operation & !(PRIVATE | CLOCK_REALTIME);
+    match command {
+        WAIT => {
+            let until = time::deadline(fourth)?;
+            wait_at(address, value as u32, ALL_BITS, until)
+        }
+        WAIT_BITSET => {
+            let clock = u64::from(operation & CLOCK_REALTIME == 0);
+            let until =
+                if fourth == 0 { NEVER } else { time::when(clock, time::ns_of(user::read(fourth)?)?)? };
+            wait_at(address, value as u32, last as u32, until)
+        }
+        WAKE => wake(key(address)?, value, ALL_BITS),
+        WAKE_BITSET if last as u32 == 0 => Err(EINVAL),
+        WAKE_BITSET => wake(key(address)?, value, last as u32),
+        REQUEUE | CMP_REQUEUE => {
+            if command == CMP_REQUEUE && user::read::<u32>(address)? != last as u32 {
+                return Err(EAGAIN);
+            }
+            requeue(key(address)?, key(second)?, value as u32, fourth as u32)
+        }
+        WAKE_OP => wake_op(address, second, value, fourth, last as u32),
+        _ => Err(ENOSYS),
+    }
+}
+
+fn wait_at(address: u64, expected: u32, bits: u32, until: u64) -> Outcome<u64> {
+    if bits == 0 {
+        return Err(EINVAL);
+    }
+    let key = key(address)?;
+    if user::read::<u32>(address)? != expected {
+        return Err(EAGAIN);
+    }
+    task::current().bits.set(bits);
+    match wait(Wait::Futex, key, until) {
+        Ok(Woken::TimeOut) => Err(ETIMEDOUT),
+        Ok(Woken::Event) => Ok(0),
+        // With a time-out the call would wait for the whole time again.
+        Err(EINTR) if until == NEVER => Err(signal::RESTART),
+        Err(error) => Err(error),
+    }
+}
+
+fn wake(key: u64, most: u64, bits: u32) -> Outcome<u64> {
+    let most = u64::from(most as u32).max(1);
+    Ok(wake_all(Wait::Futex, key, most, |task| task.bits.get() & bits != 0))
+}
+
+/// Wakes `most` that wait at one futex, and lets `others` wait at another. Returns how many of both.
+fn requeue(from: u64, to: u64, most: u32, others: u32) -> Outcome<u64> {
+    let woken = wake_all(Wait::Futex, from, most.into(), |_| true);
+    let mut moved = 0;
+    for (id, _) in task::waiting() {
+        let task = task::of(id);
+        if moved < u64::from(others) && task.waits.get() == Some((Wait::Futex, from)) {
+            task.waits.set(Some((Wait::Futex, to)));
+            moved += 1;
+        }
+    }
+    Ok(woken + moved)
+}
+
+/// Changes the second word, wakes at the first, and at the second if its old value compares as asked.
+fn wake_op(first: u64, second: u64, most: u64, second_most: u64, what: u32) -> Outcome<u64> {
+    let (key_first, key_second) = (key(first)?, key(second)?);
+    let sign_extended = |value: u32| (value << 20).cast_signed() >> 20;
+    let (mut operand, compared) = (sign_extended(what >> 12), sign_extended(what));
+    if what >> 31 != 0 {
+        operand = 1 << (operand & 31);
+    }
+    let old: u32 = user::read(second)?;
+    let operand = operand.cast_unsigned();
+    let new = match what >> 28 & 7 {
+        0 => operand,
+        1 => old.wrapping_add(operand),
+        2 => old | operand,
+        3 => old & !operand,
+        4 => old ^ operand,
+        _ => return Err(ENOSYS),
+    };
+    user::write(second, new)?;
+    let signed = old.cast_signed();
+    let holds = match what >> 24 & 15 {
+        0 => signed == compared,
+        1 => signed != compared,
+        2 => signed < compared,
+        3 => signed <= compared,
+        4 => signed > compared,
+        5 => signed >= compared,
+        _ => return Err(ENOSYS),
+    };
+    let woken = wake(key_first, most, ALL_BITS)?;
+    Ok(woken + if holds { wake(key_second, second_most, ALL_BITS)? } else { 0 })
+}
+
+/// A thread ended, and its word at this address is 0 now.
+pub fn wake_one_at(address: u64) {
+    if let Ok(key) = key(address) {
+        let _ = wake(key, 1, ALL_BITS);
+    }
+}
+
+/// The robust futexes of a thread that ends get a mark that their owner died, and the next one may have them.
+pub fn release_owned(task: &Task) {
+    const LIST_MAX: u32 = 2048;
+    let head = task.robust_list.get();
+    if head == 0 {
+        return;
+    }
+    let Ok([first, offset, pending]) = user::read::<[u64; 3]>(head) else { return };
+    let mut entry = first;
+    for _ in 0..LIST_MAX {
+        if entry & !1 == head {
+            break;
+        }
+        if entry != pending {
+            release(task, (entry & !1).wrapping_add(offset));
+        }
+        let Ok(next) = user::read(entry & !1) else { return };
+        entry = next;
+    }
+    if pending != 0 {
+        release(task, (pending & !1).wrapping_add(offset));
+    }
+}
+
+fn release(task: &Task, address: u64) {
+    const WAITERS: u32 = 1 << 31;
+    const OWNER_DIED: u32 = 1 << 30;
+    const OWNER: u32 = OWNER_DIED - 1;
+    if let Ok(word) = user::read::<u32>(address)
+        && word & OWNER == task.id.get().into()
+    {
+        let _ = user::write(address, word & WAITERS | OWNER_DIED);
+        if word & WAITERS != 0 {
+            wake_one_at(address);
+        }
+    }
+}

@@ -1,0 +1,522 @@
+//! The life of processes and threads: start, fork, clone, execve, exit, wait.
+
+use abi::record::emit::{Cloned, Executed, ProcessExited};
+use abi::record::{FIRST_RETURN, Wait};
+use abi::syscall::errno::{EACCES, EAGAIN, ECHILD, EINVAL, ENOMEM, EPERM, ESRCH};
+
+use super::exec::{self, Start, Strings};
+use super::space::Space;
+use super::task::{self, Group, Task, wait, wake_all};
+use super::tree::{self, Node};
+use super::{Outcome, files, futex, signal, user};
+use crate::arch::boot::root_table;
+use crate::arch::context::Segments;
+use crate::arch::cpu;
+use crate::arch::trap_frame::TrapFrame;
+use crate::layout::KERNEL_BASE;
+use crate::process::{self, NEVER, Process};
+use crate::trace::Emit;
+use crate::{fpu, scheduler, timer, trace};
+
+/// A program that the host starts.
+pub struct Program {
+    pub file: u32,
+    pub path: &'static [u8],
+    pub arguments: &'static [u8],
+    pub environment: &'static [u8],
+    pub directory: u32,
+}
+
+/// Makes a process of a program, ready to run, and returns its number.
+pub fn start(program: &Program) -> Outcome<u16> {
+    let space = Space::new().ok_or(ENOMEM)?;
+    let name = name_of(program.path);
+    let Some(id) = process::reserve(space.root(), name) else {
+        space.release();
+        return Err(EAGAIN);
+    };
+    let made = make(id, space, program, name);
+    if made.is_err() {
+        space.release();
+        process::give_up(id, name, abi::record::LoadError::NotElf);
+    }
+    made.map(|()| id)
+}
+
+fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Outcome<()> {
+    let strings = (Strings::Packed(program.arguments), Strings::Packed(program.environment));
+    let start = exec::load(id, space, program.file, program.path, strings.0, strings.1)?;
+    process::fill_kernel_stack(id, TrapFrame::first(start.rip, start.rsp)).ok_or(ENOMEM)?;
+    let group = task::new_group(id).ok_or(ENOMEM)?;
+    group.parent.set(0);
+    group.process_group.set(id);
+    group.session.set(id);
+    group.space.set(Some(space));
+    group.program.set(program.file);
+    group.directory.set(program.directory);
+    group.umask.set(0o022);
+    group.name.set(name);
+    files::open_streams(group);
+    begin(id, group);
+    Ok(())
+}
+
+/// A task is complete and joins the run queue.
+fn begin(id: u16, group: &Group) -> &'static Task {
+    process::get(id).is_linux.set(true);
+    let task = task::of(id);
+    task.reset(id, group);
+    scheduler::add(id);
+    task
+}
+
+/// The last part of a path, as a program's name.
+fn name_of(path: &[u8]) -> [u64; 2] {
+    process::name(path.rsplit(|&byte| byte == b'/').next().unwrap_or(path))
+}
+
+/// What `clone` is asked for.
+#[derive(Clone, Copy, Default)]
+pub struct Clone {
+    pub flags: u64,
+    pub stack: u64,
+    pub parent_tid: u64,
+    pub child_tid: u64,
+    pub tls: u64,
+    pub exit_signal: u64,
+}
+
+const CLONE_VM: u64 = 0x100;
+const CLONE_FS: u64 = 0x200;
+const CLONE_FILES: u64 = 0x400;
+const CLONE_SIGHAND: u64 = 0x800;
+const CLONE_VFORK: u64 = 0x4000;
+const CLONE_THREAD: u64 = 0x1_0000;
+const CLONE_SYSVSEM: u64 = 0x4_0000;
+const CLONE_SETTLS: u64 = 0x8_0000;
+const CLONE_PARENT_SETTID: u64 = 0x10_0000;
+const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
+const CLONE_DETACHED: u64 = 0x40_0000;
+const CLONE_CHILD_SETTID: u64 = 0x100_0000;
+/// What a thread shares.
+const THREAD: u64 = CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+const KNOWN: u64 = THREAD
+    | CLONE_FS
+    | CLONE_VFORK
+    | CLONE_SYSVSEM
+    | CLONE_SETTLS
+    | CLONE_PARENT_SETTID
+    | CLONE_CHILD_CLEARTID
+    | CLONE_DETACHED
+    | CLONE_CHILD_SETTID;
+/// What `fork` asks for.
+pub const FORK: Clone =
+    Clone { flags: 0, stack: 0, parent_tid: 0, child_tid: 0, tls: 0, exit_signal: signal::SIGCHLD as u64 };
+/// What `vfork` asks for.
+pub const VFORK: Clone = Clone { flags: CLONE_VM | CLONE_VFORK, ..FORK };
+
+/// `clone3` brings the same in a structure.
+pub fn clone3(frame: &TrapFrame, address: u64, size: u64) -> Outcome<u64> {
+    const SIZE_MIN: u64 = 64;
+    if size < SIZE_MIN {
+        return Err(EINVAL);
+    }
+    let [flags, _, child_tid, parent_tid, exit_signal, stack, stack_size, tls]: [u64; 8] =
+        user::read(address)?;
+    let stack = if stack == 0 { 0 } else { stack.wrapping_add(stack_size) };
+    clone(frame, Clone { flags, stack, parent_tid, child_tid, tls, exit_signal })
+}
+
+/// A child of the task that runs: it returns from the same call, with 0.
+pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
+    let flags = what.flags;
+    let is_thread = flags & CLONE_THREAD != 0;
+    let shares = flags & THREAD;
+    // A thread shares everything; a process shares memory at most.
+    if flags & !KNOWN != 0 || (is_thread && shares != THREAD) || (!is_thread && shares & !CLONE_VM != 0) {
+        return Err(EINVAL);
+    }
+    let parent = task::group();
+    let space = match flags & CLONE_VM {
+        0 => task::space().copy().ok_or(ENOMEM)?,
+        _ => task::space(),
+    };
+    let mut child_frame = TrapFrame { ..*frame };
+    child_frame.registers.rax = 0;
+    child_frame.vector = FIRST_RETURN;
+    if what.stack != 0 {
+        child_frame.rsp = what.stack;
+    }
+    let Some(id) = process::reserve(space.root(), parent.name.get()) else {
+        return Err(discard(space, flags));
+    };
+    Cloned { parent: trace::current(), flags, is_thread }.emit_for(id);
+    if process::fill_kernel_stack(id, child_frame).is_none() {
+        process::give_up(id, parent.name.get(), abi::record::LoadError::OutOfMemory);
+        return Err(discard(space, flags));
+    }
+    let group = if is_thread {
+        parent.threads.set(parent.threads.get() + 1);
+        parent
+    } else {
+        let Some(group) = new_child_group(id, parent, space, what.exit_signal as u32) else {
+            process::give_up(id, parent.name.get(), abi::record::LoadError::OutOfMemory);
+            return Err(discard(space, flags));
+        };
+        if flags & CLONE_VM != 0 {
+            space.share();
+        }
+        group
+    };
+    let process = process::get(id);
+    copy_cpu_state(process, if flags & CLONE_SETTLS != 0 { Some(what.tls) } else { None });
+    let child = begin(id, group);
+    let own = task::current();
+    child.blocked.set(own.blocked.get());
+    if flags & CLONE_VM == 0 || flags & CLONE_VFORK != 0 {
+        child.signal_stack.set(own.signal_stack.get());
+    }
+    if flags & CLONE_CHILD_CLEARTID != 0 {
+        child.clear_tid.set(what.child_tid);
+    }
+    if flags & CLONE_PARENT_SETTID != 0 {
+        let _ = user::write(what.parent_tid, u32::from(id));
+    }
+    if flags & CLONE_CHILD_SETTID != 0 {
+        let _ = exec::put(space, what.child_tid, &u32::from(id).to_le_bytes());
+    }
+    if flags & CLONE_VFORK != 0 {
+        child.vfork_parent.set(trace::current());
+        while process::find(id).is_some() && task::of(id).vfork_parent.get() != 0 {
+            // As in Linux only what ends the parent ends this wait.
+            if wait(Wait::Vfork, id.into(), NEVER).is_err() {
+                if own.group().is_ending() {
+                    break;
+                }
+                wait_on(id);
+            }
+        }
+    }
+    Ok(id.into())
+}
+
+/// Waits for a child of `vfork` though there is a signal.
+fn wait_on(id: u16) {
+    let task = task::current();
+    let blocked = task.blocked.replace(u64::MAX);
+    let _ = wait(Wait::Vfork, id.into(), NEVER);
+    task.blocked.set(blocked);
+    task.attention.set(true);
+}
+
+/// A copy of an address space that nobody will use.
+fn discard(space: &Space, flags: u64) -> i64 {
+    if flags & CLONE_VM == 0 {
+        space.release();
+    }
+    EAGAIN
+}
+
+fn new_child_group(
+    id: u16,
+    parent: &'static Group,
+    space: &'static Space,
+    exit_signal: u32,
+) -> Option<&'static Group> {
+    let group = task::new_group(id)?;
+    group.parent.set(parent.id.get());
+    group.exit_signal.set(exit_signal);
+    group.process_group.set(parent.process_group.get());
+    group.session.set(parent.session.get());
+    group.space.set(Some(space));
+    group.program.set(parent.program.get());
+    group.directory.set(parent.directory.get());
+    group.umask.set(parent.umask.get());
+    group.name.set(parent.name.get());
+    signal::copy_actions(parent, group);
+    files::copy_descriptors(parent, group);
+    Some(group)
+}
+
+/// The child has the FPU registers and segments that the CPU has now; `tls`: another base of FS.
+fn copy_cpu_state(child: &Process, tls: Option<u64>) {
+    // SAFETY: both areas are pages of their own; the child does not run.
+    signal::with_fpu(|own| unsafe {
+        child.fpu.get().bytes().copy_from_nonoverlapping(own.bytes(), fpu::area_size());
+    });
+    let segments = Segments::current();
+    child.segments.set(tls.map_or(segments, |base| segments.with_fs_base(base)));
+}
+
+/// `execve`: another program in the same process.
+pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp: u64) -> Outcome<u64> {
+    let node = tree::resolve_user(directory, path)?;
+    let Node::Given(file) = node else { return Err(EACCES) };
+    if tree::is_directory(file) || tree::entry(file).mode & 0o111 == 0 {
+        return Err(EACCES);
+    }
+    let path = user::string(path, tree::PATH_MAX as u64)?;
+    let space = Space::new().ok_or(ENOMEM)?;
+    let loaded = exec::load(trace::current(), space, file, path, Strings::User(argv), Strings::User(envp));
+    let Start { rip, rsp } = loaded.inspect_err(|_| space.release())?;
+    let name = name_of(path);
+    end_other_threads();
+    let (task, group) = (task::current(), task::group());
+    Executed { cr3: space.root(), program: &name }.emit();
+    let old = group.space.replace(Some(space));
+    task::process().set_root(space.root());
+    // SAFETY: the new root table has the kernel's half.
+    unsafe { cpu::load_root(space.root()) };
+    release_parent(task);
+    if let Some(old) = old {
+        old.release();
+    }
+    group.program.set(file);
+    group.name.set(name);
+    files::close_on_exec();
+    signal::reset_handlers(group);
+    task.clear_tid.set(0);
+    task.robust_list.set(0);
+    signal::with_fpu(fpu::Area::clear);
+    Segments::set_bases([0; 2]);
+    let first = TrapFrame::first(rip, rsp);
+    frame.registers = first.registers;
+    (frame.rip, frame.rsp, frame.rflags) = (first.rip, first.rsp, first.rflags);
+    Ok(0)
+}
+
+/// `execve` ends the other threads first.
+fn end_other_threads() {
+    let group = task::group();
+    if group.threads.get() == 1 {
+        return;
+    }
+    group.survivor.set(trace::current());
+    signal::rouse_all(group);
+    task::current().attention.set(false);
+    while group.threads.get() > 1 {
+        let _ = wait(Wait::Threads, group.id.get().into(), NEVER);
+    }
+    group.survivor.set(0);
+}
+
+/// The whole group ends: by itself with a status, or by a signal.
+pub fn end_group(status: u32, by_signal: bool) -> ! {
+    let group = task::group();
+    if !group.exiting.get() {
+        group.exiting.set(true);
+        group.status.set(if by_signal { status } else { (status & 0xFF) << 8 });
+        signal::rouse_all(group);
+    }
+    task::current().was_recorded.set(by_signal);
+    end_task()
+}
+
+/// The task that runs ends, and with the last one its group.
+pub fn end_task() -> ! {
+    let (task, group) = (task::current(), task::group());
+    let id = trace::current();
+    futex::release_owned(task);
+    let clear = task.clear_tid.get();
+    if clear != 0 && group.threads.get() > 1 && user::write(clear, 0_u32).is_ok() {
+        futex::wake_one_at(clear);
+    }
+    if !task.was_recorded.replace(false) {
+        let status = group.status.get() >> 8;
+        ProcessExited { status: status.into() }.emit();
+    }
+    group.cycles.set(group.cycles.get() + scheduler::cycles_of_current());
+    release_parent(task);
+    group.threads.set(group.threads.get() - 1);
+    task::forget(id);
+    if group.threads.get() == 0 {
+        end_last(group);
+    } else {
+        wake_all(Wait::Threads, group.id.get().into(), NEVER, |_| true);
+    }
+    leave_space();
+    if group.threads.get() == 0
+        && let Some(space) = group.space.replace(None)
+    {
+        space.release();
+    }
+    scheduler::end()
+}
+
+/// The kernel's own page tables are loaded: those of the process may go.
+fn leave_space() {
+    let root = root_table() as u64 - KERNEL_BASE;
+    task::process().set_root(root);
+    // SAFETY: the kernel's own root table.
+    unsafe { cpu::load_root(root) };
+}
+
+/// The last thread of a group has ended: files are closed, children go to nobody, the parent is told.
+fn end_last(group: &'static Group) {
+    files::close_all(group);
+    if group.alarm.replace(NEVER) != NEVER {
+        signal::alarms_changed(true, false);
+    }
+    if group.status.get() != 0 {
+        scheduler::note_failure();
+    }
+    for child in group.children() {
+        child.parent.set(0);
+        if child.is_zombie() {
+            child.forget();
+        }
+    }
+    group.free_tables();
+    match task::find_group(group.parent.get()) {
+        Some(parent) if !parent.is_zombie() => tell_parent(parent, group),
+        _ => group.forget(),
+    }
+}
+
+fn tell_parent(parent: &'static Group, child: &'static Group) {
+    let status = child.status.get();
+    let (code, value) = if status & 0x7F == 0 { (1, status >> 8) } else { (2, status & 0x7F) };
+    let info = signal::Info { code, process: child.id.get().into(), value: u64::from(value) };
+    let signal = child.exit_signal.get();
+    if signal::ignores_children(parent) {
+        child.forget();
+    }
+    if (1..=signal::COUNT as u32).contains(&signal) {
+        signal::send_to_group(parent, signal, info);
+    }
+    wake_all(Wait::Child, parent.id.get().into(), NEVER, |_| true);
+}
+
+/// A child of `vfork` lets go of its parent's memory.
+fn release_parent(task: &Task) {
+    if task.vfork_parent.replace(0) != 0 {
+        wake_all(Wait::Vfork, trace::current().into(), NEVER, |_| true);
+    }
+}
+
+/// `exit` of one thread.
+pub fn exit(status: u64) -> ! {
+    let group = task::group();
+    if group.threads.get() == 1 && !group.exiting.get() {
+        end_group(status as u32, false)
+    }
+    end_task()
+}
+
+const WNOHANG: u64 = 1;
+
+/// A child that ended and suits, by its process number, or any child of a process group.
+fn zombie(which: impl Fn(&Group) -> bool) -> Outcome<Option<&'static Group>> {
+    let mut any = false;
+    for child in task::group().children().filter(|child| which(child)) {
+        any = true;
+        if child.is_zombie() {
+            return Ok(Some(child));
+        }
+    }
+    if any { Ok(None) } else { Err(ECHILD) }
+}
+
+fn wait_for(which: impl Fn(&Group) -> bool, options: u64) -> Outcome<Option<&'static Group>> {
+    loop {
+        let found = zombie(&which)?;
+        if found.is_some() || options & WNOHANG != 0 {
+            return Ok(found);
+        }
+        wait(Wait::Child, task::group().id.get().into(), NEVER).map_err(signal::restart_after)?;
+    }
+}
+
+/// The parent knows: nothing is left of a child. Returns its CPU time.
+fn reap(child: &Group) -> u64 {
+    let own = task::group();
+    let cycles = child.cycles.get() + child.children_cycles.get();
+    own.children_cycles.set(own.children_cycles.get() + cycles);
+    child.forget();
+    cycles
+}
+
+pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
+    const KNOWN: u64 = WNOHANG | 2 | 8 | 0xE000_0000;
+    if options & 0xFFFF_FFFF & !KNOWN != 0 {
+        return Err(EINVAL);
+    }
+    let (pid, own) = (pid as i32, task::group().process_group.get());
+    let which = |child: &Group| match pid {
+        -1 => true,
+        0 => child.process_group.get() == own,
+        1.. => i32::from(child.id.get()) == pid,
+        _ => i64::from(child.process_group.get()) == -i64::from(pid),
+    };
+    let Some(child) = wait_for(which, options)? else { return Ok(0) };
+    user::write_if_asked(status, child.status.get())?;
+    let id = child.id.get();
+    let cycles = reap(child);
+    if usage != 0 {
+        let us = timer::ns_of_cycles(cycles) / 1000;
+        let mut words = [0_u64; 18];
+        (words[0], words[1]) = (us / 1_000_000, us % 1_000_000);
+        user::write(usage, words)?;
+    }
+    Ok(id.into())
+}
+
+pub fn waitid(kind: u64, id: u64, info: u64, options: u64) -> Outcome<u64> {
+    const WEXITED: u64 = 4;
+    const WNOWAIT: u64 = 0x100_0000;
+    if options & WEXITED == 0 {
+        return Err(EINVAL);
+    }
+    let id = id as u32;
+    let which = |child: &Group| match kind as u32 {
+        0 => true,
+        1 => u32::from(child.id.get()) == id,
+        _ => u32::from(child.process_group.get()) == id,
+    };
+    if kind as u32 > 2 {
+        return Err(EINVAL);
+    }
+    let mut words = [0_u32; 32];
+    let child = wait_for(which, options)?;
+    if let Some(child) = child {
+        let status = child.status.get();
+        let (code, value) = if status & 0x7F == 0 { (1, status >> 8) } else { (2, status & 0x7F) };
+        [words[0], words[2], words[4], words[6]] = [signal::SIGCHLD, code, child.id.get().into(), value];
+    }
+    user::write_if_asked(info, words)?;
+    if let Some(child) = child.filter(|_| options & WNOWAIT == 0) {
+        reap(child);
+    }
+    Ok(0)
+}
+
+/// The group that a call names by process number; 0: the caller's.
+fn named(pid: u64) -> Outcome<&'static Group> {
+    match pid as u32 {
+        0 => Ok(task::group()),
+        pid => u16::try_from(pid).ok().and_then(task::find_group).ok_or(ESRCH),
+    }
+}
+
+/// What `get` says of the group that a call names.
+pub fn of_group(pid: u64, get: impl Fn(&Group) -> u16) -> Outcome<u64> {
+    named(pid).map(|group| get(group).into())
+}
+
+pub fn setpgid(pid: u64, to: u64) -> Outcome<u64> {
+    let group = named(pid)?;
+    let to = if to as u32 == 0 { group.id.get() } else { u16::try_from(to as u32).map_err(|_| EPERM)? };
+    group.process_group.set(to);
+    Ok(0)
+}
+
+pub fn setsid() -> Outcome<u64> {
+    let group = task::group();
+    let id = group.id.get();
+    if group.process_group.get() == id {
+        return Err(EPERM);
+    }
+    group.process_group.set(id);
+    group.session.set(id);
+    Ok(id.into())
+}

@@ -1,0 +1,227 @@
+//! The calls that change what is mapped.
+
+use abi::syscall::errno::{EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM};
+
+use super::files::{self, Kind};
+use super::space::{BEYOND, Mapping, RIGHTS, SHARED, STACK_TOP, Space, Touch, WRITE};
+use super::{Outcome, task, tree};
+use crate::layout::{DIRECT_MAP, PAGE, USER_START};
+use crate::memory::frames;
+
+const MAP_SHARED: u64 = 1;
+const MAP_PRIVATE: u64 = 2;
+const MAP_TYPE: u64 = 0xF;
+const MAP_FIXED: u64 = 0x10;
+const MAP_ANONYMOUS: u64 = 0x20;
+const MAP_POPULATE: u64 = 0x8000;
+const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
+
+/// The whole pages of a size, which must not be 0 or go round.
+fn pages(size: u64) -> Outcome<u64> {
+    match size.checked_next_multiple_of(PAGE) {
+        Some(0) => Err(EINVAL),
+        Some(size) if size <= STACK_TOP => Ok(size),
+        _ => Err(ENOMEM),
+    }
+}
+
+/// The end of a stretch of user memory at a page boundary.
+fn end_of(start: u64, size: u64) -> Outcome<u64> {
+    if !start.is_multiple_of(PAGE) {
+        return Err(EINVAL);
+    }
+    start.checked_add(size).filter(|&end| end <= STACK_TOP).ok_or(ENOMEM)
+}
+
+pub fn brk(wanted: u64) -> Outcome<u64> {
+    let space = task::space();
+    let (start, old) = (space.heap_start.get(), space.heap_end.get());
+    if wanted < start || wanted > STACK_TOP {
+        return Ok(old);
+    }
+    let (old_end, new_end) = (old.next_multiple_of(PAGE), wanted.next_multiple_of(PAGE));
+    let changed = if new_end > old_end {
+        // A page stays free between the heap and what is above it.
+        if !space.is_free(old_end, new_end + PAGE) {
+            return Ok(old);
+        }
+        space.add(Mapping::new(old_end, new_end, super::space::READ | WRITE, 0))
+    } else if new_end < old_end {
+        space.unmap(new_end, old_end)
+    } else {
+        Ok(())
+    };
+    if changed.is_err() {
+        return Ok(old);
+    }
+    space.heap_end.set(wanted);
+    Ok(wanted)
+}
+
+pub fn mmap(address: u64, size: u64, rights: u64, flags: u64, descriptor: u64, offset: u64) -> Outcome<u64> {
+    let space = task::space();
+    let size = pages(size)?;
+    if !offset.is_multiple_of(PAGE) || !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_PRIVATE | 3) {
+        return Err(EINVAL);
+    }
+    let content =
+        if flags & MAP_ANONYMOUS != 0 { None } else { content_of(descriptor, offset, rights, flags)? };
+    let is_shared = flags & MAP_TYPE != MAP_PRIVATE && content.is_none();
+    let start = place(space, address, size, flags)?;
+    let bits = rights & RIGHTS | if is_shared { SHARED } else { 0 };
+    match content {
+        None => space.add(Mapping::new(start, start + size, bits, 0))?,
+        Some((physical, bytes)) => {
+            let end = start + bytes.next_multiple_of(PAGE).min(size);
+            if start < end {
+                space.add(Mapping::new(start, end, bits, physical))?;
+            }
+            if end < start + size {
+                space.add(Mapping::new(end, start + size, bits | BEYOND, 0))?;
+            }
+        }
+    }
+    // What a child of `fork` is to share must be there before.
+    if is_shared || flags & MAP_POPULATE != 0 {
+        populate(space, start, size, rights).inspect_err(|_| {
+            let _ = space.unmap(start, start + size);
+        })?;
+    }
+    Ok(start)
+}
+
+/// Where a file's content from an offset on lies, and how much of it there is; `None` for a device that gives zeroes.
+fn content_of(descriptor: u64, offset: u64, rights: u64, flags: u64) -> Outcome<Option<(u64, u64)>> {
+    let open = files::open(descriptor)?;
+    match open.kind.get() {
+        Kind::File if flags & MAP_TYPE != MAP_PRIVATE && rights & WRITE != 0 => Err(EACCES),
+        Kind::File => {
+            let content = tree::contents(open.object.get());
+            let rest = content.get(offset as usize..).unwrap_or_default();
+            Ok(Some((content.as_ptr() as u64 - DIRECT_MAP + offset, rest.len() as u64)))
+        }
+        Kind::Zero => Ok(None),
+        Kind::Free => Err(EBADF),
+        _ => Err(ENODEV),
+    }
+}
+
+fn place(space: &Space, address: u64, size: u64, flags: u64) -> Outcome<u64> {
+    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
+        let end = end_of(address, size)?;
+        if address < USER_START {
+            return Err(abi::syscall::errno::EPERM);
+        }
+        if flags & MAP_FIXED_NOREPLACE != 0 {
+            return if space.is_free(address, end) { Ok(address) } else { Err(EEXIST) };
+        }
+        space.unmap(address, end)?;
+        return Ok(address);
+    }
+    // A wish counts where nothing is.
+    let wish = address & !(PAGE - 1);
+    if wish >= USER_START && end_of(wish, size).is_ok_and(|end| space.is_free(wish, end)) {
+        return Ok(wish);
+    }
+    space.place(size)
+}
+
+/// Touches every page now.
+fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
+    if size / PAGE > u64::from(frames::count_free()) {
+        return Err(ENOMEM);
+    }
+    let touch = if rights & WRITE != 0 { Touch::Write } else { Touch::Read };
+    for page in (start..start + size).step_by(PAGE as usize) {
+        match space.touch(page, touch, true) {
+            Err(super::space::Bad::OutOfMemory) => return Err(ENOMEM),
+            // What may not be touched is not there either.
+            _ => continue,
+        }
+    }
+    Ok(())
+}
+
+pub fn munmap(start: u64, size: u64) -> Outcome<u64> {
+    let size = pages(size).map_err(|_| EINVAL)?;
+    let end = end_of(start, size).map_err(|_| EINVAL)?;
+    task::space().unmap(start, end).map(|()| 0)
+}
+
+pub fn mprotect(start: u64, size: u64, rights: u64) -> Outcome<u64> {
+    if !start.is_multiple_of(PAGE) || rights & !RIGHTS != 0 {
+        return Err(EINVAL);
+    }
+    if size == 0 {
+        return Ok(0);
+    }
+    let end = end_of(start, pages(size)?)?;
+    task::space().protect(start, end, rights).map(|()| 0)
+}
+
+pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64) -> Outcome<u64> {
+    const MAY_MOVE: u64 = 1;
+    const FIXED: u64 = 2;
+    let space = task::space();
+    if flags & !(MAY_MOVE | FIXED) != 0 || (flags & FIXED != 0 && flags & MAY_MOVE == 0) {
+        return Err(EINVAL);
+    }
+    let (old_size, new_size) = (pages(old_size)?, pages(new_size)?);
+    let end = end_of(start, old_size)?;
+    let mapping =
+        space.find(start).filter(|mapping| mapping.end() >= end).ok_or(abi::syscall::errno::EFAULT)?;
+    if new_size > old_size && mapping.is_of_file() {
+        return Err(EINVAL);
+    }
+    if flags & FIXED == 0 {
+        if new_size <= old_size {
+            if new_size < old_size {
+                space.unmap(start + new_size, end)?;
+            }
+            return Ok(start);
+        }
+        if mapping.end() == end && end_of(start, new_size).is_ok_and(|new_end| space.is_free(end, new_end)) {
+            space.add(Mapping::new(end, start + new_size, mapping.flags(), 0))?;
+            return Ok(start);
+        }
+        if flags & MAY_MOVE == 0 {
+            return Err(ENOMEM);
+        }
+    }
+    let to = if flags & FIXED == 0 {
+        space.place(new_size)?
+    } else {
+        let new_end = end_of(wanted, new_size)?;
+        if wanted < end && start < new_end {
+            return Err(EINVAL);
+        }
+        space.unmap(wanted, new_end)?;
+        wanted
+    };
+    space.relocate(mapping, start, old_size.min(new_size), to, new_size)?;
+    space.unmap(start, end)?;
+    Ok(to)
+}
+
+pub fn madvise(start: u64, size: u64, advice: u64) -> Outcome<u64> {
+    const DONT_NEED: u64 = 4;
+    const FREE: u64 = 8;
+    if !start.is_multiple_of(PAGE) {
+        return Err(EINVAL);
+    }
+    if size == 0 {
+        return Ok(0);
+    }
+    let end = end_of(start, pages(size)?)?;
+    if matches!(advice, DONT_NEED | FREE) {
+        let space = task::space();
+        if space
+            .mappings()
+            .any(|mapping| mapping.flags() & SHARED != 0 && mapping.start() < end && start < mapping.end())
+        {
+            return Ok(0);
+        }
+        space.unmap_pages(start, end);
+    }
+    Ok(0)
+}

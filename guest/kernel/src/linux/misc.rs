@@ -1,0 +1,243 @@
+//! What a program asks about the machine and itself, and randomness.
+
+use core::arch::x86_64::__cpuid;
+
+use abi::syscall::errno::{EINVAL, EPERM, ESRCH};
+
+use super::space::{EXECUTE, READ, SHARED, STACK, STACK_LIMIT, WRITE};
+use super::{Outcome, files, first, task, tree, user};
+use crate::arch::context::Segments;
+use crate::arch::cpu;
+use crate::cell::Local;
+use crate::layout::{PAGE, USER_END};
+use crate::memory::frames;
+use crate::{process, timer};
+
+/// What `times` and AT_CLKTCK count in.
+pub const TICKS_PER_SECOND: u64 = 100;
+
+/// AT_HWCAP: what CPUID says of the CPU's first features.
+pub fn hardware_capabilities() -> u64 {
+    __cpuid(1).edx.into()
+}
+
+static SEED: Local<u64> = Local::new(0);
+
+/// Eight bytes that nobody can foretell where the CPU has RDRAND; elsewhere they come from the clock.
+pub fn random_word() -> u64 {
+    if let Some(word) = cpu::random() {
+        return word;
+    }
+    // SplitMix64, by Steele, Lea and Flood.
+    let seed = SEED.get().wrapping_add(cpu::tsc()).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    SEED.set(seed);
+    let mixed = (seed ^ seed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ mixed >> 31
+}
+
+/// The most random bytes of one call.
+const RANDOM_MAX: u64 = 65536;
+
+pub fn fill_random(buffer: u64, count: u64) -> Outcome<u64> {
+    let count = count.min(RANDOM_MAX);
+    user::reach(buffer, count, true)?;
+    let mut done = 0;
+    while done < count {
+        let word = random_word().to_le_bytes();
+        let now = (count - done).min(8);
+        user::copy_to(buffer + done, first(&word, now as usize))?;
+        done += now;
+    }
+    Ok(count)
+}
+
+pub fn getrandom(buffer: u64, count: u64, flags: u64) -> Outcome<u64> {
+    if flags & !7 != 0 {
+        return Err(EINVAL);
+    }
+    fill_random(buffer, count)
+}
+
+pub fn uname(to: u64) -> Outcome<u64> {
+    const FIELD: u64 = 65;
+    const FIELDS: [&[u8]; 6] = [b"Linux", b"trapline", b"6.1.0", b"#1 Trapline", b"x86_64", b"(none)"];
+    user::reach(to, FIELD * FIELDS.len() as u64, true)?;
+    // SAFETY: all of it was reached.
+    unsafe { (to as *mut u8).write_bytes(0, FIELD as usize * FIELDS.len()) };
+    for (index, field) in FIELDS.iter().enumerate() {
+        user::copy_to(to + index as u64 * FIELD, field)?;
+    }
+    Ok(0)
+}
+
+pub fn sysinfo(to: u64) -> Outcome<u64> {
+    let mut words = [0_u64; 14];
+    words[0] = timer::monotonic_ns() / super::time::NS_PER_SECOND;
+    words[4] = u64::from(frames::count_all()) * PAGE;
+    words[5] = u64::from(frames::count_free()) * PAGE;
+    words[10] = task::groups().count() as u64;
+    words[13] = 1; // the unit is bytes
+    user::write(to, words).map(|()| 0)
+}
+
+const UNLIMITED: u64 = u64::MAX;
+
+fn limit(resource: u64) -> Outcome<[u64; 2]> {
+    match resource as u32 {
+        3 => Ok([STACK_LIMIT, UNLIMITED]),
+        4 => Ok([0, UNLIMITED]),
+        6 => Ok([process::SLOTS as u64; 2]),
+        7 => Ok([files::DESCRIPTORS as u64; 2]),
+        8 => Ok([8 << 20; 2]),
+        11 => Ok([process::SLOTS as u64; 2]),
+        12 => Ok([819_200; 2]),
+        13 | 14 => Ok([0; 2]),
+        0..16 => Ok([UNLIMITED; 2]),
+        _ => Err(EINVAL),
+    }
+}
+
+/// The limits are what they are: a program may set them, and nothing changes.
+pub fn prlimit(pid: u64, resource: u64, new: u64, old: u64) -> Outcome<u64> {
+    if pid as u32 != 0 && pid as u32 != u32::from(task::group().id.get()) {
+        return Err(ESRCH);
+    }
+    let limit = limit(resource)?;
+    if new != 0 {
+        let [soft, hard]: [u64; 2] = user::read(new)?;
+        if soft > hard {
+            return Err(EINVAL);
+        }
+    }
+    user::write_if_asked(old, limit).map(|()| 0)
+}
+
+/// There is one CPU.
+pub fn sched_getaffinity(size: u64, to: u64) -> Outcome<u64> {
+    if size < 8 || !size.is_multiple_of(8) {
+        return Err(EINVAL);
+    }
+    user::write(to, 1_u64)?;
+    Ok(8)
+}
+
+pub fn sched_setaffinity(size: u64, from: u64) -> Outcome<u64> {
+    let mask: u8 = if size == 0 { 0 } else { user::read(from)? };
+    if mask & 1 == 0 { Err(EINVAL) } else { Ok(0) }
+}
+
+pub fn getcpu(cpu: u64, node: u64) -> Outcome<u64> {
+    user::write_if_asked(cpu, 0_u32)?;
+    user::write_if_asked(node, 0_u32).map(|()| 0)
+}
+
+pub fn arch_prctl(what: u64, address: u64) -> Outcome<u64> {
+    const SET_GS: u32 = 0x1001;
+    const SET_FS: u32 = 0x1002;
+    const GET_FS: u32 = 0x1003;
+    const GET_GS: u32 = 0x1004;
+    match what as u32 {
+        SET_FS | SET_GS if address >= USER_END => Err(EPERM),
+        SET_FS => {
+            Segments::set_bases([address, Segments::bases()[1]]);
+            Ok(0)
+        }
+        SET_GS => {
+            Segments::set_bases([Segments::bases()[0], address]);
+            Ok(0)
+        }
+        GET_FS => user::write(address, Segments::bases()[0]).map(|()| 0),
+        GET_GS => user::write(address, Segments::bases()[1]).map(|()| 0),
+        _ => Err(EINVAL),
+    }
+}
+
+pub fn prctl(what: u64, argument: u64) -> Outcome<u64> {
+    const SET_NAME: u32 = 15;
+    const GET_NAME: u32 = 16;
+    match what as u32 {
+        SET_NAME => {
+            let name = user::string(argument, 16).or_else(|_| user::bytes(argument, 15))?;
+            task::group().name.set(process::name(name));
+            Ok(0)
+        }
+        GET_NAME => user::write(argument, task::group().name.get()).map(|()| 0),
+        // Dumpable, no new privileges, timer slack, subreaper: asked for, and of no effect.
+        4 | 38 | 29 | 36 | 1 => Ok(0),
+        3 => Ok(1),
+        _ => Err(EINVAL),
+    }
+}
+
+/// `rseq`: the one CPU never changes, so its number is written once.
+pub fn rseq(address: u64, size: u64) -> Outcome<u64> {
+    if size < 32 || !address.is_multiple_of(32) {
+        return Err(EINVAL);
+    }
+    user::write(address, 0_u64).map(|()| 0)
+}
+
+/// `/proc/self/maps` from an offset on, made anew for each call.
+pub fn read_maps(offset: u64, buffer: u64, count: u64) -> Outcome<u64> {
+    let mut text = Text { skip: offset, buffer, left: count, done: 0 };
+    let program = tree::path(task::group().program.get());
+    let space = task::space();
+    for mapping in space.mappings() {
+        let flags = mapping.flags();
+        text.hexadecimal(mapping.start(), 8)?;
+        text.put(b"-")?;
+        text.hexadecimal(mapping.end(), 8)?;
+        text.put(b" ")?;
+        for (bit, letter) in [(READ, b"r"), (WRITE, b"w"), (EXECUTE, b"x")] {
+            text.put(if flags & bit != 0 { letter } else { b"-" })?;
+        }
+        text.put(if flags & SHARED != 0 { b"s" } else { b"p" })?;
+        text.put(b" 00000000 00:00 0 ")?;
+        if flags & STACK != 0 {
+            text.put(b"                         [stack]")?;
+        } else if mapping.start() == space.heap_start.get() {
+            text.put(b"                          [heap]")?;
+        } else if mapping.is_of_file() {
+            text.put(b"                         ")?;
+            text.put(program)?;
+        }
+        text.put(b"\n")?;
+    }
+    Ok(text.done)
+}
+
+/// Text of which a part goes to the process.
+struct Text {
+    /// Bytes that come before that part.
+    skip: u64,
+    buffer: u64,
+    /// Bytes that still go there, and that went.
+    left: u64,
+    done: u64,
+}
+
+impl Text {
+    fn put(&mut self, bytes: &[u8]) -> Outcome<()> {
+        let skipped = self.skip.min(bytes.len() as u64);
+        self.skip -= skipped;
+        let now = first(bytes.get(skipped as usize..).unwrap_or_default(), self.left as usize);
+        user::copy_to(self.buffer + self.done, now)?;
+        self.left -= now.len() as u64;
+        self.done += now.len() as u64;
+        Ok(())
+    }
+
+    /// A number of at least so many digits.
+    fn hexadecimal(&mut self, number: u64, least: usize) -> Outcome<()> {
+        let mut digits = [0; 16];
+        let mut start = digits.len();
+        let mut rest = number;
+        while rest != 0 || digits.len() - start < least {
+            start -= 1;
+            digits[start] = b"0123456789abcdef"[(rest & 15) as usize];
+            rest >>= 4;
+        }
+        self.put(digits.get(start..).unwrap_or_default())
+    }
+}

@@ -1,0 +1,289 @@
+//! Linux programs: static ELF files that were written for Linux run here unchanged.
+//!
+//! The core of the kernel is a book's kernel: it loads all of a program before it starts and answers a few calls. For
+//! a process that is a Linux program it asks this module instead, at five places: [`start`] makes the processes of a bundle,
+//! [`call`] answers a system call, [`page_fault`] brings a page at its first touch, [`fault`] makes a signal of any
+//! other fault, and [`before_return`] looks for signals on the way back to user mode.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `life` | start, fork, clone, execve, exit, wait |
+//! | `task` | what is known of a thread and of a process, and how a thread waits |
+//! | `exec` | ELF files and the stack of a new program |
+//! | `space`, `memory`, `user` | what is mapped, the calls that change it, and how the kernel reaches it |
+//! | `signal` | signals and their frames |
+//! | `files`, `pipe`, `poll`, `stat`, `tree`, `output` | descriptors, and what is behind them |
+//! | `futex`, `time`, `misc` | as they say |
+//!
+//! Limits: one CPU; no job control; no files but those that the host gave, which are read-only; no sockets. What is not
+//! there is answered with `-ENOSYS`.
+
+mod exec;
+mod files;
+mod futex;
+mod life;
+mod list;
+mod memory;
+mod misc;
+mod output;
+mod pipe;
+mod poll;
+mod signal;
+mod space;
+mod stat;
+mod task;
+mod time;
+mod tree;
+mod user;
+
+use abi::bundle::{Bundle, Program};
+use abi::record::Wait;
+use abi::syscall::Call;
+use abi::syscall::errno::{EINVAL, ENOSYS};
+
+use crate::arch::trap_frame::TrapFrame;
+use crate::layout::{USER_END, vector};
+use crate::scheduler;
+use space::{Bad, Touch};
+
+pub use signal::before_return;
+
+/// A result, or an error number of Linux (positive).
+pub type Outcome<T> = Result<T, i64>;
+
+/// The first `size` items, or all where there are fewer.
+fn first<T>(items: &[T], size: usize) -> &[T] {
+    items.get(..size).unwrap_or(items)
+}
+
+/// The bundle whose files Linux programs see.
+pub fn set_files(bundle: Bundle<'static>) {
+    tree::set(bundle);
+}
+
+/// Makes a process of a program of the bundle; returns its number.
+pub fn start(bundle: &Bundle<'static>, program: &Program) -> Outcome<u16> {
+    let directory = tree::find(bundle.directory()).ok_or(EINVAL)?;
+    life::start(&life::Program {
+        file: program.file,
+        path: bundle.text(program.path),
+        arguments: bundle.text(program.arguments),
+        environment: bundle.text(program.environment),
+        directory,
+    })
+}
+
+/// What a page fault of the process that runs came to.
+pub enum PageFault {
+    /// The page is there now: the instruction is tried again.
+    Resolved,
+    /// It is a fault.
+    Bad(Bad),
+}
+
+/// A page fault of the process that runs: the page comes, if the process may use it so.
+pub fn page_fault(error: u64, address: u64) -> PageFault {
+    const WRITE: u64 = 2;
+    const FETCH: u64 = 16;
+    if address >= USER_END {
+        return PageFault::Bad(Bad::Unmapped);
+    }
+    let touch = match error {
+        error if error & WRITE != 0 => Touch::Write,
+        error if error & FETCH != 0 => Touch::Execute,
+        _ => Touch::Read,
+    };
+    match task::space().touch(address, touch, false) {
+        Ok(()) => PageFault::Resolved,
+        Err(Bad::OutOfMemory) => signal::out_of_memory(),
+        Err(bad) => PageFault::Bad(bad),
+    }
+}
+
+/// A fault of the process that runs: its page comes, or it gets a signal.
+pub fn fault(frame: &mut TrapFrame, cr2: u64) {
+    let mut bad = None;
+    if frame.vector as u8 == vector::PAGE_FAULT {
+        match page_fault(frame.error, cr2) {
+            PageFault::Resolved => return,
+            PageFault::Bad(reason) => bad = Some(reason),
+        }
+    }
+    signal::fault(frame, cr2, bad);
+}
+
+/// The names of the processes of a deadlock and what each waits for, for the console.
+pub fn for_waiting(mut print: impl FnMut(&[u8], u16, Wait)) {
+    for (id, what) in task::waiting() {
+        let name = task::of(id).group().name.get();
+        // SAFETY: two words are sixteen bytes.
+        let bytes = unsafe { core::slice::from_raw_parts(name.as_ptr().cast::<u8>(), 16) };
+        let size = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+        print(first(bytes, size), id, what);
+    }
+}
+
+/// Answers a system call; returns what RAX is to be.
+pub fn call(frame: &mut TrapFrame) -> u64 {
+    match answer(frame) {
+        Ok(value) => value,
+        Err(error) => {
+            if error == signal::RESTART {
+                let task = task::current();
+                task.restart.set(Some(frame.registers.rax));
+                task.attention.set(true);
+            }
+            error.wrapping_neg() as u64
+        }
+    }
+}
+
+fn answer(frame: &mut TrapFrame) -> Outcome<u64> {
+    let registers = frame.registers;
+    let [a, b, c] = [registers.rdi, registers.rsi, registers.rdx];
+    let [d, e, f] = [registers.r10, registers.r8, registers.r9];
+    let call = Call::from_number(registers.rax).ok_or(ENOSYS)?;
+    match call {
+        Call::exit => life::exit(a),
+        Call::exit_group => life::end_group(a as u32, false),
+        Call::fork => life::clone(frame, life::FORK),
+        Call::vfork => life::clone(frame, life::VFORK),
+        Call::clone => {
+            let (flags, exit_signal) = (a & 0xFFFF_FF00, a & 0xFF);
+            life::clone(
+                frame,
+                life::Clone { flags, stack: b, parent_tid: c, child_tid: d, tls: e, exit_signal },
+            )
+        }
+        Call::clone3 => life::clone3(frame, a, b),
+        Call::execve => life::execve(frame, AT_FDCWD, a, b, c),
+        Call::execveat if e == 0 => life::execve(frame, a, b, c, d),
+        Call::wait4 => life::wait4(a, b, c, d),
+        Call::waitid => life::waitid(a, b, c, d),
+        Call::rt_sigreturn => Ok(signal::sigreturn(frame)),
+        Call::sigaltstack => signal::sigaltstack(a, b, frame.rsp),
+        _ => plain(call, [a, b, c, d, e, f]),
+    }
+}
+
+/// "The working directory" in place of a descriptor.
+const AT_FDCWD: u64 = -100_i64 as u64;
+
+/// The calls that need nothing but their arguments.
+fn plain(call: Call, [a, b, c, d, e, f]: [u64; 6]) -> Outcome<u64> {
+    let group = task::group();
+    match call {
+        Call::read => files::read(a, b, c),
+        Call::write => files::write(a, b, c),
+        Call::pread64 => files::pread(a, b, c, d),
+        Call::readv => files::vector(a, b, c, |fd, at, size, _| files::read(fd, at, size)),
+        Call::writev => files::vector(a, b, c, |fd, at, size, _| files::write(fd, at, size)),
+        Call::preadv => files::vector(a, b, c, |fd, at, size, done| files::pread(fd, at, size, d + done)),
+        Call::open => files::open_at(AT_FDCWD, a, b),
+        Call::openat => files::open_at(a, b, c),
+        Call::close => files::close(a),
+        Call::close_range => files::close_range(a, b, c),
+        Call::dup => files::dup(a, 0, false),
+        Call::dup2 => files::dup_to(a, b, 0, true),
+        Call::dup3 => files::dup_to(a, b, c, false),
+        Call::fcntl => files::fcntl(a, b, c),
+        Call::ioctl => files::ioctl(a, b, c),
+        Call::lseek => files::lseek(a, b, c),
+        Call::getdents64 => files::getdents(a, b, c),
+        Call::access => files::access(AT_FDCWD, a, b),
+        Call::faccessat | Call::faccessat2 => files::access(a, b, c),
+        Call::readlink => files::readlink(AT_FDCWD, a, b, c),
+        Call::readlinkat => files::readlink(a, b, c, d),
+        Call::getcwd => files::getcwd(a, b),
+        Call::chdir => files::chdir(tree::resolve_user(AT_FDCWD, a)?),
+        Call::fchdir => files::chdir(tree::resolve(a, b".")?),
+        Call::fstat => stat::fstat(a, b),
+        Call::stat => stat::stat_at(AT_FDCWD, a, b, 0),
+        Call::lstat => stat::stat_at(AT_FDCWD, a, b, 0x100),
+        Call::newfstatat => stat::stat_at(a, b, c, d),
+        Call::statx => stat::statx(a, b, c, e),
+        Call::statfs => tree::resolve_user(AT_FDCWD, a).and_then(|_| stat::statfs(b)),
+        Call::fstatfs => files::open(a).and_then(|_| stat::statfs(b)),
+        Call::pipe => pipe::create(a, 0),
+        Call::pipe2 => pipe::create(a, b),
+        Call::poll => poll::poll(a, b, c),
+        Call::ppoll => poll::ppoll(a, b, c, d, e),
+        Call::select => poll::select(a, [b, c, d], e),
+        Call::pselect6 => poll::pselect(a, [b, c, d], e, f),
+        Call::brk => memory::brk(a),
+        Call::mmap => memory::mmap(a, b, c, d, e, f),
+        Call::munmap => memory::munmap(a, b),
+        Call::mprotect => memory::mprotect(a, b, c),
+        Call::mremap => memory::mremap(a, b, c, d, e),
+        Call::madvise => memory::madvise(a, b, c),
+        Call::rt_sigaction => signal::sigaction(a, b, c, d),
+        Call::rt_sigprocmask => signal::sigprocmask(a, b, c, d),
+        Call::rt_sigpending => signal::sigpending(a),
+        Call::rt_sigsuspend if b != 8 => Err(EINVAL),
+        Call::rt_sigsuspend => signal::suspend(Some(user::read(a)?)),
+        Call::rt_sigtimedwait => signal::timed_wait(a, b, c, d),
+        Call::pause => signal::suspend(None),
+        Call::kill => signal::kill(a, b),
+        Call::tkill => signal::tgkill(None, a, b),
+        Call::tgkill => signal::tgkill(Some(a), b, c),
+        Call::alarm => time::alarm(a),
+        Call::setitimer => time::setitimer(a, b, c),
+        Call::getitimer => time::getitimer(a, b),
+        Call::nanosleep => time::sleep(None, 0, a, b),
+        Call::clock_nanosleep => time::sleep(Some(a), b, c, d),
+        Call::clock_gettime => time::gettime(a, b),
+        Call::clock_getres => time::getres(a, b),
+        Call::gettimeofday => time::gettimeofday(a, b),
+        Call::time => time::time(a),
+        Call::times => time::times(a),
+        Call::getrusage => time::getrusage(a, b),
+        Call::futex => futex::futex(a, b, c, d, e, f),
+        Call::set_robust_list => {
+            task::current().robust_list.set(a);
+            Ok(0)
+        }
+        Call::set_tid_address => {
+            task::current().clear_tid.set(a);
+            Ok(crate::trace::current().into())
+        }
+        Call::rseq => misc::rseq(a, b),
+        Call::sched_yield => {
+            scheduler::yield_now();
+            Ok(0)
+        }
+        Call::sched_getaffinity => misc::sched_getaffinity(b, c),
+        Call::sched_setaffinity => misc::sched_setaffinity(b, c),
+        Call::sched_getscheduler | Call::sched_get_priority_max | Call::sched_get_priority_min => Ok(0),
+        Call::sched_getparam => user::write(b, 0_u32).map(|()| 0),
+        Call::getpriority => Ok(20),
+        Call::setpriority => Ok(0),
+        Call::getcpu => misc::getcpu(a, b),
+        Call::getpid => Ok(group.id.get().into()),
+        Call::gettid => Ok(crate::trace::current().into()),
+        Call::getppid => Ok(group.parent.get().into()),
+        Call::getpgrp => Ok(group.process_group.get().into()),
+        Call::getpgid => life::of_group(a, |group| group.process_group.get()),
+        Call::getsid => life::of_group(a, |group| group.session.get()),
+        Call::setpgid => life::setpgid(a, b),
+        Call::setsid => life::setsid(),
+        Call::getuid | Call::geteuid | Call::getgid | Call::getegid => Ok(0),
+        Call::setuid | Call::setgid | Call::setreuid | Call::setregid | Call::setresuid | Call::setresgid => {
+            Ok(0)
+        }
+        Call::getresuid | Call::getresgid => {
+            [a, b, c].into_iter().try_for_each(|to| user::write(to, 0_u32)).map(|()| 0)
+        }
+        Call::getgroups => Ok(0),
+        Call::umask => Ok(group.umask.replace(a as u32 & 0o777).into()),
+        Call::uname => misc::uname(a),
+        Call::sysinfo => misc::sysinfo(a),
+        Call::getrlimit => misc::prlimit(0, a, 0, b),
+        Call::setrlimit => misc::prlimit(0, a, b, 0),
+        Call::prlimit64 => misc::prlimit(a, b, c, d),
+        Call::getrandom => misc::getrandom(a, b, c),
+        Call::arch_prctl => misc::arch_prctl(a, b),
+        Call::prctl => misc::prctl(a, b),
+        Call::fsync | Call::fdatasync => files::open(a).and(Err(EINVAL)),
+        _ => Err(ENOSYS),
+    }
+}

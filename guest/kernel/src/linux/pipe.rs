@@ -1,0 +1,191 @@
+//! Pipes: bytes in a ring of frames, which come when they are first needed.
+
+use abi::record::Wait;
+use abi::syscall::errno::{EAGAIN, EINTR, ENFILE, ENOMEM, EPIPE};
+
+use super::files::{self, Kind, O_CLOEXEC, O_NONBLOCK, Open};
+use super::task::{self, wait, wake_all};
+use super::{Outcome, poll, signal, user};
+use crate::cell::Local;
+use crate::layout::PAGE;
+use crate::memory::{frames, physical};
+use crate::process::NEVER;
+
+const PIPES: usize = 256;
+const PIPE_FRAMES: usize = 16;
+const CAPACITY: u64 = PIPE_FRAMES as u64 * PAGE;
+/// A write of no more is not torn apart.
+const ATOMIC: u64 = 4096;
+
+struct Pipe {
+    /// Open files that read, and that write. The structure is free without any.
+    readers: Local<u32>,
+    writers: Local<u32>,
+    /// Bytes that were ever read, and written; their places in the ring follow.
+    read: Local<u64>,
+    written: Local<u64>,
+    frames: [Local<u64>; PIPE_FRAMES],
+}
+
+static ALL: [Pipe; PIPES] = [const {
+    Pipe {
+        readers: Local::new(0),
+        writers: Local::new(0),
+        read: Local::new(0),
+        written: Local::new(0),
+        frames: [const { Local::new(0) }; PIPE_FRAMES],
+    }
+}; PIPES];
+
+impl Pipe {
+    fn waiting(&self) -> u64 {
+        self.written.get() - self.read.get()
+    }
+
+    /// The bytes of the ring from a place on, to the end of its frame.
+    fn stretch(&self, place: u64, most: u64) -> Outcome<(*mut u8, u64)> {
+        let frame = &self.frames[(place / PAGE) as usize % PIPE_FRAMES];
+        if frame.get() == 0 {
+            frame.set(frames::take().ok_or(ENOMEM)?);
+        }
+        // SAFETY: an offset within the frame.
+        let at = unsafe { physical::<u8>(frame.get()).add((place % PAGE) as usize) };
+        Ok((at, most.min(PAGE - place % PAGE)))
+    }
+}
+
+/// The pipe of a number.
+fn of(number: u32) -> &'static Pipe {
+    &ALL[number as usize % PIPES]
+}
+
+/// `pipe2`: two descriptors.
+pub fn create(to: u64, flags: u64) -> Outcome<u64> {
+    let flags = flags as u32;
+    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(abi::syscall::errno::EINVAL);
+    }
+    user::reach(to, 8, true)?;
+    let number = ALL.iter().position(|pipe| pipe.readers.get() + pipe.writers.get() == 0).ok_or(ENFILE)?;
+    let pipe = of(number as u32);
+    pipe.read.set(0);
+    pipe.written.set(0);
+    let reader = files::create(Kind::PipeRead, number as u32, flags)?;
+    pipe.readers.set(1);
+    let writer = files::create(Kind::PipeWrite, number as u32, flags | 1).inspect_err(|_| {
+        let _ = files::close(reader);
+    })?;
+    pipe.writers.set(1);
+    user::write(to, [reader as u32, writer as u32])?;
+    Ok(0)
+}
+
+/// The last descriptor of one end is closed.
+pub fn close_end(number: u32, writes: bool) {
+    let pipe = of(number);
+    let ends = if writes { &pipe.writers } else { &pipe.readers };
+    ends.set(ends.get() - 1);
+    if pipe.readers.get() + pipe.writers.get() == 0 {
+        for frame in pipe.frames.iter().filter(|frame| frame.get() != 0) {
+            frames::release(frame.replace(0));
+        }
+        return;
+    }
+    wake(if writes { Wait::PipeEmpty } else { Wait::PipeFull }, number);
+}
+
+fn wake(what: Wait, number: u32) {
+    wake_all(what, number.into(), NEVER, |_| true);
+    poll::changed();
+}
+
+/// How many bytes wait.
+pub fn size(number: u32) -> u32 {
+    of(number).waiting() as u32
+}
+
+pub fn read(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
+    let (number, pipe) = (open.object.get(), of(open.object.get()));
+    if count == 0 {
+        return Ok(0);
+    }
+    while pipe.waiting() == 0 {
+        if pipe.writers.get() == 0 {
+            return Ok(0);
+        }
+        if open.flags.get() & O_NONBLOCK != 0 {
+            return Err(EAGAIN);
+        }
+        wait(Wait::PipeEmpty, number.into(), NEVER).map_err(signal::restart_after)?;
+    }
+    let count = count.min(pipe.waiting());
+    user::reach(buffer, count, true)?;
+    let mut done = 0;
+    while done < count {
+        let (from, now) = pipe.stretch(pipe.read.get(), count - done)?;
+        // SAFETY: the bytes lie in a frame of the pipe; the process's memory was reached.
+        unsafe { ((buffer + done) as *mut u8).copy_from_nonoverlapping(from, now as usize) };
+        done += now;
+        pipe.read.set(pipe.read.get() + now);
+    }
+    wake(Wait::PipeFull, number);
+    Ok(count)
+}
+
+pub fn write(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
+    let (number, pipe) = (open.object.get(), of(open.object.get()));
+    let mut done = 0;
+    while done < count {
+        if pipe.readers.get() == 0 {
+            signal::send_to_task(task::current(), signal::SIGPIPE, signal::Info::of_kernel());
+            return if done == 0 { Err(EPIPE) } else { Ok(done) };
+        }
+        let room = CAPACITY - pipe.waiting();
+        let needed = if count <= ATOMIC { count } else { 1 };
+        if room < needed {
+            if open.flags.get() & O_NONBLOCK != 0 {
+                return if done == 0 { Err(EAGAIN) } else { Ok(done) };
+            }
+            match wait(Wait::PipeFull, number.into(), NEVER) {
+                Err(EINTR) if done > 0 => return Ok(done),
+                other => other.map_err(signal::restart_after)?,
+            };
+            continue;
+        }
+        let now = room.min(count - done);
+        let from = user::bytes(buffer + done, now)?;
+        put(pipe, from)?;
+        done += now;
+        wake(Wait::PipeEmpty, number);
+    }
+    Ok(done)
+}
+
+/// Appends bytes for which there is room.
+fn put(pipe: &Pipe, mut bytes: &[u8]) -> Outcome<()> {
+    while !bytes.is_empty() {
+        let (to, now) = pipe.stretch(pipe.written.get(), bytes.len() as u64)?;
+        let (first, rest) = bytes.split_at(now as usize);
+        // SAFETY: so many bytes lie in a frame of the pipe.
+        unsafe { to.copy_from_nonoverlapping(first.as_ptr(), first.len()) };
+        pipe.written.set(pipe.written.get() + now);
+        bytes = rest;
+    }
+    Ok(())
+}
+
+/// What `poll` says of an end, of the events that it asks for; errors unasked.
+pub fn ready(open: &Open, events: u16) -> u16 {
+    const IN: u16 = 1;
+    const OUT: u16 = 4;
+    const ERR: u16 = 8;
+    const HUP: u16 = 16;
+    let pipe = of(open.object.get());
+    if open.kind.get() == Kind::PipeRead {
+        let data = if pipe.waiting() > 0 { IN } else { 0 };
+        data & events | if pipe.writers.get() == 0 { HUP } else { 0 }
+    } else {
+        let room = if CAPACITY - pipe.waiting() >= ATOMIC { OUT } else { 0 };
+        room & events | if pipe.readers.get() == 0 { ERR } else { 0 }
+    }
+}

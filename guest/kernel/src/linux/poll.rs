@@ -1,0 +1,162 @@
+//! `poll`, `ppoll`, `select`, `pselect6`: wait for one of several files.
+
+use abi::record::Wait;
+use abi::syscall::errno::{EBADF, EINVAL};
+
+use super::files;
+use super::task::{Woken, wait, wake_all};
+use super::{Outcome, signal, time, user};
+use crate::process::NEVER;
+use crate::timer;
+
+const INVALID: u16 = 32;
+
+/// A file changed: whoever polls looks again.
+pub fn changed() {
+    wake_all(Wait::Poll, 0, NEVER, |_| true);
+}
+
+/// Calls `look` until it finds something, or the time is over.
+fn until_found(until: u64, mut look: impl FnMut() -> Outcome<u64>) -> Outcome<u64> {
+    loop {
+        let found = look()?;
+        if found > 0 || until == 0 {
+            return Ok(found);
+        }
+        if wait(Wait::Poll, 0, until)? == Woken::TimeOut {
+            return look();
+        }
+    }
+}
+
+/// The end of a time-out in milliseconds: negative for none; 0 at once.
+fn deadline_ms(time_out: u64) -> u64 {
+    match time_out as i32 {
+        0 => 0,
+        1.. => timer::after_ns(u64::from(time_out as u32) * 1_000_000),
+        _ => NEVER,
+    }
+}
+
+/// The end of a `timespec` time-out at an address; 0 at once.
+fn deadline(address: u64) -> Outcome<u64> {
+    if address != 0 && user::read::<[u64; 2]>(address)? == [0, 0] {
+        return Ok(0);
+    }
+    time::deadline(address)
+}
+
+/// One look at `struct pollfd`s: descriptor, events, what there is.
+fn look(array: u64, count: u64) -> Outcome<u64> {
+    let mut found = 0;
+    for index in 0..count {
+        let at = array + index * 8;
+        let (descriptor, events): (i32, u16) = (user::read(at)?, user::read(at + 4)?);
+        let now = match files::open(descriptor as u64) {
+            _ if descriptor < 0 => 0,
+            Ok(open) => files::ready(open, events),
+            Err(_) => INVALID,
+        };
+        user::write(at + 6, now)?;
+        found += u64::from(now != 0);
+    }
+    Ok(found)
+}
+
+pub fn poll(array: u64, count: u64, time_out: u64) -> Outcome<u64> {
+    poll_until(array, count, deadline_ms(time_out))
+}
+
+fn poll_until(array: u64, count: u64, until: u64) -> Outcome<u64> {
+    if count > files::DESCRIPTORS as u64 {
+        return Err(EINVAL);
+    }
+    user::reach(array, count * 8, true)?;
+    until_found(until, || look(array, count))
+}
+
+pub fn ppoll(array: u64, count: u64, time_out: u64, mask: u64, size: u64) -> Outcome<u64> {
+    let until = deadline(time_out)?;
+    set_mask(mask, size)?;
+    poll_until(array, count, until)
+}
+
+fn set_mask(mask: u64, size: u64) -> Outcome<()> {
+    if mask != 0 {
+        if size != 8 {
+            return Err(EINVAL);
+        }
+        signal::replace_mask(user::read(mask)?);
+    }
+    Ok(())
+}
+
+/// Words of the largest `fd_set` that we look at.
+const SET_WORDS: usize = files::DESCRIPTORS / 64;
+
+/// The events that make a file ready to read, to write, and exceptional.
+const SET_EVENTS: [(u16, u16); 3] = [(1, 1 | 8 | 16), (4, 4 | 8), (2, 0)];
+
+fn select_until(count: u64, sets: [u64; 3], until: u64) -> Outcome<u64> {
+    let words = (count as u32).div_ceil(64) as usize;
+    if (count as i32) < 0 || words > SET_WORDS {
+        return Err(EINVAL);
+    }
+    let mut asked = [[0_u64; SET_WORDS]; 3];
+    for (set, words_of_set) in sets.iter().zip(&mut asked) {
+        if *set != 0 {
+            for (index, word) in words_of_set.iter_mut().take(words).enumerate() {
+                *word = user::read(set + index as u64 * 8)?;
+            }
+        }
+    }
+    let mut found = [[0_u64; SET_WORDS]; 3];
+    let total = until_found(until, || {
+        found = [[0; SET_WORDS]; 3];
+        let mut total = 0;
+        for descriptor in 0..count as usize {
+            let (word, bit) = (descriptor / 64 % SET_WORDS, 1 << (descriptor % 64));
+            for set in 0..3 {
+                if asked[set][word] & bit != 0 {
+                    let open = files::open(descriptor as u64).map_err(|_| EBADF)?;
+                    let (events, any) = SET_EVENTS[set];
+                    if files::ready(open, events) & any != 0 {
+                        found[set][word] |= bit;
+                        total += 1;
+                    }
+                }
+            }
+        }
+        Ok(total)
+    })?;
+    for (set, words_of_set) in sets.iter().zip(&found) {
+        if *set != 0 {
+            for (index, word) in words_of_set.iter().take(words).enumerate() {
+                user::write(set + index as u64 * 8, *word)?;
+            }
+        }
+    }
+    Ok(total)
+}
+
+/// `select`, whose time-out is a `timeval`.
+pub fn select(count: u64, sets: [u64; 3], time_out: u64) -> Outcome<u64> {
+    let until = match time_out {
+        0 => NEVER,
+        address => match user::read::<[u64; 2]>(address)? {
+            [0, 0] => 0,
+            [seconds, us] => timer::after_ns(time::ns_of([seconds, us.saturating_mul(1000)])?),
+        },
+    };
+    select_until(count, sets, until)
+}
+
+/// `pselect6`, whose last argument leads to a mask and its size.
+pub fn pselect(count: u64, sets: [u64; 3], time_out: u64, mask: u64) -> Outcome<u64> {
+    let until = deadline(time_out)?;
+    if mask != 0 {
+        let [mask, size]: [u64; 2] = user::read(mask)?;
+        set_mask(mask, size)?;
+    }
+    select_until(count, sets, until)
+}

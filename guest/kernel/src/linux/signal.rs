@@ -1,0 +1,795 @@
+//! Signals: who gets one, what happens then, and the frame through which a handler returns.
+//!
+//! A signal is a bit in the pending set of a task or of its group. Before a task returns to user mode, and when it would
+//! wait, the kernel looks for one that is not blocked. The frame that a handler returns through is on the process's
+//! own stack, where the process can write it: what comes back is checked as anything else that a process says.
+
+use abi::record::emit::{ProcessKilled, ProcessSignaled, SignalDelivered, SignalReturned, SignalSent};
+use abi::record::{NO_MEMORY, Wait};
+use abi::syscall::errno::{EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
+
+use super::space::Bad;
+use super::task::{self, Group, Task, Woken, wait};
+use super::{Outcome, life, time, user};
+use crate::arch::cpu::{self, rflags};
+use crate::arch::trap_frame::{Registers, TrapFrame};
+use crate::cell::Local;
+use crate::layout::{USER_END, selector};
+use crate::process::NEVER;
+use crate::trace::Emit;
+use crate::{fpu, process, scheduler, trace};
+
+/// Signals are numbered from 1 to this.
+pub const COUNT: usize = 64;
+
+pub const SIGILL: u32 = 4;
+pub const SIGTRAP: u32 = 5;
+pub const SIGBUS: u32 = 7;
+pub const SIGFPE: u32 = 8;
+pub const SIGKILL: u32 = 9;
+pub const SIGSEGV: u32 = 11;
+pub const SIGPIPE: u32 = 13;
+pub const SIGALRM: u32 = 14;
+pub const SIGCHLD: u32 = 17;
+const SIGCONT: u32 = 18;
+const SIGSTOP: u32 = 19;
+const SIGTTOU: u32 = 22;
+const SIGURG: u32 = 23;
+const SIGWINCH: u32 = 28;
+
+/// What a group does at a signal: `struct kernel_sigaction`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Action {
+    handler: u64,
+    flags: u64,
+    restorer: u64,
+    mask: u64,
+}
+
+const DEFAULT: u64 = 0;
+const IGNORE: u64 = 1;
+const SA_NOCLDWAIT: u64 = 2;
+const SA_RESTORER: u64 = 0x0400_0000;
+const SA_ONSTACK: u64 = 0x0800_0000;
+const SA_RESTART: u64 = 0x1000_0000;
+const SA_NODEFER: u64 = 0x4000_0000;
+const SA_RESETHAND: u64 = 0x8000_0000;
+
+/// What comes with a signal: the parts of `siginfo_t` that we fill.
+#[derive(Clone, Copy, Default)]
+pub struct Info {
+    pub code: i32,
+    /// The sender, or the child.
+    pub process: u32,
+    /// An address, or a child's status.
+    pub value: u64,
+}
+
+const SI_USER: i32 = 0;
+const SI_TKILL: i32 = -6;
+const SI_KERNEL: i32 = 0x80;
+
+impl Info {
+    /// Of a signal that the kernel sends for a reason of its own.
+    pub const fn of_kernel() -> Self {
+        Self { code: SI_KERNEL, process: 0, value: 0 }
+    }
+}
+
+/// A call that a signal interrupted and that can be made again (ERESTARTSYS): never seen by a program, but by a tracer.
+pub const RESTART: i64 = 512;
+
+/// The error of a call that is made again after a handler with `SA_RESTART`.
+pub fn restart_after(error: i64) -> i64 {
+    if error == EINTR { RESTART } else { error }
+}
+
+pub const STACK_DISABLED: u64 = 2;
+const STACK_IN_USE: u64 = 1;
+const STACK_SIZE_MIN: u64 = 2048;
+
+/// The largest frame, with alignment: what AT_MINSIGSTKSZ says.
+pub fn frame_max() -> u64 {
+    (size_of::<Frame>() + fpu::area_size()).next_multiple_of(64) as u64 + 64 + 16
+}
+
+/// How many groups have an alarm.
+static ALARMS: Local<u32> = Local::new(0);
+
+const fn bit(signal: u32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// No mask can block these two.
+const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
+
+fn is_ignored(action: Action, signal: u32) -> bool {
+    match action.handler {
+        IGNORE => signal != SIGKILL,
+        // There is no job control, so what would stop a process is ignored too.
+        DEFAULT => matches!(signal, SIGCHLD | SIGURG | SIGWINCH | SIGCONT..=SIGTTOU),
+        _ => false,
+    }
+}
+
+/// True if the parent does not want to know of its children: they leave no zombies.
+pub fn ignores_children(group: &Group) -> bool {
+    let action = group.tables().action(SIGCHLD).get();
+    action.handler == IGNORE || action.flags & SA_NOCLDWAIT != 0
+}
+
+/// The signals that a task can take now.
+fn due(task: &Task) -> u64 {
+    (task.pending.get() | task.group().pending.get()) & !task.blocked.get()
+}
+
+/// True if the task that runs must not wait: there is a signal for it, or its group ends.
+pub fn is_due(task: &Task) -> bool {
+    check_alarm(task.group());
+    due(task) != 0 || task.group().is_ending()
+}
+
+/// An alarm came or went.
+pub fn alarms_changed(was: bool, is: bool) {
+    ALARMS.set(ALARMS.get() + u32::from(is) - u32::from(was));
+}
+
+fn check_alarm(group: &'static Group) {
+    let alarm = group.alarm.get();
+    if alarm == NEVER || cpu::tsc() < alarm {
+        return;
+    }
+    let interval = group.alarm_interval.get();
+    let next = if interval == 0 { NEVER } else { cpu::tsc().saturating_add(interval) };
+    group.alarm.set(next);
+    alarms_changed(true, next != NEVER);
+    send_to_group(group, SIGALRM, Info::of_kernel());
+}
+
+/// Sends a signal to one task.
+pub fn send_to_task(task: &'static Task, signal: u32, info: Info) {
+    if !note(task.group(), signal, info, task.blocked.get()) {
+        return;
+    }
+    task.pending.set(task.pending.get() | bit(signal));
+    rouse(task, signal);
+}
+
+/// Sends a signal to a group: to a task of it that does not block it, or to the first that unblocks it.
+pub fn send_to_group(group: &'static Group, signal: u32, info: Info) {
+    if group.is_zombie() {
+        return;
+    }
+    let taker = group.tasks().find(|(_, task)| task.blocked.get() & bit(signal) == 0);
+    let blocked = if taker.is_none() { bit(signal) } else { 0 };
+    if !note(group, signal, info, blocked) {
+        return;
+    }
+    group.pending.set(group.pending.get() | bit(signal));
+    if let Some((_, task)) = taker {
+        rouse(task, signal);
+    }
+}
+
+/// Keeps what comes with a signal; false: the signal is ignored.
+fn note(group: &Group, signal: u32, info: Info, blocked: u64) -> bool {
+    let tables = group.tables();
+    if blocked & bit(signal) == 0 && is_ignored(tables.action(signal).get(), signal) {
+        return false;
+    }
+    tables.info(signal).set(info);
+    SignalSent { signal, by: trace::current(), code: info.code.into() }.emit_for(group.id.get());
+    true
+}
+
+fn rouse(task: &'static Task, signal: u32) {
+    task.attention.set(true);
+    if task.blocked.get() & bit(signal) == 0 {
+        task::wake(task.id.get());
+    }
+}
+
+/// All tasks of a group look whether they are to end.
+pub fn rouse_all(group: &Group) {
+    for (id, task) in group.tasks() {
+        task.attention.set(true);
+        task::wake(id);
+    }
+}
+
+/// Before a task returns to user mode.
+#[inline(always)]
+pub fn before_return(frame: &mut TrapFrame) {
+    let task = task::current();
+    if task.attention.get() || ALARMS.get() != 0 {
+        attend(frame, task);
+    }
+}
+
+fn attend(frame: &mut TrapFrame, task: &'static Task) {
+    let group = task.group();
+    check_alarm(group);
+    if group.is_ending() {
+        life::end_task();
+    }
+    task.attention.set(false);
+    loop {
+        let signals = due(task);
+        if signals == 0 {
+            break;
+        }
+        let signal = take(task, signals);
+        let action = group.tables().action(signal).get();
+        match action.handler {
+            _ if is_ignored(action, signal) => {}
+            DEFAULT => end_by(signal),
+            _ => call_handler(frame, task, signal, action, group.tables().info(signal).get(), [0; 3]),
+        }
+    }
+    // No handler ran: the call is made again as if nothing had been, under the old mask.
+    if let Some(number) = task.restart.replace(None) {
+        again(frame, number);
+    }
+    if let Some(mask) = task.saved_mask.replace(None) {
+        set_mask(task, mask);
+    }
+}
+
+/// Takes the first of these signals off the pending sets. Faults come first, as in Linux, for they are the task's own.
+fn take(task: &Task, signals: u64) -> u32 {
+    const SYNCHRONOUS: u64 = bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGTRAP) | bit(SIGFPE);
+    let first = if signals & SYNCHRONOUS != 0 { signals & SYNCHRONOUS } else { signals };
+    let signal = first.trailing_zeros() + 1;
+    let pending = if task.pending.get() & bit(signal) != 0 { &task.pending } else { &task.group().pending };
+    pending.set(pending.get() & !bit(signal));
+    signal
+}
+
+/// The task returns to its `syscall` instruction, two bytes back, with the number of the call in RAX.
+fn again(frame: &mut TrapFrame, number: u64) {
+    frame.registers.rax = number;
+    frame.rip -= 2;
+}
+
+/// The group of the task that runs ends by a signal.
+fn end_by(signal: u32) -> ! {
+    let group = task::group();
+    let info = group.tables().info(signal).get();
+    ProcessSignaled { signal, code: info.code.into(), by: info.process }.emit();
+    life::end_group(signal, true)
+}
+
+/// There is no memory for what the task needs: it ends.
+pub fn out_of_memory() -> ! {
+    ProcessSignaled { signal: SIGKILL, code: NO_MEMORY, by: 0 }.emit();
+    life::end_group(SIGKILL, true)
+}
+
+/// Linux's `struct sigcontext`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Registers64 {
+    r8_to_r15: [u64; 8],
+    rdi: u64,
+    rsi: u64,
+    rbp: u64,
+    rbx: u64,
+    rdx: u64,
+    rax: u64,
+    rcx: u64,
+    rsp: u64,
+    rip: u64,
+    rflags: u64,
+    /// CS, GS, FS, SS, 16 bits each.
+    selectors: u64,
+    error: u64,
+    vector: u64,
+    old_mask: u64,
+    cr2: u64,
+    fpu: u64,
+    reserved: [u64; 8],
+}
+
+/// Linux's `struct rt_sigframe`, with its `ucontext`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Frame {
+    return_address: u64,
+    flags: u64,
+    link: u64,
+    stack: [u64; 3],
+    registers: Registers64,
+    mask: u64,
+    /// Signal and error, code, then what the signal has.
+    info: [u64; 16],
+}
+
+const _: () = assert!(size_of::<Registers64>() == 256 && size_of::<Frame>() == 440);
+
+/// SS is saved, and restored as it stands.
+const UC_SS: u64 = 2 | 4;
+/// The FPU state has more than FXSAVE stores.
+const UC_XSTATE: u64 = 1;
+
+/// Makes the task run a handler when it returns to user mode. `trap` is vector, error code and CR2 of a fault.
+fn call_handler(
+    frame: &mut TrapFrame,
+    task: &'static Task,
+    signal: u32,
+    action: Action,
+    info: Info,
+    trap: [u64; 3],
+) {
+    if let Some(number) = task.restart.replace(None) {
+        if action.flags & SA_RESTART != 0 {
+            again(frame, number);
+        } else {
+            frame.registers.rax = EINTR.wrapping_neg() as u64;
+        }
+    }
+    let mask = task.saved_mask.replace(None).unwrap_or(task.blocked.get());
+    let [stack, _, stack_size] = task.signal_stack.get();
+    let top = if action.flags & SA_ONSTACK != 0 && can_switch_stack(task, frame.rsp) {
+        stack + stack_size
+    } else {
+        frame.rsp.wrapping_sub(128)
+    };
+    let fpu_size = fpu::area_size() as u64 + 4;
+    let fpu = top.wrapping_sub(fpu_size) & !63;
+    let at = (fpu.wrapping_sub(size_of::<Frame>() as u64) & !15).wrapping_sub(8);
+    let saved = Frame {
+        return_address: action.restorer,
+        flags: UC_SS | UC_XSTATE,
+        link: 0,
+        stack: stack_state(task, frame.rsp),
+        registers: registers_of(frame, mask, trap, fpu),
+        mask,
+        info: info_words(signal, info),
+    };
+    let written = user::reach(fpu, fpu_size, true).and_then(|()| user::write(at, saved));
+    if action.flags & SA_RESTORER == 0 || written.is_err() {
+        end_by_forced(SIGSEGV);
+    }
+    save_fpu(fpu);
+    SignalDelivered { signal, at, handler: action.handler, rip: frame.rip, rsp: frame.rsp }.emit();
+    let no_defer = if action.flags & SA_NODEFER != 0 { 0 } else { bit(signal) };
+    set_mask(task, task.blocked.get() | action.mask | no_defer);
+    if action.flags & SA_RESETHAND != 0 {
+        let entry = task.group().tables().action(signal);
+        entry.set(Action { handler: DEFAULT, ..action });
+    }
+    frame.registers.rdi = signal.into();
+    frame.registers.rsi = at + core::mem::offset_of!(Frame, info) as u64;
+    frame.registers.rdx = at + core::mem::offset_of!(Frame, flags) as u64;
+    frame.registers.rax = 0;
+    frame.rsp = at;
+    frame.rflags &= !(rflags::DF | rflags::TF | rflags::RF);
+    frame.rip = action.handler;
+    if frame.rip >= USER_END {
+        end_by_forced(SIGSEGV);
+    }
+}
+
+fn registers_of(frame: &TrapFrame, mask: u64, [vector, error, cr2]: [u64; 3], fpu: u64) -> Registers64 {
+    let Registers { r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax } =
+        frame.registers;
+    Registers64 {
+        r8_to_r15: [r8, r9, r10, r11, r12, r13, r14, r15],
+        rdi,
+        rsi,
+        rbp,
+        rbx,
+        rdx,
+        rax,
+        rcx,
+        rsp: frame.rsp,
+        rip: frame.rip,
+        rflags: frame.rflags,
+        selectors: frame.cs & 0xFFFF | frame.ss << 48,
+        error,
+        vector,
+        old_mask: mask,
+        cr2,
+        fpu,
+        reserved: [0; 8],
+    }
+}
+
+/// `siginfo_t`: signal and error number, code; then sender and user, or an address; then a status.
+fn info_words(signal: u32, info: Info) -> [u64; 16] {
+    let mut words = [0; 16];
+    words[0] = signal.into();
+    words[1] = u64::from(info.code as u32);
+    match signal {
+        SIGILL | SIGTRAP | SIGBUS | SIGFPE | SIGSEGV if info.code > 0 => words[2] = info.value,
+        _ => (words[2], words[3]) = (info.process.into(), info.value),
+    }
+    words
+}
+
+/// `rt_sigreturn`: the task goes on where the signal came. RAX is what the frame says.
+pub fn sigreturn(frame: &mut TrapFrame) -> u64 {
+    let at = frame.rsp.wrapping_sub(8);
+    let task = task::current();
+    let Ok(saved) = user::read::<Frame>(at) else { end_by_forced(SIGSEGV) };
+    let Registers64 {
+        r8_to_r15,
+        rdi,
+        rsi,
+        rbp,
+        rbx,
+        rdx,
+        rax,
+        rcx,
+        rsp,
+        rip,
+        rflags: flags,
+        selectors,
+        fpu,
+        ..
+    } = saved.registers;
+    let forged = selectors & 0xFFFF != selector::USER_CODE.into()
+        || selectors >> 48 != selector::USER_DATA.into()
+        || rip >= USER_END;
+    if forged || restore_fpu(fpu).is_err() {
+        end_by_forced(SIGSEGV);
+    }
+    let [r8, r9, r10, r11, r12, r13, r14, r15] = r8_to_r15;
+    frame.registers = Registers { r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax };
+    (frame.rip, frame.rsp) = (rip, rsp);
+    frame.rflags = flags & rflags::USER | rflags::IF | rflags::FIXED;
+    set_mask(task, saved.mask);
+    let _ = set_stack(task, saved.stack, rsp);
+    task.restart.set(None);
+    SignalReturned { at, rip, rsp }.emit();
+    rax
+}
+
+/// Calls `change` with the FPU area of the task that runs, which holds its registers meanwhile.
+pub fn with_fpu<T>(change: impl FnOnce(fpu::Area) -> T) -> T {
+    let process = scheduler::current();
+    let area = process.fpu.get();
+    fpu::store();
+    scheduler::load_space(process);
+    let result = change(area);
+    // SAFETY: the area is the process's.
+    unsafe { fpu::switch(area) };
+    scheduler::load_space(process);
+    result
+}
+
+/// The last x87 status word, and MXCSR.
+fn fpu_status() -> [u32; 2] {
+    with_fpu(|area| {
+        let words = area.bytes().cast::<u32>();
+        // SAFETY: an area is a page.
+        unsafe { [words.read() >> 16, words.add(6).read()] }
+    })
+}
+
+/// Marks of an FPU state with more than FXSAVE stores, at its byte 464 and behind it (Linux's asm/sigcontext.h).
+const XSTATE_MAGIC: [u32; 2] = [0x4650_5853, 0x4650_5845];
+
+/// Stores the FPU registers at `to`, which was reached. The handler starts with fresh ones.
+fn save_fpu(to: u64) {
+    with_fpu(|area| {
+        let size = fpu::area_size();
+        let components = fpu::components();
+        let [mark, mark_at_end] = XSTATE_MAGIC;
+        let marks = [mark, size as u32 + 4, components as u32, (components >> 32) as u32, size as u32];
+        let to = to as *mut u8;
+        // SAFETY: so many bytes were reached; the marks lie where FXSAVE leaves room for software.
+        unsafe {
+            to.copy_from_nonoverlapping(area.bytes(), size);
+            to.add(464).cast::<[u32; 5]>().write_unaligned(marks);
+            to.add(size).cast::<u32>().write_unaligned(mark_at_end);
+        }
+        area.clear();
+    });
+}
+
+/// Loads the FPU state at `address` of the process; 0: as it starts. What the CPU would refuse is taken out of it: bits of
+/// MXCSR and of the header that must be 0 (SDM vol. 1, 10.2.3 and 13.4.2).
+fn restore_fpu(address: u64) -> Outcome<()> {
+    const LEGACY: usize = 512;
+    const HEADER: usize = 64;
+    const MXCSR_MASK: u32 = 0xFFBF;
+    let marks = if address == 0 { [0; 5] } else { user::read::<[u32; 5]>(address.wrapping_add(464))? };
+    let is_whole = marks[0] == XSTATE_MAGIC[0] && marks[4] as usize == fpu::area_size();
+    let size = if is_whole { fpu::area_size() } else { LEGACY };
+    if address != 0 {
+        user::reach(address, size as u64, false)?;
+    }
+    with_fpu(|area| {
+        area.clear();
+        if address == 0 {
+            return;
+        }
+        let to = area.bytes();
+        // SAFETY: so many bytes were reached, and an area is a page.
+        unsafe {
+            to.copy_from_nonoverlapping(address as *const u8, size);
+            let present = if size > LEGACY { to.add(LEGACY).cast::<u64>().read() } else { 0b11 };
+            to.add(LEGACY).write_bytes(0, HEADER);
+            to.add(LEGACY).cast::<u64>().write(present & fpu::components());
+            let mxcsr = to.add(24).cast::<u32>();
+            mxcsr.write(mxcsr.read() & MXCSR_MASK);
+        }
+    });
+    Ok(())
+}
+
+/// The task cannot go on: what the signal's handler would need is not there, or came back forged.
+fn end_by_forced(signal: u32) -> ! {
+    task::group().tables().info(signal).set(Info::of_kernel());
+    end_by(signal)
+}
+
+fn set_mask(task: &Task, mask: u64) {
+    task.blocked.set(mask & !UNBLOCKABLE);
+    if due(task) != 0 {
+        task.attention.set(true);
+    }
+}
+
+/// A fault of the task that runs becomes a signal, with its code and address.
+pub fn fault(frame: &mut TrapFrame, cr2: u64, bad: Option<Bad>) {
+    let (signal, code, address) = meaning(frame, cr2, bad);
+    let task = task::current();
+    let tables = task.group().tables();
+    let action = tables.action(signal).get();
+    let info = Info { code, process: 0, value: address };
+    tables.info(signal).set(info);
+    if task.blocked.get() & bit(signal) != 0 || action.handler <= IGNORE {
+        // It would fault again for ever.
+        let (vector, error_code) = (frame.vector as u8, frame.error as u16);
+        ProcessKilled { vector, error_code, rip: frame.rip, cr2 }.emit();
+        life::end_group(signal, true);
+    }
+    call_handler(frame, task, signal, action, info, [frame.vector, frame.error, cr2]);
+}
+
+/// Signal, code and address of a fault, as in Linux's arch/x86/kernel/traps.c.
+fn meaning(frame: &TrapFrame, cr2: u64, bad: Option<Bad>) -> (u32, i32, u64) {
+    match frame.vector {
+        0 => (SIGFPE, 1, frame.rip),
+        1 => (SIGTRAP, 2, frame.rip),
+        3 => (SIGTRAP, SI_KERNEL, 0),
+        6 => (SIGILL, 2, frame.rip),
+        11 | 12 => (SIGBUS, SI_KERNEL, 0),
+        14 => match bad {
+            Some(Bad::Forbidden) => (SIGSEGV, 2, cr2),
+            Some(Bad::BeyondFile) => (SIGBUS, 2, cr2),
+            _ => (SIGSEGV, 1, cr2),
+        },
+        16 => (SIGFPE, float_code(fpu_status()[0]), frame.rip),
+        17 => (SIGBUS, 1, 0),
+        19 => {
+            let mxcsr = fpu_status()[1];
+            (SIGFPE, float_code(mxcsr & !(mxcsr >> 7)), frame.rip)
+        }
+        _ => (SIGSEGV, SI_KERNEL, 0),
+    }
+}
+
+/// The code of a floating-point exception, by its status bits.
+fn float_code(status: u32) -> i32 {
+    match status & 0x3F {
+        bits if bits & 1 != 0 => 7,
+        bits if bits & 4 != 0 => 3,
+        bits if bits & 8 != 0 => 4,
+        bits if bits & (16 | 2) != 0 => 5,
+        bits if bits & 32 != 0 => 6,
+        _ => 0,
+    }
+}
+
+pub fn sigaction(signal: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
+    let signal = signal as u32;
+    let unchangeable = signal == SIGKILL || signal == SIGSTOP;
+    if size != 8 || signal == 0 || signal as usize > COUNT || (unchangeable && new != 0) {
+        return Err(EINVAL);
+    }
+    let group = task::group();
+    let entry = group.tables().action(signal);
+    let before = entry.get();
+    if new != 0 {
+        let mut action: Action = user::read(new)?;
+        action.mask &= !UNBLOCKABLE;
+        entry.set(action);
+        group.handled.set(group.handled.get() | bit(signal));
+        if is_ignored(action, signal) {
+            // What waits is forgotten.
+            group.pending.set(group.pending.get() & !bit(signal));
+            group.tasks().for_each(|(_, task)| task.pending.set(task.pending.get() & !bit(signal)));
+        }
+    }
+    user::write_if_asked(old, before).map(|()| 0)
+}
+
+pub fn sigprocmask(how: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
+    if size != 8 {
+        return Err(EINVAL);
+    }
+    let task = task::current();
+    let before = task.blocked.get();
+    if new != 0 {
+        let set: u64 = user::read(new)?;
+        let mask = match how as u32 {
+            0 => before | set,
+            1 => before & !set,
+            2 => set,
+            _ => return Err(EINVAL),
+        };
+        set_mask(task, mask);
+    }
+    user::write_if_asked(old, before).map(|()| 0)
+}
+
+pub fn sigpending(to: u64) -> Outcome<u64> {
+    let task = task::current();
+    let pending = (task.pending.get() | task.group().pending.get()) & task.blocked.get();
+    user::write(to, pending).map(|()| 0)
+}
+
+/// Waits under another mask; `None`: under the one that there is (`pause`).
+pub fn suspend(mask: Option<u64>) -> Outcome<u64> {
+    let task = task::current();
+    if let Some(mask) = mask {
+        replace_mask(mask);
+    }
+    loop {
+        wait(Wait::Signal, 0, NEVER).inspect_err(|_| task.attention.set(true))?;
+    }
+}
+
+/// Another mask until the call that runs is over and its signal is handled.
+pub fn replace_mask(mask: u64) {
+    let task = task::current();
+    task.saved_mask.set(Some(task.blocked.get()));
+    task.attention.set(true);
+    set_mask(task, mask);
+}
+
+/// `rt_sigtimedwait`: waits for one of these signals, which are blocked, and takes it.
+pub fn timed_wait(set: u64, to: u64, time_out: u64, size: u64) -> Outcome<u64> {
+    if size != 8 {
+        return Err(EINVAL);
+    }
+    let wanted = user::read::<u64>(set)? & !UNBLOCKABLE;
+    let until = time::deadline(time_out)?;
+    let task = task::current();
+    loop {
+        let found = (task.pending.get() | task.group().pending.get()) & wanted;
+        if found != 0 {
+            let signal = take(task, found);
+            let info = task.group().tables().info(signal).get();
+            user::write_if_asked(to, info_words(signal, info))?;
+            return Ok(signal.into());
+        }
+        // While it waits, these signals reach it.
+        let blocked = task.blocked.replace(task.blocked.get() & !wanted);
+        let woken = wait(Wait::Signal, wanted, until);
+        task.blocked.set(blocked);
+        match woken {
+            Ok(Woken::TimeOut) => return Err(EAGAIN),
+            Err(error) if (task.pending.get() | task.group().pending.get()) & wanted == 0 => {
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_on_stack(task: &Task, rsp: u64) -> bool {
+    let [start, flags, size] = task.signal_stack.get();
+    flags & STACK_DISABLED == 0 && rsp > start && rsp - start <= size
+}
+
+fn can_switch_stack(task: &Task, rsp: u64) -> bool {
+    task.signal_stack.get()[1] & STACK_DISABLED == 0 && !is_on_stack(task, rsp)
+}
+
+fn stack_state(task: &Task, rsp: u64) -> [u64; 3] {
+    let [start, flags, size] = task.signal_stack.get();
+    [start, if is_on_stack(task, rsp) { STACK_IN_USE } else { flags }, size]
+}
+
+fn set_stack(task: &Task, [start, flags, size]: [u64; 3], rsp: u64) -> Outcome<()> {
+    if is_on_stack(task, rsp) {
+        return Err(EPERM);
+    }
+    match flags as u32 as u64 {
+        STACK_DISABLED => task.signal_stack.set([0, STACK_DISABLED, 0]),
+        0 | STACK_IN_USE if size < STACK_SIZE_MIN => return Err(ENOMEM),
+        0 | STACK_IN_USE => task.signal_stack.set([start, 0, size]),
+        _ => return Err(EINVAL),
+    }
+    Ok(())
+}
+
+pub fn sigaltstack(new: u64, old: u64, rsp: u64) -> Outcome<u64> {
+    let task = task::current();
+    let before = stack_state(task, rsp);
+    if new != 0 {
+        set_stack(task, user::read(new)?, rsp)?;
+    }
+    user::write_if_asked(old, before).map(|()| 0)
+}
+
+fn from_program(code: i32) -> Info {
+    Info { code, process: task::group().id.get().into(), value: 0 }
+}
+
+/// The number of a signal; 0 only asks whether the receiver is there.
+fn check(signal: u64) -> Outcome<u32> {
+    if signal as u32 as usize > COUNT { Err(EINVAL) } else { Ok(signal as u32) }
+}
+
+pub fn kill(pid: u64, signal: u64) -> Outcome<u64> {
+    let (pid, signal) = (pid as i32, check(signal)?);
+    let own = task::group();
+    let wanted = |group: &&Group| match pid {
+        0 => group.process_group.get() == own.process_group.get(),
+        -1 => group.id.get() != own.id.get(),
+        1.. => i32::from(group.id.get()) == pid,
+        _ => i64::from(group.process_group.get()) == -i64::from(pid),
+    };
+    let mut found = false;
+    for group in task::groups().filter(wanted) {
+        found = true;
+        if signal != 0 {
+            send_to_group(group, signal, from_program(SI_USER));
+        }
+    }
+    if found { Ok(0) } else { Err(ESRCH) }
+}
+
+/// `tgkill`; `tkill` has no group.
+pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
+    let signal = check(signal)?;
+    if tid as i32 <= 0 || group.is_some_and(|group| group as i32 <= 0) {
+        return Err(EINVAL);
+    }
+    let id = u16::try_from(tid as u32).map_err(|_| ESRCH)?;
+    let process = process::find(id).filter(|process| process.is_linux.get()).ok_or(ESRCH)?;
+    let task = task::of(process.id.get());
+    if group.is_some_and(|group| u32::from(task.group().id.get()) != group as u32) {
+        return Err(ESRCH);
+    }
+    if signal != 0 {
+        send_to_task(task, signal, from_program(SI_TKILL));
+    }
+    Ok(0)
+}
+
+/// After `execve`: handlers are gone with the code that they were in.
+pub fn reset_handlers(group: &Group) {
+    for signal in handled(group) {
+        let action = group.tables().action(signal);
+        if action.get().handler != IGNORE {
+            action.set(Action::default());
+            group.handled.set(group.handled.get() & !bit(signal));
+        }
+    }
+    task::current().signal_stack.set([0, STACK_DISABLED, 0]);
+}
+
+/// The signals whose action is not the default.
+fn handled(group: &Group) -> impl Iterator<Item = u32> {
+    let mut left = group.handled.get();
+    core::iter::from_fn(move || {
+        let signal = (left != 0).then(|| left.trailing_zeros() + 1)?;
+        left &= left - 1;
+        Some(signal)
+    })
+}
+
+/// A child of `fork` has its parent's actions.
+pub fn copy_actions(parent: &Group, child: &Group) {
+    for signal in handled(parent) {
+        child.tables().action(signal).set(parent.tables().action(signal).get());
+    }
+    child.handled.set(parent.handled.get());
+}

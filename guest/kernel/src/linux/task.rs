@@ -1,0 +1,368 @@
+//! Tasks and thread groups: what Linux knows of a thread, and of a process.
+//!
+//! A task is a process of the kernel's core, with a slot there; what is beside it stands in [`Task`], by the same slot.
+//! A thread group is what programs call a process: its threads share memory, files and signal actions. It stays
+//! as a zombie after its last thread, until its parent waits for it.
+
+use abi::record::emit::{Blocked, Woken as WokenRecord};
+use abi::record::{Reason, Wait};
+use abi::syscall::errno::EINTR;
+
+use super::files::Descriptor;
+use super::list::List;
+use super::signal::{self, Action, Info};
+use super::space::Space;
+use super::{Outcome, files};
+use crate::cell::Local;
+use crate::layout::PAGE;
+use crate::memory::{frames, physical};
+use crate::process::{self, NEVER, Process, SLOTS, TABLE};
+use crate::trace::Emit;
+use crate::{scheduler, trace};
+
+/// What a task has beside its process structure.
+pub struct Task {
+    pub id: Local<u16>,
+    pub group: Local<u8>,
+    /// Signals that wait until they are unblocked.
+    pub blocked: Local<u64>,
+    pub pending: Local<u64>,
+    /// The mask to return to, where a call replaced it while it waits.
+    pub saved_mask: Local<Option<u64>>,
+    /// The stack for signal handlers: address, flags, size.
+    pub signal_stack: Local<[u64; 3]>,
+    /// The word that becomes 0, with a futex wake, when the task ends.
+    pub clear_tid: Local<u64>,
+    /// The head of its list of robust futexes.
+    pub robust_list: Local<u64>,
+    /// What it waits for, with the object.
+    pub waits: Local<Option<(Wait, u64)>>,
+    /// Bits by which a futex wake finds it.
+    pub bits: Local<u32>,
+    /// The parent that waits for this child of `vfork` to let go of its memory.
+    pub vfork_parent: Local<u16>,
+    /// Look for a signal, or an end, before the next return to user mode.
+    pub attention: Local<bool>,
+    /// The number of the call that a signal interrupted and that may be made again.
+    pub restart: Local<Option<u64>>,
+    /// The trace has a record of its end.
+    pub was_recorded: Local<bool>,
+}
+
+/// A thread group.
+pub struct Group {
+    /// The number of its first thread; 0: the structure is free.
+    pub id: Local<u16>,
+    pub parent: Local<u16>,
+    /// The signal that its end sends to its parent.
+    pub exit_signal: Local<u32>,
+    pub process_group: Local<u16>,
+    pub session: Local<u16>,
+    /// Threads that have not ended.
+    pub threads: Local<u16>,
+    /// Every thread is to end, with the status below.
+    pub exiting: Local<bool>,
+    /// While `execve` ends all other threads: the one that stays.
+    pub survivor: Local<u16>,
+    /// As `wait` shows it: the exit status << 8, or the signal.
+    pub status: Local<u32>,
+    pub space: Local<Option<&'static Space>>,
+    /// Physical address of the frame with its [`Tables`].
+    tables: Local<u64>,
+    pub pending: Local<u64>,
+    /// The signals whose action is not the default, a bit each.
+    pub handled: Local<u64>,
+    /// TSC of the next SIGALRM, and the cycles between two.
+    pub alarm: Local<u64>,
+    pub alarm_interval: Local<u64>,
+    /// The program's file and the working directory, by their index in the tree.
+    pub program: Local<u32>,
+    pub directory: Local<u32>,
+    pub umask: Local<u32>,
+    /// One more than the highest descriptor that it ever used.
+    pub descriptors_end: Local<u16>,
+    /// The program's name, as `prctl` shows it.
+    pub name: Local<[u64; 2]>,
+    /// Cycles that threads which ended ran, and those of children that were waited for.
+    pub cycles: Local<u64>,
+    pub children_cycles: Local<u64>,
+}
+
+/// The larger tables of a thread group, in a frame of their own.
+#[repr(C)]
+pub struct Tables {
+    actions: [Local<Action>; signal::COUNT],
+    /// What came with each pending signal.
+    infos: [Local<Info>; signal::COUNT],
+    pub descriptors: [Local<Descriptor>; files::DESCRIPTORS],
+}
+
+const _: () = assert!(size_of::<Tables>() <= PAGE as usize);
+
+impl Tables {
+    /// What the group does at a signal.
+    pub fn action(&self, signal: u32) -> &Local<Action> {
+        &self.actions[(signal as usize).wrapping_sub(1) % signal::COUNT]
+    }
+
+    /// What came with a signal.
+    pub fn info(&self, signal: u32) -> &Local<Info> {
+        &self.infos[(signal as usize).wrapping_sub(1) % signal::COUNT]
+    }
+}
+
+impl Task {
+    const fn unused() -> Self {
+        Self {
+            id: Local::new(0),
+            group: Local::new(0),
+            blocked: Local::new(0),
+            pending: Local::new(0),
+            saved_mask: Local::new(None),
+            signal_stack: Local::new([0, signal::STACK_DISABLED, 0]),
+            clear_tid: Local::new(0),
+            robust_list: Local::new(0),
+            waits: Local::new(None),
+            bits: Local::new(0),
+            vfork_parent: Local::new(0),
+            attention: Local::new(false),
+            restart: Local::new(None),
+            was_recorded: Local::new(false),
+        }
+    }
+
+    /// The thread group that it belongs to.
+    pub fn group(&self) -> &'static Group {
+        &GROUPS[usize::from(self.group.get())]
+    }
+
+    /// As a task starts, with a number, in a group.
+    pub fn reset(&self, id: u16, group: &Group) {
+        TASK_LIST.push(id);
+        self.id.set(id);
+        self.group.set(group.index() as u8);
+        self.blocked.set(0);
+        self.pending.set(0);
+        self.saved_mask.set(None);
+        self.signal_stack.set([0, signal::STACK_DISABLED, 0]);
+        self.clear_tid.set(0);
+        self.robust_list.set(0);
+        self.waits.set(None);
+        self.vfork_parent.set(0);
+        self.attention.set(false);
+        self.restart.set(None);
+    }
+}
+
+impl Group {
+    const fn unused() -> Self {
+        Self {
+            id: Local::new(0),
+            parent: Local::new(0),
+            exit_signal: Local::new(0),
+            process_group: Local::new(0),
+            session: Local::new(0),
+            threads: Local::new(0),
+            exiting: Local::new(false),
+            survivor: Local::new(0),
+            status: Local::new(0),
+            space: Local::new(None),
+            tables: Local::new(0),
+            pending: Local::new(0),
+            handled: Local::new(0),
+            alarm: Local::new(NEVER),
+            alarm_interval: Local::new(0),
+            program: Local::new(0),
+            directory: Local::new(0),
+            umask: Local::new(0),
+            descriptors_end: Local::new(0),
+            name: Local::new([0; 2]),
+            cycles: Local::new(0),
+            children_cycles: Local::new(0),
+        }
+    }
+
+    fn index(&self) -> usize {
+        (&raw const *self as usize - GROUPS.as_ptr() as usize) / size_of::<Self>()
+    }
+
+    /// Its tables. A zombie has none.
+    pub fn tables(&self) -> &'static Tables {
+        // SAFETY: the frame is the group's until `end`, and all that is in it is cells of numbers.
+        unsafe { &*physical::<Tables>(self.tables.get()) }
+    }
+
+    /// True if the task that runs is to end.
+    pub fn is_ending(&self) -> bool {
+        let survivor = self.survivor.get();
+        self.exiting.get() || (survivor != 0 && survivor != trace::current())
+    }
+
+    /// True once its last thread has ended.
+    pub fn is_zombie(&self) -> bool {
+        self.id.get() != 0 && self.threads.get() == 0
+    }
+
+    /// The threads of the group that have not ended.
+    pub fn tasks(&self) -> impl Iterator<Item = (u16, &'static Task)> {
+        let index = self.index();
+        let all = TASK_LIST.iter().map(|id| (id, of(id)));
+        all.filter(move |(_, task)| usize::from(task.group.get()) == index)
+    }
+
+    /// Its children, zombies too.
+    pub fn children(&self) -> impl Iterator<Item = &'static Group> {
+        let parent = self.id.get();
+        groups().filter(move |group| group.parent.get() == parent)
+    }
+
+    /// Gives back what only a group that runs needs.
+    pub fn free_tables(&self) {
+        frames::release(self.tables.replace(0));
+    }
+
+    /// The structure is free again.
+    pub fn forget(&self) {
+        GROUP_LIST.remove(self.index() as u16);
+        self.id.set(0);
+    }
+}
+
+static TASKS: [Task; TABLE] = [const { Task::unused() }; TABLE];
+static GROUPS: [Group; TABLE] = [const { Group::unused() }; TABLE];
+/// The tasks that have not ended, and those of them that wait, the longest first; by number.
+static TASK_LIST: List = List::new();
+static WAITING: List = List::new();
+/// The groups that there are, by index.
+static GROUP_LIST: List = List::new();
+/// The index where the search for a free structure starts.
+static NEXT_GROUP: Local<u8> = Local::new(1);
+
+/// The task that runs.
+pub fn current() -> &'static Task {
+    of(trace::current())
+}
+
+/// The task of a process.
+pub fn of(id: u16) -> &'static Task {
+    &TASKS[usize::from(process::slot(id))]
+}
+
+/// The process structure of the task that runs.
+pub fn process() -> &'static Process {
+    scheduler::current()
+}
+
+/// The thread group of the task that runs.
+pub fn group() -> &'static Group {
+    current().group()
+}
+
+/// The address space of the task that runs.
+pub fn space() -> &'static Space {
+    match group().space.get() {
+        Some(space) => space,
+        None => unreachable!("a task that runs has memory"),
+    }
+}
+
+/// A task ends: it is on no list any more.
+pub fn forget(id: u16) {
+    TASK_LIST.remove(id);
+}
+
+/// All thread groups, zombies too.
+pub fn groups() -> impl Iterator<Item = &'static Group> {
+    GROUP_LIST.iter().map(|index| &GROUPS[usize::from(index as u8)])
+}
+
+/// The group with a number.
+pub fn find_group(id: u16) -> Option<&'static Group> {
+    groups().find(|group| group.id.get() == id)
+}
+
+fn free_group() -> Option<&'static Group> {
+    let last = (SLOTS - 1) as u8;
+    for _ in 0..last {
+        let index = NEXT_GROUP.get();
+        NEXT_GROUP.set(if index == last { 1 } else { index + 1 });
+        if GROUPS[usize::from(index)].id.get() == 0 {
+            return Some(&GROUPS[usize::from(index)]);
+        }
+    }
+    None
+}
+
+/// A free group structure with tables, for a process of this number. `None`: no memory, or no structure.
+pub fn new_group(id: u16) -> Option<&'static Group> {
+    let group = free_group()?;
+    group.tables.set(frames::take()?);
+    GROUP_LIST.push(group.index() as u16);
+    group.id.set(id);
+    group.threads.set(1);
+    group.exiting.set(false);
+    group.pending.set(0);
+    group.handled.set(0);
+    group.alarm.set(NEVER);
+    group.alarm_interval.set(0);
+    group.cycles.set(0);
+    group.children_cycles.set(0);
+    Some(group)
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// Something happened: look again.
+    Event,
+    /// The time is over.
+    TimeOut,
+}
+
+/// The task that runs waits for `what` at `object`, until the TSC reaches `until`. `EINTR`: there is a signal for it.
+pub fn wait(what: Wait, object: u64, until: u64) -> Outcome<Woken> {
+    let task = current();
+    if signal::is_due(task) {
+        return Err(EINTR);
+    }
+    task.waits.set(Some((what, object)));
+    WAITING.push(trace::current());
+    Blocked { wait: what, object, until_tsc: until }.emit();
+    scheduler::wait(until.min(group().alarm.get()), Reason::Blocked);
+    if task.waits.replace(None).is_some() {
+        WAITING.remove(trace::current());
+        if scheduler::current().wake.get() == until {
+            return Ok(Woken::TimeOut);
+        }
+    }
+    if signal::is_due(task) { Err(EINTR) } else { Ok(Woken::Event) }
+}
+
+/// A task that waits goes on, because of what the task that runs did.
+pub fn wake(id: u16) {
+    let Some((what, object)) = of(id).waits.replace(None) else { return };
+    WAITING.remove(id);
+    WokenRecord { wait: what, object, by: trace::current() }.emit_for(id);
+    scheduler::wake(id);
+}
+
+/// Wakes the tasks that wait for `what` at `object`, at most `most`, the longest first, those that `suits`. Returns how
+/// many.
+pub fn wake_all(what: Wait, object: u64, most: u64, suits: impl Fn(&Task) -> bool) -> u64 {
+    let (mut index, mut woken) = (0, 0);
+    while index < WAITING.len() && woken < most {
+        let id = WAITING.at(index);
+        if of(id).waits.get() == Some((what, object)) && suits(of(id)) {
+            wake(id);
+            woken += 1;
+        } else {
+            index += 1;
+        }
+    }
+    woken
+}
+
+/// The tasks that wait, and for what.
+pub fn waiting() -> impl Iterator<Item = (u16, Wait)> {
+    WAITING.iter().filter_map(|id| Some((id, of(id).waits.get()?.0)))
+}

@@ -1,0 +1,200 @@
+//! Clocks, sleep and alarms.
+
+use abi::record::Wait;
+use abi::syscall::errno::{EINTR, EINVAL};
+
+use super::task::{self, Woken, wait};
+use super::{Outcome, signal, user};
+use crate::arch::cpu;
+use crate::process::NEVER;
+use crate::{scheduler, timer, trace};
+
+pub const NS_PER_SECOND: u64 = 1_000_000_000;
+/// The longest time that we count, a hundred years: what is longer is no shorter.
+const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
+
+/// Seconds and nanoseconds, or microseconds in `timeval`.
+pub type Time = [u64; 2];
+
+/// The clocks, by their number.
+mod clock {
+    pub const REALTIME: u32 = 0;
+    pub const MONOTONIC: u32 = 1;
+    pub const PROCESS_CPU: u32 = 2;
+    pub const THREAD_CPU: u32 = 3;
+    pub const MONOTONIC_RAW: u32 = 4;
+    pub const REALTIME_COARSE: u32 = 5;
+    pub const MONOTONIC_COARSE: u32 = 6;
+    pub const BOOTTIME: u32 = 7;
+}
+
+fn now(number: u64) -> Outcome<u64> {
+    match number as u32 {
+        clock::REALTIME | clock::REALTIME_COARSE => Ok(timer::realtime_ns()),
+        clock::MONOTONIC | clock::MONOTONIC_RAW | clock::MONOTONIC_COARSE | clock::BOOTTIME => {
+            Ok(timer::monotonic_ns())
+        }
+        clock::PROCESS_CPU => Ok(timer::ns_of_cycles(group_cycles())),
+        clock::THREAD_CPU => Ok(timer::ns_of_cycles(scheduler::cycles_of_current())),
+        _ => Err(EINVAL),
+    }
+}
+
+/// Cycles that the threads of this group ran.
+pub fn group_cycles() -> u64 {
+    let group = task::group();
+    let others: u64 = group.tasks().map(|(id, _)| crate::process::get(id).cycles.get()).sum();
+    group.cycles.get() + others + scheduler::cycles_of_turn()
+}
+
+pub fn split(ns: u64) -> Time {
+    [ns / NS_PER_SECOND, ns % NS_PER_SECOND]
+}
+
+/// Nanoseconds of a `timespec`.
+pub fn ns_of([seconds, ns]: Time) -> Outcome<u64> {
+    if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
+        return Err(EINVAL);
+    }
+    Ok(seconds.min(SECONDS_MAX) * NS_PER_SECOND + ns)
+}
+
+/// The TSC at the end of the time-out at `address`; [`NEVER`] for a null pointer.
+pub fn deadline(address: u64) -> Outcome<u64> {
+    if address == 0 { Ok(NEVER) } else { Ok(timer::after_ns(ns_of(user::read(address)?)?)) }
+}
+
+/// The TSC when a clock will show `ns`.
+pub fn when(number: u64, ns: u64) -> Outcome<u64> {
+    Ok(timer::after_ns(ns.saturating_sub(now(number)?)))
+}
+
+pub fn gettime(number: u64, to: u64) -> Outcome<u64> {
+    let time = split(now(number)?);
+    user::write(to, time)?;
+    trace::data(1, bytes_of(&time));
+    Ok(0)
+}
+
+/// A time as it lies in memory.
+fn bytes_of(time: &Time) -> &[u8] {
+    // SAFETY: two words are sixteen bytes.
+    unsafe { core::slice::from_raw_parts(time.as_ptr().cast(), 16) }
+}
+
+pub fn getres(number: u64, to: u64) -> Outcome<u64> {
+    now(number)?;
+    user::write_if_asked(to, split(1)).map(|()| 0)
+}
+
+pub fn gettimeofday(time: u64, zone: u64) -> Outcome<u64> {
+    let [seconds, ns] = split(timer::realtime_ns());
+    user::write_if_asked(time, [seconds, ns / 1000])?;
+    user::write_if_asked(zone, 0_u64).map(|()| 0)
+}
+
+pub fn time(to: u64) -> Outcome<u64> {
+    let [seconds, _] = split(timer::realtime_ns());
+    user::write_if_asked(to, seconds)?;
+    Ok(seconds)
+}
+
+/// `nanosleep`, and `clock_nanosleep` with its clock and flags.
+pub fn sleep(clock: Option<u64>, flags: u64, request: u64, remaining: u64) -> Outcome<u64> {
+    let (number, number_is_argument) = (clock.unwrap_or(1), clock.is_some());
+    const ABSOLUTE: u64 = 1;
+    let time: Time = user::read(request)?;
+    trace::data(if number_is_argument { 2 } else { 0 }, bytes_of(&time));
+    let ns = ns_of(time)?;
+    let until = if flags & ABSOLUTE != 0 {
+        when(number, ns)?
+    } else {
+        now(number)?;
+        timer::after_ns(ns)
+    };
+    while cpu::tsc() < until {
+        match wait(Wait::Sleep, 0, until) {
+            Ok(Woken::TimeOut) => break,
+            Ok(Woken::Event) => {}
+            Err(error) => {
+                if flags & ABSOLUTE == 0 {
+                    let left = timer::ns_of_cycles(until.saturating_sub(cpu::tsc()));
+                    user::write_if_asked(remaining, split(left))?;
+                }
+                return Err(if error == EINTR && flags & ABSOLUTE != 0 {
+                    signal::restart_after(error)
+                } else {
+                    error
+                });
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// Sets the alarm of the group; returns how long the old one had to go and its interval, in nanoseconds.
+fn set_alarm(ns: u64, interval_ns: u64) -> [u64; 2] {
+    let group = task::group();
+    let next = if ns == 0 { NEVER } else { timer::after_ns(ns) };
+    let old = group.alarm.replace(next);
+    let old_interval = group.alarm_interval.replace(timer::cycles_of_ns(interval_ns));
+    signal::alarms_changed(old != NEVER, next != NEVER);
+    [remaining(old), timer::ns_of_cycles(old_interval)]
+}
+
+fn remaining(alarm: u64) -> u64 {
+    if alarm == NEVER { 0 } else { timer::ns_of_cycles(alarm.saturating_sub(cpu::tsc())).max(1) }
+}
+
+pub fn alarm(seconds: u64) -> Outcome<u64> {
+    let [left, _] = set_alarm(u64::from(seconds as u32) * NS_PER_SECOND, 0);
+    // Rounded as Linux does, and never to 0 while there is one.
+    Ok(if left == 0 { 0 } else { ((left + NS_PER_SECOND / 2) / NS_PER_SECOND).max(1) })
+}
+
+const ITIMER_REAL: u64 = 0;
+
+fn timeval(ns: u64) -> Time {
+    let [seconds, ns] = split(ns);
+    [seconds, ns / 1000]
+}
+
+pub fn setitimer(which: u64, new: u64, old: u64) -> Outcome<u64> {
+    if which != ITIMER_REAL {
+        return Err(EINVAL);
+    }
+    let [interval_s, interval_us, s, us]: [u64; 4] = user::read(new)?;
+    let ns = ns_of([s, us.saturating_mul(1000)])?;
+    let interval = ns_of([interval_s, interval_us.saturating_mul(1000)])?;
+    let [left, interval] = set_alarm(ns, interval);
+    user::write_if_asked(old, [timeval(interval), timeval(left)]).map(|()| 0)
+}
+
+pub fn getitimer(which: u64, to: u64) -> Outcome<u64> {
+    if which != ITIMER_REAL {
+        return Err(EINVAL);
+    }
+    let group = task::group();
+    let interval = timer::ns_of_cycles(group.alarm_interval.get());
+    user::write(to, [timeval(interval), timeval(remaining(group.alarm.get()))]).map(|()| 0)
+}
+
+pub fn times(to: u64) -> Outcome<u64> {
+    const NS_PER_CLOCK: u64 = NS_PER_SECOND / super::misc::TICKS_PER_SECOND;
+    let clocks = |cycles| timer::ns_of_cycles(cycles) / NS_PER_CLOCK;
+    let children = clocks(task::group().children_cycles.get());
+    user::write_if_asked(to, [clocks(group_cycles()), 0, children, 0])?;
+    Ok(timer::monotonic_ns() / NS_PER_CLOCK)
+}
+
+pub fn getrusage(who: u64, to: u64) -> Outcome<u64> {
+    let cycles = match who as i32 {
+        0 => group_cycles(),
+        1 => scheduler::cycles_of_current(),
+        -1 => task::group().children_cycles.get(),
+        _ => return Err(EINVAL),
+    };
+    let mut usage = [0_u64; 18];
+    [usage[0], usage[1]] = timeval(timer::ns_of_cycles(cycles));
+    user::write(to, usage).map(|()| 0)
+}

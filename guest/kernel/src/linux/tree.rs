@@ -1,0 +1,179 @@
+//! The tree of files that the host gave: read-only, in memory, where the bundle lies.
+
+use abi::bundle::{Bundle, DIRECTORY, File, TYPE_MASK};
+use abi::syscall::errno::{ENAMETOOLONG, ENOENT, ENOTDIR};
+
+use super::files::{self, Kind};
+use super::{Outcome, first, task, user};
+use crate::cell::Local;
+
+static TREE: Local<Option<Bundle<'static>>> = Local::new(None);
+
+/// The longest path, its zero byte included.
+pub const PATH_MAX: usize = 4096;
+/// "The working directory" in place of a descriptor.
+const AT_FDCWD: i32 = -100;
+
+/// What a path leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// In the tree, at this index.
+    Given(u32),
+    /// A file that the kernel makes.
+    Special(Kind),
+}
+
+/// Files that the kernel makes, by path.
+const SPECIAL: [(&[u8], Kind); 7] = [
+    (b"/dev/null", Kind::Null),
+    (b"/dev/zero", Kind::Zero),
+    (b"/dev/full", Kind::Full),
+    (b"/dev/random", Kind::Random),
+    (b"/dev/urandom", Kind::Random),
+    (b"/proc/self/maps", Kind::Maps),
+    (b"/proc/self/exe", Kind::Executable),
+];
+
+/// Makes this the tree.
+pub fn set(bundle: Bundle<'static>) {
+    TREE.set(Some(bundle));
+}
+
+fn tree() -> Bundle<'static> {
+    match TREE.get() {
+        Some(bundle) => bundle,
+        None => unreachable!("Linux programs come from a bundle"),
+    }
+}
+
+/// The entry at an index. Indices come from [`find`] and from programs of the bundle, which were checked.
+pub fn entry(index: u32) -> File {
+    tree().file(index).unwrap_or_default()
+}
+
+/// The content of a file.
+pub fn contents(index: u32) -> &'static [u8] {
+    tree().contents(&entry(index))
+}
+
+/// The path of a file.
+pub fn path(index: u32) -> &'static [u8] {
+    tree().text(entry(index).path)
+}
+
+/// How many entries there are.
+pub fn count() -> u32 {
+    tree().files()
+}
+
+pub fn is_directory(index: u32) -> bool {
+    entry(index).mode & TYPE_MASK == DIRECTORY
+}
+
+/// The first entry whose path is not below `wanted`.
+fn lower_bound(is_below: impl Fn(&[u8]) -> bool) -> u32 {
+    let (mut low, mut high) = (0, count());
+    while low < high {
+        let middle = (low + high) / 2;
+        if is_below(path(middle)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// The entry with this very path.
+pub fn find(wanted: &[u8]) -> Option<u32> {
+    let index = lower_bound(|path| path < wanted);
+    (index < count() && path(index) == wanted).then_some(index)
+}
+
+/// The entries directly in a directory, from the entry at `from` on: index and name.
+pub fn next_in(directory: u32, from: u32) -> Option<(u32, &'static [u8])> {
+    let above = path(directory);
+    let above = if above == b"/" { b"" } else { above };
+    let in_it =
+        |path: &'static [u8]| path.strip_prefix(above)?.strip_prefix(b"/").filter(|name| !name.is_empty());
+    let start = lower_bound(|path| path <= above).max(from);
+    for index in start..count() {
+        match in_it(path(index)) {
+            Some(name) if !name.contains(&b'/') => return Some((index, name)),
+            Some(_) => {}
+            // Names such as `a-b` lie between `a` and `a/b`.
+            None if path(index).starts_with(above) => {}
+            None => break,
+        }
+    }
+    None
+}
+
+/// The path that is looked for: absolute, without `.`, `..` and double slashes. Too large for the kernel's stack.
+static WALK: Local<[u8; PATH_MAX]> = Local::new([0; PATH_MAX]);
+
+/// What a path leads to; a relative one starts at the directory that is open as `directory`.
+pub fn resolve(directory: u64, path: &[u8]) -> Outcome<Node> {
+    if path.is_empty() {
+        return Err(ENOENT);
+    }
+    // SAFETY: nobody else uses the buffer before this function returns.
+    let walk = unsafe { &mut *WALK.pointer() };
+    let mut size = 0;
+    let start = if path[0] == b'/' { b"" } else { base(directory)? };
+    let names = start.split(|&byte| byte == b'/').chain(path.split(|&byte| byte == b'/'));
+    for name in names.filter(|&name| !name.is_empty() && name != b".") {
+        if name == b".." {
+            size = first(walk, size).iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+            continue;
+        }
+        for &byte in b"/".iter().chain(name) {
+            *walk.get_mut(size).ok_or(ENAMETOOLONG)? = byte;
+            size += 1;
+        }
+    }
+    let wanted = if size == 0 { b"/" } else { first(walk, size) };
+    if let Some((_, kind)) = SPECIAL.iter().find(|(path, _)| *path == wanted) {
+        return Ok(if *kind == Kind::Executable {
+            Node::Given(task::group().program.get())
+        } else {
+            Node::Special(*kind)
+        });
+    }
+    match find(wanted) {
+        Some(index) if path.ends_with(b"/") && !is_directory(index) => Err(ENOTDIR),
+        Some(index) => Ok(Node::Given(index)),
+        None => Err(reason_for_absence(wanted)),
+    }
+}
+
+/// The path of the directory that is open as `directory`.
+fn base(directory: u64) -> Outcome<&'static [u8]> {
+    if directory as i32 == AT_FDCWD {
+        return Ok(path(task::group().directory.get()));
+    }
+    let open = files::open(directory)?;
+    if open.kind.get() == Kind::Directory { Ok(path(open.object.get())) } else { Err(ENOTDIR) }
+}
+
+/// A file in place of a directory on the way, or nothing.
+fn reason_for_absence(mut wanted: &[u8]) -> i64 {
+    while let Some(slash) = wanted.iter().rposition(|&byte| byte == b'/').filter(|&slash| slash > 0) {
+        wanted = first(wanted, slash);
+        if let Some(index) = find(wanted) {
+            return if is_directory(index) { ENOENT } else { ENOTDIR };
+        }
+    }
+    ENOENT
+}
+
+/// What the path at `address` in the memory of the process leads to.
+pub fn resolve_user(directory: u64, address: u64) -> Outcome<Node> {
+    let path = user::string(address, PATH_MAX as u64)?;
+    resolve(directory, path)
+}
+
+/// What a standard stream of the host is: see `abi::bundle`.
+pub fn stream(number: u32) -> u8 {
+    tree().stream(number)
+}

@@ -1,0 +1,140 @@
+//! Standard output and error of the guest's programs: bytes that the host takes from where they lie in guest memory.
+//!
+//! Each write of a program arrives whole and is written at once. When a write to a stream fails, nothing more is written to
+//! it; the run and its trace go on.
+
+use std::io::{self, ErrorKind, Write};
+use std::ops::RangeInclusive;
+
+use abi::ports::{OUTPUT, Output};
+use abi::record::HostCounter;
+use vm_memory::{Bytes, GuestAddress};
+
+use crate::machine::bus::{Device, Flow};
+use crate::machine::layout::Memory;
+
+/// The most bytes that a guest may print at once: more than a page is a mistake of it.
+const SIZE_MAX: u32 = 4096;
+
+/// Both streams.
+#[derive(Debug)]
+pub struct Streams<'a, W, E> {
+    memory: &'a Memory,
+    output: Stream<W>,
+    errors: Stream<E>,
+    bytes: u64,
+}
+
+impl<'a, W: Write, E: Write> Streams<'a, W, E> {
+    /// Streams of a guest with this memory.
+    pub fn new(memory: &'a Memory, output: W, errors: E) -> Self {
+        Streams { memory, output: Stream::new(output), errors: Stream::new(errors), bytes: 0 }
+    }
+
+    /// What the guest asks to be printed, and on which stream; `None`: it breaks the contract.
+    fn take(&self, address: u32) -> Option<(Vec<u8>, u32)> {
+        let mut words = [0; size_of::<Output>()];
+        self.memory.read_slice(&mut words, GuestAddress(address.into())).ok()?;
+        let word = |at: usize| u32::from_le_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
+        let from = u64::from(word(0)) | u64::from(word(4)) << 32;
+        let (size, stream) = (word(8), word(12));
+        if size > SIZE_MAX || !(1..=2).contains(&stream) {
+            return None;
+        }
+        let mut bytes = vec![0; size as usize];
+        self.memory.read_slice(&mut bytes, GuestAddress(from)).ok()?;
+        Some((bytes, stream))
+    }
+}
+
+impl<W: Write, E: Write> Device for Streams<'_, W, E> {
+    fn ports(&self) -> RangeInclusive<u16> {
+        OUTPUT..=OUTPUT + 3
+    }
+
+    fn read(&mut self, _port: u16, _size: u8) -> Option<u32> {
+        None
+    }
+
+    fn write(&mut self, port: u16, size: u8, value: u32) -> Flow {
+        let taken = if (port, size) == (OUTPUT, 4) { self.take(value) } else { None };
+        let Some((bytes, stream)) = taken else { return Flow::BadAccess };
+        self.bytes += bytes.len() as u64;
+        if stream == 1 {
+            self.output.write(&bytes)
+        } else {
+            self.errors.write(&bytes)
+        }
+        Flow::Continue
+    }
+
+    fn counts(&self) -> Vec<(HostCounter, u64)> {
+        vec![(HostCounter::StreamBytes, self.bytes)]
+    }
+}
+
+/// One stream.
+#[derive(Debug)]
+struct Stream<W> {
+    to: W,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> Stream<W> {
+    fn new(to: W) -> Self {
+        Stream { to, error: None }
+    }
+
+    /// Writes all of it. A signal ends the attempt and the rest is lost: a reader that never reads must not keep a run from
+    /// its time-out.
+    fn write(&mut self, mut bytes: &[u8]) {
+        while self.error.is_none() && !bytes.is_empty() {
+            match self.to.write(bytes) {
+                Ok(0) => self.error = Some(ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => return,
+                Err(error) => self.error = Some(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::layout::{MEMORY_MIN_MIB, reserve};
+
+    const AT: u64 = 0x8000;
+    const TEXT: u64 = 0x9000;
+
+    /// Asks for `size` bytes at [`TEXT`] on a stream; returns how the device took it, and both streams.
+    fn print(size: u32, stream: u32) -> (Flow, Vec<u8>, Vec<u8>) {
+        let memory = reserve(MEMORY_MIN_MIB).unwrap();
+        memory.write_slice(b"hello", GuestAddress(TEXT)).unwrap();
+        memory.write_slice(&TEXT.to_le_bytes(), GuestAddress(AT)).unwrap();
+        memory.write_slice(&size.to_le_bytes(), GuestAddress(AT + 8)).unwrap();
+        memory.write_slice(&stream.to_le_bytes(), GuestAddress(AT + 12)).unwrap();
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let flow = Streams::new(&memory, &mut output, &mut errors).write(OUTPUT, 4, AT as u32);
+        (flow, output, errors)
+    }
+
+    #[test]
+    fn each_stream_gets_its_bytes() {
+        assert_eq!(print(5, 1), (Flow::Continue, b"hello".to_vec(), vec![]));
+        assert_eq!(print(4, 2), (Flow::Continue, vec![], b"hell".to_vec()));
+    }
+
+    #[test]
+    fn what_breaks_the_contract_is_refused() {
+        for (size, stream) in [(5, 0), (5, 3), (4097, 1), (u32::MAX, 1)] {
+            assert_eq!(print(size, stream), (Flow::BadAccess, vec![], vec![]));
+        }
+        let memory = reserve(MEMORY_MIN_MIB).unwrap();
+        let mut streams = Streams::new(&memory, Vec::new(), Vec::new());
+        for (port, size, value) in [(OUTPUT, 2, AT as u32), (OUTPUT + 1, 4, AT as u32), (OUTPUT, 4, u32::MAX)]
+        {
+            assert_eq!(streams.write(port, size, value), Flow::BadAccess);
+        }
+    }
+}
