@@ -12,12 +12,15 @@ use std::path::Path;
 
 use abi::record::Style;
 
+use super::arguments::Arguments;
 use super::layout::{Column, Layout, UNKNOWN};
 use super::survey::{Missing, Survey};
 use crate::file::{Meta, Origin, Record, Trace};
 
 /// The files of a trace in this form.
-pub const FILES: [&str; 3] = [METADATA, "guest", "host"];
+pub const FILES: [&str; 3] = [METADATA, GUEST, HOST];
+const GUEST: &str = "guest";
+const HOST: &str = "host";
 
 const METADATA: &str = "metadata";
 const MAGIC: u32 = 0xC1FC_1FC1;
@@ -51,14 +54,18 @@ pub fn write(trace: &Trace, folder: &Path) -> io::Result<()> {
     let (layouts, survey, clock) = (Layout::all(), Survey::of(trace), trace.clock());
     let mut streams = [Stream::create(folder, Origin::Guest)?, Stream::create(folder, Origin::Host)?];
     let (mut records, mut missing) = (trace.records(), Missing::default());
+    let mut arguments = Arguments::default();
     while let Some(record) = records.next() {
-        let stream = &mut streams[record.origin as usize];
+        let stream = record.origin.of(streams.each_mut());
         let time = survey.time(clock.nanoseconds(record.tsc));
         stream.discard(missing.before(record.origin, record.sequence), time)?;
         let what = record.what();
         let (number, name) = (Layout::number_of(&what), survey.name(record.origin, record.process));
         stream.start_event(number, time, &record, name);
-        let (columns, parts) = (Layout::find(&layouts, number), what.parts());
+        let (columns, parts) = (
+            Layout::find(&layouts, number),
+            arguments.parts(record.origin, record.sequence, record.process, &what),
+        );
         columns.iter().for_each(|column| column.push(&parts, &mut stream.packet));
         if stream.packet.len() >= PACKET {
             stream.close_packet()?;
@@ -87,7 +94,7 @@ struct Stream {
 impl Stream {
     fn create(folder: &Path, origin: Origin) -> io::Result<Stream> {
         let number = origin as u32;
-        let out = BufWriter::new(File::create(folder.join(FILES[1 + origin as usize]))?);
+        let out = BufWriter::new(File::create(folder.join(origin.of([GUEST, HOST])))?);
         let packet = vec![0; PACKET_HEAD];
         Ok(Stream { out, number, packet, packets: 0, begin: 0, latest: 0, discarded: 0 })
     }
@@ -117,14 +124,14 @@ impl Stream {
     }
 
     fn close_packet(&mut self) -> io::Result<()> {
-        let bits = 8 * self.packet.len() as u64;
+        let bits = (self.packet.len() as u64).saturating_mul(8);
         let numbers = [self.begin, self.latest, bits, bits, self.packets, self.discarded];
         let head = [MAGIC, self.number].map(u32::to_le_bytes).into_iter().flatten();
         let head = head.chain(numbers.map(u64::to_le_bytes).into_iter().flatten());
         self.packet.iter_mut().zip(head).for_each(|(to, from)| *to = from);
         self.out.write_all(&self.packet)?;
         self.packet.truncate(PACKET_HEAD);
-        (self.packets, self.begin) = (self.packets + 1, self.latest);
+        (self.packets, self.begin) = (self.packets.saturating_add(1), self.latest);
         Ok(())
     }
 }
@@ -187,7 +194,7 @@ fn put_event(out: &mut String, origin: Origin, layout: &Layout) {
 }
 
 fn put_field(out: &mut String, column: &Column) {
-    let (bits, name) = (8 * column.size(), quiet(column.name));
+    let (bits, name) = (column.size().saturating_mul(8), quiet(column.name));
     if let Some(names) = column.names() {
         let names: Vec<String> =
             names.iter().map(|(value, name)| format!("{} = {value}", quoted(name))).collect();

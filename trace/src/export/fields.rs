@@ -5,9 +5,10 @@
 
 use std::io::{self, Write};
 
-use abi::record::{Style, What};
+use abi::record::{Parts, Style, What};
 use abi::syscall::Call;
 
+use super::arguments::{self, Arguments};
 use super::layout::{Column, Layout, Source};
 use crate::analysis::hardware::{exit_reason, vector_name};
 use crate::analysis::summary::{kind_name, panic_words};
@@ -80,7 +81,8 @@ impl Default for Rows {
     fn default() -> Rows {
         let mut rows = Rows { columns: vec![("step".into(), Text)], layouts: Vec::new() };
         for layout in Layout::all() {
-            let shown = layout.columns.iter().filter(|column| matches!(column.source, Source::Place(_)));
+            let is_shown = |column: &&Column| !matches!(column.source, Source::Kind | Source::Count);
+            let shown = layout.columns.iter().filter(is_shown);
             let cells = shown.flat_map(|&source| forms(source)).map(|(name, holds, source, is_name)| Cell {
                 column: rows.column(name, holds),
                 source,
@@ -88,8 +90,9 @@ impl Default for Rows {
             });
             let cells = cells.collect();
             let number = usize::from(layout.number);
-            rows.layouts.resize(rows.layouts.len().max(number + 1), (None, Vec::new()));
-            rows.layouts[number] = (layout.step, cells);
+            // They come in the order of their numbers.
+            rows.layouts.resize(number, (None, Vec::new()));
+            rows.layouts.push((layout.step, cells));
         }
         rows
     }
@@ -103,29 +106,29 @@ impl Rows {
 
     /// The place of a column, which is added if there is none of this name.
     fn column(&mut self, name: String, holds: Holds) -> usize {
-        match self.columns.iter().position(|(known, _)| *known == name) {
-            Some(place) => {
-                let (_, known) = &mut self.columns[place];
-                if (*known, holds) == (Unsigned, Signed) {
-                    *known = Signed;
-                }
-                place
+        let mut columns = self.columns.iter_mut().enumerate();
+        if let Some((place, (_, known))) = columns.find(|(_, (known, _))| *known == name) {
+            if (*known, holds) == (Unsigned, Signed) {
+                *known = Signed;
             }
-            None => {
-                self.columns.push((name, holds));
-                self.columns.len() - 1
-            }
+            return place;
         }
+        self.columns.push((name, holds));
+        self.columns.len().saturating_sub(1)
     }
 
-    /// The cells of an event beside its head: the place of the column, and the value.
-    pub(super) fn cells(&self, what: &What) -> Vec<(usize, Value)> {
-        let (step, cells) = &self.layouts[usize::from(Layout::number_of(what))];
-        let parts = what.parts();
+    /// The cells of an event beside its head: the place of the column, and the value. `parts` are those of
+    /// [`Arguments::parts`].
+    pub(super) fn cells(&self, what: &What, parts: &Parts) -> Vec<(usize, Value)> {
+        let layout = self.layouts.get(usize::from(Layout::number_of(what)));
+        let (step, cells) = layout.map_or((None, &[][..]), |(step, cells)| (*step, cells));
         let step = step.map(|step| (STEP, text(step)));
         let others = cells.iter().filter_map(|cell| {
             let source = &cell.source;
-            let bits = source.bits(&parts);
+            if matches!(source.source, Source::Argument(_)) && parts.count <= arguments::FIRST {
+                return None;
+            }
+            let bits = source.bits(parts);
             let value = match source.style {
                 Style::Number => number(bits),
                 Style::Signed => number(bits as i64),
@@ -135,8 +138,8 @@ impl Rows {
                 Style::Name(names) => text(names.iter().find(|(value, _)| *value == bits)?.1),
                 Style::Exit => text(exit_reason(bits as u32).map_or_else(|| bits.to_string(), str::to_owned)),
                 Style::Panic => text(panic_words(bits as u32, parts.words[0])),
-                Style::Text => text(source.text(&parts)),
-                Style::Bytes => text(source.bytes(&parts).escape_ascii().to_string()),
+                Style::Text => text(source.text(parts)),
+                Style::Bytes => text(source.bytes(parts).escape_ascii().to_string()),
                 Style::Gates => text(gates(what)),
                 Style::Hex | Style::Address | Style::Flags | Style::Frame | Style::Context => {
                     Value::Hex(bits)
@@ -148,8 +151,9 @@ impl Rows {
     }
 
     /// The fields of an event beside its head, by name.
-    pub(super) fn fields(&self, what: &What) -> impl Iterator<Item = (&str, Value)> {
-        self.cells(what).into_iter().map(|(column, value)| (self.columns[column].0.as_str(), value))
+    pub(super) fn fields(&self, what: &What, parts: &Parts) -> impl Iterator<Item = (&str, Value)> {
+        let cells = self.cells(what, parts).into_iter();
+        cells.filter_map(|(column, value)| Some((self.columns.get(column)?.0.as_str(), value)))
     }
 }
 
@@ -182,20 +186,25 @@ fn gates(what: &What) -> String {
 pub struct JsonLines<W> {
     out: W,
     rows: Rows,
+    arguments: Arguments,
     line: String,
 }
 
 impl<W: Write> JsonLines<W> {
     /// Lines for `out`.
     pub fn new(out: W) -> Self {
-        Self { out, rows: Rows::default(), line: String::new() }
+        Self { out, rows: Rows::default(), arguments: Arguments::default(), line: String::new() }
     }
 
-    /// Writes an event.
-    pub fn event(&mut self, event: &Event, names: &Names) -> io::Result<()> {
+    /// Takes in the next event, and writes it if `is_wanted`: a call's arguments are in an event before it.
+    pub fn event(&mut self, event: &Event, names: &Names, is_wanted: bool) -> io::Result<()> {
+        let parts = self.arguments.parts(event.origin, event.sequence, event.process, &event.what);
+        if !is_wanted {
+            return Ok(());
+        }
         self.line.clear();
         let head = HEAD.map(|(name, _)| name).into_iter().zip(head(event, names));
-        for (key, value) in head.chain(self.rows.fields(&event.what)) {
+        for (key, value) in head.chain(self.rows.fields(&event.what, &parts)) {
             self.line.push(if self.line.is_empty() { '{' } else { ',' });
             self.line.push_str(&format!("\"{key}\":"));
             match value {
@@ -218,6 +227,7 @@ impl<W: Write> JsonLines<W> {
 pub struct Csv<W: Write> {
     out: csv::Writer<W>,
     rows: Rows,
+    arguments: Arguments,
 }
 
 impl<W: Write> Csv<W> {
@@ -226,19 +236,25 @@ impl<W: Write> Csv<W> {
         let (mut out, rows) = (csv::Writer::from_writer(out), Rows::default());
         let names = rows.columns.iter().map(|(name, _)| name.as_str());
         out.write_record(HEAD.iter().map(|(name, _)| *name).chain(names)).map_err(into_io)?;
-        Ok(Self { out, rows })
+        Ok(Self { out, rows, arguments: Arguments::default() })
     }
 
-    /// Writes an event.
-    pub fn event(&mut self, event: &Event, names: &Names) -> io::Result<()> {
+    /// Takes in the next event, and writes it if `is_wanted`: a call's arguments are in an event before it.
+    pub fn event(&mut self, event: &Event, names: &Names, is_wanted: bool) -> io::Result<()> {
+        let parts = self.arguments.parts(event.origin, event.sequence, event.process, &event.what);
+        if !is_wanted {
+            return Ok(());
+        }
         let mut row = vec![String::new(); self.rows.columns.len()];
         let cell = |value: Value| match value {
             Value::Number(number) => number.to_string(),
             Value::Hex(word) => format!("{word:#x}"),
             Value::Text(text) => text,
         };
-        for (column, value) in self.rows.cells(&event.what) {
-            row[column] = cell(value);
+        for (column, value) in self.rows.cells(&event.what, &parts) {
+            if let Some(to) = row.get_mut(column) {
+                *to = cell(value);
+            }
         }
         self.out.write_record(head(event, names).map(cell).iter().chain(&row)).map_err(into_io)
     }
@@ -254,7 +270,7 @@ pub fn write_json_lines(trace: &Trace, out: impl Write) -> io::Result<()> {
     let (mut lines, mut names) = (JsonLines::new(out), Names::default());
     for event in trace.events() {
         names.learn(&event);
-        lines.event(&event, &names)?;
+        lines.event(&event, &names, true)?;
     }
     lines.flush()
 }
@@ -264,7 +280,7 @@ pub fn write_csv(trace: &Trace, out: impl Write) -> io::Result<()> {
     let (mut rows, mut names) = (Csv::new(out)?, Names::default());
     for event in trace.events() {
         names.learn(&event);
-        rows.event(&event, &names)?;
+        rows.event(&event, &names, true)?;
     }
     rows.flush()
 }
@@ -307,7 +323,12 @@ mod tests {
     #[test]
     fn every_value_fits_its_column() {
         let (trace, rows) = (trace(), Rows::default());
-        for (column, value) in trace.events().flat_map(|event| rows.cells(&event.what)) {
+        let mut arguments = Arguments::default();
+        let cells = trace.events().flat_map(|event| {
+            let parts = arguments.parts(event.origin, event.sequence, event.process, &event.what);
+            rows.cells(&event.what, &parts)
+        });
+        for (column, value) in cells {
             let (name, holds) = &rows.columns[column];
             let fits = match value {
                 Value::Number(_) => [Signed, Unsigned].as_slice(),
@@ -319,6 +340,21 @@ mod tests {
     }
 
     #[test]
+    fn a_call_has_its_arguments_where_it_is_the_only_event_that_is_wanted() {
+        let (trace, names, mut out) = (trace(), Names::default(), Vec::new());
+        let mut json = JsonLines::new(&mut out);
+        for event in trace.events() {
+            let is_wanted = matches!(event.what, What::SystemCall { number: 1 });
+            json.event(&event, &names, is_wanted).expect("a Vec takes all");
+        }
+        let call: serde_json::Value = serde_json::from_slice(&out).expect("one object");
+        let entries = trace.events().filter(|event| event.sequence < call["sequence"].as_u64().unwrap_or(0));
+        let frame = entries.filter_map(|event| Some(event.trap()?.frame)).last().expect("a trap before it");
+        let arguments = arguments::NAMES.map(|name| call[name].as_str().unwrap_or_default().to_owned());
+        assert_eq!(arguments, frame.arguments().map(|value| format!("{value:#x}")));
+    }
+
+    #[test]
     fn both_forms_say_the_same() {
         let (trace, mut names) = (trace(), Names::default());
         let (mut lines, mut table) = (Vec::new(), Vec::new());
@@ -326,8 +362,8 @@ mod tests {
         let mut csv = Csv::new(&mut table).expect("a Vec takes all");
         for event in trace.events() {
             names.learn(&event);
-            json.event(&event, &names).expect("a Vec takes all");
-            csv.event(&event, &names).expect("a Vec takes all");
+            json.event(&event, &names, true).expect("a Vec takes all");
+            csv.event(&event, &names, true).expect("a Vec takes all");
         }
         csv.flush().expect("a Vec takes all");
         drop(csv);

@@ -9,6 +9,7 @@ use abi::record::{
 };
 use abi::syscall::{Call, INT_VECTOR};
 
+use super::arguments;
 use crate::analysis::hardware::{EXIT_REASONS, exit_reason, vector_name};
 use crate::file::name_text;
 
@@ -29,6 +30,8 @@ pub(crate) enum Source {
     Kind,
     /// How many words there are.
     Count,
+    /// This argument of a system call, which [`Arguments::parts`](super::arguments::Arguments::parts) adds.
+    Argument(usize),
 }
 
 /// A column.
@@ -59,7 +62,9 @@ pub(crate) struct Layout {
 fn bits(place: Place, parts: &Parts) -> u64 {
     let word = |index: usize| parts.words.get(index).copied().unwrap_or(0);
     match place {
-        Place::Detail(from, to) => u64::from(parts.detail) >> from & (u64::MAX >> (64 - (to - from))),
+        Place::Detail(from, to) => {
+            u64::from(parts.detail).unbounded_shr(from) & !u64::MAX.unbounded_shl(to.saturating_sub(from))
+        }
         Place::Word(index) | Place::Words(index, _) => word(index),
     }
 }
@@ -71,6 +76,9 @@ impl Column {
             Source::Place(place) => bits(place, parts),
             Source::Kind => parts.kind.into(),
             Source::Count => parts.count as u64,
+            Source::Argument(index) => {
+                parts.words.iter().skip(arguments::FIRST).nth(index).copied().unwrap_or(0)
+            }
         }
     }
 
@@ -97,18 +105,22 @@ impl Column {
     /// Its size in bytes, in a form where each column has a fixed size.
     pub(crate) fn size(&self) -> usize {
         match self.source {
-            Source::Place(Place::Detail(from, to)) => ((to - from).div_ceil(8) as usize).next_power_of_two(),
-            Source::Place(Place::Word(_)) => 8,
-            // Tools read a text up to its zero.
-            Source::Place(Place::Words(from, to)) if self.style == Style::Text => 8 * (to - from) + 8,
-            Source::Place(Place::Words(from, to)) => 8 * (to - from),
+            Source::Place(Place::Detail(from, to)) => {
+                (to.saturating_sub(from).div_ceil(8) as usize).next_power_of_two()
+            }
+            Source::Place(Place::Word(_)) | Source::Argument(_) => 8,
+            // Tools read a text up to its zero, so one has a word of zeros behind it.
+            Source::Place(Place::Words(from, to)) => {
+                let words = to.saturating_sub(from).saturating_add((self.style == Style::Text).into());
+                words.saturating_mul(8)
+            }
             Source::Kind | Source::Count => 1,
         }
     }
 
     /// Appends its value, little-endian, in as many bytes as its size.
     pub(crate) fn push(&self, parts: &Parts, out: &mut Vec<u8>) {
-        let end = out.len() + self.size();
+        let end = out.len().saturating_add(self.size());
         match self.style {
             Style::Text => out.extend_from_slice(self.text(parts).as_bytes()),
             Style::Bytes | Style::Gates => out.extend_from_slice(&self.bytes(parts)),
@@ -166,7 +178,7 @@ impl Layout {
             columns: columns(schema),
         });
         let steps = STEPS.iter().map(|schema| Layout {
-            number: FIRST_STEP + schema.number as u16,
+            number: FIRST_STEP.saturating_add(schema.number as u16),
             name: format!("{}_{}", Kind::Boot.name(), schema.name.replace('-', "_")),
             step: Some(schema.name),
             is_host: false,
@@ -185,7 +197,7 @@ impl Layout {
     pub(crate) fn number_of(what: &What) -> u16 {
         match what {
             What::Unknown { .. } => UNKNOWN,
-            What::Boot(boot) => FIRST_STEP + boot.step() as u16,
+            What::Boot(boot) => FIRST_STEP.saturating_add(boot.step() as u16),
             what => what.kind().into(),
         }
     }
@@ -202,7 +214,14 @@ fn columns(schema: &Schema) -> Vec<Column> {
             limit: limit.filter(|_| style == Style::Bytes),
         })
     });
-    columns.collect()
+    let arguments = arguments::NAMES.into_iter().enumerate().map(|(index, name)| Column {
+        name,
+        style: Style::Hex,
+        source: Source::Argument(index),
+        limit: None,
+    });
+    let is_call = schema.name == Kind::SystemCall.name();
+    columns.chain(arguments.filter(|_| is_call)).collect()
 }
 
 fn parts_of(field: &Field) -> Vec<(&'static str, Style, Place)> {
@@ -218,7 +237,8 @@ fn parts_of(field: &Field) -> Vec<(&'static str, Style, Place)> {
     };
     match (field.style, field.place) {
         (Style::Frame, Place::Words(first, _)) => {
-            [vec![(field.name, Style::Address, Place::Word(first))], words(first + 1, &FRAME)].concat()
+            [vec![(field.name, Style::Address, Place::Word(first))], words(first.saturating_add(1), &FRAME)]
+                .concat()
         }
         (Style::Context, Place::Words(first, _)) => words(first, &CONTEXT),
         (style, place) => vec![(field.name, style, place)],

@@ -1,11 +1,14 @@
 //! Events as files for other tools, a module for each format. [`FORMATS`] lists them for programs that offer a choice.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
+
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
 use crate::file::Trace;
 
+mod arguments;
 pub mod ctf;
 pub mod fields;
 #[cfg(feature = "parquet")]

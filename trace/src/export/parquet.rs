@@ -16,6 +16,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
 
+use super::arguments::Arguments;
 use super::fields::{HEAD, Holds, Rows, Value, head};
 use super::survey::Survey;
 use crate::file::{Names, Trace};
@@ -34,19 +35,22 @@ pub fn write(trace: &Trace, out: &mut (impl Write + Send)) -> io::Result<()> {
     let rows = Rows::default();
     let schema = Arc::new(parse_message_type(&schema(&rows)).map_err(into_io)?);
     let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties.build())).map_err(into_io)?;
-    let (mut columns, mut names) = (columns(&rows), Names::default());
+    let (mut columns, mut names, mut arguments) = (columns(&rows), Names::default(), Arguments::default());
     for event in trace.events() {
         names.learn(&event);
         let (of_head, others) = columns.split_at_mut(HEAD.len());
         for (column, value) in of_head.iter_mut().zip(head(&event, &names)) {
             column.push(Some(value));
         }
+        let parts = arguments.parts(event.origin, event.sequence, event.process, &event.what);
         let mut values = vec![None; others.len()];
-        for (column, value) in rows.cells(&event.what) {
-            values[column] = Some(value);
+        for (column, value) in rows.cells(&event.what, &parts) {
+            if let Some(to) = values.get_mut(column) {
+                *to = Some(value);
+            }
         }
         others.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
-        if columns[0].levels.len() == GROUP {
+        if columns.first().is_some_and(|column| column.levels.len() == GROUP) {
             write_group(&mut file, &mut columns).map_err(into_io)?;
         }
     }

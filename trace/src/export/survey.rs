@@ -35,7 +35,7 @@ impl Survey {
     /// A time in nanoseconds that readers can tell: one record that claims a later one would keep them from all others.
     #[inline]
     pub(super) fn time(&self, nanoseconds: u64) -> u64 {
-        nanoseconds.min(LATEST - self.epoch_ns.unwrap_or(0))
+        nanoseconds.min(LATEST.saturating_sub(self.epoch_ns.unwrap_or(0)))
     }
 
     /// The processes and their names.
@@ -63,7 +63,7 @@ impl Missing {
     /// How many are missing just before the record of this number, of its origin.
     #[inline]
     pub(super) fn before(&mut self, origin: Origin, sequence: u64) -> u64 {
-        let next = &mut self.next[origin as usize];
+        let next = origin.of(self.next.each_mut());
         let missing = sequence.saturating_sub(*next);
         *next = sequence.saturating_add(1);
         missing
@@ -71,7 +71,7 @@ impl Missing {
 
     /// How many are missing behind the last record of an origin, with those that the guest could not number.
     pub(super) fn at_end(&self, trace: &Trace, origin: Origin) -> u64 {
-        let cut = trace.total(origin).saturating_sub(self.next[origin as usize]);
+        let cut = trace.total(origin).saturating_sub(origin.of(self.next));
         let lost = trace.damage().iter().filter_map(|damage| match damage {
             Damage::LostByGuest { records } if origin == Origin::Guest => Some(*records),
             _ => None,

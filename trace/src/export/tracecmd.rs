@@ -6,11 +6,11 @@
 //! records carry process 65536. Limits: tools call process 0 `<idle>`, whatever the file says; records missing at the
 //! very end are told only by the CPU's statistics; a record with an earlier time than the one before has the latter's.
 
-use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
 
 use abi::record::{Kind, Reason, Style};
 
+use super::arguments::{self, Arguments};
 use super::layout::{Column, Layout, TEXT_SIZE};
 use super::linux;
 use super::survey::{Missing, Survey};
@@ -69,7 +69,7 @@ pub fn write(trace: &Trace, out: &mut (impl Write + Seek)) -> io::Result<()> {
     let mut head = head(&layouts, &survey);
     options(&mut head, &survey);
     head.extend_from_slice(b"flyrecord\0");
-    let (place, start) = (head.len() as u64, (head.len() + 2 * 8).next_multiple_of(PAGE));
+    let (place, start) = (head.len() as u64, head.len().saturating_add(2 * 8).next_multiple_of(PAGE));
     head.resize(start, 0);
     out.write_all(&head)?;
     let size = write_events(trace, &layouts, &survey, out)?;
@@ -84,22 +84,22 @@ fn write_events(trace: &Trace, layouts: &[Layout], survey: &Survey, out: &mut im
     let mut pages = Pages { bytes: vec![0; PAGE_HEAD], latest: 0, missed: 0, written: 0 };
     // The date option counts microseconds: what is left of one is in each event's time.
     let rest = survey.epoch_ns.unwrap_or(0) % 1000;
-    let (mut bytes, mut left, mut frames) = (Vec::new(), Reason::Idle, BTreeMap::new());
+    let (mut bytes, mut left, mut arguments) = (Vec::new(), Reason::Idle, Arguments::default());
     while let Some(record) = records.next() {
         let lost = missing.before(record.origin, record.sequence);
         let what = record.what();
-        match what {
-            What::ContextSaved { reason, .. } => left = reason,
-            What::TrapEntry { frame, .. } => drop(frames.insert(record.process, frame.arguments())),
-            _ => {}
+        let parts = arguments.parts(record.origin, record.sequence, record.process, &what);
+        if let What::ContextSaved { reason, .. } = what {
+            left = reason;
         }
         bytes.clear();
         head_of(&record, &what, &mut bytes);
         match what {
             What::ContextLoaded { from, .. } => push_switch(&record, from, survey, left, &mut bytes),
-            What::SystemCall { number } => {
-                push_words([number], &mut bytes);
-                push_words(frames.get(&record.process).copied().unwrap_or_default(), &mut bytes);
+            // Its number, and its arguments behind it.
+            What::SystemCall { .. } => {
+                const WORDS: usize = arguments::FIRST + arguments::NAMES.len();
+                parts.words.iter().take(WORDS).for_each(|&word| push_words([word], &mut bytes));
             }
             What::SystemCallResult { number, result } => {
                 push_words([number.into(), result as u64], &mut bytes)
@@ -107,7 +107,6 @@ fn write_events(trace: &Trace, layouts: &[Layout], survey: &Survey, out: &mut im
             _ => {}
         }
         push_words([record.sequence, record.tsc], &mut bytes);
-        let parts = what.parts();
         let columns = Layout::find(layouts, Layout::number_of(&what));
         columns.iter().for_each(|column| column.push(&parts, &mut bytes));
         let time = survey.time(clock.nanoseconds(record.tsc));
@@ -204,7 +203,7 @@ fn head_of(record: &Record<'_>, what: &What, out: &mut Vec<u8>) {
 }
 
 fn id(number: u16) -> u16 {
-    FIRST_ID + number
+    FIRST_ID.saturating_add(number)
 }
 
 fn push_words<const N: usize>(words: [u64; N], out: &mut Vec<u8>) {
@@ -239,10 +238,11 @@ impl Pages {
     /// Adds an event, `lost` behind the one before.
     fn event(&mut self, time: u64, lost: u64, event: &[u8], out: &mut impl Write) -> io::Result<()> {
         let words = event.len().div_ceil(4);
-        let size = 4 + 4 * words + if words > SMALL_WORDS { 4 } else { 0 };
+        let heads = if words > SMALL_WORDS { 2 } else { 1 };
+        let size = words.saturating_add(heads).saturating_mul(4);
         let delta = time.saturating_sub(self.latest);
         // Behind the events there must be room for the number of those that are missing.
-        let is_full = self.bytes.len() + size + 8 > PAGE;
+        let is_full = self.bytes.len().saturating_add(size).saturating_add(8) > PAGE;
         if self.bytes.len() > PAGE_HEAD && (is_full || lost > 0 || delta >> DELTA_BITS != 0) {
             self.close(out)?;
         }
@@ -250,12 +250,12 @@ impl Pages {
         self.latest = self.latest.max(time);
         let is_first = self.bytes.len() == PAGE_HEAD;
         if is_first {
-            self.bytes[..8].copy_from_slice(&self.latest.to_le_bytes());
+            self.set(0, self.latest);
         }
         // Less than 1 << DELTA_BITS, as just seen.
         let delta = if is_first { 0 } else { delta as u32 };
         if words > SMALL_WORDS {
-            let head = [delta << 5, 4 + 4 * words as u32];
+            let head = [delta << 5, (words as u32).saturating_add(1).saturating_mul(4)];
             self.bytes.extend_from_slice(head.map(u32::to_le_bytes).as_flattened());
         } else {
             self.bytes.extend_from_slice(&(delta << 5 | words as u32).to_le_bytes());
@@ -265,21 +265,26 @@ impl Pages {
         Ok(())
     }
 
+    /// Sets a number in the head of the page.
+    fn set(&mut self, at: usize, number: u64) {
+        self.bytes.iter_mut().skip(at).zip(number.to_le_bytes()).for_each(|(to, from)| *to = from);
+    }
+
     /// Writes the page, if there is an event on it.
     fn close(&mut self, out: &mut impl Write) -> io::Result<()> {
         if self.bytes.len() == PAGE_HEAD {
             return Ok(());
         }
-        let mut filled = (self.bytes.len() - PAGE_HEAD) as u64;
+        let mut filled = self.bytes.len().saturating_sub(PAGE_HEAD) as u64;
         if self.missed > 0 {
             self.bytes.extend_from_slice(&self.missed.to_le_bytes());
             filled |= MISSED;
         }
-        self.bytes[8..PAGE_HEAD].copy_from_slice(&filled.to_le_bytes());
+        self.set(8, filled);
         self.bytes.resize(PAGE, 0);
         out.write_all(&self.bytes)?;
         self.bytes.truncate(PAGE_HEAD);
-        (self.missed, self.written) = (0, self.written + PAGE as u64);
+        (self.missed, self.written) = (0, self.written.saturating_add(PAGE as u64));
         Ok(())
     }
 }
@@ -344,18 +349,18 @@ fn format(layout: &Layout) -> String {
     let name = kernels.map_or(layout.name.as_str(), |kernels| kernels.name);
     let mut out = format!("name: {name}\nID: {}\nformat:\n{COMMON_FIELDS}", id(layout.number));
     out.push_str(kernels.map_or("", |kernels| kernels.fields));
-    let mut offset = COMMON + kernels.map_or(0, |kernels| kernels.size);
+    let mut offset = COMMON.saturating_add(kernels.map_or(0, |kernels| kernels.size));
     let mut field = |kind: &str, name: &str, size: usize, signed: bool| {
         let signed = u8::from(signed);
         out.push_str(&format!("\tfield:{kind} {name};\toffset:{offset};\tsize:{size};\tsigned:{signed};\n"));
-        offset += size;
+        offset = offset.saturating_add(size);
     };
     field("u64", "sequence", 8, false);
     field("u64", "tsc", 8, false);
     let (mut shown, mut values) = (String::new(), String::new());
     for column in &layout.columns {
         let (name, size) = (column.name, column.size());
-        let bits = 8 * size;
+        let bits = size.saturating_mul(8);
         match column.style {
             Style::Text => field("char", &format!("{name}[{size}]"), size, false),
             Style::Bytes | Style::Gates => field("u8", &format!("{name}[{size}]"), size, false),

@@ -60,6 +60,7 @@ impl State {
 
     /// A slot, to be changed.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "there is a slot for each value of a byte")]
     fn slot(&mut self, slot: u8) -> &mut [Cell; CELLS] {
         self.used[usize::from(slot)] = true;
         &mut self.slots[usize::from(slot)]
@@ -86,6 +87,11 @@ impl Encoder {
         true
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a record has a head, and no more words than there are cells"
+    )]
     fn record(&mut self, record: &[u8], out: &mut Vec<u8>) {
         let (tsc, head) = (u64_at(record, 0), u64_at(record, 8));
         let slot = slot_of(head);
@@ -146,19 +152,22 @@ impl Decoder {
     /// room for. It is to go on behind what was read, unless that was all.
     pub(super) fn decode(&mut self, bytes: &[u8], origin: Origin, out: &mut [u8]) -> Decoded {
         let mut done = Decoded::default();
-        while let Some(room) = out[done.written..].first_chunk_mut() {
-            let rest = &bytes[done.read..];
+        while let Some(room) = out.get_mut(done.written..).and_then(|room| room.first_chunk_mut()) {
+            let rest = bytes.get(done.read..).unwrap_or_default();
             let (size, head) = match rest.first_chunk() {
                 Some(window) => self.record(window, room),
                 None if rest.len() > PADDING => self.record_at_end(rest, room),
                 None => return Decoded { is_all: true, ..done },
             };
-            let Some(written) = head_size(head, origin).filter(|_| size + PADDING <= rest.len()) else {
+            let Some(written) =
+                head_size(head, origin).filter(|_| size <= rest.len().saturating_sub(PADDING))
+            else {
                 return Decoded { is_all: true, ..done };
             };
-            done.read += size;
-            done.written += written;
-            done.records += 1;
+            // No more than the lengths of `bytes` and `out`.
+            done.read = done.read.wrapping_add(size);
+            done.written = done.written.wrapping_add(written);
+            done.records = done.records.wrapping_add(1);
         }
         done
     }
@@ -166,12 +175,17 @@ impl Decoder {
     #[cold]
     fn record_at_end(&mut self, bytes: &[u8], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
         let mut window = [0; WINDOW];
-        window[..bytes.len()].copy_from_slice(bytes);
+        window.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         self.record(&window, out)
     }
 
     /// Decodes a record. The value is its size in the window, and what stands behind the time in its head.
     #[inline(always)]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a mask has no bit behind the last cell, as is tested, and there is a place for each cell"
+    )]
     fn record(&mut self, window: &[u8; WINDOW], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
         let (slot, mut varints) = Varints::behind_slot(window);
         let mut mask = varints.next();
@@ -213,6 +227,11 @@ fn unzigzag(number: u64) -> u64 {
 /// The most bits in a varint of eight bytes; longer numbers take nine.
 const VARINT_BITS: u32 = 56;
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a number has 1 to 64 bits, and one of up to 56 takes at most eight bytes"
+)]
 fn push_varint(out: &mut Vec<u8>, number: u64) {
     let bits = (u64::BITS - number.leading_zeros()).max(1);
     if bits > VARINT_BITS {
@@ -226,6 +245,7 @@ fn push_varint(out: &mut Vec<u8>, number: u64) {
 }
 
 /// What of the number in a varint of so many bytes, less one, is its own.
+#[expect(clippy::indexing_slicing, reason = "the compiler computes it")]
 const OWN_BITS: [u64; 8] = {
     let mut own = [0; 8];
     let mut length = 0;
@@ -246,6 +266,11 @@ struct Varints<'a> {
     end: usize,
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a window has room for the longest record and eight bytes behind it, so no load is beyond its end"
+)]
 impl<'a> Varints<'a> {
     /// The first byte of a record, and the varints behind it.
     #[inline(always)]

@@ -60,6 +60,17 @@ pub enum Content {
     Other(u8),
 }
 
+impl Origin {
+    /// The one of a pair, the guest's first, that is this origin's.
+    #[inline]
+    pub(crate) fn of<T>(self, [guest, host]: [T; 2]) -> T {
+        match self {
+            Origin::Guest => guest,
+            Origin::Host => host,
+        }
+    }
+}
+
 impl Content {
     fn to_byte(self) -> u8 {
         match self {
@@ -104,27 +115,26 @@ pub struct ChunkHead {
 impl ChunkHead {
     /// Writes the head, with its CRC, into the first [`CHUNK_SIZE`] bytes of `chunk`; the payload is behind them.
     pub fn seal(&self, chunk: &mut [u8]) {
-        chunk[..8].copy_from_slice(&CHUNK_MAGIC);
-        chunk[12..16].copy_from_slice(&self.stored.to_le_bytes());
-        chunk[16] = self.content.to_byte();
-        chunk[17] = self.encoding;
-        chunk[18..20].fill(0);
-        chunk[20..24].copy_from_slice(&self.decoded.to_le_bytes());
-        chunk[24..32].copy_from_slice(&self.first.to_le_bytes());
-        chunk[32..36].copy_from_slice(&self.records.to_le_bytes());
-        chunk[36..40].fill(0);
-        chunk[40..48].copy_from_slice(&self.guest_total.to_le_bytes());
-        chunk[48..56].copy_from_slice(&self.host_total.to_le_bytes());
-        chunk[56..64].fill(0);
-        let crc = crc32c::crc32c(&chunk[COVERED_AT..]);
-        chunk[CRC_AT..COVERED_AT].copy_from_slice(&crc.to_le_bytes());
+        let mut put = |at: usize, bytes: &[u8]| {
+            chunk.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
+        };
+        put(0, &CHUNK_MAGIC);
+        put(12, &self.stored.to_le_bytes());
+        put(16, &[self.content.to_byte(), self.encoding, 0, 0]);
+        put(20, &self.decoded.to_le_bytes());
+        put(24, &self.first.to_le_bytes());
+        put(32, &self.records.to_le_bytes());
+        put(36, &[0; 4]);
+        put(40, &self.guest_total.to_le_bytes());
+        put(48, &self.host_total.to_le_bytes());
+        put(56, &[0; 8]);
+        let crc = crc32c::crc32c(chunk.get(COVERED_AT..).unwrap_or_default());
+        chunk.iter_mut().skip(CRC_AT).zip(crc.to_le_bytes()).for_each(|(to, from)| *to = from);
     }
 
     /// The head at the start of `bytes`, its CRC not looked at. None: no magic, or too short.
     pub fn peek(bytes: &[u8]) -> Option<ChunkHead> {
-        if bytes.len() < CHUNK_SIZE || !bytes.starts_with(&CHUNK_MAGIC) {
-            return None;
-        }
+        let bytes = bytes.first_chunk::<CHUNK_SIZE>().filter(|bytes| bytes.starts_with(&CHUNK_MAGIC))?;
         Some(ChunkHead {
             stored: u32_at(bytes, 12),
             content: Content::from_byte(bytes[16]),
@@ -194,7 +204,7 @@ impl IndexEntry {
 pub fn head(meta: &Meta) -> Vec<u8> {
     let mut json = serde_json::to_vec(meta).expect("a Meta has only strings, numbers and lists");
     json.resize(json.len().next_multiple_of(8), b' ');
-    let mut head = Vec::with_capacity(HEAD_SIZE + json.len());
+    let mut head = Vec::with_capacity(HEAD_SIZE.saturating_add(json.len()));
     head.extend_from_slice(&HEAD_MAGIC);
     head.extend_from_slice(&VERSION.to_le_bytes());
     head.extend_from_slice(&meta.abi_version.to_le_bytes());
@@ -261,7 +271,7 @@ pub fn end_mark(index: u64) -> [u8; END_SIZE] {
 /// Appends a record. `words` beyond [`abi::record::WORDS_MAX`] have no place in one and are left out.
 pub fn push_record(bytes: &mut Vec<u8>, tsc: u64, kind: u8, process: u16, detail: u32, words: &[u64]) {
     debug_assert!(words.len() <= abi::record::WORDS_MAX);
-    let words = &words[..words.len().min(abi::record::WORDS_MAX)];
+    let words = words.get(..abi::record::WORDS_MAX).unwrap_or(words);
     bytes.extend_from_slice(&tsc.to_le_bytes());
     bytes.extend_from_slice(&[kind, words.len() as u8]);
     bytes.extend_from_slice(&process.to_le_bytes());
@@ -281,7 +291,8 @@ pub fn record_size(bytes: &[u8], origin: Origin) -> Option<usize> {
 pub(super) fn head_size(head: u64, origin: Origin) -> Option<usize> {
     let (kind, words) = (head as u8, usize::from((head >> 8) as u8));
     let its_own = (kind >= abi::record::FIRST_HOST_KIND) == (origin == Origin::Host);
-    (kind != 0 && its_own && words <= abi::record::WORDS_MAX).then_some(abi::record::HEAD_SIZE + 8 * words)
+    (kind != 0 && its_own && words <= abi::record::WORDS_MAX)
+        .then_some(abi::record::HEAD_SIZE.wrapping_add(words.wrapping_mul(8)))
 }
 
 /// Two bytes as a number; 0 beyond the end.

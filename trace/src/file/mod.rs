@@ -24,6 +24,8 @@
 //! here: a trace can be read on any machine. What events mean together is the business of the module
 //! `analysis`.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
+
 mod clock;
 #[cfg_attr(not(feature = "write"), expect(dead_code, reason = "only a writer encodes"))]
 mod compact;

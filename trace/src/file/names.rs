@@ -35,8 +35,8 @@ impl Names {
 
 /// A name as the guest stores it, zero padded, as text that is safe on a terminal.
 pub fn text(name: [u8; 16]) -> String {
-    let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-    printable(&String::from_utf8_lossy(&name[..length]))
+    let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+    printable(&String::from_utf8_lossy(name))
 }
 
 /// Text of a file without what a terminal or a page would obey: control characters, and those that break a line or

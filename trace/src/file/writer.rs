@@ -1,13 +1,13 @@
 //! Writes a trace file: a copy for each time the bell rings; all else is done by a thread beside the guest.
 //!
-//! The guest stands still while its records are copied to [`Waiting`], and for nothing else. A thread takes what waits
-//! there, a chunk at a time, encodes it and writes it. When the thread falls behind by [`WAITING_MOST`], the guest waits
-//! for it, and when it gets nowhere for [`STALL`], as with a pipe that nobody reads, the run ends with an error.
+//! The guest stands still only while its records are copied to [`Waiting`]. A second thread takes the records from there,
+//! a chunk at a time, encodes them and writes them. When [`WAITING_MOST`] bytes wait, the guest waits for that thread.
+//! When a write takes longer than [`STALL`], as with a pipe that has no reader, the run ends with an error.
 //!
-//! Nothing is ever dropped in silence. When a write fails, the file is cut back to its last whole chunk, and the
-//! error, now and at every later call, says how many records are not in it, and the file says so too, and why: room for
-//! that is kept behind its last chunk, where the file system can. When the whole process is killed, what it loses is at
-//! most [`CHUNK_AGE`] old, and what the disk has not yet taken.
+//! No record is lost without an error. When a write fails, the file is cut back to its last whole chunk. The error, now
+//! and at every later call, says how many records are not in the file. The file says so too, and why: room for that is kept
+//! behind its last chunk, where the file system can do so. When the whole process is killed, the records of the last
+//! [`CHUNK_AGE`] are lost, and those that the system has not yet written to the disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,26 +29,27 @@ const CHUNK_FULL: usize = 256 << 10;
 const CHUNK_AGE: Duration = Duration::from_millis(50);
 /// The guest waits when so many bytes of its records do.
 const WAITING_MOST: usize = 4 << 20;
-/// The longest that anybody waits for a file that takes nothing.
+/// How long a write may take before it counts as failed.
 const STALL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
-/// In how many parts: while this process is stopped, as by Ctrl-Z, one of them runs out, and not all.
+/// [`STALL`] is waited in so many parts. While this process is stopped, as by Ctrl-Z, only one part runs out.
 const STALL_PARTS: u32 = 10;
+const STALL_PART: Duration = Duration::from_millis(STALL.as_millis() as u64 / STALL_PARTS as u64);
 /// The exit code of a run whose trace could not be written, for the record of its end.
 const TRAPLINE_FAILED: u32 = 1;
-/// The number of an error that the system gave none: EIO of every Unix.
+/// The number for an error that has none of the system's: EIO of every Unix.
 const INPUT_OUTPUT_ERROR: i32 = 5;
 
 /// Why a trace could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Something is there that nobody said to replace.
+    /// A file of this name exists, and it is not to be replaced.
     #[error("{} exists already: choose another file, or replace it with --force", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// A FIFO, and nobody has opened its other end.
-    #[error("nobody reads from the FIFO {}: start its reader first", path.display())]
+    /// A FIFO whose other end is not open.
+    #[error("the FIFO {} has no reader: start its reader first", path.display())]
     NoReader {
         /// The FIFO.
         path: PathBuf,
@@ -62,13 +63,13 @@ pub enum WriteError {
         #[source]
         cause: io::Error,
     },
-    /// More at once than a chunk holds.
+    /// More bytes at once than may wait.
     #[error("{bytes} bytes of records at once are more than a trace file takes ({WAITING_MOST})")]
     TooLarge {
         /// How many.
         bytes: usize,
     },
-    /// The file could not be written on.
+    /// A write failed.
     #[error(
         "cannot write the trace file {}; {missing} records are not in it, all before them are readable",
         path.display()
@@ -82,7 +83,7 @@ pub enum WriteError {
         /// Records that were given to the writer and are not in the file.
         missing: u64,
     },
-    /// Somebody took the file away.
+    /// The file is no longer at its path.
     #[error(
         "the trace file {} was moved, removed or replaced while it was written: what is there now is not this run",
         path.display()
@@ -100,7 +101,7 @@ struct Pending {
     records: u64,
 }
 
-/// Why nothing is written any more.
+/// Why writing stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
     /// A write failed with this error number.
@@ -109,32 +110,32 @@ enum Failure {
     Stalled,
 }
 
-/// What the thread is asked to do, beside writing chunks that are due.
+/// What the thread is asked to do, besides writing chunks that are due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Wish {
+enum Request {
     #[default]
     None,
     /// Write all that waits.
     Flush,
-    /// And then the end of the file.
+    /// Write all that waits, then the end of the file.
     Finish,
     /// Stop.
     Quit,
 }
 
-/// What both threads see.
+/// The state that both threads share.
 #[derive(Debug, Default)]
 struct Waiting {
     guest: Pending,
     host: Pending,
-    wish: Wish,
-    /// The thread has taken something that is not yet in the file.
+    request: Request,
+    /// The thread has taken records that are not yet in the file.
     busy: bool,
-    /// Records of guest and host that were given to the writer, taken or not. A guest may claim any number.
+    /// Records of guest and host that were passed to the writer, accepted or not. A guest may claim any number.
     given: [u64; 2],
     /// Records of both in the file.
     written: [u64; 2],
-    /// Grows whenever something got into the file.
+    /// Grows with each write.
     progress: u64,
     failed: Option<Failure>,
 }
@@ -147,12 +148,12 @@ impl Waiting {
         }
     }
 
-    /// Counts records that were given, and refuses them after a failure.
+    /// Counts records that were passed to the writer, and refuses them after a failure.
     fn count(&mut self, path: &Path, origin: Origin, records: u64) -> Result<(), WriteError> {
-        let given = &mut self.given[origin as usize];
+        let given = origin.of(self.given.each_mut());
         *given = given.saturating_add(records);
         self.check(path)?;
-        // What a guest claims wrongly, the reader sees.
+        // Where a guest claims a wrong number, the reader reports it.
         let pending = self.of(origin);
         pending.records = pending.records.saturating_add(records);
         Ok(())
@@ -172,11 +173,11 @@ impl Waiting {
     }
 
     fn is_due(&self) -> bool {
-        self.wish != Wish::None || self.guest.bytes.len().max(self.host.bytes.len()) >= CHUNK_FULL
+        self.request != Request::None || self.guest.bytes.len().max(self.host.bytes.len()) >= CHUNK_FULL
     }
 
     fn is_settled(&self) -> bool {
-        self.wish == Wish::None && !self.busy
+        self.request == Request::None && !self.busy
     }
 }
 
@@ -194,18 +195,18 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `enough`, or until nothing is written any more.
+    /// Waits until `enough` returns true, or writing has failed.
     fn wait<'a>(
         &'a self,
         mut waiting: MutexGuard<'a, Waiting>,
         enough: impl Fn(&mut Waiting) -> bool,
     ) -> MutexGuard<'a, Waiting> {
-        let mut patience = Patience::new(waiting.progress);
+        let mut stall = StallTimer::new(waiting.progress);
         while waiting.failed.is_none() && !enough(&mut waiting) {
-            let part = STALL / STALL_PARTS;
-            let (now, time) = self.done.wait_timeout(waiting, part).unwrap_or_else(PoisonError::into_inner);
+            let (now, time) =
+                self.done.wait_timeout(waiting, STALL_PART).unwrap_or_else(PoisonError::into_inner);
             waiting = now;
-            if time.timed_out() && patience.is_over(waiting.progress) && !enough(&mut waiting) {
+            if time.timed_out() && stall.has_stalled(waiting.progress) && !enough(&mut waiting) {
                 waiting.failed.get_or_insert(Failure::Stalled);
             }
         }
@@ -213,22 +214,22 @@ impl Shared {
     }
 }
 
-/// How long to wait on: [`STALL_PARTS`] waits without any progress.
+/// Counts waits without progress; after [`STALL_PARTS`] of them the file has stalled.
 #[derive(Debug)]
-struct Patience {
+struct StallTimer {
     progress: u64,
     left: u32,
 }
 
-impl Patience {
-    fn new(progress: u64) -> Patience {
-        Patience { progress, left: STALL_PARTS }
+impl StallTimer {
+    fn new(progress: u64) -> StallTimer {
+        StallTimer { progress, left: STALL_PARTS }
     }
 
-    /// Whether it is over after one more wait.
-    fn is_over(&mut self, progress: u64) -> bool {
+    /// Counts one more wait. True: the file has stalled.
+    fn has_stalled(&mut self, progress: u64) -> bool {
         if self.progress != progress {
-            *self = Patience::new(progress);
+            *self = StallTimer::new(progress);
         }
         self.left = self.left.saturating_sub(1);
         self.left == 0
@@ -239,7 +240,7 @@ impl Patience {
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    /// The file at `path` when it was created. None: it is no file.
+    /// The file at `path` when it was created. None: `path` is no regular file.
     place: Option<Handle>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -256,8 +257,8 @@ impl Writer {
         Writer::new(Box::new(file), name, meta)
     }
 
-    /// Writes the head of a trace, and then gives the file its name. The thread that writes has the signal mask of the
-    /// caller.
+    /// Writes the head of a trace, and then gives the file its name. The thread that writes inherits the caller's signal
+    /// mask.
     ///
     /// # Errors
     /// The head cannot be written, or the name is taken.
@@ -265,8 +266,8 @@ impl Writer {
         let path = name.path().to_path_buf();
         let output = Output::new(target, &path, meta)?;
         let shared = Arc::new(Shared::default());
-        let scribe = Scribe::new(output, shared.clone());
-        let thread = thread::Builder::new().name("trace".into()).spawn(move || scribe.work());
+        let writer_thread = WriterThread::new(output, shared.clone());
+        let thread = thread::Builder::new().name("trace".into()).spawn(move || writer_thread.work());
         let thread = thread.map_err(|cause| WriteError::Create { path: path.clone(), cause })?;
         let mut writer = Writer { path, place: None, shared, thread: Some(thread) };
         // The last step that can fail.
@@ -278,7 +279,7 @@ impl Writer {
     }
 
     /// Takes `bytes` bytes of guest records, which `fill` copies from where they are. `records` is how many they
-    /// are by the guest's own running count. An error of `fill` is handed back, and nothing is taken.
+    /// are by the guest's own running count. An error of `fill` is returned, and nothing is taken.
     pub fn guest_records<E>(
         &mut self,
         bytes: usize,
@@ -291,14 +292,15 @@ impl Writer {
         let mut waiting = self.room(Origin::Guest, bytes);
         if waiting.failed.is_none() {
             let before = waiting.guest.bytes.len();
-            waiting.guest.bytes.resize(before + bytes, 0);
-            if let Err(error) = fill(&mut waiting.guest.bytes[before..]) {
+            waiting.guest.bytes.resize(before.saturating_add(bytes), 0);
+            let room = waiting.guest.bytes.get_mut(before..).unwrap_or_default();
+            if let Err(error) = fill(room) {
                 waiting.guest.bytes.truncate(before);
                 return Ok(Err(error));
             }
         }
         self.taken(waiting, Origin::Guest, records)?;
-        // Records are multiples of 8. Whatever else a guest hands over must not spoil what it writes later.
+        // The size of a record is a multiple of 8. Bytes that are no records must not spoil the records behind them.
         if bytes.is_multiple_of(8) { Ok(Ok(())) } else { self.flush().map(Ok) }
     }
 
@@ -318,12 +320,12 @@ impl Writer {
 
     /// Writes all that waits.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        self.wish(Wish::Flush)
+        self.request(Request::Flush)
     }
 
     /// Writes all that waits, then the index and the end mark. The file must still be where it was made.
     pub fn finish(mut self) -> Result<(), WriteError> {
-        self.end(Wish::Finish)?;
+        self.end(Request::Finish)?;
         match &self.place {
             Some(place) if Handle::from_path(&self.path).ok().as_ref() != Some(place) => {
                 Err(WriteError::Gone { path: self.path.clone() })
@@ -334,7 +336,8 @@ impl Writer {
 
     /// Waits until there is room for so many bytes more.
     fn room(&self, origin: Origin, bytes: usize) -> MutexGuard<'_, Waiting> {
-        let fits = |waiting: &mut Waiting| waiting.of(origin).bytes.len() + bytes <= WAITING_MOST;
+        let fits =
+            |waiting: &mut Waiting| waiting.of(origin).bytes.len().saturating_add(bytes) <= WAITING_MOST;
         let mut waiting = self.shared.lock();
         if !fits(&mut waiting) {
             waiting = self.shared.wait(waiting, fits);
@@ -358,25 +361,25 @@ impl Writer {
         Ok(())
     }
 
-    /// Has the thread do something, and waits for that.
-    fn wish(&self, wish: Wish) -> Result<(), WriteError> {
+    /// Asks the thread for something, and waits until it is done.
+    fn request(&self, request: Request) -> Result<(), WriteError> {
         let mut waiting = self.shared.lock();
-        waiting.wish = wish;
+        waiting.request = request;
         self.shared.work.notify_one();
         self.shared.wait(waiting, |waiting| waiting.is_settled()).check(&self.path)
     }
 
-    /// Has the thread do its last, unless it did.
-    fn end(&mut self, wish: Wish) -> Result<(), WriteError> {
+    /// Ends the thread with a last request, unless it has ended.
+    fn end(&mut self, request: Request) -> Result<(), WriteError> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        let result = self.wish(wish);
+        let result = self.request(request);
         if result.is_err() {
-            // The wish may have been taken before the write failed, and the thread waits for another.
-            let _ = self.wish(Wish::Quit);
+            // The thread may have taken the request before the write failed, and wait for another.
+            let _ = self.request(Request::Quit);
         }
-        // A thread that hangs in a write cannot be waited for; it ends with the process.
+        // A thread that hangs in a write cannot be joined; it ends with the process.
         if self.shared.lock().failed != Some(Failure::Stalled) {
-            // It does not panic; if it did, what it wrote would be as whole as after a kill.
+            // It does not panic. If it did, the file would be as whole as after a kill.
             let _ = thread.join();
         }
         result
@@ -384,19 +387,19 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// A run that fails half-way keeps what it saw.
+    /// A run that fails keeps the records so far.
     fn drop(&mut self) {
-        // There is nobody to tell; who cares calls `finish`.
-        let _ = self.end(Wish::Quit);
+        // `drop` cannot return an error; `finish` does.
+        let _ = self.end(Request::Quit);
     }
 }
 
-/// What the thread has: the file, and the chunk that it makes.
-struct Scribe {
+/// The thread that writes: the file, and the chunk that it makes.
+struct WriterThread {
     shared: Arc<Shared>,
     output: Output,
     encoder: Encoder,
-    /// What it took. Its memory goes back with the next exchange, so that none is allocated as the run goes on.
+    /// The records that it took. Each exchange with [`Waiting`] swaps buffers, so the run allocates no others.
     guest: Pending,
     host: Pending,
     /// Records written of guest and host: the numbers of the next.
@@ -406,9 +409,9 @@ struct Scribe {
     tsc: u64,
 }
 
-impl Scribe {
-    fn new(output: Output, shared: Arc<Shared>) -> Scribe {
-        Scribe {
+impl WriterThread {
+    fn new(output: Output, shared: Arc<Shared>) -> WriterThread {
+        WriterThread {
             shared,
             output,
             encoder: Encoder::default(),
@@ -420,7 +423,7 @@ impl Scribe {
         }
     }
 
-    /// Writes what is due, until it fails or is done.
+    /// Writes what is due, until a write fails or the thread is asked to end.
     fn work(mut self) {
         let shared = self.shared.clone();
         let mut waiting = shared.lock();
@@ -429,17 +432,17 @@ impl Scribe {
                 waiting =
                     shared.work.wait_timeout(waiting, CHUNK_AGE).unwrap_or_else(PoisonError::into_inner).0;
             }
-            let wish = std::mem::take(&mut waiting.wish);
+            let request = std::mem::take(&mut waiting.request);
             std::mem::swap(&mut waiting.guest, &mut self.guest);
             std::mem::swap(&mut waiting.host, &mut self.host);
             waiting.busy = true;
             drop(waiting);
 
-            let result = self.write(wish);
+            let result = self.write(request);
 
             waiting = shared.lock();
             waiting.busy = false;
-            waiting.progress += 1;
+            waiting.progress = waiting.progress.wrapping_add(1);
             waiting.written = self.next;
             if let Err(error) = &result {
                 let code = error.raw_os_error().unwrap_or(INPUT_OUTPUT_ERROR);
@@ -447,18 +450,18 @@ impl Scribe {
             }
             shared.done.notify_all();
             match waiting.failed {
-                Some(Failure::Write(code)) => return self.give_up(waiting, code),
+                Some(Failure::Write(code)) => return self.record_failure(waiting, code),
                 Some(Failure::Stalled) => return,
-                None if matches!(wish, Wish::Finish | Wish::Quit) => return,
+                None if matches!(request, Request::Finish | Request::Quit) => return,
                 None => {}
             }
         }
     }
 
-    /// Waits until no more records come, and has the file say how many are not in it, and why.
-    fn give_up(&mut self, mut waiting: MutexGuard<'_, Waiting>, code: i32) {
+    /// After a failed write: waits until no more records come, and writes to the file how many are missing, and why.
+    fn record_failure(&mut self, mut waiting: MutexGuard<'_, Waiting>, code: i32) {
         let shared = self.shared.clone();
-        while !matches!(waiting.wish, Wish::Finish | Wish::Quit) {
+        while !matches!(waiting.request, Request::Finish | Request::Quit) {
             waiting = shared.work.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if !self.output.can_go_on() {
@@ -470,18 +473,18 @@ impl Scribe {
         self.host = Pending { bytes: Vec::new(), records: 1 };
         format::push_record(&mut self.host.bytes, self.tsc, Kind::HostEnd as u8, 0, TRAPLINE_FAILED, &words);
         self.output.use_room();
-        // Best effort: where no room could be kept for it, a reader sees that the file was not closed.
+        // This may fail too, where no room could be kept. A reader then sees that the file was not closed.
         let _ = self.write_chunk(Origin::Host).and_then(|()| self.output.close(self.next[0], self.next[1]));
     }
 
-    /// Writes what was taken. The host's goes first: its first record is the start of time.
-    fn write(&mut self, wish: Wish) -> io::Result<()> {
+    /// Writes the records that were taken. The host's go first: its first record is the start of the trace's time.
+    fn write(&mut self, request: Request) -> io::Result<()> {
         self.write_chunk(Origin::Host)?;
         self.write_chunk(Origin::Guest)?;
-        if wish == Wish::Finish { self.output.close(self.next[0], self.next[1]) } else { Ok(()) }
+        if request == Request::Finish { self.output.close(self.next[0], self.next[1]) } else { Ok(()) }
     }
 
-    /// Makes a chunk of what was taken of one origin, if anything was, and writes it.
+    /// Makes a chunk of the records of one origin, if there are any, and writes it.
     fn write_chunk(&mut self, origin: Origin) -> io::Result<()> {
         let pending = match origin {
             Origin::Guest => &mut self.guest,
@@ -493,20 +496,19 @@ impl Scribe {
         self.chunk.clear();
         self.chunk.resize(CHUNK_SIZE, 0);
         let whole = self.encoder.encode(&pending.bytes, origin, &mut self.chunk);
-        let compact = whole && self.chunk.len() < CHUNK_SIZE + pending.bytes.len();
+        let compact = whole && self.chunk.len() < pending.bytes.len().saturating_add(CHUNK_SIZE);
         if !compact {
             self.chunk.truncate(CHUNK_SIZE);
             self.chunk.extend_from_slice(&pending.bytes);
         }
         let records = u32::try_from(pending.records).unwrap_or(u32::MAX);
-        let first = self.next[origin as usize];
-        let mut next = self.next;
-        next[origin as usize] = first.saturating_add(pending.records);
+        let (first, mut next) = (origin.of(self.next), self.next);
+        *origin.of(next.each_mut()) = first.saturating_add(pending.records);
         ChunkHead {
             content: Content::Records(origin),
             encoding: if compact { COMPACT } else { RAW },
-            stored: (self.chunk.len() - CHUNK_SIZE) as u32, // no longer than raw
-            decoded: pending.bytes.len() as u32,            // at most WAITING_MOST
+            stored: self.chunk.len().saturating_sub(CHUNK_SIZE) as u32, // no longer than raw
+            decoded: pending.bytes.len() as u32,                        // at most WAITING_MOST
             records,
             first,
             guest_total: next[0],
@@ -570,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_is_told_at_every_call_and_counts_what_is_missing() {
+    fn a_failed_write_is_reported_at_every_call_and_counts_what_is_missing() {
         let place = tempfile::tempdir().expect("a directory for the test");
         let path = place.path().join("t.trap");
         let (file, name) = create_file(&path, false).expect("a new file");
@@ -593,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_ends_the_run_and_not_the_patience() {
+    fn a_pipe_without_a_reader_ends_the_run() {
         let place = tempfile::tempdir().expect("a directory for the test");
         let path = place.path().join("t.trap");
         let (_reader, pipe) = std::io::pipe().expect("a pipe");
@@ -612,13 +614,13 @@ mod tests {
 
     /// A process that was stopped for long wakes up with one wait that timed out, and did nothing in that time.
     #[test]
-    fn one_long_wait_is_not_the_end_of_patience() {
-        let mut patience = Patience::new(0);
-        let waits = |patience: &mut Patience, progress| (1..).find(|_| patience.is_over(progress));
-        assert_eq!(waits(&mut patience, 0), Some(STALL_PARTS));
-        let mut patience = Patience::new(0);
-        assert!(!patience.is_over(0));
-        assert_eq!(waits(&mut patience, 1), Some(STALL_PARTS), "progress starts it anew");
+    fn one_long_wait_is_no_stall() {
+        let mut stall = StallTimer::new(0);
+        let waits = |stall: &mut StallTimer, progress| (1..).find(|_| stall.has_stalled(progress));
+        assert_eq!(waits(&mut stall, 0), Some(STALL_PARTS));
+        let mut stall = StallTimer::new(0);
+        assert!(!stall.has_stalled(0));
+        assert_eq!(waits(&mut stall, 1), Some(STALL_PARTS), "progress starts it anew");
     }
 
     #[test]

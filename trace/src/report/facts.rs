@@ -72,7 +72,7 @@ fn names() -> Value {
         "flags": (0..32).map(|bit| flags(1 << bit)).collect::<Vec<_>>(),
         "registers": REGISTERS,
         "context": CONTEXT,
-        "argument_registers": ARGUMENTS.map(|index| REGISTERS[index]),
+        "argument_registers": ARGUMENTS.map(|index| REGISTERS.get(index)),
         "syscall": abi::record::SYSCALL_VECTOR,
         "int": abi::syscall::INT_VECTOR,
         "first_return": abi::record::FIRST_RETURN,

@@ -5,6 +5,8 @@
 //! Everything of the trace enters the page as JSON or base64 and is shown as text, never as markup. Limit: it draws
 //! the first [`EVENTS_MAX`] events, and says so when there are more; the totals are of all.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
+
 use std::io::{self, Write};
 
 use base64::prelude::BASE64_STANDARD;

@@ -1,5 +1,7 @@
 //! The comparison of two traces as text and as JSON.
 
+#![allow(clippy::indexing_slicing, reason = "what is indexed are pairs, one for each trace: by 0 or 1")]
+
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -42,7 +44,9 @@ pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2]) -> String {
         out.push('\n');
     }
     let same = diff.processes.iter().filter(|pair| matches!(pair.outcome, Outcome::Same));
-    let (processes, steps) = same.fold((0, 0), |(count, sum), pair| (count + 1, sum + pair.steps[0]));
+    let (processes, steps) = same.fold((0, 0), |(count, sum): (u64, u64), pair| {
+        (count.saturating_add(1), sum.saturating_add(pair.steps[0]))
+    });
     let _ = writeln!(
         out,
         "The same in both: {processes} of {} (processes and the end of the run), {steps} steps.",
@@ -113,25 +117,25 @@ fn put_more<'a>(out: &mut String, pairs: impl Iterator<Item = &'a Pair>) {
 
 fn put_difference(out: &mut String, difference: &Difference, lines: &mut [Lines; 2]) {
     // What the place before showed ends here in A.
-    let mut shown = 0;
+    let mut shown = 0_u64;
     for hunk in &difference.hunks {
         let rendered = Rendered::of(hunk, lines);
         let [step, other] = hunk.steps;
-        if step - hunk.before.len() as u64 > shown + 1 || shown == 0 {
+        if step.saturating_sub(hunk.before.len() as u64) > shown.saturating_add(1) || shown == 0 {
             let _ = writeln!(out, "  at step {step} of A, {other} of B");
         }
         rendered.before.iter().for_each(|text| put_step(out, " ", text));
         for (side, letter) in SIDES.iter().enumerate() {
             rendered.only[side].iter().for_each(|text| put_step(out, letter, text));
-            let more = hunk.counts[side] - rendered.only[side].len() as u64;
+            let more = hunk.counts[side].saturating_sub(rendered.only[side].len() as u64);
             if more > 0 {
                 put_step(out, letter, &format!("... and {more} more"));
             }
         }
         rendered.after.iter().for_each(|text| put_step(out, " ", text));
-        shown = step + hunk.counts[0] + hunk.after.len() as u64 - 1;
+        shown = step.saturating_add(hunk.counts[0]).saturating_add(hunk.after.len() as u64).saturating_sub(1);
     }
-    let more = difference.places - difference.hunks.len() as u64;
+    let more = difference.places.saturating_sub(difference.hunks.len() as u64);
     if more > 0 {
         let _ = writeln!(out, "  and in {more} more {}", if more == 1 { "place" } else { "places" });
     }
@@ -207,7 +211,7 @@ fn put_measures<'a>(out: &mut String, measures: impl Iterator<Item = &'a Measure
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_cell_alignment(if index < 2 { CellAlignment::Left } else { CellAlignment::Right });
-        column.set_padding((2 * u16::from(index > 0), 0));
+        column.set_padding((if index > 0 { 2 } else { 0 }, 0));
     }
     out.push('\n');
     table.lines().for_each(|line| {

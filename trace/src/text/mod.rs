@@ -1,5 +1,7 @@
 //! Events and analyses as text for people, and as JSON for scripts.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
+
 pub mod check;
 pub mod diff;
 mod layout;

@@ -29,9 +29,13 @@ pub fn text(tables: &[Table], width: u16) -> String {
             if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
                 grid.add_row(["…", "", "", &wrap(&gap.to_string(), widths[3])]);
             }
-            grid.add_row(cells(row, |column, line| wrap(line, widths[column]), "\n"));
+            grid.add_row(cells(
+                row,
+                |column, line| wrap(line, widths.get(column).copied().unwrap_or_default()),
+                "\n",
+            ));
         }
-        let fixed = |width| ColumnConstraint::Absolute(Width::Fixed(width as u16 + PADDING));
+        let fixed = |width| ColumnConstraint::Absolute(Width::Fixed((width as u16).saturating_add(PADDING)));
         grid.set_constraints(widths.map(fixed));
         out.push_str(&format!("{}\n({})\n{grid}\n", table.title, table.figure));
         for note in &table.notes {
@@ -51,8 +55,8 @@ fn headings(table: &Table) -> [&'static str; 4] {
 /// The program has the least to say.
 fn widths(width: u16) -> [usize; 4] {
     let rest = usize::from(width).saturating_sub(TIME + BORDERS);
-    let wide = rest * 3 / 8;
-    [TIME, wide, wide, rest - 2 * wide]
+    let wide = rest.saturating_mul(3) / 8;
+    [TIME, wide, wide, rest.saturating_sub(wide).saturating_sub(wide)]
 }
 
 /// Breaks a line at spaces; what follows is indented as it was, and once more.
@@ -60,21 +64,21 @@ fn wrap(line: &str, width: usize) -> String {
     if line.chars().count() <= width {
         return line.to_owned();
     }
-    let indent = line.len() - line.trim_start().len();
-    let mut out = line[..indent].to_owned();
+    let indent = line.len().saturating_sub(line.trim_start().len());
+    let mut out = " ".repeat(indent);
     let mut column = indent;
     for word in line.split_whitespace() {
         let length = word.chars().count();
         let is_first = column <= indent;
-        if !is_first && column + 1 + length > width {
+        if !is_first && column.saturating_add(1).saturating_add(length) > width {
             out.push_str(&format!("\n{:indent$}{INDENT}", ""));
-            column = indent + INDENT.len();
+            column = indent.saturating_add(INDENT.len());
         } else if !is_first {
             out.push(' ');
-            column += 1;
+            column = column.saturating_add(1);
         }
         out.push_str(word);
-        column += length;
+        column = column.saturating_add(length);
     }
     out
 }
@@ -137,7 +141,7 @@ fn cells(row: &Row, lay_out: impl Fn(usize, &str) -> String, line_end: &str) -> 
     let lines: Vec<_> = lines.iter().map(|line| lay_out(column, line)).collect();
     let mut cells =
         [format!("{:.1}", row.nanoseconds as f64 / 1000.0), String::new(), String::new(), String::new()];
-    cells[column] = lines.join(line_end);
+    cells.get_mut(column).into_iter().for_each(|cell| *cell = lines.join(line_end));
     cells
 }
 

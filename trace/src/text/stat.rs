@@ -114,7 +114,7 @@ pub fn text(traces: &[(String, Trace, Stat)]) -> String {
 /// What stands for a trace in the tables.
 fn letter(index: usize) -> String {
     let letters = u8::try_from(index).ok().and_then(|index| b'A'.checked_add(index)).map(char::from);
-    letters.filter(char::is_ascii_uppercase).map_or_else(|| (index + 1).to_string(), String::from)
+    letters.filter(char::is_ascii_uppercase).map_or_else(|| index.saturating_add(1).to_string(), String::from)
 }
 
 fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, stat: &Stat) {

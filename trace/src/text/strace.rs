@@ -83,6 +83,9 @@ pub struct Strace<W> {
     arguments: BTreeMap<u16, [u64; ARGUMENTS.len()]>,
     making: BTreeMap<u16, Making>,
     line: String,
+    /// How many open calls were looked at for one to be written as unfinished.
+    #[cfg(test)]
+    looked_at: u64,
 }
 
 impl<W: Write> Strace<W> {
@@ -93,7 +96,18 @@ impl<W: Write> Strace<W> {
         };
         let programs = meta.programs.iter().map(command).collect();
         let (calls, arguments, making) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { out, programs, epoch: 0, calls, without_line: None, arguments, making, line: String::new() }
+        Self {
+            out,
+            programs,
+            epoch: 0,
+            calls,
+            without_line: None,
+            arguments,
+            making,
+            line: String::new(),
+            #[cfg(test)]
+            looked_at: 0,
+        }
     }
 
     /// Writes what strace would say of an event, if anything. A line is there if the event that it begins with is wanted,
@@ -111,7 +125,8 @@ impl<W: Write> Strace<W> {
             }
             What::StackBuilt { argc, argv, .. } => {
                 if let Some(making) = self.making.get_mut(&process) {
-                    making.environment = argv.wrapping_add(8 * (u64::from(argc) + 1));
+                    making.environment =
+                        argv.wrapping_add(u64::from(argc).saturating_add(1).saturating_mul(8));
                 }
                 Ok(())
             }
@@ -218,7 +233,10 @@ impl<W: Write> Strace<W> {
     fn interrupt_others(&mut self, process: u16) -> io::Result<()> {
         let Some(other) = self.without_line.take_if(|other| *other != process) else { return Ok(()) };
         let Self { calls, line, out, epoch, .. } = self;
-        let Some(call) = calls.get_mut(&other) else { return Ok(()) };
+        let mut open = calls.range_mut(other..=other);
+        #[cfg(test)]
+        let mut open = open.inspect(|_| self.looked_at += 1);
+        let Some((_, call)) = open.next() else { return Ok(()) };
         call.is_unfinished = true;
         line.clear();
         put_prefix(line, other, epoch.saturating_add(call.start));
@@ -238,10 +256,13 @@ impl<W: Write> Strace<W> {
         put!(self.line, "{:padding$}= ", "");
         match result {
             None => self.line.push('?'),
-            Some(error @ -4095..0) => match errno::name(-error).zip(errno::text(-error)) {
-                Some((name, text)) => put!(self.line, "-1 {name} ({text})"),
-                None => put!(self.line, "-1 (errno {})", -error),
-            },
+            Some(result @ -4095..0) => {
+                let error = result.saturating_neg();
+                match errno::name(error).zip(errno::text(error)) {
+                    Some((name, text)) => put!(self.line, "-1 {name} ({text})"),
+                    None => put!(self.line, "-1 (errno {error})"),
+                }
+            }
             Some(value) => put!(self.line, "{value}"),
         }
         if let Some(took) = took {
@@ -313,7 +334,7 @@ impl Pending {
     }
 
     fn put_text(&self, out: &mut String, argument: usize, pointer: u64, size: u64) {
-        match self.data[argument] {
+        match self.data.get(argument).copied().flatten() {
             Some(Data { bytes, size }) => {
                 let shown = bytes.of(size);
                 put_string(out, shown, shown.len() < size as usize);
@@ -324,8 +345,12 @@ impl Pending {
     }
 
     fn put_time(&self, out: &mut String, argument: usize, pointer: u64) {
-        let words =
-            self.data[argument].and_then(|data| data.bytes.of(data.size).as_chunks::<8>().0.try_into().ok());
+        let words = self
+            .data
+            .get(argument)
+            .copied()
+            .flatten()
+            .and_then(|data| data.bytes.of(data.size).as_chunks::<8>().0.try_into().ok());
         let Some::<[[u8; 8]; 2]>([seconds, nanoseconds]) = words else { return put_pointer(out, pointer) };
         let (seconds, nanoseconds) = (i64::from_le_bytes(seconds), u64::from_le_bytes(nanoseconds));
         put!(out, "{{tv_sec={seconds}, tv_nsec={nanoseconds}}}");
@@ -338,8 +363,8 @@ fn put_execve(out: &mut String, words: &[String], environment: u64) {
     out.push_str(", [");
     for (index, word) in words.iter().take(SHOWN_MAX).enumerate() {
         out.push_str(if index == 0 { "" } else { ", " });
-        let shown = word.len().min(SHOWN_MAX);
-        put_string(out, &word.as_bytes()[..shown], shown < word.len());
+        let shown = word.as_bytes().get(..SHOWN_MAX).unwrap_or(word.as_bytes());
+        put_string(out, shown, shown.len() < word.len());
     }
     out.push_str(if words.len() > SHOWN_MAX { ", ..." } else { "" });
     put!(out, "], {environment:#x} /* 0 vars */) ");
@@ -352,7 +377,8 @@ fn put_pointer(out: &mut String, pointer: u64) {
 /// A string as C has it, with strace's dots where it goes on.
 fn put_string(out: &mut String, bytes: &[u8], goes_on: bool) {
     out.push('"');
-    for (index, &byte) in bytes.iter().enumerate() {
+    let mut rest = bytes.iter();
+    while let Some(&byte) = rest.next() {
         match byte {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
@@ -363,7 +389,7 @@ fn put_string(out: &mut String, bytes: &[u8], goes_on: bool) {
             0x0C => out.push_str("\\f"),
             0x20..0x7F => out.push(byte.into()),
             // As short as can be, unless a digit follows that could be one more of it.
-            _ if matches!(bytes.get(index + 1), Some(b'0'..=b'7')) => put!(out, "\\{byte:03o}"),
+            _ if matches!(rest.as_slice().first(), Some(b'0'..=b'7')) => put!(out, "\\{byte:03o}"),
             _ => put!(out, "\\{byte:o}"),
         }
     }
@@ -397,13 +423,27 @@ fn signal(vector: u8, error_code: u16, rip: u64, cr2: u64) -> (&'static str, Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::{Trace, samples};
+    use crate::file::{Origin, Trace, samples};
 
     #[test]
     fn strings_are_as_in_c() {
         let mut out = String::new();
         put_string(&mut out, b"a\"\\\n\x01\x012\x018\xff", true);
         assert_eq!(out, r#""a\"\\\n\1\0012\18\377"..."#);
+    }
+
+    /// A trace may leave a call of every process open. A line then costs no look at all of them.
+    #[test]
+    fn open_calls_of_other_processes_cost_nothing() {
+        const PROCESSES: u16 = 1000;
+        let mut strace = Strace::new(&Meta::default(), io::sink());
+        for process in (0..PROCESSES).chain(0..PROCESSES) {
+            let what = What::SystemCall { number: 1 };
+            let event = Event { sequence: 0, origin: Origin::Guest, tsc: 0, nanoseconds: 0, process, what };
+            strace.event(&event, true).expect("a sink takes all");
+        }
+        assert_eq!(strace.calls.len(), usize::from(PROCESSES));
+        assert!(strace.looked_at < 2 * u64::from(PROCESSES), "{}", strace.looked_at);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use super::words::Words;
+use crate::analysis::count;
 use crate::analysis::filter::Filter;
 use crate::file::{Event, Meta, Names, Options as RunOptions, Origin, Program, What, printable};
 
@@ -48,7 +49,7 @@ impl<W: Write> Text<W> {
     /// Text of the events of one run.
     pub fn new(meta: &Meta, options: Options, out: W) -> Text<W> {
         // A name with its number, up to 99.
-        let widest = meta.programs.iter().map(|program| program.name.chars().count() + 3).max();
+        let widest = meta.programs.iter().map(|program| program.name.chars().count().saturating_add(3)).max();
         let who_width = widest.unwrap_or(0).clamp(*WHO_WIDTH.start(), *WHO_WIDTH.end());
         let (names, words) = (Names::default(), Words::default());
         Text { out, options, names, words, who_width, details: String::new(), written: 0 }
@@ -90,7 +91,7 @@ impl<W: Write> Text<W> {
             return Ok(());
         }
         let who = self.names.label(event.origin, event.process);
-        self.written += 1;
+        count(&mut self.written);
         let (micros, nanos) = (event.nanoseconds / 1000, event.nanoseconds % 1000);
         let whole = TIME_WIDTH - 4;
         let (dim, plain) = self.style(DIM);
@@ -102,7 +103,7 @@ impl<W: Write> Text<W> {
             self.out,
             "{dim}{micros:>whole$}.{nanos:03}{plain} {mark}{who:width$}  {on}{verb:VERB_WIDTH$}{off}  "
         )?;
-        let margin = TIME_WIDTH + 2 + width.max(who.chars().count()) + 2 + VERB_WIDTH + 2;
+        let margin = width.max(who.chars().count()).saturating_add(TIME_WIDTH + 2 + 2 + VERB_WIDTH + 2);
         write_wrapped(&mut self.out, &self.details, margin, COLUMNS.saturating_sub(self.options.indent))
     }
 
@@ -137,22 +138,23 @@ fn command_line(program: &Program) -> String {
 
 /// Writes details, broken between words where they do not fit, and going on behind the margin.
 fn write_wrapped(out: &mut impl Write, details: &str, margin: usize, columns: usize) -> io::Result<()> {
-    if margin + details.len() <= columns {
+    if margin.saturating_add(details.len()) <= columns {
         return writeln!(out, "{details}");
     }
-    let (mut column, mut spaces) = (margin, 0);
+    let (mut column, mut spaces) = (margin, 0_usize);
     for word in details.split(' ') {
         if word.is_empty() {
-            spaces += 1;
+            spaces = spaces.saturating_add(1);
             continue;
         }
         let width = word.chars().count();
-        if column > margin && column + spaces + width > columns {
+        let end = column.saturating_add(spaces).saturating_add(width);
+        if column > margin && end > columns {
             write!(out, "\n{:margin$}{word}", "")?;
-            column = margin + width;
+            column = margin.saturating_add(width);
         } else {
             write!(out, "{:spaces$}{word}", "")?;
-            column += spaces + width;
+            column = end;
         }
         spaces = 1;
     }

@@ -340,7 +340,7 @@ fn put_data(out: &mut String, bytes: &[u8], size: u32) {
     } else {
         for word in bytes.chunks(8) {
             let mut padded = [0; 8];
-            padded[..word.len()].copy_from_slice(word);
+            padded.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
             put!(out, "{:#x} ", u64::from_le_bytes(padded));
         }
         out.push_str(more);
@@ -424,8 +424,9 @@ fn put_result(out: &mut String, result: i64) {
 /// The registers that are not as before, or `same` if all are; at first, those that are not 0.
 fn put_changes(out: &mut String, names: &[&str], now: &[u64], before: Option<&[u64]>, same: &str) {
     let mut any = false;
-    for (index, (name, &value)) in names.iter().zip(now).enumerate() {
-        if value != before.map_or(0, |before| before[index]) {
+    let values_before = before.into_iter().flatten().copied().chain(std::iter::repeat(0));
+    for ((name, &value), value_before) in names.iter().zip(now).zip(values_before) {
+        if value != value_before {
             any = true;
             put!(out, " {name}={value:#x}");
         }

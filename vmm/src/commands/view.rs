@@ -263,9 +263,10 @@ impl Writer {
         match &mut self.form {
             // Its lines are of more events than one.
             Form::Strace(strace) => strace.event(event, is_wanted),
-            Form::Json(json) if is_wanted => json.event(event, &self.names),
-            Form::Csv(csv) if is_wanted => csv.event(event, &self.names),
-            _ => Ok(()),
+            // The arguments of a call are in an event before it.
+            Form::Json(json) => json.event(event, &self.names, is_wanted),
+            Form::Csv(csv) => csv.event(event, &self.names, is_wanted),
+            Form::Text(_) => Ok(()),
         }
     }
 

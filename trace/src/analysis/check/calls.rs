@@ -14,7 +14,7 @@ const ERRNO_MAX: i64 = 4095;
 fn result_of(event: &Event, machine: &Machine) -> Option<(Event, u64, [u64; 6], i64)> {
     let What::SystemCallResult { result, .. } = event.what else { return None };
     let trap = machine.trap(event.process)?;
-    let call = trap.call?;
+    let call = trap.call.as_deref().copied()?;
     let What::SystemCall { number } = call.what else { return None };
     Some((call, number, trap.frame.arguments(), result))
 }

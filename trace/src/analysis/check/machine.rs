@@ -19,18 +19,19 @@ const FIRST_INTERRUPT: u8 = 32;
 /// The number of the kernel's own thread.
 const KERNEL: u16 = 0;
 
-/// A trap that was entered and not returned from yet. Every field holds the record of its step.
+/// A trap that was entered and not returned from yet. Every field holds the record of its step. The optional ones are boxed:
+/// a trace may have 65,535 processes with nested traps.
 #[derive(Clone, Debug)]
 pub(super) struct Trap {
     pub entry: Event,
     pub vector: u8,
     pub frame: Frame,
-    pub call: Option<Event>,
-    pub result: Option<Event>,
-    pub tick: Option<Event>,
-    pub redirected: Option<Event>,
+    pub call: Option<Box<Event>>,
+    pub result: Option<Box<Event>>,
+    pub tick: Option<Box<Event>>,
+    pub redirected: Option<Box<Event>>,
     /// What gave the frame other registers: a signal handler, the return from one, or another program. The last of them.
-    pub rewritten: Option<Event>,
+    pub rewritten: Option<Box<Event>>,
     /// The CPU was given to another process meanwhile.
     pub switched: bool,
     /// The process asked to sleep. It may be awake again before the switch: a time that is over wakes at once.
@@ -38,12 +39,12 @@ pub(super) struct Trap {
 }
 
 impl Trap {
-    /// By one of the doors of the system calls.
+    /// A system call, by either of its vectors.
     pub fn is_call(&self) -> bool {
         is_call(self.vector)
     }
 
-    /// By a device.
+    /// An interrupt of a device.
     pub fn is_interrupt(&self) -> bool {
         is_interrupt(self.vector)
     }
@@ -52,7 +53,7 @@ impl Trap {
     pub fn events(&self) -> Vec<&Event> {
         let Trap { entry, call, result, tick, redirected, rewritten, .. } = self;
         let more = [call, tick, result, redirected, rewritten];
-        std::iter::once(entry).chain(more.into_iter().flatten()).collect()
+        std::iter::once(entry).chain(more.into_iter().filter_map(|event| event.as_deref())).collect()
     }
 }
 
@@ -79,10 +80,10 @@ pub(super) fn is_kernel(address: u64) -> bool {
 /// A process, or the kernel's own thread (0).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Process {
-    pub created: Option<Event>,
-    pub filled: Option<Event>,
-    pub ended: Option<Event>,
-    pub freed: Option<Event>,
+    pub created: Option<Box<Event>>,
+    pub filled: Option<Box<Event>>,
+    pub ended: Option<Box<Event>>,
+    pub freed: Option<Box<Event>>,
     /// It waits: for a time, or for another process.
     pub sleeping: bool,
     /// The page tables that it got with another program.
@@ -94,7 +95,7 @@ pub(super) struct Process {
     /// It was switched to at least once.
     pub ran: bool,
     /// The last switch away from it, while it is away.
-    pub saved: Option<Event>,
+    pub saved: Option<Box<Event>>,
     traps: Vec<Trap>,
     /// Its turn in [`Machine::queue`], while it is there.
     queued: Option<u64>,
@@ -118,7 +119,7 @@ impl Process {
 
     /// The top of its kernel stack.
     pub fn kernel_stack_top(&self) -> Option<u64> {
-        match self.created?.what {
+        match self.created.as_ref()?.what {
             What::ProcessCreated { kernel_stack_top, .. } => Some(kernel_stack_top),
             _ => None,
         }
@@ -286,11 +287,12 @@ impl Machine {
                 self.quantum = u128::from(quantum_us).saturating_mul(self.tsc_khz.into()) / 1000;
             }
             What::ProcessCreated { .. } => {
-                *process = Process { created: Some(*event), queued: process.queued, ..Process::default() };
+                *process =
+                    Process { created: Some(Box::new(*event)), queued: process.queued, ..Process::default() };
             }
             What::LoadFailed { .. } => *process = Process { queued: process.queued, ..Process::default() },
-            What::KernelStackFilled { .. } => process.filled = Some(*event),
-            What::ContextSaved { .. } => process.saved = Some(*event),
+            What::KernelStackFilled { .. } => process.filled = Some(Box::new(*event)),
+            What::ContextSaved { .. } => process.saved = Some(Box::new(*event)),
             What::ContextLoaded { .. } => {
                 (process.saved, process.ran) = (None, true);
                 self.current = Some(event.process);
@@ -304,10 +306,10 @@ impl Machine {
             What::Executed { cr3, .. } => process.executed = Some(cr3),
             What::Cloned { is_thread, .. } => process.is_thread = is_thread,
             What::ProcessExited { .. } | What::ProcessKilled { .. } | What::ProcessSignaled { .. } => {
-                process.ended.get_or_insert(*event);
+                process.ended.get_or_insert_with(|| Box::new(*event));
                 process.traps.clear();
             }
-            What::ProcessFreed { .. } => process.freed = Some(*event),
+            What::ProcessFreed { .. } => process.freed = Some(Box::new(*event)),
             What::Idle {} => count(&mut self.turns),
             What::KernelPanic { .. } => self.panicked = true,
             _ => {}
@@ -398,5 +400,5 @@ fn apply_trap(process: &mut Process, event: &Event) {
         }
         _ => return,
     };
-    *step = Some(*event);
+    *step = Some(Box::new(*event));
 }

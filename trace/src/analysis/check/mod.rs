@@ -443,7 +443,7 @@ fn created(findings: &[Finding], machine: &Machine) -> Vec<Event> {
         _ => [Some(event.process), None],
     });
     let named: BTreeSet<u16> = named.flatten().collect();
-    named.into_iter().filter_map(|id| machine.process(id)?.created).collect()
+    named.into_iter().filter_map(|id| machine.process(id)?.created.as_deref().copied()).collect()
 }
 
 fn sequence(damage: &[Damage], events: u64) -> Finding {

@@ -146,7 +146,7 @@ impl Rule for Birth {
         };
         let done = self.steps.entry(event.process).or_default();
         log.note_test();
-        let created = machine.process(event.process).and_then(|process| process.created);
+        let created = machine.process(event.process).and_then(|process| process.created.as_deref().copied());
         match (BIRTH.get(*done), BIRTH.get(step)) {
             (Some(&(kind, name)), _) if step > *done => {
                 log.miss(kind, || missing(name, created.iter().chain([event])));
@@ -296,7 +296,7 @@ fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kin
     let process = machine.process(event.process)?;
     let ticked = process.trap().is_some_and(|trap| trap.tick.is_some());
     let slept = process.sleeping || process.trap().is_some_and(|trap| trap.slept);
-    let call = process.trap().and_then(|trap| trap.call).map(|call| call.what);
+    let call = process.trap().and_then(|trap| trap.call.as_deref()).map(|call| call.what);
     let yields = matches!(call, Some(What::SystemCall { number, .. }) if number == Call::sched_yield as u64);
     match reason {
         Reason::Preempted if !ticked => Some((Kind::Tick, "preempted without a tick")),
@@ -330,7 +330,9 @@ impl Rule for End {
                     _ if machine.current == Some(event.process) => "freed while its kernel stack is in use",
                     _ => "",
                 };
-                log.test(message.is_empty(), || Violation::new(message, process.ended.iter().chain([event])));
+                log.test(message.is_empty(), || {
+                    Violation::new(message, process.ended.as_deref().into_iter().chain([event]))
+                });
             }
             _ => {}
         }
@@ -342,9 +344,11 @@ impl Rule for End {
         }
         for (_, process) in machine.processes().filter(|(_, process)| process.created.is_some()) {
             if process.alive() {
-                log.fail(|| missing("the end of the process", &process.created));
+                log.fail(|| missing("the end of the process", process.created.as_deref()));
             } else if process.freed.is_none() {
-                log.miss(Kind::ProcessFreed, || missing("the process's memory is freed", &process.ended));
+                log.miss(Kind::ProcessFreed, || {
+                    missing("the process's memory is freed", process.ended.as_deref())
+                });
             }
         }
     }

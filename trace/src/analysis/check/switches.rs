@@ -27,14 +27,14 @@ impl Rule for ContextKept {
             _ => return,
         };
         log.test(fault.is_none(), || {
-            let before = if process.saved.is_some() { &process.saved } else { &process.created };
-            Violation::new(fault.unwrap_or_default(), before.iter().chain([event]))
+            let before = process.saved.as_deref().or(process.created.as_deref());
+            Violation::new(fault.unwrap_or_default(), before.into_iter().chain([event]))
         });
     }
 }
 
 fn structure_fault(process: &Process, found: u64) -> Option<String> {
-    let What::ProcessCreated { structure, .. } = process.created?.what else { return None };
+    let What::ProcessCreated { structure, .. } = process.created.as_ref()?.what else { return None };
     (structure != found)
         .then(|| format!("the process structure is at {structure:#x}, and {found:#x} was used"))
 }
@@ -47,12 +47,12 @@ fn saved_fault(process: &Process, context: &Context) -> Option<String> {
 }
 
 fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String> {
-    if let Some(What::ProcessCreated { cr3: own, .. }) = process.created.map(|event| event.what)
+    if let Some(What::ProcessCreated { cr3: own, .. }) = process.created.as_ref().map(|event| event.what)
         && process.executed.unwrap_or(own) != cr3
     {
         return Some(format!("the page tables must be {own:#x}, and {cr3:#x} was loaded"));
     }
-    if let Some(What::ContextSaved { context: saved, .. }) = process.saved.map(|event| event.what) {
+    if let Some(What::ContextSaved { context: saved, .. }) = process.saved.as_ref().map(|event| event.what) {
         let differs = |(name, (before, now)): (&str, (u64, u64))| {
             (before != now)
                 .then(|| format!("{} was stored as {before:#x} and loaded as {now:#x}", name.to_uppercase()))
@@ -60,7 +60,7 @@ fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String
         return CONTEXT.into_iter().zip(saved.into_iter().zip(*context)).find_map(differs);
     }
     let rsp = context[RSP];
-    match process.filled.map(|event| event.what) {
+    match process.filled.as_ref().map(|event| event.what) {
         Some(What::KernelStackFilled { frame })
             if !process.ran && frame.address.checked_sub(rsp).is_none_or(|below| below > FIRST_FRAMES) =>
         {
@@ -82,7 +82,7 @@ impl Rule for Current {
         let id = event.process;
         let process = machine.process(id);
         let created = id == 0 || !machine.whole || process.is_some_and(|process| process.created.is_some());
-        let ended = process.and_then(|process| process.ended.as_ref()).filter(|_| !is_last(&event.what));
+        let ended = process.and_then(|process| process.ended.as_deref()).filter(|_| !is_last(&event.what));
         let current = machine.current.is_none_or(|current| current == id);
         let message = match (current || loads, created, ended) {
             (true, true, None) => String::new(),

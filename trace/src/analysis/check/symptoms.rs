@@ -109,7 +109,7 @@ impl Rule for NeverChosen {
         log.test(passed <= PASSED_OVER_MAX.saturating_mul(machine.alive), || {
             let message =
                 format!("process {id} is ready, and {passed} turns went to others: is it in the run queue?");
-            let created = machine.process(id).and_then(|process| process.created.as_ref());
+            let created = machine.process(id).and_then(|process| process.created.as_deref());
             Violation::new(message, created.into_iter().chain([event]))
         });
     }

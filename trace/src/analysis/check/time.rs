@@ -63,7 +63,7 @@ impl Rule for Turn {
         match event.what {
             What::TrapReturn { frame } if event.process != 0 && frame.trap().is_some() => {
                 let Some(trap) = machine.trap(event.process) else { return };
-                let Some((tick, waiting)) = trap.tick.zip(waiting()) else { return };
+                let Some((tick, waiting)) = trap.tick.as_deref().copied().zip(waiting()) else { return };
                 log.test(trap.switched, || {
                     let message =
                         format!("the quantum is over, process {waiting} waits, and nobody switched to it");

@@ -100,7 +100,7 @@ impl Rule for Console {
         match event.what {
             What::SystemCallResult { result, .. } => {
                 let trap = machine.trap(event.process);
-                let call = trap.and_then(|trap| trap.call).map(|call| call.what);
+                let call = trap.and_then(|trap| trap.call.as_deref()).map(|call| call.what);
                 if let (Some(trap), Some(What::SystemCall { number })) = (trap, call)
                     && number == Call::write as u64
                     && matches!(trap.frame.arguments(), [1 | 2, ..])

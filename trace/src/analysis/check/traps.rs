@@ -185,11 +185,11 @@ fn rewritten_fault(what: &What, frame: Frame) -> Option<String> {
 /// How the frame that is returned to differs from the one that was saved, apart from what the trap is for: the result of a
 /// call, and the start of a fault handler.
 fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
-    if let Some(rewritten) = trap.rewritten {
+    if let Some(rewritten) = &trap.rewritten {
         return rewritten_fault(&rewritten.what, frame);
     }
     let mut expected = trap.frame;
-    match trap.result.map(|event| event.what) {
+    match trap.result.as_ref().map(|event| event.what) {
         // The call is made again: RAX has its number, and RIP is that of its instruction.
         Some(What::SystemCallResult { result: RESTART, .. }) => {
             expected.rip = expected.rip.wrapping_sub(SYSCALL_SIZE)
@@ -199,7 +199,7 @@ fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
         _ => {}
     }
     if let Some(What::FaultRedirected { vector, error_code, rip, cr2, handler, rsp }) =
-        trap.redirected.map(|event| event.what)
+        trap.redirected.as_ref().map(|event| event.what)
     {
         (expected.rip, expected.rsp) = (handler, rsp);
         expected.registers[RDI] = vector.into();
@@ -235,7 +235,7 @@ impl Rule for KernelStack {
             }
         }
         let Some(process) = machine.process(event.process) else { return };
-        let Some((created, top)) = process.created.as_ref().zip(process.kernel_stack_top()) else { return };
+        let Some((created, top)) = process.created.as_deref().zip(process.kernel_stack_top()) else { return };
         match event.what {
             What::TrapEntry { arrived, frame, .. }
                 if frame.cpl() == 3 && !self.own_stack.contains(&arrived) =>

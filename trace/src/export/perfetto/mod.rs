@@ -22,6 +22,7 @@ use schema::{
     TrackDescriptor, TrackEvent,
 };
 
+use super::arguments::Arguments;
 use super::fields::{Rows, Value};
 use super::linux;
 use super::survey::{Missing, Survey};
@@ -157,10 +158,9 @@ impl Drawing {
         };
         if let Some(at) = ends.and_then(|slice| slices.iter().rposition(|&open| open == slice)) {
             // What began inside it and never ended is over too.
-            for _ in at + 1..slices.len() {
+            for _ in slices.drain(at..).skip(1) {
                 out.derived(event.nanoseconds, track, SLICE_END, None, None)?;
             }
-            slices.truncate(at);
             return out.record(event, track, SLICE_END, "", None);
         }
         let track = if is_bulky(&event.what) { Track::Details(event.process) } else { track };
@@ -279,7 +279,7 @@ impl Numbers {
         if let Some(&iid) = self.0.get(name) {
             return iid;
         }
-        let iid = self.0.len() as u64 + 1;
+        let iid = (self.0.len() as u64).saturating_add(1);
         self.0.insert(name.into(), iid);
         new.push(InternedName { iid, name: name.into() });
         iid
@@ -294,6 +294,7 @@ struct Packets<'a, W: Write> {
     names: Numbers,
     keys: Numbers,
     rows: Rows,
+    arguments: Arguments,
     described: BTreeSet<Track>,
     started: bool,
     bytes: Vec<u8>,
@@ -308,6 +309,7 @@ impl<'a, W: Write> Packets<'a, W> {
             names: Numbers::default(),
             keys: Numbers::default(),
             rows: Rows::default(),
+            arguments: Arguments::default(),
             described: BTreeSet::new(),
             started: false,
             bytes: Vec::new(),
@@ -325,14 +327,16 @@ impl<'a, W: Write> Packets<'a, W> {
     ) -> io::Result<()> {
         let head =
             [("sequence", Value::Number(event.sequence.into())), ("tsc", Value::Number(event.tsc.into()))];
+        let parts = self.arguments.parts(event.origin, event.sequence, event.process, &event.what);
         let mut new = InternedData::default();
         self.limit_names();
         // A slice has the annotations of its begin and of its end, and a key once.
         let side = if kind == SLICE_END { "end_" } else { "" };
-        let annotations = head.into_iter().chain(self.rows.fields(&event.what)).map(|(key, value)| {
-            let iid = self.keys.of(&format!("{side}{key}"), &mut new.debug_annotation_names);
-            annotation(iid, value)
-        });
+        let annotations =
+            head.into_iter().chain(self.rows.fields(&event.what, &parts)).map(|(key, value)| {
+                let iid = self.keys.of(&format!("{side}{key}"), &mut new.debug_annotation_names);
+                annotation(iid, value)
+            });
         let debug_annotations = annotations.collect();
         // An end with a category ends a slice of that one only.
         let category = (kind != SLICE_END).then(|| kind_name(event.what.kind()));
@@ -474,7 +478,7 @@ impl<'a, W: Write> Packets<'a, W> {
 fn pid(process: u16) -> i32 {
     const FIRST: i32 = 100_000;
     const { assert!(FIRST > u16::MAX as i32) };
-    FIRST + i32::from(process)
+    FIRST.saturating_add(i32::from(process))
 }
 
 fn annotation(name_iid: u64, value: Value) -> DebugAnnotation {
