@@ -7,6 +7,7 @@
 mod support;
 
 mod gate;
+mod guest_build;
 #[path = "../support/handmade.rs"]
 mod handmade;
 mod ioctls;
@@ -20,5 +21,5 @@ mod workflows;
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
     let suite = ioctls::add(machine::add(gate::add(workflows::add(missing::add(suite)))));
-    starts::add(library::add(suite)).run()
+    guest_build::add(starts::add(library::add(suite))).run()
 }

@@ -66,7 +66,7 @@ fn diagnose() -> Diagnosis {
         checks: vec![],
     };
     match host::open_device(Path::new(host::DEVICE)) {
-        Err(missing) => diagnosis.add("KVM", Err(missing.to_string())),
+        Err(missing) => diagnosis.add("KVM", Err(format!("{:#}", anyhow::Error::from(missing)))),
         Ok(kvm) => {
             diagnosis.add("KVM", Ok(format!("{} opens, back end {}", host::DEVICE, diagnosis.back_end)));
             diagnosis.look_closer(&kvm);

@@ -150,7 +150,7 @@ fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
         if is_tour && outcome.is_readable() && matches!(code, super::OK | super::PROCESS_FAILED) {
             match closing.trace() {
                 Ok(trace) => surprises = tour::surprises(&trace),
-                Err(error) => surprises.push(error.to_string()),
+                Err(error) => surprises.push(format!("{:#}", anyhow::Error::from(error))),
             }
             code = if surprises.is_empty() { super::OK } else { super::PROCESS_FAILED };
         }
@@ -196,7 +196,7 @@ fn summarise(outcome: &Outcome, is_tour: bool) -> (bool, io::Result<()>) {
     let trace = match Trace::open(path) {
         Ok(trace) => trace,
         Err(error) => {
-            complain(&format!("cannot read the trace back: {error}"));
+            complain(&format!("{:#}", anyhow::Error::from(RunError::ReadBack(error))));
             return (false, Ok(()));
         }
     };

@@ -45,33 +45,33 @@ pub enum Missing {
     },
     /// It is there and may not be opened.
     #[error(
-        "no permission to open {device} ({error}); join the group that owns it (on most systems: sudo usermod \
+        "no permission to open {device}; join the group that owns it (on most systems: sudo usermod \
          -aG kvm $USER, then log in again), or in a container pass the device in (--device {device})"
     )]
     NoPermission {
         /// The device.
         device: PathBuf,
-        /// What the kernel said.
+        /// The error of the call.
+        #[source]
         error: io::Error,
     },
     /// Somebody else has the CPU's virtualisation.
     #[error(
-        "KVM is busy ({error}): another hypervisor, such as VirtualBox or VMware, holds the CPU's \
-         virtualisation; stop its virtual machines and try again"
+        "KVM is busy: another hypervisor, such as VirtualBox or VMware, holds the CPU's virtualisation; stop its virtual \
+         machines and try again"
     )]
     Busy {
-        /// What the kernel said.
+        /// The error of the call.
+        #[source]
         error: io::Error,
     },
     /// Something else has its name.
-    #[error(
-        "{device} is not a KVM device ({error}); remove it and load the module: sudo modprobe {}",
-        modprobe()
-    )]
+    #[error("{device} is not a KVM device; remove it and load the module: sudo modprobe {}", modprobe())]
     NotKvm {
         /// The device.
         device: PathBuf,
-        /// What the kernel said.
+        /// The error of the call.
+        #[source]
         error: io::Error,
     },
     /// A KVM of another age.
@@ -92,20 +92,22 @@ pub enum Missing {
     },
     /// The host has no descriptor or memory left.
     #[error(
-        "cannot open {device}: {error}; end other programs, or raise the limits of this one (`ulimit -n`, `ulimit -v`)"
+        "cannot open {device}; end other programs, or raise the limits of this one (`ulimit -n`, `ulimit -v`)"
     )]
     Exhausted {
         /// The device.
         device: PathBuf,
         /// The error of the call.
+        #[source]
         error: io::Error,
     },
     /// Any other error.
-    #[error("cannot open {device}: {error}; {}", remedy_of(error))]
+    #[error("cannot open {device}; {}", remedy_of(error))]
     Other {
         /// The device.
         device: PathBuf,
-        /// What the kernel said.
+        /// The error of the call.
+        #[source]
         error: io::Error,
     },
 }

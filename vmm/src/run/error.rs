@@ -56,8 +56,8 @@ pub enum RunError {
     #[error(transparent)]
     Trace(#[from] WriteError),
     /// The trace cannot be read back.
-    #[error("cannot read the trace back: {0}")]
-    ReadBack(OpenError),
+    #[error("cannot read the trace back")]
+    ReadBack(#[source] OpenError),
     /// There is no place for a temporary trace file.
     #[error("cannot create a temporary folder for the trace")]
     Temporary(#[source] io::Error),

@@ -1,0 +1,86 @@
+//! The build of the guest, under settings of the user's that would break it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use trapline::images;
+
+use crate::gate::TREE;
+use crate::support::{self, Need, Suite, TestResult, ensure, folder};
+
+/// Adds the tests of this file.
+pub fn add(suite: Suite) -> Suite {
+    let tools = [Need::Tool("rustc"), Need::Tool("cp")];
+    suite.needs(&tools, "the_guest_s_build_minds_no_setting_of_the_user", minds_no_setting_of_the_user)
+}
+
+/// A configuration in which no setting suits the guest.
+const CONFIG: &str = r#"
+[profile.release]
+opt-level = 0
+incremental = true
+lto = false
+overflow-checks = true
+panic = "unwind"
+[profile.release.package."*"]
+opt-level = 0
+[build]
+target = "wasm32-unknown-unknown"
+target-dir = "elsewhere"
+rustc-wrapper = "/bin/false"
+rustflags = ["-Ctarget-cpu=native"]
+[target.x86_64-unknown-linux-gnu]
+linker = "/bin/false"
+"#;
+
+/// The build script of the package, as cargo runs it, in a folder whose name has a space.
+fn minds_no_setting_of_the_user() -> TestResult {
+    let folder = folder();
+    let root = folder.path().join("a folder");
+    for place in [".cargo", "home", "vmm", "out"] {
+        fs::create_dir_all(root.join(place))?;
+    }
+    fs::write(root.join(".cargo/config.toml"), CONFIG)?;
+    fs::write(root.join("home/config.toml"), CONFIG)?;
+    // The package has files where the repository has links.
+    let packaged = Path::new(TREE).join("vmm/packaged");
+    support::command(Command::new("cp").arg("-rL").arg(packaged).arg(root.join("vmm")), folder.path())?
+        .expect(0)?;
+
+    let script = folder.path().join("build");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition", "2024", "-o"]).arg(&script).arg(Path::new(TREE).join("vmm/build.rs"));
+    support::command(&mut rustc, folder.path())?.expect(0)?;
+    let mut build = Command::new(script);
+    build
+        .current_dir(root.join("vmm"))
+        .env("CARGO", env!("CARGO"))
+        .env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION"))
+        .env("CARGO_MANIFEST_DIR", root.join("vmm"))
+        .env("OUT_DIR", root.join("out"))
+        .env("CARGO_CFG_TARGET_OS", "linux")
+        .env("CARGO_CFG_TARGET_ARCH", "x86_64")
+        .env("CARGO_HOME", root.join("home"))
+        .env("CARGO_TARGET_DIR", root.join("elsewhere"))
+        .env("CARGO_BUILD_TARGET", "wasm32-unknown-unknown")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+        .env("RUSTC_WRAPPER", "/bin/false")
+        .env("RUSTFLAGS", "-Ctarget-cpu=native");
+    support::command(&mut build, folder.path())?.expect(0)?;
+
+    let kernel = fs::read(root.join("out/guest/x86_64-unknown-linux-gnu/release/kernel"))?;
+    let (ours, theirs) = (segments(images::KERNEL)?, segments(&kernel)?);
+    ensure(ours == theirs, || "the kernel differs from the one that is built in".into())
+}
+
+/// The bytes that are loaded.
+fn segments(file: &[u8]) -> Result<Vec<Vec<u8>>, libtest_mimic::Failed> {
+    let file = elf::ElfBytes::<elf::endian::LittleEndian>::minimal_parse(file)?;
+    let segments = file.segments().ok_or("no segments")?;
+    Ok(segments
+        .iter()
+        .filter(|segment| segment.p_type == elf::abi::PT_LOAD)
+        .map(|segment| file.segment_data(&segment).map(<[u8]>::to_vec))
+        .collect::<Result<_, _>>()?)
+}
