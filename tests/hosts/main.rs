@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod additions;
 mod gate;
 mod guest_build;
 #[path = "../support/handmade.rs"]
@@ -21,5 +22,5 @@ mod workflows;
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
     let suite = ioctls::add(machine::add(gate::add(workflows::add(missing::add(suite)))));
-    guest_build::add(starts::add(library::add(suite))).run()
+    additions::add(guest_build::add(starts::add(library::add(suite)))).run()
 }
