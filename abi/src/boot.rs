@@ -46,6 +46,13 @@ pub const EPOCH_NS: &str = "epoch_ns";
 /// says otherwise: firmware that ran before leaves traces.
 pub const ZEROED: &str = "zeroed";
 
+/// How the guest rings the doorbell and gets its answer: [`BY_PORT`] (the default) or [`SHARED`]. See [`crate::ports`].
+pub const DOORBELL: &str = "doorbell";
+/// By an access of a port, for which the virtual CPU stops until the host has answered.
+pub const BY_PORT: &str = "port";
+/// By a byte at a port, which the host reads later. The guest waits for the answer in memory that it shares with the host.
+pub const SHARED: &str = "shared";
+
 /// The most modules, and so processes, that one boot takes.
 pub const PROCESSES_MAX: usize = 64;
 /// The longest command line of a module: the program's name and arguments, in bytes.

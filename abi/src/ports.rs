@@ -10,6 +10,12 @@
 //!
 //! A port exit is synchronous: the vCPU stands still until the host has read what it points at. So the
 //! buffer needs no ring arithmetic and no lock, and can lose nothing.
+//!
+//! An emulator such as QEMU only stores the bytes that are written to a port, and the host reads them later. With
+//! `doorbell=shared` (see [`crate::boot::SHARED`]) the guest therefore writes single bytes to [`DOORBELL`] and nothing to
+//! [`ATTACH`]: first the four bytes of the buffer's page frame number, the lowest first; then one byte for each bell, of
+//! any value. After the four bytes and after each bell it waits until the host has set
+//! [`BufferHead::used`](crate::record::BufferHead::used) to 0.
 
 /// Console: one byte a write.
 pub const CONSOLE: u16 = 0xE9;

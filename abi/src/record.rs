@@ -39,7 +39,8 @@ pub struct BufferHead {
     pub head_size: u16,
     /// Room for records behind the head, in bytes, a multiple of 8.
     pub capacity: u32,
-    /// Bytes of records that wait. The guest sets it to 0 after it rang the doorbell.
+    /// Bytes of records that wait. It is 0 after the bell: the guest sets it so, or the host with `doorbell=shared`. There the
+    /// guest attaches the buffer with [`UNANSWERED`].
     pub used: u32,
     /// Records written since boot, those that wait included.
     pub records: u64,
@@ -56,6 +57,8 @@ const _: () = assert!(BufferHead::SIZE == 32);
 
 /// "TRAP" in memory.
 pub const BUFFER_MAGIC: u32 = u32::from_le_bytes(*b"TRAP");
+/// [`BufferHead::used`] until the host answers the attach, with `doorbell=shared`.
+pub const UNANSWERED: u32 = u32::MAX;
 /// Size of a record's head in bytes.
 pub const HEAD_SIZE: usize = 16;
 /// The most words a record has.

@@ -46,10 +46,12 @@ use crate::trace::Emit;
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(start_info: u64) -> ! {
     forget_identity_map();
-    trace::attach();
+    let boot = pvh::Boot::read(start_info);
+    let options = boot.as_ref().and_then(|boot| Options::parse(boot.command_line()));
+    trace::attach(options.is_some_and(|options| options.is_shared));
     set_up_traps();
-    let Some(boot) = pvh::Boot::read(start_info) else { panic(Panic::NoPrograms, start_info) };
-    let Some(options) = Options::parse(boot.command_line()) else { panic(Panic::BadCommandLine, 0) };
+    let Some(boot) = boot else { panic(Panic::NoPrograms, start_info) };
+    let Some(options) = options else { panic(Panic::BadCommandLine, 0) };
     protect(&options);
     set_up_memory(&boot, &options);
     timer::initialize(&options);

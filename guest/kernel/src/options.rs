@@ -17,6 +17,8 @@ pub struct Options {
     pub epoch_ns: u64,
     /// Memory that was never used is zero.
     pub zeroed: bool,
+    /// The host answers the doorbell in shared memory.
+    pub is_shared: bool,
 }
 
 impl Options {
@@ -31,6 +33,7 @@ impl Options {
             apic_khz: 0,
             epoch_ns: 0,
             zeroed: false,
+            is_shared: false,
         };
         for word in line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()) {
             let mut parts = word.splitn(2, |&byte| byte == b'=');
@@ -51,6 +54,8 @@ impl Options {
                 options.epoch_ns = within(value, 0, u64::MAX)?;
             } else if key == boot::ZEROED.as_bytes() {
                 options.zeroed = within(value, 0, 1)? == 1;
+            } else if key == boot::DOORBELL.as_bytes() {
+                options.is_shared = is_shared(value)?;
             } else {
                 return None;
             }
@@ -65,6 +70,11 @@ fn policy(value: &[u8]) -> Option<Policy> {
 
 fn timer(value: &[u8]) -> Option<Timer> {
     Timer::ALL.iter().copied().find(|timer| timer.name().as_bytes() == value)
+}
+
+fn is_shared(doorbell: &[u8]) -> Option<bool> {
+    let is_shared = doorbell == boot::SHARED.as_bytes();
+    (is_shared || doorbell == boot::BY_PORT.as_bytes()).then_some(is_shared)
 }
 
 fn within(value: &[u8], least: u64, most: u64) -> Option<u64> {
@@ -93,7 +103,8 @@ mod tests {
     #[test]
     fn each_key_sets_its_own_option() {
         let line =
-            b"policy=direct quantum_us=200 timer=deadline batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1";
+            b"policy=direct quantum_us=200 timer=deadline batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1 \
+            doorbell=shared";
         let expected = Options {
             policy: Policy::Direct,
             quantum_us: 200,
@@ -103,6 +114,7 @@ mod tests {
             apic_khz: 3,
             epoch_ns: 4,
             zeroed: true,
+            is_shared: true,
         };
         assert_eq!(Options::parse(line), Some(expected));
     }
@@ -119,6 +131,7 @@ mod tests {
             "epoch_ns=18446744073709551616",
             "batch=0",
             "zeroed=2",
+            "doorbell=bell",
             "policy=fair",
             "timer=",
             "Policy=rr",

@@ -3,9 +3,11 @@
 //! `abi::record` declares each record. The kernel fills in its fields, and `emit` appends it: the kernel formats no text and
 //! leaves nothing out.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use abi::ports;
 use abi::record::emit::Data;
-use abi::record::{BUFFER_MAGIC, BufferHead, HEAD_SIZE, Head, RECORD_MAX, Record};
+use abi::record::{BUFFER_MAGIC, BufferHead, HEAD_SIZE, Head, RECORD_MAX, Record, UNANSWERED};
 
 use crate::arch::cpu;
 use crate::cell::Local;
@@ -25,9 +27,19 @@ static BUFFER: Local<Buffer> = Local::new(Buffer {
     head: BufferHead { magic: 0, version: 0, head_size: 0, capacity: 0, used: 0, records: 0, lost: 0 },
     records: [0; CAPACITY / 8],
 });
+/// The host that takes the records.
+#[derive(Clone, Copy)]
+enum Listener {
+    None,
+    /// It stops the CPU at an access of its ports, and has answered when the CPU continues.
+    Port,
+    /// It answers in memory that it shares: `doorbell=shared`.
+    Memory,
+}
+
 /// The process that runs. Every record names it, so it is kept here.
 static CURRENT: Local<u16> = Local::new(0);
-static LISTENING: Local<bool> = Local::new(false);
+static LISTENER: Local<Listener> = Local::new(Listener::None);
 /// How many of the largest records fit into the buffer.
 const ROOM: u64 = (CAPACITY / RECORD_MAX) as u64;
 /// The doorbell rings when so many records wait; at most [`ROOM`].
@@ -48,9 +60,9 @@ pub fn set_current(id: u16) {
     CURRENT.set(id);
 }
 
-/// Tells the host where the buffer is, if there is a host that knows the port.
-pub fn attach() {
-    if cpu::in32(ports::ATTACH) == ports::NOBODY {
+/// Tells the host where the buffer is, if there is a host that knows the port, or one that shares memory.
+pub fn attach(is_shared: bool) {
+    if !is_shared && cpu::in32(ports::ATTACH) == ports::NOBODY {
         return;
     }
     let head = BufferHead {
@@ -58,15 +70,22 @@ pub fn attach() {
         version: abi::VERSION,
         head_size: BufferHead::SIZE as u16,
         capacity: CAPACITY as u32,
-        used: 0,
+        used: if is_shared { UNANSWERED } else { 0 },
         records: 0,
         lost: 0,
     };
     let buffer = BUFFER.pointer();
     // SAFETY: one CPU; the host reads the buffer only while this CPU stands still.
     unsafe { (*buffer).head = head };
-    cpu::out32(ports::ATTACH, ((buffer as u64 - KERNEL_BASE) / PAGE) as u32);
-    LISTENING.set(true);
+    let page = ((buffer as u64 - KERNEL_BASE) / PAGE) as u32;
+    if is_shared {
+        page.to_le_bytes().into_iter().for_each(|byte| cpu::out8(ports::DOORBELL, byte));
+        wait_for_answer();
+        LISTENER.set(Listener::Memory);
+    } else {
+        cpu::out32(ports::ATTACH, page);
+        LISTENER.set(Listener::Port);
+    }
 }
 
 /// True if a host reads the trace.
@@ -128,18 +147,33 @@ fn ring_for_room() {
     ring();
 }
 
-/// Rings the doorbell if records wait. The vCPU stands still until the host has them. Where no host listens, they are
+/// Rings the doorbell if records wait. The guest continues when the host has them. Where no host listens, they are
 /// dropped.
 pub fn ring() {
     // SAFETY: one CPU, no nesting.
     unsafe {
         let head = &raw mut (*BUFFER.pointer()).head;
-        if (*head).used > 0 && LISTENING.get() {
-            cpu::out32(ports::DOORBELL, (*head).used);
+        match LISTENER.get() {
+            _ if (*head).used == 0 => {}
+            Listener::None => {}
+            Listener::Port => cpu::out32(ports::DOORBELL, (*head).used),
+            Listener::Memory => {
+                cpu::out8(ports::DOORBELL, 0);
+                wait_for_answer();
+            }
         }
         (*head).used = 0;
     }
     LEFT.set(BATCH.get());
+}
+
+/// Waits until the host has set `used` to 0 in memory that it shares.
+fn wait_for_answer() {
+    // SAFETY: the buffer is static, and until the answer only the host writes this field.
+    let used = unsafe { AtomicU32::from_ptr(&raw mut (*BUFFER.pointer()).head.used) };
+    while used.load(Ordering::Acquire) != 0 {
+        core::hint::spin_loop();
+    }
 }
 
 /// Records the beginning of the memory that an argument of this system call points to.

@@ -131,10 +131,10 @@ pub fn out32(port: u16, value: u32) {
     unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) }
 }
 
-/// Writes a byte to a port.
+/// Writes a byte to a port. What the host reads in memory meanwhile is written before it.
 pub fn out8(port: u16, value: u8) {
     // SAFETY: as for `out32`.
-    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) }
+    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nostack, preserves_flags)) }
 }
 
 /// Reads 4 bytes from a port.
