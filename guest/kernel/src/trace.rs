@@ -88,9 +88,9 @@ pub fn attach(is_shared: bool) {
     }
 }
 
-/// True if a host reads the trace.
-pub fn is_listening() -> bool {
-    LISTENING.get()
+/// True if a host stops the CPU at an access of its ports.
+pub fn has_ports() -> bool {
+    matches!(LISTENER.get(), Listener::Port)
 }
 
 /// Rings after every `batch` records from now on, or earlier where the buffer has no room for so many.

@@ -14,8 +14,11 @@ pub struct Meta {
     pub trapline_version: String,
     /// The host CPU's own name.
     pub host_cpu: String,
-    /// KVM's back end, the name of its kernel module.
+    /// KVM's back end, the name of its kernel module; empty where an emulator ran the guest.
     pub kvm_backend: String,
+    /// The emulator of the guest's CPU and its version, if the CPU was emulated: then all times are times of the emulation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emulator: Option<String>,
     /// The rate of the guest's TSC in kHz; 0 where it is unknown.
     pub tsc_khz: u64,
     /// The guest kernel.

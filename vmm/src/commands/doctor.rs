@@ -6,6 +6,7 @@ use std::path::Path;
 use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;
 
+use super::run::WITHOUT_KVM;
 use crate::machine::host;
 use crate::machine::layout::{self, MEMORY_MIN_MIB};
 use crate::machine::vcpu::Vm;
@@ -115,5 +116,9 @@ fn print(output: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
     } else {
         "This computer cannot run Trapline yet: the lines with FAIL say what to do."
     };
-    writeln!(output, "{verdict}")
+    writeln!(output, "{verdict}")?;
+    if !diagnosis.usable {
+        writeln!(output, "{}", WITHOUT_KVM)?;
+    }
+    Ok(())
 }

@@ -53,7 +53,7 @@ pub const CRASHED: u8 = 33;
 pub const KERNEL_PANIC: u8 = abi::exit::KERNEL_PANIC as u8;
 /// `--timeout` ran out.
 pub const TIME_OUT: u8 = 36;
-/// This host has no usable KVM; test harnesses read this code as "skipped".
+/// This host has no usable KVM, or with `--accel qemu` no QEMU; test harnesses read this code as "skipped".
 pub const NO_KVM: u8 = 77;
 /// A signal ended the run.
 pub const INTERRUPTED: u8 = 130;
@@ -82,7 +82,8 @@ Start here:
   trapline view trapline-1.trap        read what happened
 
 Exit codes: 0 all went well; 1 Trapline failed; 2 wrong usage; 32 a process was killed or failed; 33 the guest
-crashed; 34 the kernel panicked; 36 time-out; 77 this host has no usable KVM; 130 interrupted.";
+crashed; 34 the kernel panicked; 36 time-out; 77 this host has no usable KVM, or no QEMU for
+--accel qemu; 130 interrupted.";
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
@@ -128,6 +129,10 @@ pub fn report(error: &anyhow::Error) -> u8 {
         return OK;
     }
     complain(&format!("{error:#}"));
+    #[cfg(kvm)]
+    if error.downcast_ref().is_some_and(crate::run::RunError::is_missing_kvm) {
+        complain(run::WITHOUT_KVM);
+    }
     let is_usage = error.is::<Usage>()
         || error.downcast_ref().is_some_and(is_wrong_file)
         || matches!(error.downcast_ref(), Some(WriteError::Exists { .. }));

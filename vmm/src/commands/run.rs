@@ -16,7 +16,7 @@ use super::stream::{Stream, is_output, say};
 use super::{Usage, complain, programs, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
-use crate::run::{End, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile};
+use crate::run::{Accelerator, End, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile};
 use trace::Trace;
 use trace::analysis::Summary;
 
@@ -34,6 +34,10 @@ pub struct Args {
     /// One more program, with its arguments as they are: no quotes are needed
     #[arg(last = true, num_args = 1.., value_names = ["FILE", "ARGS"])]
     command: Vec<OsString>,
+    /// What runs the guest: the CPU, by KVM, or an emulated CPU, by the QEMU on PATH. With QEMU no time in the trace
+    /// says anything about hardware
+    #[arg(long, default_value = Accelerator::Kvm.name(), value_parser = of(Accelerator::ALL, Accelerator::name))]
+    accel: Accelerator,
     /// The trace file [default: the first free of trapline-1.trap, trapline-2.trap, ...]
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -78,6 +82,10 @@ Examples:
   trapline run counter hog --policy cooperative --timeout 1s
   trapline run ./mine --trace mine.trap             a program of your own
   trapline run --trace mine.trap -- ./mine a \"b c\"  one with its arguments, as the shell splits them";
+
+/// What to do on a host without KVM, in one line to copy.
+pub const WITHOUT_KVM: &str =
+    "without KVM, run it on an emulated CPU, which needs QEMU: trapline run --accel qemu";
 
 const _: () = assert!(MEMORY_DEFAULT_MIB == 64, "--memory's default says so");
 
@@ -124,6 +132,7 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
     }
     let quantum_default = if is_tour { tour::QUANTUM } else { Duration::from_micros(QUANTUM_US_DEFAULT) };
     let mut run = Run::new(chosen);
+    run.accelerator = args.accel;
     run.settings = Settings {
         policy: args.policy,
         quantum_us: args.quantum.unwrap_or(quantum_default).as_micros() as u64, // at most QUANTUM_US_MAX
@@ -236,7 +245,9 @@ fn fault(outcome: &Outcome) -> Option<String> {
         (_, Some(message)) => message,
         _ => return None,
     };
-    Some(format!("{what} (RIP {:#x}); what led to it is at the end of the trace", outcome.rip))
+    // An emulator does not say where the guest was.
+    let rip = if outcome.rip == 0 { String::new() } else { format!(" (RIP {:#x})", outcome.rip) };
+    Some(format!("{what}{rip}; what led to it is at the end of the trace"))
 }
 
 /// The trace file that was asked for. One that exists is refused before anything else happens.
@@ -271,7 +282,7 @@ fn trace_of_boot(first: &Path, boot: u32) -> PathBuf {
 /// The exit code that fits an error of a run; `None`: it is none.
 pub fn exit_code_of(error: &anyhow::Error) -> Option<u8> {
     let run = error.downcast_ref::<RunError>();
-    if run.is_some_and(RunError::is_missing_kvm) {
+    if run.is_some_and(RunError::is_missing_engine) {
         Some(super::NO_KVM)
     } else if error.is::<ProgramError>() || run.is_some_and(RunError::is_usage) {
         Some(super::USAGE)

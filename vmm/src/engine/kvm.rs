@@ -1,5 +1,6 @@
 //! The KVM engine: a VM with one vCPU in this process.
 
+use abi::boot::ZEROED;
 use nix::time::ClockId;
 
 use super::{Engine, EngineError, Guest, Host};
@@ -29,10 +30,16 @@ impl Kvm {
         vm.vcpu.prepare(entry)?;
         let tsc_khz = vm.vcpu.tsc_khz()?;
         let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
-        let kernel_command_line = boot::command_line(guest.settings, &clocks);
+        // `layout::reserve` maps memory afresh for each boot, and no firmware runs, so it is zeroed.
+        let kernel_command_line = boot::command_line(guest.settings, &clocks, (ZEROED, "1"));
         boot::write_command_line(&memory, &kernel_command_line)?;
-        let host =
-            Host { cpu: host::cpu_name(), back_end: host::back_end().into(), tsc_khz, kernel_command_line };
+        let host = Host {
+            cpu: host::cpu_name(),
+            back_end: host::back_end().into(),
+            emulator: None,
+            tsc_khz,
+            kernel_command_line,
+        };
         Ok(Kvm { clock: vm.vcpu.clock(tsc_khz)?, vm, memory, host })
     }
 }

@@ -1,13 +1,16 @@
 //! Engines: what runs a guest. An engine loads kernel and programs into guest memory, runs the guest, and hands its port
 //! accesses to the [`Bus`]. It knows neither traces nor the command line.
 //!
-//! KVM is the one engine today. An engine needs three things: guest memory that this process can read, a way to call the
+//! [`kvm`] is the default, [`qemu`] is for hosts without KVM. An engine needs three things: guest memory that this process can read, a way to call the
 //! bus while the guest waits, and a clock that counts as the guest's TSC does.
 
 pub mod kvm;
+pub mod qemu;
 
 use thiserror::Error;
 
+use self::kvm::Kvm;
+use self::qemu::{Qemu, QemuError};
 use crate::machine::boot::{BootError, Module, Settings};
 use crate::machine::bus::Bus;
 use crate::machine::clock::Clock;
@@ -15,6 +18,36 @@ use crate::machine::host::Missing;
 use crate::machine::layout::Memory;
 use crate::machine::run::Ended;
 use crate::machine::vcpu::VmError;
+
+/// Which engine runs a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    /// KVM: the CPU runs the guest.
+    Kvm,
+    /// QEMU: it emulates the CPU. Times in the trace are times of the emulation.
+    Qemu,
+}
+
+impl Accelerator {
+    /// Every value.
+    pub const ALL: &'static [Accelerator] = &[Accelerator::Kvm, Accelerator::Qemu];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Accelerator::Kvm => "kvm",
+            Accelerator::Qemu => "qemu",
+        }
+    }
+
+    /// The engine, with a guest that is ready to run.
+    pub fn load(self, guest: &Guest) -> Result<Box<dyn Engine>, EngineError> {
+        Ok(match self {
+            Accelerator::Kvm => Box::new(Kvm::new(guest)?),
+            Accelerator::Qemu => Box::new(Qemu::new(guest)?),
+        })
+    }
+}
 
 /// What an engine boots.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +67,10 @@ pub struct Guest<'a> {
 pub struct Host {
     /// The host CPU's name.
     pub cpu: String,
-    /// What runs the guest, such as `kvm_intel`.
+    /// KVM's back end, such as `kvm_intel`; empty without KVM.
     pub back_end: String,
+    /// What emulates the guest's CPU, such as `QEMU 7.2.22`, if it is emulated.
+    pub emulator: Option<String>,
     /// The rate of the guest's TSC in kHz.
     pub tsc_khz: u64,
     /// The kernel's whole command line.
@@ -64,6 +99,9 @@ pub enum EngineError {
     /// The virtual machine cannot be made.
     #[error(transparent)]
     Vm(#[from] VmError),
+    /// QEMU does not run.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
 }
 
 impl From<Missing> for EngineError {

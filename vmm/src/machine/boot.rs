@@ -147,16 +147,17 @@ pub enum BootError {
     StartInfo(#[source] linux_loader::configurator::Error),
 }
 
-/// The kernel's command line, with the keys of [`abi::boot`]. Memory is zeroed: [`layout::reserve`] maps it afresh for
-/// each boot, and no firmware runs.
-pub fn command_line(settings: &Settings, clocks: &Clocks) -> String {
-    use abi::boot::{APIC_KHZ, BATCH, EPOCH_NS, POLICY, QUANTUM_US, TIMER, TSC_KHZ, ZEROED};
+/// The kernel's command line, with the keys of [`abi::boot`]. `engine` is a key and its value that depend on what runs the
+/// guest.
+pub fn command_line(settings: &Settings, clocks: &Clocks, engine: (&str, &str)) -> String {
+    use abi::boot::{APIC_KHZ, BATCH, EPOCH_NS, POLICY, QUANTUM_US, TIMER, TSC_KHZ};
     let Settings { policy, quantum_us, timer, batch } = settings;
     let (policy, timer) = (policy.name(), timer.name());
     let Clocks { tsc_khz, apic_khz, epoch_ns } = clocks;
+    let (key, value) = engine;
     format!(
         "{POLICY}={policy} {QUANTUM_US}={quantum_us} {TIMER}={timer} {BATCH}={batch} {TSC_KHZ}={tsc_khz} \
-         {APIC_KHZ}={apic_khz} {EPOCH_NS}={epoch_ns} {ZEROED}=1"
+         {APIC_KHZ}={apic_khz} {EPOCH_NS}={epoch_ns} {key}={value}"
     )
 }
 

@@ -123,7 +123,12 @@ impl<'a> Bus<'a> {
             (HostCounter::UnownedReads, self.unowned_reads),
             (HostCounter::BadSize, self.bad_accesses),
         ];
-        own.into_iter().chain(self.devices.iter().flat_map(|(_, device)| device.counts())).collect()
+        own.into_iter().chain(self.device_counts()).collect()
+    }
+
+    /// What its devices counted. An engine that does not see accesses of other ports has no more to tell.
+    pub fn device_counts(&self) -> Vec<(HostCounter, u64)> {
+        self.devices.iter().flat_map(|(_, device)| device.counts()).collect()
     }
 
     fn owner(&mut self, port: u16) -> Option<&mut &'a mut dyn Device> {

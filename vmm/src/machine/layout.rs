@@ -16,6 +16,7 @@
 //!
 //! Memory is reserved and not touched: a page costs the host nothing until the guest uses it.
 
+use std::fs::File;
 use std::io;
 
 use linux_loader::loader::elf::start_info::{
@@ -23,7 +24,7 @@ use linux_loader::loader::elf::start_info::{
 };
 use thiserror::Error;
 use vm_memory::mmap::{FromRangesError, MmapRegionError};
-use vm_memory::{GuestAddress, GuestMemoryMmap};
+use vm_memory::{FileOffset, GuestAddress, GuestMemoryMmap};
 
 /// The guest's memory.
 pub type Memory = GuestMemoryMmap<()>;
@@ -89,6 +90,13 @@ pub enum LayoutError {
 pub fn reserve(mib: u64) -> Result<Memory, LayoutError> {
     let bytes = usize::try_from(mib.saturating_mul(MIB)).unwrap_or(usize::MAX);
     Memory::from_ranges(&[(GuestAddress(0), bytes)])
+        .map_err(|error| LayoutError::Reserve { mib, source: mapping_error(error) })
+}
+
+/// Maps a file of `mib` MiB as guest memory from address 0, shared with whoever maps it too.
+pub fn map(file: File, mib: u64) -> Result<Memory, LayoutError> {
+    let bytes = usize::try_from(mib.saturating_mul(MIB)).unwrap_or(usize::MAX);
+    Memory::from_ranges_with_files([(GuestAddress(0), bytes, Some(FileOffset::new(file, 0)))])
         .map_err(|error| LayoutError::Reserve { mib, source: mapping_error(error) })
 }
 

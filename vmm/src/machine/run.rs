@@ -180,7 +180,8 @@ pub fn end_record(clock: &Clock, ended: &Ended, code: u8) -> HostRecord {
     }
 }
 
-fn stop_record(clock: &Clock, stop: Stop) -> HostRecord {
+/// The run was stopped from outside, now.
+pub fn stop_record(clock: &Clock, stop: Stop) -> HostRecord {
     HostRecord { tsc: clock.now(), kind: Kind::HostStop, detail: stop as u32, words: vec![] }
 }
 

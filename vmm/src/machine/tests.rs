@@ -96,7 +96,7 @@ fn the_command_line_has_each_key_of_the_contract_once() {
         Settings { policy: Policy::RoundRobin, quantum_us: 1000, timer: Timer::Periodic, batch: 1 };
     let clocks = Clocks { tsc_khz: 2, apic_khz: 3, epoch_ns: 4 };
     assert_eq!(
-        boot::command_line(&settings, &clocks),
+        boot::command_line(&settings, &clocks, (abi::boot::ZEROED, "1")),
         "policy=rr quantum_us=1000 timer=periodic batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1"
     );
 }

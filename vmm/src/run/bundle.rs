@@ -20,8 +20,9 @@ struct Entry<'a> {
     content: &'a [u8],
 }
 
-/// The module of a run: every program, in order, and the tree of files.
-pub(super) fn build(programs: &[program::Program]) -> Vec<u8> {
+/// The module of a run: every program, in order, and the tree of files. `is_direct`: without limits, no program is one of
+/// Linux.
+pub(super) fn build(programs: &[program::Program], is_direct: bool) -> Vec<u8> {
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let mut tree = BTreeMap::new();
     add_directories(&mut tree, &directory);
@@ -35,7 +36,7 @@ pub(super) fn build(programs: &[program::Program]) -> Vec<u8> {
             path
         })
         .collect();
-    write(programs, &paths, &tree, directory.as_os_str().as_bytes())
+    write(programs, is_direct, &paths, &tree, directory.as_os_str().as_bytes())
 }
 
 /// A directory and all above it.
@@ -48,6 +49,7 @@ fn add_directories(tree: &mut BTreeMap<Vec<u8>, Entry>, directory: &Path) {
 
 fn write(
     programs: &[program::Program],
+    is_direct: bool,
     paths: &[Vec<u8>],
     tree: &BTreeMap<Vec<u8>, Entry>,
     directory: &[u8],
@@ -60,7 +62,7 @@ fn write(
     let mut entries = Vec::new();
     for (program, path) in programs.iter().zip(paths) {
         let file = tree.keys().position(|other| other == path).unwrap_or_default() as u32;
-        let (kind, arguments) = match program.is_linux {
+        let (kind, arguments) = match program.is_linux && !is_direct {
             true => (LINUX, strings.add(&program.arguments_of_linux())),
             false => (TRAPLINE, strings.add(&program.command_line())),
         };

@@ -67,6 +67,15 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether the host does not have what the run needs: no usable KVM, or with
+    /// [`Accelerator::Qemu`](super::Accelerator::Qemu) no QEMU.
+    pub fn is_missing_engine(&self) -> bool {
+        match self {
+            RunError::Engine(EngineError::Qemu(error)) => error.is_missing(),
+            _ => self.is_missing_kvm(),
+        }
+    }
+
     /// Whether the host has no usable KVM.
     pub fn is_missing_kvm(&self) -> bool {
         matches!(self, RunError::Engine(EngineError::Vm(VmError::Missing(missing))) if missing.is_lasting())

@@ -10,7 +10,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A run needs KVM; [`RunError::is_missing_kvm`] tells a host without it. A process runs one guest at a time: a second
+//! A run needs KVM, or QEMU with [`Accelerator::Qemu`]; [`RunError::is_missing_engine`] tells a host without it. A process runs one guest at a time: a second
 //! [`Run::execute`] waits for the first. While a guest runs, SIGINT, SIGTERM and SIGHUP stop it; afterwards they do what
 //! they did before.
 //!
@@ -41,7 +41,8 @@ use sha2::{Digest, Sha256};
 use trace::{Image, Meta, Options, Trace, WriteError, Writer};
 
 use crate::devices::{Console, Doorbell, ExitPort, Streams};
-use crate::engine::{Engine, Guest, Host, kvm};
+pub use crate::engine::Accelerator;
+use crate::engine::{Engine, Guest, Host};
 use crate::images;
 use crate::machine;
 use crate::machine::boot::Module;
@@ -80,6 +81,8 @@ impl Kernel {
 pub struct Run {
     /// The programs, each a process; at most [`PROCESSES_MAX`].
     pub programs: Vec<Program>,
+    /// What runs the guest.
+    pub accelerator: Accelerator,
     /// The kernel.
     pub kernel: Kernel,
     /// What the kernel is told.
@@ -95,11 +98,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run of these programs with the default settings: round robin, a quantum of 10 ms, 64 MiB of memory, no time-out,
+    /// A run of these programs with the default settings: KVM, round robin, a quantum of 10 ms, 64 MiB of memory, no time-out,
     /// and a trace in a new temporary file.
     pub fn new(programs: Vec<Program>) -> Run {
         Run {
             programs,
+            accelerator: Accelerator::Kvm,
             kernel: Kernel::built_in(),
             settings: Settings {
                 policy: Policy::RoundRobin,
@@ -133,10 +137,12 @@ impl Run {
     ) -> Result<Outcome, RunError> {
         self.check()?;
         let command_lines: Vec<Vec<u8>> = self.programs.iter().map(Program::command_line).collect();
-        let is_linux =
-            self.settings.policy != Policy::Direct && self.programs.iter().any(|program| program.is_linux);
-        let bundle = if is_linux { bundle::build(&self.programs) } else { Vec::new() };
-        let modules: Vec<Module> = match is_linux {
+        let is_direct = self.settings.policy == Policy::Direct;
+        let is_linux = !is_direct && self.programs.iter().any(|program| program.is_linux);
+        // QEMU passes one module.
+        let is_bundle = is_linux || self.accelerator == Accelerator::Qemu;
+        let bundle = if is_bundle { bundle::build(&self.programs, is_direct) } else { Vec::new() };
+        let modules: Vec<Module> = match is_bundle {
             true => vec![Module { elf: &bundle, command_line: b"bundle" }],
             false => {
                 let both = self.programs.iter().zip(&command_lines);
@@ -150,7 +156,7 @@ impl Run {
             memory_mib: self.memory_mib,
         };
         let _watch = Watch::start(self.timeout)?;
-        self.drive(&mut kvm::Kvm::new(&guest)?, console, errors, exit_code)
+        self.drive(self.accelerator.load(&guest)?.as_mut(), console, errors, exit_code)
     }
 
     /// What can be refused before there is memory for a guest.
@@ -230,6 +236,7 @@ impl Run {
             trapline_version: env!("CARGO_PKG_VERSION").into(),
             host_cpu: host.cpu.clone(),
             kvm_backend: host.back_end.clone(),
+            emulator: host.emulator.clone(),
             tsc_khz: host.tsc_khz,
             kernel: Image {
                 name: self.kernel.name.clone(),

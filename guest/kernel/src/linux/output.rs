@@ -1,5 +1,5 @@
 //! Standard output and error: bytes go to the host where they lie, so that a large write costs little more than a
-//! small one; where no host listens, to the console byte by byte.
+//! small one; where the host has no port for them, to the console byte by byte.
 
 use abi::ports::{self, Output};
 
@@ -15,7 +15,7 @@ static OUTPUT: Local<Output> = Local::new(Output { address: 0, size: 0, stream: 
 
 /// Prints bytes of the process that runs, which are there, to a stream of the host.
 pub fn print(stream: u32, bytes: &[u8]) {
-    if !trace::is_listening() {
+    if !trace::has_ports() {
         return console::print(bytes);
     }
     let root = scheduler::current().root();

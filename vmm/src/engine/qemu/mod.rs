@@ -1,0 +1,245 @@
+//! The QEMU engine: a CPU that QEMU emulates (TCG), for hosts without KVM.
+//!
+//! QEMU's memory is a file that this process maps too, so records are read from where the guest wrote them. QEMU passes
+//! the bytes that the guest writes to the console and to the doorbell through a socket each, and runs on meanwhile.
+//! Therefore the guest waits after each bell for an answer in the buffer's head: see [`abi::ports`]. For the [`Bus`] and
+//! its devices a bell is the same as with KVM.
+//!
+//! Limits: the guest's time is the time of the emulation. Ports without a device are QEMU's affair, so their accesses are
+//! not counted. Of a status that the guest writes to the exit port, QEMU keeps the low seven bits.
+
+mod process;
+
+use std::io::{self, Read};
+use std::mem::offset_of;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
+use std::sync::atomic::Ordering;
+
+use abi::boot::{DOORBELL as DOORBELL_KEY, SHARED};
+use abi::ports::{ATTACH, CONSOLE, DOORBELL};
+use abi::record::{BufferHead, Ending};
+use kvm_bindings::kvm_regs;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::time::ClockId;
+use vm_memory::{Bytes, GuestAddress};
+
+use self::process::{Images, Process};
+pub use self::process::{QemuError, version};
+use super::{Engine, EngineError, Guest, Host};
+use crate::machine::boot::{self, BootError, Clocks};
+use crate::machine::bus::{Bus, End, Flow};
+use crate::machine::clock::{Clock, host_khz, host_ns};
+use crate::machine::layout::{self, MIB, Memory, PAGE};
+use crate::machine::run::{Ended, count_record, stop_record};
+use crate::machine::{host, kick};
+
+/// The rate of the local APIC's timer under TCG: QEMU counts nanoseconds.
+const APIC_KHZ: u64 = 1_000_000;
+
+/// A guest that QEMU has loaded.
+#[derive(Debug)]
+pub struct Qemu {
+    process: Process,
+    memory: Memory,
+    clock: Clock,
+    host: Host,
+    bell: Bell,
+}
+
+impl Qemu {
+    /// Loads the guest and lets it run, up to where it attaches its trace buffer: there it waits for the host.
+    pub fn new(guest: &Guest) -> Result<Qemu, EngineError> {
+        // A file that cannot boot is refused with the same words as with KVM, and without QEMU.
+        boot::load(
+            &layout::reserve(guest.memory_mib).map_err(BootError::from)?,
+            guest.kernel,
+            guest.modules,
+        )?;
+        let module = match guest.modules {
+            [] => None,
+            [module] => Some(module),
+            modules => return Err(QemuError::Modules { count: modules.len() }.into()),
+        };
+        let version = version()?;
+        let tsc_khz = host_khz();
+        let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
+        // Firmware runs before the kernel, so memory is not zeroed.
+        let kernel_command_line = boot::command_line(guest.settings, &clocks, (DOORBELL_KEY, SHARED));
+        let file = process::memory_file("memory", &[])?;
+        file.set_len(guest.memory_mib * MIB).map_err(QemuError::Start)?;
+        let memory = layout::map(file.try_clone().map_err(QemuError::Start)?, guest.memory_mib)
+            .map_err(BootError::from)?;
+        let mut process = process::start(Images {
+            memory: file,
+            memory_mib: guest.memory_mib,
+            kernel: process::memory_file("kernel", guest.kernel)?,
+            module: process::memory_file("programs", module.map_or(&[], |module| module.elf))?,
+            command_line: &kernel_command_line,
+        })?;
+        let start = process.run_guest()?;
+        let clock = Clock::new(start, 0, start, tsc_khz);
+        let host = Host {
+            cpu: host::cpu_name(),
+            back_end: String::new(),
+            emulator: Some(format!("QEMU {version}")),
+            tsc_khz,
+            kernel_command_line,
+        };
+        Ok(Qemu { process, memory, clock, host, bell: Bell::default() })
+    }
+
+    /// Hands what the guest writes to the bus, until an end.
+    fn drive(&mut self, bus: &mut Bus) -> End {
+        loop {
+            let Process { console, bell, .. } = &mut self.process;
+            match wait_for([&*console, &*bell]) {
+                Err(error) => return failed(format!("cannot wait for QEMU: {error}")),
+                Ok(_) if kick::reason().is_some() => {
+                    return End { ending: Ending::Stopped, status: 0, message: None };
+                }
+                Ok([has_console, has_bell]) => {
+                    if has_console {
+                        pass_console(console, bus);
+                    }
+                    if has_bell {
+                        match self.bell.pass(bell, &self.memory, bus) {
+                            Some(Flow::End(end)) => return end,
+                            Some(_) => {}
+                            None => return self.ended_by_itself(),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the end of QEMU means.
+    fn ended_by_itself(&mut self) -> End {
+        match self.process.end() {
+            Err(error) => failed(format!("cannot wait for QEMU's end: {error}")),
+            Ok(_) if self.process.was_reset() => {
+                End { ending: Ending::TripleFault, status: 0, message: None }
+            }
+            Ok(status) => match exit_status(status) {
+                Some(status) => End { ending: Ending::Exited, status, message: None },
+                None => {
+                    failed(format!("QEMU ended before its guest ({status}): {}", self.process.complaint()))
+                }
+            },
+        }
+    }
+}
+
+impl Engine for Qemu {
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn memory(&self) -> Memory {
+        self.memory.clone()
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn run(&mut self, bus: &mut Bus) -> Ended {
+        let end = self.drive(bus);
+        // Killed or ended: it fails only where QEMU has been waited for.
+        let _ = self.process.end();
+        while pass_console(&mut self.process.console, bus) {}
+        bus.stop();
+        let stop = (end.ending == Ending::Stopped).then(kick::reason).flatten();
+        let mut records: Vec<_> = stop.map(|stop| stop_record(&self.clock, stop)).into_iter().collect();
+        let counts = bus.device_counts();
+        records.extend(counts.into_iter().map(|(counter, value)| count_record(&self.clock, counter, value)));
+        Ended { end, stop, registers: kvm_regs::default(), records }
+    }
+}
+
+fn failed(message: String) -> End {
+    End { ending: Ending::KvmError, status: 0, message: Some(message) }
+}
+
+/// What the guest wrote to the exit port: `isa-debug-exit` makes twice the value plus 1 of it.
+fn exit_status(status: ExitStatus) -> Option<u64> {
+    let code = u64::try_from(status.code()?).ok()?;
+    (code % 2 == 1).then_some(code / 2)
+}
+
+/// Waits until one of the sockets can be read, or a signal came. Returns which can.
+fn wait_for(sockets: [&UnixStream; 2]) -> Result<[bool; 2], Errno> {
+    let mut polled = sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+    // A signal that comes after the look at `reason` ends ppoll(2), because it was blocked until then.
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let waited = if kick::reason().is_some() { Ok(0) } else { ppoll(&mut polled, None, Some(before)) };
+    before.thread_set_mask()?;
+    match waited {
+        Ok(_) | Err(Errno::EINTR) => Ok(polled.map(|socket| socket.any().unwrap_or(true))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Hands bytes that wait to the console. Returns whether there can be more.
+fn pass_console(socket: &mut UnixStream, bus: &mut Bus) -> bool {
+    let mut bytes = [0; 4096];
+    match socket.read(&mut bytes) {
+        Ok(count) => {
+            for byte in bytes.iter().take(count) {
+                let _ = bus.write(CONSOLE, 1, (*byte).into());
+            }
+            count > 0
+        }
+        Err(error) => error.kind() == io::ErrorKind::Interrupted,
+    }
+}
+
+/// The doorbell of a guest that does not wait for its port.
+#[derive(Debug, Default)]
+struct Bell {
+    /// The bytes of the attach, up to 4.
+    page: Vec<u8>,
+    /// The head of the buffer, when all of them came.
+    head: Option<GuestAddress>,
+}
+
+impl Bell {
+    /// Hands the bytes that wait to the bus. `None`: QEMU has ended.
+    fn pass(&mut self, socket: &mut UnixStream, memory: &Memory, bus: &mut Bus) -> Option<Flow> {
+        let mut bytes = [0; 16];
+        match socket.read(&mut bytes) {
+            Ok(0) => None,
+            Ok(count) => {
+                let mut flows = bytes.iter().take(count).map(|&byte| self.ring(byte, memory, bus));
+                Some(flows.find(|flow| matches!(flow, Flow::End(_))).unwrap_or(Flow::Continue))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Some(Flow::Continue),
+            Err(_) => None,
+        }
+    }
+
+    /// A byte at the port: a part of the attach, or a bell. The guest goes on when `used` is 0.
+    fn ring(&mut self, byte: u8, memory: &Memory, bus: &mut Bus) -> Flow {
+        const USED: u64 = offset_of!(BufferHead, used) as u64;
+        let (head, flow) = if let Some(head) = self.head {
+            let used: u32 = memory.load(GuestAddress(head.0 + USED), Ordering::Acquire).unwrap_or(0);
+            (head, bus.write(DOORBELL, 4, used))
+        } else {
+            self.page.push(byte);
+            let Ok(page) = <[u8; 4]>::try_from(self.page.as_slice()).map(u32::from_le_bytes) else {
+                return Flow::Continue;
+            };
+            let head = *self.head.insert(GuestAddress(u64::from(page) * PAGE));
+            (head, bus.write(ATTACH, 4, page))
+        };
+        if flow == Flow::Continue {
+            // The doorbell has read the head, so it is in memory.
+            let _ = memory.store(0_u32, GuestAddress(head.0 + USED), Ordering::Release);
+        }
+        flow
+    }
+}

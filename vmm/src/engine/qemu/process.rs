@@ -1,0 +1,273 @@
+//! QEMU as a child process: its version, its command line, its start over QMP, its end.
+//!
+//! QEMU gets files and sockets as descriptors that it inherits, so that no file of a run has a name. It runs in a process
+//! group of its own, where Ctrl-C does not reach it, and the kernel kills it when Trapline ends, however that comes.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use abi::ports::{CONSOLE, DOORBELL, EXIT};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{getpid, getppid};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::machine::clock::host_tsc;
+use crate::machine::kick;
+
+/// The program, looked for on PATH.
+const PROGRAM: &str = "qemu-system-x86_64";
+/// The oldest major version that has what [`start`] uses: the property `memory-backend` of a machine is the newest.
+const MAJOR_MIN: u32 = 5;
+/// How long QEMU may take for an answer; it takes 0.1 s, and a host may stall.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// Why QEMU does not run.
+#[derive(Debug, Error)]
+pub enum QemuError {
+    /// It is not installed.
+    #[error(
+        "there is no {PROGRAM} on PATH; install QEMU {MAJOR_MIN}.0 or later (Debian, Ubuntu: sudo apt-get install \
+         qemu-system-x86; Fedora: sudo dnf install qemu-system-x86)"
+    )]
+    Missing,
+    /// It is too old, or something else has its name.
+    #[error(
+        "{PROGRAM} says that it is \"{said}\", and Trapline needs QEMU {MAJOR_MIN}.0 or later; install one, before this one \
+         on PATH"
+    )]
+    Version {
+        /// The first line of what `--version` prints.
+        said: String,
+    },
+    /// It passes one module to a kernel.
+    #[error("QEMU passes one module to a kernel, not {count}; give it a bundle of them")]
+    Modules {
+        /// How many there are.
+        count: usize,
+    },
+    /// It cannot be started.
+    #[error("cannot start {PROGRAM}")]
+    Start(#[source] io::Error),
+    /// It ended before it ran the guest.
+    #[error("{PROGRAM} ended at its start ({status}): {said}")]
+    Died {
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed on standard error.
+        said: String,
+    },
+    /// It does not answer, or not as QMP has it.
+    #[error("{PROGRAM} does not answer on its control socket as QMP says: {said}")]
+    Answer {
+        /// What came instead.
+        said: String,
+    },
+}
+
+impl QemuError {
+    /// Whether this host has no QEMU that can run a guest.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, QemuError::Missing | QemuError::Version { .. })
+    }
+}
+
+/// The version of the QEMU on PATH, such as `7.2.22`.
+pub fn version() -> Result<String, QemuError> {
+    let output = Command::new(PROGRAM).arg("--version").stdin(Stdio::null()).output().map_err(not_started)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = text.lines().next().unwrap_or_default();
+    let version = said.strip_prefix("QEMU emulator version ").and_then(|rest| rest.split(' ').next());
+    let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    match version.zip(major) {
+        Some((version, MAJOR_MIN..)) => Ok(version.into()),
+        _ => Err(QemuError::Version { said: said.into() }),
+    }
+}
+
+fn not_started(error: io::Error) -> QemuError {
+    if error.kind() == io::ErrorKind::NotFound { QemuError::Missing } else { QemuError::Start(error) }
+}
+
+/// A file in memory, without a name.
+pub fn memory_file(name: &str, bytes: &[u8]) -> Result<File, QemuError> {
+    let descriptor =
+        memfd_create(name, MFdFlags::MFD_CLOEXEC).map_err(|error| QemuError::Start(error.into()))?;
+    let mut file = File::from(descriptor);
+    file.write_all(bytes).map_err(QemuError::Start)?;
+    Ok(file)
+}
+
+/// What QEMU boots.
+#[derive(Debug)]
+pub struct Images<'a> {
+    /// The guest's memory.
+    pub memory: File,
+    /// Its size in MiB.
+    pub memory_mib: u64,
+    /// The kernel's ELF file.
+    pub kernel: File,
+    /// The module.
+    pub module: File,
+    /// The kernel's command line.
+    pub command_line: &'a str,
+}
+
+/// QEMU, which ends with the value.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    errors: File,
+    control: UnixStream,
+    /// What came on the control socket and was not read as an answer.
+    received: Vec<u8>,
+    /// The bytes that the guest writes to the console.
+    pub console: UnixStream,
+    /// The bytes that it writes to the doorbell.
+    pub bell: UnixStream,
+}
+
+/// Starts QEMU with a guest that does not run yet.
+pub fn start(images: Images) -> Result<Process, QemuError> {
+    let pair = || UnixStream::pair().map_err(QemuError::Start);
+    let ((control, control_end), (console, console_end), (bell, bell_end)) = (pair()?, pair()?, pair()?);
+    let errors = memory_file("errors", &[])?;
+    let Images { memory, memory_mib, kernel, module, command_line } = images;
+    let mut command = Command::new(PROGRAM);
+    command
+        .args("-nodefaults -no-user-config -display none -no-reboot -S -accel tcg -cpu max".split(' '))
+        .args(["-machine", "microvm,memory-backend=ram", "-m", &format!("{memory_mib}M"), "-object"])
+        .arg(format!("memory-backend-file,id=ram,size={memory_mib}M,share=on,mem-path={}", path(&memory)))
+        .args(["-kernel", &path(&kernel), "-initrd", &path(&module), "-append", command_line])
+        .args(chardev("control", &control_end))
+        .args(["-mon", "chardev=control,mode=control"])
+        .args(chardev("console", &console_end))
+        .args(["-device", &format!("isa-debugcon,iobase={CONSOLE:#x},chardev=console")])
+        .args(chardev("bell", &bell_end))
+        .args(["-device", &format!("isa-debugcon,iobase={DOORBELL:#x},chardev=bell")])
+        .args(["-device", &format!("isa-debug-exit,iobase={EXIT:#x},iosize=4")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors.try_clone().map_err(QemuError::Start)?)
+        .process_group(0);
+    let files = [memory, kernel, module].map(OwnedFd::from);
+    let sockets = [control_end, console_end, bell_end].map(OwnedFd::from);
+    let inherited: Vec<OwnedFd> = files.into_iter().chain(sockets).collect();
+    let parent = getpid();
+    let prepare = move || {
+        set_pdeathsig(Signal::SIGKILL)?;
+        if getppid() != parent {
+            return Err(Errno::ESRCH.into());
+        }
+        inherited.iter().try_for_each(|file| fcntl(file, FcntlArg::F_SETFD(FdFlag::empty())).map(drop))?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec, `prepare` makes system calls only, none of which allocates or locks.
+    unsafe { command.pre_exec(prepare) };
+    let child = command.spawn().map_err(not_started)?;
+    control.set_read_timeout(Some(ANSWER_LIMIT)).map_err(QemuError::Start)?;
+    Ok(Process { child, errors, control, received: Vec::new(), console, bell })
+}
+
+fn path(file: &impl AsRawFd) -> String {
+    format!("/dev/fd/{}", file.as_raw_fd())
+}
+
+fn chardev(name: &str, end: &UnixStream) -> [String; 2] {
+    ["-chardev".into(), format!("socket,id={name},fd={}", end.as_raw_fd())]
+}
+
+impl Process {
+    /// Lets the guest run. Returns the host's TSC at which the guest's was 0, or shortly after. A signal that ends the run
+    /// ends the wait too.
+    pub fn run_guest(&mut self) -> Result<u64, QemuError> {
+        self.receive("QMP")?;
+        for command in ["qmp_capabilities", "cont"] {
+            let line = format!("{{\"execute\": \"{command}\"}}\n");
+            self.control.write_all(line.as_bytes()).map_err(QemuError::Start)?;
+            self.receive("return")?;
+        }
+        Ok(host_tsc())
+    }
+
+    /// Waits for an answer with this field. Events in between are dropped.
+    fn receive(&mut self, field: &str) -> Result<(), QemuError> {
+        while let Some(line) = self.line()? {
+            let answer: Value = serde_json::from_slice(&line).unwrap_or_default();
+            if answer.get(field).is_some() {
+                return Ok(());
+            }
+            if answer.get("event").is_none() {
+                return Err(QemuError::Answer { said: String::from_utf8_lossy(&line).into_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The next line of the control socket. `None`: a signal ends the run.
+    fn line(&mut self) -> Result<Option<Vec<u8>>, QemuError> {
+        loop {
+            if let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+                return Ok(Some(self.received.drain(..=end).collect()));
+            }
+            if kick::reason().is_some() {
+                return Ok(None);
+            }
+            let mut bytes = [0; 4096];
+            match self.control.read(&mut bytes) {
+                Ok(0) => return Err(self.died()),
+                Ok(count) => self.received.extend(bytes.iter().take(count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(self.died()),
+                Err(error) => return Err(QemuError::Answer { said: error.to_string() }),
+            }
+        }
+    }
+
+    fn died(&mut self) -> QemuError {
+        match self.child.wait() {
+            Ok(status) => QemuError::Died { status, said: self.complaint() },
+            Err(error) => QemuError::Start(error),
+        }
+    }
+
+    /// What QEMU printed on standard error, in one line.
+    pub fn complaint(&mut self) -> String {
+        let mut said = Vec::new();
+        // A file in memory can be read; if not, there is nothing to show.
+        let _ = self.errors.rewind().and_then(|()| self.errors.read_to_end(&mut said));
+        let said = String::from_utf8_lossy(&said);
+        let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        if lines.is_empty() { "it printed no error".into() } else { lines.join("; ") }
+    }
+
+    /// Ends QEMU, if it has not ended by itself, and returns its exit status.
+    pub fn end(&mut self) -> io::Result<ExitStatus> {
+        self.child.kill()?;
+        self.child.wait()
+    }
+
+    /// Whether QEMU said, before it ended, that the guest reset its CPU.
+    pub fn was_reset(&mut self) -> bool {
+        // What cannot be read says nothing.
+        let _ = self.control.read_to_end(&mut self.received);
+        let needle = b"guest-reset";
+        self.received.windows(needle.len()).any(|bytes| bytes == needle)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It fails only where QEMU has ended.
+        let _ = self.end();
+    }
+}
