@@ -71,10 +71,10 @@ fn compare(load: Load) -> Result<()> {
     }
     let micros = |seconds: f64| format!("{:.2} us a ring", 1e6 * seconds / f64::from(rings));
     row(&format!("{rings} rings for {records} records"), "", "");
-    row("bare loop on KVM", micros(bare), "");
+    row("minimal KVM loop", micros(bare), "");
     row("Trapline, with a trace file", micros(whole), "");
     row("ratio", format!("{:.2}", whole / bare), "");
-    row("Trapline's own part of a ring", micros(whole - bare), "");
+    row("Trapline's cost of a ring", micros(whole - bare), "");
     row("a copy of the same bytes", micros(copy), "");
     Ok(())
 }

@@ -21,9 +21,9 @@ use trace::analysis::stat::Stat;
 use trace::text::view::{self, Text};
 use trace::{Event, Meta, Origin, Record, Trace, What, Writer, format};
 
-/// How often each pass is done.
+/// How many times each pass runs.
 const PASSES: u32 = 5;
-/// How many events there are, unless `EVENTS` says.
+/// How many events the file has, unless `EVENTS` is set.
 const EVENTS: usize = 10_000_000;
 /// How many of them are printed as text, at most.
 const TEXT_EVENTS: usize = 1_000_000;
@@ -45,25 +45,25 @@ fn main() -> Result<()> {
     let events = std::env::var("EVENTS").map_or(Ok(EVENTS), |events| events.parse())?;
     let small = Trace::open(&tour)?;
     let each = small.events().count();
-    support::head(&format!("{events} events: {each} of {}, again and again", tour.display()));
+    support::head(&format!("{events} events: {each} of {}, repeated", tour.display()));
 
-    row("size of the tour's own file", bytes_an_event(&tour, each)?, "at most 24");
+    row("size of the tour's file", bytes_per_event(&tour, each)?, "at most 24");
     let path = folder.path().join("large.trap");
     let start = Instant::now();
     write(&small, &path, events)?;
     row("write", rate(events, start.elapsed().as_secs_f64()), "");
-    row("size of what was written", bytes_an_event(&path, events)?, "at most 24");
+    row("size of the written file", bytes_per_event(&path, events)?, "at most 24");
     read(&path, events)?;
     let shorter = folder.path().join("text.trap");
     write(&small, &shorter, events.min(TEXT_EVENTS))?;
     print(&Trace::open(&shorter)?, events.min(TEXT_EVENTS))?;
     let output = Command::new(std::env::current_exe()?).arg(STAT_OF).arg(&path).output()?;
     let kib: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
-    row("stat, most memory of a process", format!("{:.1} MiB", kib / 1024.0), "under 64 MiB");
+    row("stat, peak memory", format!("{:.1} MiB", kib / 1024.0), "under 64 MiB");
     Ok(())
 }
 
-/// The passes that give numbers.
+/// Times the passes that read the file.
 fn read(path: &Path, events: usize) -> Result<()> {
     passes("open and damage: all CRCs and records", "", events, || {
         Ok(Trace::open(path).map(|trace| trace.damage().is_empty()).map(|_| events)?)
@@ -71,14 +71,14 @@ fn read(path: &Path, events: usize) -> Result<()> {
     let trace = Trace::open(path)?;
     passes("Trace::records, every word", "at least 50", events, || Ok(all_words(&trace)))?;
     passes("Trace::events, counted", "at least 50", events, || Ok(trace.events().count()))?;
-    passes("Trace::events, each looked into", "at least 50", events, || Ok(all_events(&trace)))?;
+    passes("Trace::events, examined", "at least 50", events, || Ok(all_events(&trace)))?;
     passes("summary", "", events, || Ok(Summary::of(&trace).events as usize))?;
     passes("stat", "", events, || Ok(Stat::of(&trace).events as usize))
 }
 
 /// The pass that gives text.
 fn print(trace: &Trace, events: usize) -> Result<()> {
-    passes("view, text to nowhere", "at least 3", events, || {
+    passes("view, output discarded", "at least 3", events, || {
         let mut text = Text::new(trace.meta(), view::Options::default(), io::sink());
         trace.events().try_for_each(|event| text.event(&event))?;
         Ok(text.written() as usize)
@@ -105,15 +105,15 @@ fn tour(folder: &Path) -> Result<PathBuf> {
     if status.success() { Ok(path) } else { Err("no tour here: name a trace by TRAPLINE_TRACE".into()) }
 }
 
-fn bytes_an_event(path: &Path, events: usize) -> Result<String> {
-    Ok(format!("{:.1} bytes an event", fs::metadata(path)?.len() as f64 / events as f64))
+fn bytes_per_event(path: &Path, events: usize) -> Result<String> {
+    Ok(format!("{:.1} bytes per event", fs::metadata(path)?.len() as f64 / events as f64))
 }
 
 fn rate(events: usize, seconds: f64) -> String {
     format!("{:.1} million events/s", events as f64 / seconds / 1e6)
 }
 
-/// Reads every word of every record; gives the number of records.
+/// Reads every word of every record; returns the number of records.
 fn all_words(trace: &Trace) -> usize {
     let (mut records, mut count, mut sum) = (trace.records(), 0, 0);
     while let Some(record) = records.next() {
@@ -124,7 +124,7 @@ fn all_words(trace: &Trace) -> usize {
     count
 }
 
-/// Looks at what every event was; gives the number of events.
+/// Looks at what every event was; returns the number of events.
 fn all_events(trace: &Trace) -> usize {
     let (mut count, mut sum) = (0, 0_u64);
     for Event { nanoseconds, what, .. } in trace.events() {
@@ -175,7 +175,7 @@ fn give(writer: &mut Writer, bytes: &mut Vec<u8>, records: &mut u64) -> Result<(
     Ok(())
 }
 
-/// Does a pass some times; it gives the number of events that it saw.
+/// Runs a pass several times; the pass returns the number of events that it saw.
 fn passes(name: &str, target: &str, events: usize, mut pass: impl FnMut() -> Result<usize>) -> Result<()> {
     let mut fastest = f64::INFINITY;
     for _ in 0..PASSES {
