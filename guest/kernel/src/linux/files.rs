@@ -10,7 +10,7 @@ use abi::syscall::errno::{
 
 use super::task::{Group, Tables};
 use super::tree::{self, Node};
-use super::{Outcome, first, misc, output, pipe, stat, task, user};
+use super::{Outcome, first, misc, output, pipe, stat, task, user, zeroed};
 use crate::cell::Local;
 use crate::layout::PAGE;
 use crate::trace;
@@ -55,15 +55,7 @@ pub struct Open {
     users: Local<u32>,
 }
 
-static OPEN: [Open; OPEN_FILES] = [const {
-    Open {
-        kind: Local::new(Kind::Free),
-        object: Local::new(0),
-        flags: Local::new(0),
-        offset: Local::new(0),
-        users: Local::new(0),
-    }
-}; OPEN_FILES];
+static OPEN: [Open; OPEN_FILES] = [const { zeroed() }; OPEN_FILES];
 
 /// A descriptor: 1 more than the number of the open file, 0 for none; and whether `execve` closes it.
 #[derive(Clone, Copy)]

@@ -56,6 +56,12 @@ fn first<T>(items: &[T], size: usize) -> &[T] {
     items.get(..size).unwrap_or(items)
 }
 
+/// A structure that is not in use yet.
+const fn zeroed<T>() -> T {
+    // SAFETY: the structures of this module are cells of numbers, of enums with a value 0, and of options of those.
+    unsafe { core::mem::zeroed() }
+}
+
 /// The bundle whose files Linux programs see.
 pub fn set_files(bundle: Bundle<'static>) {
     tree::set(bundle);

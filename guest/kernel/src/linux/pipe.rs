@@ -5,7 +5,7 @@ use abi::syscall::errno::{EAGAIN, EINTR, ENFILE, ENOMEM, EPIPE};
 
 use super::files::{self, Kind, O_CLOEXEC, O_NONBLOCK, Open};
 use super::task::{self, wait, wake_all};
-use super::{Outcome, poll, signal, user};
+use super::{Outcome, poll, signal, user, zeroed};
 use crate::cell::Local;
 use crate::layout::PAGE;
 use crate::memory::{frames, physical};
@@ -27,15 +27,7 @@ struct Pipe {
     frames: [Local<u64>; PIPE_FRAMES],
 }
 
-static ALL: [Pipe; PIPES] = [const {
-    Pipe {
-        readers: Local::new(0),
-        writers: Local::new(0),
-        read: Local::new(0),
-        written: Local::new(0),
-        frames: [const { Local::new(0) }; PIPE_FRAMES],
-    }
-}; PIPES];
+static ALL: [Pipe; PIPES] = [const { zeroed() }; PIPES];
 
 impl Pipe {
     fn waiting(&self) -> u64 {

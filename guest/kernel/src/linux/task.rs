@@ -12,7 +12,7 @@ use super::files::Descriptor;
 use super::list::List;
 use super::signal::{self, Action, Info};
 use super::space::Space;
-use super::{Outcome, files};
+use super::{Outcome, files, zeroed};
 use crate::cell::Local;
 use crate::layout::PAGE;
 use crate::memory::{frames, physical};
@@ -112,25 +112,6 @@ impl Tables {
 }
 
 impl Task {
-    const fn unused() -> Self {
-        Self {
-            id: Local::new(0),
-            group: Local::new(0),
-            blocked: Local::new(0),
-            pending: Local::new(0),
-            saved_mask: Local::new(None),
-            signal_stack: Local::new([0, signal::STACK_DISABLED, 0]),
-            clear_tid: Local::new(0),
-            robust_list: Local::new(0),
-            waits: Local::new(None),
-            bits: Local::new(0),
-            vfork_parent: Local::new(0),
-            attention: Local::new(false),
-            restart: Local::new(None),
-            was_recorded: Local::new(false),
-        }
-    }
-
     /// The thread group that it belongs to.
     pub fn group(&self) -> &'static Group {
         &GROUPS[usize::from(self.group.get())]
@@ -151,37 +132,11 @@ impl Task {
         self.vfork_parent.set(0);
         self.attention.set(false);
         self.restart.set(None);
+        self.was_recorded.set(false);
     }
 }
 
 impl Group {
-    const fn unused() -> Self {
-        Self {
-            id: Local::new(0),
-            parent: Local::new(0),
-            exit_signal: Local::new(0),
-            process_group: Local::new(0),
-            session: Local::new(0),
-            threads: Local::new(0),
-            exiting: Local::new(false),
-            survivor: Local::new(0),
-            status: Local::new(0),
-            space: Local::new(None),
-            tables: Local::new(0),
-            pending: Local::new(0),
-            handled: Local::new(0),
-            alarm: Local::new(NEVER),
-            alarm_interval: Local::new(0),
-            program: Local::new(0),
-            directory: Local::new(0),
-            umask: Local::new(0),
-            descriptors_end: Local::new(0),
-            name: Local::new([0; 2]),
-            cycles: Local::new(0),
-            children_cycles: Local::new(0),
-        }
-    }
-
     fn index(&self) -> usize {
         (&raw const *self as usize - GROUPS.as_ptr() as usize) / size_of::<Self>()
     }
@@ -228,8 +183,8 @@ impl Group {
     }
 }
 
-static TASKS: [Task; TABLE] = [const { Task::unused() }; TABLE];
-static GROUPS: [Group; TABLE] = [const { Group::unused() }; TABLE];
+static TASKS: [Task; TABLE] = [const { zeroed() }; TABLE];
+static GROUPS: [Group; TABLE] = [const { zeroed() }; TABLE];
 /// The tasks that have not ended, and those of them that wait, the longest first; by number.
 static TASK_LIST: List = List::new();
 static WAITING: List = List::new();
@@ -303,6 +258,8 @@ pub fn new_group(id: u16) -> Option<&'static Group> {
     group.exiting.set(false);
     group.pending.set(0);
     group.handled.set(0);
+    group.survivor.set(0);
+    group.space.set(None);
     group.alarm.set(NEVER);
     group.alarm_interval.set(0);
     group.cycles.set(0);
