@@ -138,7 +138,7 @@ int main() {
     TEST("int n", __asm__ volatile("int $0x21"));
     TEST(
         "stack overflow", volatile char b[1 << 20]; for (;;) {
-            char *p = alloca(1 << 16);
+            volatile char *p = alloca(1 << 16);
             p[0] = 1;
         });
     TEST("jump kernel", ((void (*)(void))0xffffffff80200000)());

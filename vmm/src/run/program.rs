@@ -180,7 +180,6 @@ fn advice(fault: Fault, file: &[u8]) -> String {
 /// What a file is that is no static x86-64 executable.
 fn kind(file: &[u8]) -> String {
     const RELOCATABLE: u16 = 1;
-    const SHARED: u16 = 3;
     const CORE: u16 = 4;
     if !file.starts_with(elf::MAGIC) {
         return if file.starts_with(b"#!") { "a script" } else { "no ELF file" }.into();
@@ -191,7 +190,6 @@ fn kind(file: &[u8]) -> String {
     };
     match (header.machine, header.kind) {
         (elf::I386, _) => "a 32-bit program: build it for x86-64 (-m64)".into(),
-        (elf::X86_64, SHARED) => "position independent".into(),
         (elf::X86_64, RELOCATABLE) => "an object file: link it".into(),
         (elf::X86_64, CORE) => "a core dump".into(),
         (elf::X86_64, _) if class == elf::Class::Bits32 => {
@@ -255,7 +253,6 @@ mod tests {
             (b"#!/bin/sh\n".to_vec(), "a script"),
             (changed(18, 0xB7), "another machine (number 183)"),
             (changed(18, 3), "32-bit"),
-            (changed(16, 3), "position independent; build it with -static"),
             (changed(16, 1), "link it"),
             (hello[..1000].to_vec(), "cut short"),
         ];
