@@ -16,7 +16,7 @@ pub const QUANTUM_US: &str = "quantum_us";
 pub const QUANTUM_US_MIN: u64 = 200;
 /// The longest quantum, four seconds: a LAPIC counts 32 bits, at 1 GHz under KVM.
 pub const QUANTUM_US_MAX: u64 = 4_000_000;
-/// The quantum where nobody says otherwise.
+/// The default quantum.
 pub const QUANTUM_US_DEFAULT: u64 = 10_000;
 
 /// How the timer is programmed: [`PERIODIC`], [`ONE_SHOT`] or [`DEADLINE`].
@@ -30,20 +30,20 @@ pub const DEADLINE: &str = "deadline";
 
 /// Ring the doorbell when this many records wait, `1..=`[`BATCH_MAX`].
 pub const BATCH: &str = "batch";
-/// Larger batches are no different: the buffer is full before.
+/// Larger batches would change nothing: the buffer is full before.
 pub const BATCH_MAX: u64 = 65_536;
-/// The batch where nobody says otherwise.
+/// The default batch.
 pub const BATCH_DEFAULT: u64 = 1024;
 
-/// The guest's TSC rate in kHz, as the host knows it. Without it the kernel takes CPUID's word.
+/// The guest's TSC rate in kHz, as the host knows it. Without it the kernel uses the rate in CPUID.
 pub const TSC_KHZ: &str = "tsc_khz";
 /// The LAPIC timer's input rate in kHz (before its divider), as the host knows it.
 pub const APIC_KHZ: &str = "apic_khz";
 /// CLOCK_REALTIME at boot, in nanoseconds since 1970.
 pub const EPOCH_NS: &str = "epoch_ns";
 
-/// 1: all memory that the host did not fill is zero, so the kernel need not clear what it hands out. 0 where nobody
-/// says otherwise: firmware that ran before leaves traces.
+/// 1: all memory that the host did not fill is zero, so the kernel need not clear page frames. The default is 0, because
+/// firmware that ran earlier may have written to memory.
 pub const ZEROED: &str = "zeroed";
 
 /// How the guest rings the doorbell and gets its answer: [`BY_PORT`] (the default) or [`SHARED`]. See [`crate::ports`].

@@ -4,7 +4,7 @@
 pub const ALL_WELL: u32 = 0;
 /// A process was killed, or ended with another status than 0.
 pub const PROCESS_FAILED: u32 = 32;
-/// Every process waited for another one, so none could go on.
+/// Every process waits for another one, so none can continue.
 pub const DEADLOCK: u32 = 35;
-/// The kernel gave up; the last record says why.
+/// The kernel panicked; the last record says why.
 pub const KERNEL_PANIC: u32 = 34;

@@ -14,5 +14,5 @@ pub mod program;
 pub mod record;
 pub mod syscall;
 
-/// The version of everything in this crate, told by the guest when it attaches its trace buffer.
+/// The version of everything in this crate. The guest sends it when it attaches its trace buffer.
 pub const VERSION: u16 = 2;

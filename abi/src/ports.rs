@@ -44,5 +44,5 @@ pub struct Output {
     pub stream: u32,
 }
 
-/// What a read of a port that nobody owns gives: no host listens, so nothing is traced.
+/// What a read returns from a port without a device. The guest then knows that no host records a trace.
 pub const NOBODY: u32 = u32::MAX;

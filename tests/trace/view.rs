@@ -202,7 +202,7 @@ fn around_shows_neighbours() -> TestResult {
     for (event, is_there) in [(total - 1, true), (total, false), (u64::MAX, false)] {
         let output =
             trapline(folder.path(), &["view", FIXTURE, "--around", &event.to_string()])?.expect(0)?;
-        let warned = output.stderr.contains(&format!("no event {event}; the guest made {total}"));
+        let warned = output.stderr.contains(&format!("no event {event}; it has {total} events"));
         ensure(warned != is_there && output.stderr.is_empty() == is_there, || format!("{output:#?}"))?;
     }
     Ok(())

@@ -20,7 +20,7 @@ pub const INT_VECTOR: u8 = 0x80;
 /// The arguments and the result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// The name that Linux gives the call.
+    /// The name of the call in Linux.
     pub name: &'static str,
     /// The types of its arguments, in order.
     pub arguments: &'static [Type],

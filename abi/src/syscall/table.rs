@@ -55,7 +55,7 @@ impl Call {
         &SIGNATURES[POSITIONS[self as usize] as usize - 1]
     }
 
-    /// The name that Linux gives it.
+    /// Its name in Linux.
     pub const fn name(self) -> &'static str {
         self.signature().name
     }

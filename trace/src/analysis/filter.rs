@@ -1,4 +1,4 @@
-//! Which events somebody wants to see: a small language over events.
+//! Filters: a small language that selects events.
 //!
 //! ```text
 //! filter  = all { "or" all }
@@ -95,7 +95,7 @@ impl Filter {
         self.0.part()
     }
 
-    /// Whether somebody wants to see an event.
+    /// Whether the filter selects an event.
     pub fn wants(&self, event: &Event, names: &Names) -> bool {
         self.0.holds(event, names)
     }

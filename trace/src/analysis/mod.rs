@@ -1,4 +1,4 @@
-//! What the events of a trace mean: which of them somebody wants, hardware's numbers in words, the summary of a run,
+//! What the events of a trace mean: filters, the hardware's numbers in words, the summary of a run,
 //! the book's tables.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]

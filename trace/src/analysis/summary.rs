@@ -34,7 +34,7 @@ pub struct Summary {
     pub not_loaded: Vec<(String, &'static str)>,
     /// How many programs could not be loaded.
     pub not_loaded_count: u64,
-    /// Why the kernel gave up, if it did.
+    /// Why the kernel panicked, if it did.
     pub panic: Option<String>,
     /// What stopped the run from outside, if anything did.
     pub stopped: Option<Stop>,
@@ -156,7 +156,7 @@ impl Summary {
             (Ending::Exited, _) => match u32::try_from(status) {
                 Ok(abi::exit::ALL_WELL) => "every process ended by itself with status 0".into(),
                 Ok(abi::exit::PROCESS_FAILED) => "a process was killed or failed".into(),
-                Ok(abi::exit::KERNEL_PANIC) => "the kernel gave up".into(),
+                Ok(abi::exit::KERNEL_PANIC) => "kernel panic".into(),
                 _ => format!("the guest ended with status {status}"),
             },
             (Ending::Stopped, Some(Stop::TimeOut)) => "stopped by the time-out".into(),
@@ -174,7 +174,7 @@ impl Summary {
     }
 }
 
-/// Why the kernel gave up.
+/// The reason of a kernel panic, in words.
 pub fn panic_words(reason: u32, rip: u64) -> String {
     match (Panic::try_from(reason).ok(), u8::try_from(reason)) {
         (Some(reason), _) => reason.name().into(),

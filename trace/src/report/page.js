@@ -9,7 +9,7 @@ function fillFacts() {
   document.title = `${stat.file} \u2013 Trapline`;
   $('file').textContent = stat.file;
   $('title').textContent = new Intl.ListFormat('en').format(programs.length > 8 ? [...programs.slice(0, 7), `${programs.length - 7} more`] : programs) || 'A run';
-  const end = facts.panic ? `the kernel gave up: ${facts.panic}` : facts.ending;
+  const end = facts.panic ? `kernel panic: ${facts.panic}` : facts.ending;
   $('ending').textContent = `${end[0].toUpperCase()}${end.slice(1)}.`;
   const totals = [['events', '/events'], ['system calls', '/kinds/system-call'], ['switches', '/switches/count'], ['ticks', '/ticks/count'], ['from first to last', '/duration_ns']];
   $('totals').append(...totals.map(([name, place]) => make('div', {}, make('dt', {}, name), make('dd', {}, number(place)))));

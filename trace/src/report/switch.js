@@ -8,7 +8,7 @@ const LAYERS = {
   'hardware-frame': ['hardware', 'hardware pushed', 'hardware popped'], 'hardware-registers': ['hardware', 'hardware kept', ''],
   'trap-frame': ['stub', 'stub pushed', 'stub popped'], 'context': ['stored', 'switch stored', 'switch loaded'],
 };
-const WHY = { preempted: 'its turn is over', yielded: 'it yields', slept: 'it sleeps', ended: 'it has ended', idle: 'somebody can run' };
+const WHY = { preempted: 'its turn is over', yielded: 'it yields', slept: 'it sleeps', ended: 'it has ended', idle: 'a process is ready' };
 /// User addresses end here (canonical addresses of 48 bits).
 const USER_END = 1n << 47n;
 /// RFLAGS.IF, and the type of an interrupt gate, whose use clears it.
@@ -119,7 +119,7 @@ function trapEntry(rows, records, r) {
   const pushed = [...frameValues(f), ...WITH_ERROR.includes(vector) ? [['error', error]] : []];
   const layer = isSyscall ? 'hardware-registers' : 'hardware-frame';
   push(rows, r, 'hardware', text, { layer, details, rip: f.rip, values: isSyscall ? [] : vector === arrived ? pushed : changed });
-  const stub = isSyscall ? `switch to k-stack(${of}), build the frame` : `take it for \`${names.vectors[vector]}\`: set right PC and flags`;
+  const stub = isSyscall ? `switch to k-stack(${of}), build the frame` : `handle it as \`${names.vectors[vector]}\`: correct PC and flags`;
   if (isSyscall || vector !== arrived) push(rows, r, 'os', stub, { layer: 'trap-frame', values: frameValues(f) });
   general(rows, records, r, false);
 }
@@ -138,7 +138,7 @@ function program(rows, records, r, f) {
   const { vector } = f, of = who(records.process(r)), isCall = vector === names.syscall || vector === names.int;
   if (!isCall && (f.rip >= USER_END || vector >= 32 && rows.at(-1)?.actor === 'program')) return;
   const text = isCall ? `${of} calls system: trap into OS`
-    : vector < 32 ? `${of} does what it may not: ${fault(vector, Number(records.get(r, 'error_code')), records.get(r, 'cr2'))}` : `${of} runs\u2026`;
+    : vector < 32 ? `${of} faults: ${fault(vector, Number(records.get(r, 'error_code')), records.get(r, 'cr2'))}` : `${of} runs\u2026`;
   push(rows, r, 'program', text, { isCall, details: [`${isCall ? 'PC after the trap' : 'PC'} ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
 }
 

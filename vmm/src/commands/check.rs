@@ -1,4 +1,4 @@
-//! `trapline check`: does a trace keep the protocol of limited direct execution?
+//! `trapline check`: does a trace follow the protocol of limited direct execution?
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -7,14 +7,13 @@ use super::{FAILED, OK, open};
 use trace::analysis::check::check;
 use trace::text::check::{json, text};
 
-/// Check that a trace keeps the protocol of limited direct execution.
+/// Check that the kernel followed the protocol of limited direct execution.
 ///
-/// Each rule is a line: what became of it, how often it was tested, its name, the rule. Of a rule that does
-/// not hold, the first violation follows with the records that show it, each with its number (# for the
-/// guest's records, h# for the host's own).
+/// Each line is a rule: its result, how often it was tested, its name, and its text. If a rule is violated, the first
+/// violation follows, with the records that show it and their numbers (# for the guest's records, h# for the host's).
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 no rule is violated; 1 a rule is violated; 2 wrong usage, or no trace file."
+    after_help = "Exit codes: 0 no rule is violated; 1 a rule is violated; 2 wrong usage, or not a trace file."
 )]
 pub struct Args {
     /// The trace file, as `trapline run --trace` wrote it

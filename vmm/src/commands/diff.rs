@@ -1,4 +1,4 @@
-//! `trapline diff`: did the same programs do the same, and did it take as long?
+//! `trapline diff`: did the programs do the same in both runs, and did it take the same time?
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,24 +9,23 @@ use trace::text::diff::{json, text};
 
 /// Compare two traces: what their processes did, then how long it took.
 ///
-/// Processes are matched by name; of one name, those that did the same, then the others in their order. Compared is what
-/// depends on the program alone: how it was loaded, its system calls with arguments, data and results, its faults, its
-/// end. Left out is what depends on time or host: ticks, switches, sleeps, what a clock said, how a trap arrived,
-/// addresses of the kernel, flags, a process's own number. A process that was cut off by the end of its run is compared
-/// as far as it went.
+/// Processes are matched by name. Of several processes with the same name, those that did the same are matched first,
+/// and then the others in their order. `diff` compares what depends only on the program: how it was loaded, its system
+/// calls with arguments, data and results, its faults, and its end. It does not compare what depends on time or on the
+/// host: ticks, switches, sleeps, times that a clock call returned, how a trap arrived, kernel addresses, flags, and the
+/// process number. If the end of a run cut a process off, `diff` compares the steps up to there.
 ///
-/// The steps of a process are aligned as `git diff` aligns lines: those that only one trace has are marked A or B, with
-/// some that both have around them.
+/// The steps of a process are aligned as `git diff` aligns lines. A step that only one trace has is marked A or B, and a
+/// few common steps are shown around it.
 ///
-/// Times are compared by median and 99 %. Each stands with the bounds in which 99 of 100 samples of this size have it
-/// (from the ranks of the sample, whatever the distribution). A difference is called real where the bounds do not
-/// overlap and it is more than 5 %, which runs differ by with nothing changed. A busy host can move whole runs further, so
-/// compare several.
+/// Times are compared by their median and 99th percentile, each with its 99 % confidence interval (computed from ranks, so
+/// it holds for any distribution). A difference is called real if the intervals do not overlap and it is more than 5 %;
+/// unchanged runs differ by up to about 5 %. On a busy host, whole runs can differ by more, so compare several runs.
 ///
-/// Traces that do not differ at all give no output.
+/// If the traces do not differ, there is no output.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 the processes did the same; 1 they did not; 2 wrong usage, or no trace file."
+    after_help = "Exit codes: 0 the processes did the same; 1 they did not; 2 wrong usage, or not a trace file."
 )]
 pub struct Args {
     /// A trace file
@@ -35,7 +34,7 @@ pub struct Args {
     /// The trace file to compare it with
     #[arg(value_name = "B")]
     pub second: PathBuf,
-    /// Print JSON instead of text, times in nanoseconds (docs/stat.md has the fields)
+    /// Print JSON instead of text, with times in nanoseconds (docs/stat.md describes the fields)
     #[arg(long)]
     pub json: bool,
 }

@@ -1,4 +1,4 @@
-//! `trapline doctor`: can this host run Trapline, and if not, what helps?
+//! `trapline doctor`: can this host run Trapline, and if not, what should the user do?
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,23 +13,23 @@ use crate::machine::vcpu::Vm;
 
 /// Check whether this computer can run Trapline, and say what to do if not.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Exit codes: 0 it can; 77 it cannot, and a line says what to do.")]
+#[command(after_help = "Exit codes: 0 it can; 77 it cannot, and the lines with FAIL say what to do.")]
 pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// One thing that was looked at.
+/// One check of the host.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
     ok: bool,
-    /// What was found, or what is wrong and helps.
+    /// What was found, or what is wrong and what to do.
     detail: String,
 }
 
-/// All that was found out.
+/// The results of all checks.
 #[derive(Debug, Serialize)]
 struct Diagnosis {
     usable: bool,
@@ -39,7 +39,7 @@ struct Diagnosis {
     checks: Vec<Check>,
 }
 
-/// Capabilities that a run can do without, and what they are for.
+/// Optional capabilities, and what they are for.
 const OPTIONAL: [(Cap, &str); 2] = [
     (Cap::TscDeadlineTimer, "KVM_CAP_TSC_DEADLINE_TIMER, for --timer deadline"),
     (Cap::SetGuestDebug, "KVM_CAP_SET_GUEST_DEBUG, for debuggers"),
@@ -90,7 +90,7 @@ impl Diagnosis {
             self.add("capability", if there { Ok(name.into()) } else { Err(missing.to_string()) });
         }
         for (capability, purpose) in OPTIONAL {
-            let there = if kvm.check_extension(capability) { "is there" } else { "is not there" };
+            let there = if kvm.check_extension(capability) { "available" } else { "not available" };
             self.add("optional", Ok(format!("{purpose}: {there}")));
         }
         let found = self.make_vm(kvm).map_err(|error| format!("{error:#}"));
@@ -102,7 +102,7 @@ impl Diagnosis {
         let vm = Vm::new(kvm, layout::reserve(MEMORY_MIN_MIB)?)?;
         let khz = vm.vcpu.tsc_khz()?;
         self.tsc_khz = Some(khz);
-        Ok(format!("made, with a vCPU; its TSC counts at {khz} kHz"))
+        Ok(format!("created, with a vCPU; the TSC frequency is {khz} kHz"))
     }
 }
 

@@ -17,7 +17,7 @@ Examples:
 
 /// Write a trace in the format of another tool.
 ///
-/// What appears under the name that you give is whole: an export that fails leaves nothing there.
+/// If the export fails, it leaves no file or folder at OUT.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -27,10 +27,10 @@ pub struct Args {
     /// The format
     #[arg(long, value_parser = format())]
     format: &'static Format,
-    /// Where to
+    /// The file or folder to write
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// Replace what is there
+    /// Replace OUT if it exists
     #[arg(long)]
     force: bool,
 }
@@ -54,7 +54,7 @@ fn format() -> impl TypedValueParser<Value = &'static Format> {
         .try_map(|name| FORMATS.iter().find(|format| format.name == name).ok_or("no such format"))
 }
 
-/// An export of a trace that could not be read to its end is not whole.
+/// Fails an export if the trace could not be read to its end.
 fn intact(trace: &Trace, written: io::Result<()>) -> io::Result<()> {
     written.and_then(|()| trace.intact().map_err(io::Error::other))
 }

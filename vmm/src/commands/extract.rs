@@ -14,7 +14,7 @@ use crate::images;
 const KERNEL_NAME: &str = "kernel.elf";
 
 const EXAMPLE: &str = "\
-Example, with QEMU (which ends with 1 where Trapline ends with 0):
+Example with QEMU, which exits with 1 where Trapline exits with 0:
   trapline extract guest
   qemu-system-x86_64 -M microvm -accel tcg -m 64 -nographic -nodefaults -no-reboot \\
     -device isa-debugcon,iobase=0xe9,chardev=console -chardev stdio,id=console \\
@@ -22,12 +22,12 @@ Example, with QEMU (which ends with 1 where Trapline ends with 0):
 
 /// Write the built-in kernel and programs to a directory.
 ///
-/// The kernel boots by PVH, so other virtual machine monitors can run it; debuggers and disassemblers can
-/// look into all of them.
+/// The kernel boots by PVH, so other virtual machine monitors can run it. Debuggers and disassemblers can read all of the
+/// files.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Where to; made if it does not exist
+    /// The directory to write to; created if it does not exist
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Overwrite files that exist
@@ -49,7 +49,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
             Usage(format!("{taken} exists already: choose another DIR, or overwrite with --force")).into()
         );
     }
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     let mut output = io::stdout().lock();
     for (path, bytes) in files {
         write(&path, bytes, args.force).with_context(|| format!("cannot write {}", path.display()))?;

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use crate::images;
 
-/// List the built-in programs and the idea that each is there to show.
+/// List the built-in programs and the idea that each one shows.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Run one, or several at once:\n  trapline run hello counter\n  \
+#[command(after_help = "Run one or several programs:\n  trapline run hello counter\n  \
     trapline run \"counter 1000\" hog --timeout 3s\n\
-    A program of your own is a path:\n  trapline run ./mine")]
+    Run your own program by its path:\n  trapline run ./mine")]
 pub struct Args {}
 
 /// Runs the command; the value is the exit code.

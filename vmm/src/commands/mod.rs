@@ -65,9 +65,8 @@ pub struct Usage(pub String);
 
 /// Watch limited direct execution happen on a real virtual CPU.
 ///
-/// Trapline boots a tiny kernel in a virtual machine of its own, lets it run user programs, and keeps a record
-/// of everything the CPU did to it: each trap, each tick of the timer, each switch from one process to the
-/// other. All of it is in a trace file that you can read when the run is over.
+/// Trapline boots a tiny kernel in a virtual machine, and the kernel runs user programs. Trapline records each trap,
+/// each timer tick and each switch between processes in a trace file, which you can read with the other commands.
 #[derive(clap::Parser, Debug)]
 #[command(name = "trapline", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -77,9 +76,9 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Start here:
-  trapline doctor                      can this computer do it?
-  trapline run                         the tour: a few seconds, one of everything
-  trapline view trapline-1.trap        read what happened
+  trapline doctor                      check whether this computer can run Trapline
+  trapline run                         run the tour: a few programs that show one idea each
+  trapline view trapline-1.trap        show what happened
 
 Exit codes: 0 all went well; 1 Trapline failed; 2 wrong usage; 32 a process was killed or failed; 33 the guest
 crashed; 34 the kernel panicked; 36 time-out; 77 this host has no usable KVM, or no QEMU for

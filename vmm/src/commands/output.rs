@@ -1,5 +1,5 @@
-//! What a command makes of a trace, as a file or folder of its own: whole or not there, never in the place of the trace,
-//! and in the place of anything else only where it was told to.
+//! The file or folder that a command writes. It is complete or does not exist. It never replaces the trace, and it replaces
+//! other files only with `--force`.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File, Metadata};
@@ -14,12 +14,12 @@ use super::Usage;
 /// Buffer before a file, in bytes.
 const BUFFER: usize = 1 << 18;
 
-/// Where the command line wants something.
+/// The output that the command line names.
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
     /// The place.
     path: &'a Path,
-    /// What is there may be replaced.
+    /// Whether an existing file or folder may be replaced.
     force: bool,
 }
 
@@ -33,12 +33,14 @@ impl<'a> Output<'a> {
     pub fn folder(path: &'a Path, trace: &Path, force: bool, names: &[&str]) -> Result<Self, Usage> {
         let output = Output { path, force }.unless_taken(trace, Metadata::is_dir)?;
         if path.is_dir() && !holds_only(path, names) {
-            return Err(output.refused("holds more than an export: choose another name with --output"));
+            return Err(
+                output.refused("holds files that are not of an export: choose another name with --output")
+            );
         }
         Ok(output)
     }
 
-    /// Refuses a place that holds something, unless it is of the same sort and may be replaced.
+    /// Refuses a path that exists, unless it is of the same type and may be replaced.
     fn unless_taken(self, trace: &Path, is_same_sort: fn(&Metadata) -> bool) -> Result<Self, Usage> {
         let Ok(there) = self.path.metadata() else { return Ok(self) };
         let is_trace = same_file::is_same_file(trace, self.path).unwrap_or(false);
@@ -46,7 +48,7 @@ impl<'a> Output<'a> {
             (false, true, true) => Ok(self),
             (true, ..) => Err(self.refused("is the trace itself: choose another name with --output")),
             (_, false, _) => {
-                Err(self.refused("is there and is something else: choose another name with --output"))
+                Err(self.refused("exists and is of another type: choose another name with --output"))
             }
             (_, _, false) => {
                 Err(self
@@ -59,7 +61,7 @@ impl<'a> Output<'a> {
         Usage(format!("{} {why}", self.path.display()))
     }
 
-    /// Has a file written under a name that does not stay, and gives it its own when it is whole.
+    /// Calls `write` with a temporary file, and renames that file to the path when it is complete.
     pub fn write(&self, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> anyhow::Result<()> {
         let all = || {
             let file = self.place(0o666).tempfile_in(self.parent())?;
@@ -83,15 +85,15 @@ impl<'a> Output<'a> {
                 fs::remove_dir_all(self.path)?;
             }
             fs::rename(new.path(), self.path)?;
-            // What it was made as is no longer there to be removed.
+            // The temporary folder has its new name, so there is nothing left to remove.
             let _ = new.keep();
             Ok::<(), io::Error>(())
         };
         all().with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// A new place beside it, where nothing but a change of name is left to do. The mode is subject to the umask; other
-    /// systems than Unix have none.
+    /// A temporary name in the same folder, so that a rename is enough to finish. The mode is subject to the umask; only
+    /// Unix has one.
     fn place(&self, #[cfg_attr(not(unix), allow(unused_variables))] mode: u32) -> Builder<'_, 'static> {
         let mut builder = Builder::new();
         builder.prefix(self.path.file_name().unwrap_or(OsStr::new("export"))).suffix(".partial");

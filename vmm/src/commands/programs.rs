@@ -1,4 +1,4 @@
-//! Which programs a run gets: a word of the command line becomes a built-in program or an ELF file.
+//! The programs of a run: finds the built-in program or the ELF file that a word of the command line names.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -7,9 +7,9 @@ use std::path::Path;
 use super::Usage;
 use crate::run::Program;
 
-/// The program that `text` asks for: a name or path, and arguments with blanks between.
+/// The program that `text` names: a name or path, and arguments, separated by blanks.
 ///
-/// A path may have blanks too: of the parts of `text` that end at a blank, the longest one that is a file is the path.
+/// A path may have blanks too: the path is the longest prefix of `text` that ends at a blank and is a file.
 pub fn choose(text: &OsStr) -> anyhow::Result<Program> {
     let text = text.as_bytes().trim_ascii();
     let blanks = (0..text.len()).filter(|&at| text[at].is_ascii_whitespace());
@@ -34,7 +34,7 @@ pub fn named(name: &OsStr, arguments: Vec<OsString>) -> anyhow::Result<Program> 
         None if !name.as_bytes().contains(&b'/') && !path.exists() => {
             let name = name.display();
             return Err(Usage(format!(
-                "there is no program \"{name}\": `trapline list` names the built-in ones; a file of your own needs \
+                "there is no program \"{name}\": `trapline list` lists the built-in programs; for your own file, give \
                  its path, such as ./{name}"
             ))
             .into());

@@ -9,16 +9,15 @@ use trace::text::protocol as text;
 
 const EXAMPLES: &str = "\
 Examples:
-  trapline protocol t.trap                   the first process, its first system call, the first switch, an end
+  trapline protocol t.trap                   the first process, its first system call, the first switch, its end
   trapline protocol t.trap --first-trap      boot to the return from the first trap
   trapline protocol t.trap --process hello   the life of a process
   trapline protocol t.trap --switch 3        the third switch between two processes";
 
 /// Print the book's tables: what the OS, the hardware and the program did, step by step.
 ///
-/// A row stands for a record of the trace; a step that no record proves is not printed. The three things that
-/// are called "the registers were saved" are told apart: the hardware's frame, the stub's trap frame, and
-/// the context of the switch.
+/// Each row shows a record of the trace; a step that no record proves is not printed. The tables distinguish three
+/// places where registers are saved: the hardware's frame, the stub's trap frame, and the context of the switch.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -34,10 +33,10 @@ pub struct Args {
     /// Only from boot to the return from the first trap
     #[arg(long, group = "excerpt")]
     first_trap: bool,
-    /// Text for people, Markdown, or JSON for scripts
+    /// The output format: text for people, Markdown, or JSON for scripts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// How many columns the text may take, at least 100
+    /// The width of the text in columns, at least 100
     #[arg(long, value_name = "COLUMNS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(100..=400))]
     width: u16,
 }

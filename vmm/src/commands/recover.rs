@@ -1,4 +1,4 @@
-//! `trapline recover`: what is whole in a damaged trace, as a new trace.
+//! `trapline recover`: copies the readable records of a damaged trace to a new trace.
 
 use std::fs;
 use std::io::{self, Write};
@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use super::Usage;
 use trace::{Recovered, Trace, recover};
 
-/// Make a whole trace of what is left of a damaged one, and say what is gone.
+/// Write the readable records of a damaged trace to a new trace, and say what is missing.
 ///
-/// The damaged file stays as it is. Records that are lost stay lost: every command that reads the new file still warns
-/// of them.
+/// The damaged file is not changed. Every command that reads the new file warns of the missing records.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The damaged trace file

@@ -8,15 +8,15 @@ use super::output::Output;
 use super::{complain, open};
 use trace::report;
 
-/// Make a page of a trace: a timeline, every switch step by step, and where the time went.
+/// Make an HTML page from a trace: a timeline, every switch step by step, and where the time went.
 ///
-/// The page is one file that needs nothing else: it opens offline, and can be sent and kept.
+/// The page is a single file and needs no network.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The trace file, as `trapline run --trace` wrote it
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
-    /// Where to
+    /// The HTML file to write
     #[arg(short, long, value_name = "FILE", default_value = "report.html")]
     output: PathBuf,
     /// Replace the file if it exists
@@ -35,7 +35,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     })?;
     if trace.events().nth(report::EVENTS_MAX).is_some() {
         let drawn = report::EVENTS_MAX;
-        complain(&format!("warning: the page draws the first {drawn} events only; its totals are of all"));
+        complain(&format!(
+            "warning: the page draws only the first {drawn} events; its numbers cover all events"
+        ));
     }
     writeln!(io::stdout(), "The report is in {}: open it in a browser.", args.output.display())?;
     Ok(super::OK)

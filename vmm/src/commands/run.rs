@@ -1,7 +1,7 @@
 //! `trapline run`: boots the kernel with some programs and keeps a trace of what happens.
 //!
 //! This is the command line of [`crate::run`]: options, messages, the summary and exit codes. Everything is printed when
-//! the trace is closed, so that a stream that nobody reads costs no record.
+//! the trace is closed, so that no record is lost if the reader of a stream does not read it.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -20,45 +20,45 @@ use crate::run::{Accelerator, End, Kernel, Outcome, ProgramError, Run, RunError,
 use trace::Trace;
 use trace::analysis::Summary;
 
-/// Boot the kernel, run programs on it, and keep a trace of everything the CPU did to them.
+/// Boot the kernel, run programs on it, and record their traps, ticks and switches in a trace file.
 ///
 /// Without a PROGRAM it is the tour: processes that between them make system calls, are preempted, yield,
 /// divide by zero, follow a wild pointer and try a privileged instruction.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Programs to run, each a process: a name of `trapline list`, or the path of a static x86-64 ELF file.
-    /// One with arguments is put in quotes, such as "counter 1000"
+    /// Programs to run, each in one process: a name from `trapline list`, or the path of a static x86-64 ELF file.
+    /// Quote a program together with its arguments: "counter 1000"
     #[arg(value_name = "PROGRAM")]
     programs: Vec<OsString>,
-    /// One more program, with its arguments as they are: no quotes are needed
+    /// One more program; the words that follow are its arguments and need no extra quotes
     #[arg(last = true, num_args = 1.., value_names = ["FILE", "ARGS"])]
     command: Vec<OsString>,
     /// What runs the guest: the CPU, by KVM, or an emulated CPU, by the QEMU on PATH. With QEMU no time in the trace
     /// says anything about hardware
     #[arg(long, default_value = Accelerator::Kvm.name(), value_parser = of(Accelerator::ALL, Accelerator::name))]
     accel: Accelerator,
-    /// The trace file [default: the first free of trapline-1.trap, trapline-2.trap, ...]
+    /// The trace file [default: the first of trapline-1.trap, trapline-2.trap, ... that does not exist]
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Replace the trace file if it exists
     #[arg(long)]
     force: bool,
-    /// Who runs next: in turns by the timer (rr), in turns when a process yields or ends (cooperative), or each
-    /// program without limits in ring 0 (direct)
+    /// The scheduling policy. rr: round robin, the timer ends a turn. cooperative: no timer, a turn ends when the
+    /// process yields, waits or ends. direct: no limits, each program runs in ring 0
     #[arg(long, default_value = Policy::RoundRobin.name(), value_parser = of(Policy::ALL, Policy::name))]
     policy: Policy,
-    /// How long a turn is, 200us to 4s [default: 10ms; the tour: 2ms]
+    /// The length of a turn, 200us to 4s [default: 10ms; the tour: 2ms]
     #[arg(long, value_name = "TIME", value_parser = quantum)]
     quantum: Option<Duration>,
-    /// How the timer is programmed
+    /// The mode of the APIC timer
     #[arg(long, default_value = Timer::Periodic.name(), value_parser = of(Timer::ALL, Timer::name))]
     timer: Timer,
     /// Stop the run after this time, such as 3s; at most 1year [default: never; the tour: 30s]
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     timeout: Option<Duration>,
-    /// Boot again, up to N times, when the guest crashes or its kernel panics. Each boot has a trace file of its
-    /// own: t.trap, t-2.trap, t-3.trap, ...
+    /// Boot again, up to N times, when the guest crashes or its kernel panics. Each boot has a separate trace file:
+    /// t.trap, t-2.trap, t-3.trap, ...
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value_t = 0, default_missing_value = "1",
         value_parser = clap::value_parser!(u32).range(..=1000))]
     restart_on_crash: u32,
@@ -68,7 +68,7 @@ pub struct Args {
     /// Boot this kernel, an ELF file with a PVH note, instead of the built-in one
     #[arg(long, value_name = "ELF")]
     kernel: Option<PathBuf>,
-    /// How many records the guest collects before it tells the host: 1 shows each trap as it happens
+    /// How many records the guest collects before it passes them to the host; with 1, it passes each at once
     #[arg(long, value_name = "N", default_value_t = BATCH_DEFAULT,
         value_parser = clap::value_parser!(u64).range(1..=BATCH_MAX))]
     batch: u64,
@@ -78,10 +78,10 @@ const EXAMPLES: &str = "\
 Examples:
   trapline run                                      the tour
   trapline run hello counter                        two processes
-  trapline run \"counter 1000\" hog --timeout 3s      one with an argument, and one that never ends
+  trapline run \"counter 1000\" hog --timeout 3s      a program with an argument, and one that never ends
   trapline run counter hog --policy cooperative --timeout 1s
   trapline run ./mine --trace mine.trap             a program of your own
-  trapline run --trace mine.trap -- ./mine a \"b c\"  one with its arguments, as the shell splits them";
+  trapline run --trace mine.trap -- ./mine a \"b c\"  a program with its arguments, as the shell splits them";
 
 /// What to do on a host without KVM, in one line to copy.
 pub const WITHOUT_KVM: &str =
@@ -148,8 +148,8 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-/// Boots a machine of its own, which shares nothing with one before it, and prints what came of it. Returns the exit code
-/// and the trace file.
+/// Boots a new machine, which shares nothing with an earlier one, and prints the result. Returns the exit code and the
+/// trace file.
 fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
     let mut surprises = Vec::new();
     let outcome = run.execute_with(Stream(io::stdout()), Stream(io::stderr()), |closing| {
@@ -186,8 +186,8 @@ fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
     Ok((code, outcome.trace_path().into()))
 }
 
-/// The exit code when standard output could not be written, of a run that else ends with `code`. That its reader has seen
-/// enough and closed it, as `head` does, is no error.
+/// The exit code of a run when standard output could not be written; `code` is its exit code otherwise. It is not an
+/// error if the reader closed the pipe, as `head` does.
 fn output_failed(error: &io::Error, code: u8) -> u8 {
     if error.kind() == ErrorKind::BrokenPipe {
         return code;
@@ -212,8 +212,11 @@ fn summarise(outcome: &Outcome, is_tour: bool) -> (bool, io::Result<()>) {
     let summary = Summary::of(&trace);
     warn(path, trace.damage());
     let as_expected = is_tour && outcome.exit_code == super::OK;
-    let tour =
-        if as_expected { "Each process of the tour ended as it must, the killed ones too.\n" } else { "" };
+    let tour = if as_expected {
+        "Each process of the tour ended as it should; three are killed on purpose.\n"
+    } else {
+        ""
+    };
     let path = path.display();
     let said =
         say(&format!("\n{summary}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n"));
@@ -240,7 +243,7 @@ fn exit_code(end: &End, stop: Option<Stop>) -> u8 {
 fn fault(outcome: &Outcome) -> Option<String> {
     let what = match (outcome.end.ending, &outcome.end.message) {
         (Ending::TripleFault, _) => {
-            "triple fault: the guest faulted, and again while it handled that, and the CPU shut down"
+            "triple fault: the CPU could deliver neither a fault nor the double fault that followed, and shut down"
         }
         (_, Some(message)) => message,
         _ => return None,
@@ -279,7 +282,7 @@ fn trace_of_boot(first: &Path, boot: u32) -> PathBuf {
     first.with_file_name(name)
 }
 
-/// The exit code that fits an error of a run; `None`: it is none.
+/// The exit code that fits an error of a run; `None` if it is not an error of a run.
 pub fn exit_code_of(error: &anyhow::Error) -> Option<u8> {
     let run = error.downcast_ref::<RunError>();
     if run.is_some_and(RunError::is_missing_engine) {

@@ -9,14 +9,14 @@ use trace::text::stat::text;
 
 /// Show where the time went: by system call, trap, process, switch, tick and VM exit.
 ///
-/// Under each table stands what its numbers mean. Of several traces, the same numbers stand in lines one below the
-/// other; `trapline diff` says which of their differences are real.
+/// A note under each table explains its numbers. For several traces, the numbers that belong together are in successive
+/// lines; `trapline diff` says which differences are real.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The trace files, as `trapline run --trace` wrote them
     #[arg(value_name = "TRACE", required = true)]
     pub traces: Vec<PathBuf>,
-    /// Print JSON instead of text, times in nanoseconds (docs/stat.md has the fields)
+    /// Print JSON instead of text, with times in nanoseconds (docs/stat.md describes the fields)
     #[arg(long)]
     pub json: bool,
 }

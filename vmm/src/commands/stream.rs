@@ -1,8 +1,8 @@
-//! The user's streams, standard output and standard error, which a reader may never read.
+//! Standard output and standard error, whose readers may stop reading.
 //!
-//! A signal ends a wait. When a signal or the time-out has stopped a run, a write waits no longer than [`PATIENCE`], so that
-//! the reader cannot stretch the time-out. A descriptor that another process made non-blocking (a shared terminal or pipe)
-//! is waited for. There is no buffer of our own.
+//! A signal ends a wait. After a signal or the time-out has stopped a run, a write waits no longer than [`PATIENCE`], so that
+//! a slow reader cannot extend the time-out. If another process made the descriptor non-blocking (a shared terminal or pipe),
+//! a write waits until the descriptor is writable. Nothing is buffered.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -16,7 +16,7 @@ use crate::machine::kick;
 
 /// How long a write waits after a run was stopped, in milliseconds.
 const PATIENCE: u8 = 100;
-/// A pipe that can be written to takes so many bytes without a wait (pipe(7): PIPE_BUF).
+/// How many bytes a writable pipe accepts without blocking (pipe(7): PIPE_BUF).
 const WITHOUT_WAIT: usize = libc::PIPE_BUF;
 
 /// A stream.
@@ -29,7 +29,7 @@ impl<T: AsFd> Write for Stream<T> {
         loop {
             let wait = if kick::reason().is_some() { PATIENCE.into() } else { PollTimeout::NONE };
             if poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], wait)? == 0 {
-                let reason = format!("its reader took nothing for {PATIENCE} ms after the run was stopped");
+                let reason = format!("its reader read nothing for {PATIENCE} ms after the run was stopped");
                 return Err(io::Error::new(ErrorKind::TimedOut, reason));
             }
             match nix::unistd::write(&self.0, bytes) {

@@ -1,13 +1,13 @@
-//! The tour: what `trapline run` shows when nobody names a program, and how each of its processes must end.
+//! The tour: the programs that `trapline run` runs when the command line names none, and how each process must end.
 
 use std::time::Duration;
 
 use trace::Trace;
 use trace::analysis::{End, Summary};
 
-/// The quantum of the tour: some hundred switches in its time.
+/// The quantum of the tour: short enough for about a hundred switches.
 pub const QUANTUM: Duration = Duration::from_millis(2);
-/// It takes a second or so; a host on which it does not end is told so.
+/// The tour takes about a second. On a host where it hangs, the time-out ends it.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a process of the tour must end.
@@ -39,13 +39,13 @@ pub fn programs() -> impl Iterator<Item = &'static str> {
     TOUR.iter().map(|(program, _)| *program)
 }
 
-/// The processes that did not end as they must, each a sentence.
+/// One sentence for each process that did not end as it must.
 pub fn surprises(trace: &Trace) -> Vec<String> {
     let summary = Summary::of(trace);
     let process = |index: usize| summary.processes.get(&(index as u16 + 1));
     let surprise = |(index, (program, expected)): (usize, &(&str, Expected))| {
         let end = process(index).map_or(End::Running, |process| process.end);
-        (!expected.is(&end)).then(|| format!("{program} must {expected} and is: {end}"))
+        (!expected.is(&end)).then(|| format!("{program} must {expected}, but it is: {end}"))
     };
     TOUR.iter().enumerate().filter_map(surprise).collect()
 }

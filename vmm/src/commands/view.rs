@@ -20,9 +20,9 @@ A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
   process=NAME, NUMBER, NAME/NUMBER, kernel or host      kind=trap-entry, system-call, tick, ...
   call=write, or a number                                vector=#PF, timer, syscall, int80, or a number
   time=1ms..2ms, since the start                         event=100..200 or 100, the guest's events by number
-A range leaves its end out, and either side may miss. A time has a unit: ns, us, ms or s. `not` binds
-closest, then `and`, then `or`. `!=` is the opposite of `=`. `check`, and `sequence` in rows, give the
-numbers of events.
+A range does not include its end, and either side may be omitted. A time has a unit: ns, us, ms or s.
+`not` binds closest, then `and`, then `or`. `!=` is the opposite of `=`. `check` prints the numbers of
+events, and the column `sequence` of csv and jsonl has them.
 
 Examples:
   trapline view t.trap --filter 'process=hog'
@@ -32,7 +32,7 @@ Examples:
   trapline view t.trap --format strace > t.strace
   trapline view t.trap --format csv --filter 'kind=system-call' > calls.csv
 
-On a terminal the text goes through $TRAPLINE_PAGER, $PAGER or `less`, and has colours unless NO_COLOR
+On a terminal, the text goes through $TRAPLINE_PAGER, $PAGER or `less`, and has colours unless NO_COLOR
 is set.";
 
 /// How often a growing file is looked at.
@@ -40,23 +40,23 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How many events `--around` shows on each side.
 const AROUND: u64 = 20;
 
-/// Show what happened, one event a line.
+/// Show the events of a trace, one event a line.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The trace file, as `trapline run --trace` wrote it
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
-    /// Only the events that this filter wants; see below
+    /// Show only the events that match this filter; see below
     #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
-    /// Only the guest's event of this number, with a mark in the text, and its neighbours
+    /// Show only the guest's event with this number, marked in the text, and the events near it
     #[arg(long, value_name = "EVENT")]
     around: Option<u64>,
-    /// Text for people, system calls as `strace -f -ttt -T` writes them, or rows for scripts
+    /// The output format: text for people, system calls as `strace -f -ttt -T` writes them, or rows for scripts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Go on as the file grows, until the run is over
+    /// Wait for new events while the file grows, until the run is over
     #[arg(long)]
     follow: bool,
     /// Do not use a pager
@@ -91,7 +91,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         (None, follow(args, filter, output)?)
     } else {
         let trace = Trace::open(&args.trace)?;
-        // The whole file is not read for a part of it: of the rest, no damage is known.
+        // For a part, only that part of the file is read, so damage in the rest is not known.
         let is_part = part != Part::default();
         if !is_part {
             warn(&args.trace, trace.damage());
@@ -106,19 +106,19 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         (Some(trace.total(Origin::Guest)), shown)
     };
     match args.around.zip(total).filter(|(event, total)| event >= total) {
-        Some((event, total)) => {
-            complain(&format!("the trace has no event {event}; the guest made {total}, from 0 on"))
-        }
-        None if shown == 0 && is_picky => complain("the trace has no event that the filter wants"),
+        Some((event, total)) => complain(&format!(
+            "the trace has no event {event}; it has {total} events of the guest, numbered from 0"
+        )),
+        None if shown == 0 && is_picky => complain("no event of the trace matches the filter"),
         None => {}
     }
     Ok(super::OK)
 }
 
-/// Shows what is there, then what comes, until the file is closed, and warns of what is missing then. The value is how
+/// Shows the events in the file and then new ones until the file is closed, and then warns of missing records. Returns how
 /// many events were shown.
 fn follow(args: &Args, filter: Filter, output: Output) -> anyhow::Result<u64> {
-    // Taken before the file is opened: what takes its place in between is noticed.
+    // Taken before the file is opened, so that a file that replaces it in between is noticed.
     let file = Handle::from_path(&args.trace).ok();
     let mut trace = Follow::open(&args.trace)?;
     let mut writer = Writer::new(args, filter, trace.meta(), output)?;
@@ -175,11 +175,11 @@ impl Output {
     }
 }
 
-/// What makes a command one for a shell.
+/// A command with one of these characters needs a shell.
 const FOR_A_SHELL: &[u8] = b" \t\n|&;<>()$`\\\"'*?[#~=%";
 
-/// Starts the pager as git does: by a shell where it takes one, and `less` with settings to leave if the text fits the
-/// screen and to show colours. None: there is none.
+/// Starts the pager as git does: with a shell if the command needs one, and `less` with the settings to exit if the text
+/// fits on the screen and to show colours. `None`: no pager is wanted, or it did not start.
 fn start_pager() -> Option<Child> {
     let named = ["TRAPLINE_PAGER", "PAGER"].iter().find_map(std::env::var_os);
     let pager = named.unwrap_or_else(|| "less".into());
@@ -203,7 +203,8 @@ fn start_pager() -> Option<Child> {
     Some(pager)
 }
 
-/// Ctrl-C must not end this process: the pager goes on after it, and would lose its text, and its terminal to the shell.
+/// Ctrl-C must not end this process: the pager continues after Ctrl-C, and would lose its text and, to the shell, its
+/// terminal.
 #[cfg(unix)]
 fn leave_interrupts_to_the_pager() {
     use nix::sys::signal::{SigHandler, Signal, signal};
@@ -251,7 +252,7 @@ impl Writer {
     }
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        // It needs the others too, to say what changed.
+        // Text needs all events, because it shows what changed since earlier ones.
         if let Form::Text(text) = &mut self.form {
             text.event(event)?;
             self.shown = text.written();
@@ -261,7 +262,7 @@ impl Writer {
         let is_wanted = self.filter.wants(event, &self.names);
         self.shown += u64::from(is_wanted);
         match &mut self.form {
-            // Its lines are of more events than one.
+            // A line of strace needs several events.
             Form::Strace(strace) => strace.event(event, is_wanted),
             // The arguments of a call are in an event before it.
             Form::Json(json) => json.event(event, &self.names, is_wanted),
@@ -279,8 +280,8 @@ impl Writer {
         }
     }
 
-    /// Writes what is left, waits for whoever reads it, and returns how many events were shown. A reader that has seen
-    /// enough is no error.
+    /// Writes the rest, waits for the pager to end, and returns how many events were shown. It is not an error if the
+    /// reader closed the pipe.
     fn finish(self, result: io::Result<()>) -> io::Result<u64> {
         let Writer { mut form, shown, mut output, .. } = self;
         let finished = result.and_then(|()| match &mut form {

@@ -1,6 +1,7 @@
-//! Can this host run a VM, and if not, which way of missing KVM is it and what helps?
+//! Can this host run a VM, and if not, why, and what should the user do?
 //!
-//! Permission bits lie (a container may show a device that it may not open), so only opening tells.
+//! Only opening the device answers that: its permission bits can be wrong, for example in a container that shows a device
+//! which it may not open.
 
 use std::arch::x86_64::__cpuid;
 use std::io;
@@ -16,7 +17,7 @@ pub const DEVICE: &str = "/dev/kvm";
 /// The API version that every KVM has had since 2007.
 const API_VERSION: i32 = kvm_bindings::KVM_API_VERSION as i32;
 
-/// What a run needs, with the name that the kernel's documentation gives it.
+/// The capabilities that a run needs, with their names in the kernel's documentation.
 pub const NEEDED: [(Cap, &str); 7] = [
     (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
     (Cap::SetTssAddr, "KVM_CAP_SET_TSS_ADDR"),
@@ -27,23 +28,23 @@ pub const NEEDED: [(Cap, &str); 7] = [
     (Cap::SyncRegs, "KVM_CAP_SYNC_REGS"),
 ];
 
-/// The modules that can stand behind KVM on x86, each a back end.
+/// The modules that can be KVM's back end on x86.
 const BACK_ENDS: [&str; 3] = ["kvm_intel", "kvm_amd", "kvm_pvm"];
 
-/// A way in which a host has no usable KVM. The text says which, and what to do.
+/// Why a host has no usable KVM. The text says why, and what to do.
 #[derive(Debug, Error)]
 pub enum Missing {
-    /// No such device, or a node that no driver stands behind.
+    /// The device does not exist, or it has no driver.
     #[error("this host has no KVM: {device} {found}; {remedy}")]
     NoDevice {
         /// The device.
         device: PathBuf,
-        /// What is there instead.
+        /// What was found instead.
         found: &'static str,
         /// What to do.
         remedy: &'static str,
     },
-    /// It is there and may not be opened.
+    /// The device exists, but this user may not open it.
     #[error(
         "no permission to open {device}; join the group that owns it (on most systems: sudo usermod \
          -aG kvm $USER, then log in again), or in a container pass the device in (--device {device})"
@@ -55,9 +56,9 @@ pub enum Missing {
         #[source]
         error: io::Error,
     },
-    /// Somebody else has the CPU's virtualisation.
+    /// Another hypervisor uses the CPU's virtualisation.
     #[error(
-        "KVM is busy: another hypervisor, such as VirtualBox or VMware, holds the CPU's virtualisation; stop its virtual \
+        "KVM is busy: another hypervisor, such as VirtualBox or VMware, uses the CPU's virtualisation; stop its virtual \
          machines and try again"
     )]
     Busy {
@@ -65,7 +66,7 @@ pub enum Missing {
         #[source]
         error: io::Error,
     },
-    /// Something else has its name.
+    /// Another file has the device's name.
     #[error("{device} is not a KVM device; remove it and load the module: sudo modprobe {}", modprobe())]
     NotKvm {
         /// The device.
@@ -74,9 +75,9 @@ pub enum Missing {
         #[source]
         error: io::Error,
     },
-    /// A KVM of another age.
+    /// KVM has another API version.
     #[error(
-        "{device} speaks version {found} of the KVM API, Trapline version {API_VERSION}; use a kernel from 2.6.22 on"
+        "{device} has version {found} of the KVM API, and Trapline needs version {API_VERSION}; use Linux 4.16 or later"
     )]
     WrongVersion {
         /// The device.
@@ -84,7 +85,7 @@ pub enum Missing {
         /// Its version.
         found: i32,
     },
-    /// It lacks something that Trapline needs.
+    /// KVM lacks a capability that Trapline needs.
     #[error("this host's KVM lacks {name}, which Trapline needs; Linux 4.16 or later has it")]
     NoCapability {
         /// The capability's name in the kernel's documentation.
@@ -113,7 +114,7 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// Whether the host has no usable KVM, as opposed to one that it has and that failed this time.
+    /// Whether the host has no usable KVM, as opposed to a usable KVM that failed this time.
     pub fn is_lasting(&self) -> bool {
         !matches!(self, Missing::Exhausted { .. })
     }
@@ -136,7 +137,7 @@ pub fn open_device(path: &Path) -> Result<Kvm, Missing> {
         .write(true)
         .open(path)
         .map_err(|error| diagnose(device.clone(), error))?;
-    // SAFETY: the descriptor is open, and `into_raw_fd` gave up its only owner.
+    // SAFETY: the descriptor is open, and `into_raw_fd` released it, so `Kvm` is its only owner.
     let kvm = unsafe { Kvm::from_raw_fd(file.into_raw_fd()) };
     match kvm.get_api_version() {
         API_VERSION => Ok(kvm),
@@ -145,12 +146,12 @@ pub fn open_device(path: &Path) -> Result<Kvm, Missing> {
     }
 }
 
-/// The error of an open or of the creation of a VM, as a way of missing KVM.
+/// The reason why KVM is unusable, from the error of opening it or of creating a VM.
 pub fn diagnose(device: PathBuf, error: io::Error) -> Missing {
     match error.raw_os_error() {
         Some(libc::ENOENT) => Missing::NoDevice { device, found: "does not exist", remedy: remedy() },
         Some(libc::ENXIO | libc::ENODEV) => {
-            Missing::NoDevice { device, found: "has no driver behind it", remedy: remedy() }
+            Missing::NoDevice { device, found: "has no driver", remedy: remedy() }
         }
         Some(libc::EACCES | libc::EPERM) => Missing::NoPermission { device, error },
         Some(libc::EBUSY) => Missing::Busy { error },
@@ -165,7 +166,7 @@ fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
-/// What helps against an error of KVM.
+/// What the user should do about an error of KVM.
 pub(super) fn remedy_of(error: &io::Error) -> &'static str {
     if is_exhaustion(error) {
         "end other programs, or raise the limits of this one (`ulimit -n`, `ulimit -v`)"
@@ -193,7 +194,7 @@ pub fn cpu_extension() -> Option<&'static str> {
     (extended && __cpuid(EXTENDED + 1).ecx & SVM != 0).then_some("svm")
 }
 
-/// The CPU's own name: the brand string of three extended leaves, or nothing.
+/// The CPU's name: the brand string from three extended leaves, or nothing.
 pub fn cpu_name() -> String {
     const BRAND: RangeInclusive<u32> = EXTENDED + 2..=EXTENDED + 4;
     if __cpuid(EXTENDED).eax < *BRAND.end() {
@@ -211,7 +212,7 @@ pub fn in_container() -> bool {
         || std::env::var_os("container").is_some()
 }
 
-/// What to do where there is no device.
+/// What to do if the device does not exist.
 fn remedy() -> &'static str {
     if in_container() {
         return "this is a container: start it with --device /dev/kvm, on a host that has KVM";
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_of_an_open_is_told_apart() {
+    fn each_error_of_an_open_has_its_reason() {
         let diagnose = |errno| diagnose(DEVICE.into(), io::Error::from_raw_os_error(errno));
         assert!(matches!(diagnose(libc::ENOENT), Missing::NoDevice { .. }));
         assert!(matches!(diagnose(libc::ENXIO), Missing::NoDevice { .. }));

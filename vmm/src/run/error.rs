@@ -1,4 +1,4 @@
-//! Why a run could not be started or its trace not be kept.
+//! Why a run could not start, or its trace could not be written.
 
 use std::io;
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ pub enum RunError {
         /// The error of the read.
         source: io::Error,
     },
-    /// More programs than a kernel takes.
-    #[error("{count} programs are too many; a run takes {PROCESSES_MAX}")]
+    /// More programs than a kernel accepts.
+    #[error("a run can have at most {PROCESSES_MAX} programs, and this one has {count}")]
     TooManyPrograms {
         /// How many there are.
         count: usize,

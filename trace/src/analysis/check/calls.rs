@@ -7,7 +7,7 @@ use super::machine::Machine;
 use super::{Log, Rule, Violation};
 use crate::file::{Event, What};
 
-/// Linux's largest error value: what is above in a negative result is none.
+/// Linux's largest error number: a negative result below its negative is not an error.
 const ERRNO_MAX: i64 = 4095;
 
 /// A result and the call that it is of.

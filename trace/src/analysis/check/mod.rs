@@ -221,20 +221,20 @@ fn trap_rules() -> Vec<Checked> {
         rule(
             "handler-flags",
             Limited,
-            "interrupts are off while a trap is handled, as the handler itself sees it",
+            "interrupts are off while a trap is handled, as RFLAGS in the handler shows",
             traps::HandlerFlags,
         ),
-        rule("kernel-code", Limited, "ring 0 runs kernel addresses only", traps::KernelCode),
+        rule("kernel-code", Limited, "ring 0 runs only code at kernel addresses", traps::KernelCode),
         rule(
             "frame-kept",
             Any,
-            "a trap returns to the very frame and registers it saved, but for results and declared rewrites",
+            "a trap returns to the frame and registers that it saved, except for results and recorded rewrites",
             traps::FrameKept,
         ),
         rule(
             "kernel-stack",
             Limited,
-            "the CPU saves registers on the kernel stack of the process that runs",
+            "the CPU saves registers on the kernel stack of the running process",
             traps::KernelStack::default(),
         ),
     ]
@@ -264,13 +264,13 @@ fn switch_rules() -> Vec<Checked> {
         rule(
             "turn",
             Only(Policy::RoundRobin),
-            "a turn in round robin is at most a quantum, and what the kernel and the host took",
+            "a turn in round robin lasts at most a quantum, plus the time of the kernel and the host",
             time::Turn,
         ),
         rule(
             "no-preemption",
             Only(Policy::Cooperative),
-            "a cooperative kernel takes the CPU from nobody, and no timer runs but to wake it from idling",
+            "a cooperative kernel preempts no process, and the timer runs only while the kernel is idle",
             time::NoPreemption,
         ),
     ]
@@ -476,12 +476,12 @@ fn lost(machine: &Machine) -> Vec<String> {
         lost.push(format!("the end: process {unfinished} did not end"));
     }
     match machine.ending {
-        Some(Ending::Stopped) => lost.push("control: only the host got the machine back".into()),
+        Some(Ending::Stopped) => lost.push("control: only the host could end the run".into()),
         Some(Ending::TripleFault | Ending::KvmError | Ending::Unexpected | Ending::ContractBroken) => {
-            lost.push("the machine: a program brought it down with itself".into());
+            lost.push("the machine: a program crashed it".into());
         }
         _ if machine.panicked => {
-            lost.push("the kernel: a program's fault was the kernel's, which gave up".into())
+            lost.push("the kernel: a program's fault was a fault in the kernel, which panicked".into())
         }
         _ => {}
     }

@@ -42,7 +42,7 @@ impl Rule for Boot {
             }
             What::Boot(file::Boot::SyscallHandler { .. }) => {
                 log.test(!self.handler && !self.done, || {
-                    doubled("the CPU is told of the system call handler", event)
+                    doubled("the CPU gets the address of the system call handler", event)
                 });
                 self.handler = true;
             }
@@ -71,14 +71,14 @@ impl Boot {
             return;
         }
         log.test(self.table.is_some(), || missing("the trap table is installed", [event]));
-        log.test(self.handler, || missing("the CPU is told of the system call handler", [event]));
+        log.test(self.handler, || missing("the CPU gets the address of the system call handler", [event]));
         if machine.policy == Some(Policy::RoundRobin) {
             log.test(self.timer, || missing("the timer is started", [event]));
         }
         if let Some((table, gates)) = self.table.filter(|_| self.gates > 0) {
             log.test(self.gates == gates, || {
                 Violation::new(
-                    format!("the trap table has {gates} gates, and {} were told", self.gates),
+                    format!("the trap table has {gates} gates, and {} were recorded", self.gates),
                     [&table],
                 )
             });

@@ -66,7 +66,7 @@ impl Rule for Turn {
                 let Some((tick, waiting)) = trap.tick.as_deref().copied().zip(waiting()) else { return };
                 log.test(trap.switched, || {
                     let message =
-                        format!("the quantum is over, process {waiting} waits, and nobody switched to it");
+                        format!("the quantum is over, and the kernel did not switch to process {waiting}, which is ready");
                     Violation::new(message, [&trap.entry, &tick, event])
                 });
             }

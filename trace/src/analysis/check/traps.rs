@@ -69,13 +69,13 @@ impl Rule for UserFrames {
             3 if frame.ss & 3 != 3 => "CS is of ring 3 and SS is not",
             3 if frame.rflags & IF == 0 => "user mode ran with interrupts off",
             3 => "",
-            _ => "a trap from ring 1 or 2, which nobody uses",
+            _ => "a trap from ring 1 or 2, which the kernel does not use",
         };
         log.test(fault.is_empty(), || Violation::new(fault, [event]));
     }
 }
 
-/// Whether interrupts are off while a trap is handled, as the handler itself saw it.
+/// Whether interrupts are off while a trap is handled, as RFLAGS in the handler shows.
 pub(super) struct HandlerFlags;
 
 impl Rule for HandlerFlags {

@@ -1,7 +1,7 @@
 //! The book's tables of limited direct execution (OSTEP, chapter 6), made from a trace: who did what, the
 //! operating system, the hardware or the program, in the order in which it happened.
 //!
-//! A row stands for a record, and nothing is printed that no record proves: what `iretq` restored is only told
+//! A row stands for a record, and nothing is printed that no record proves: what `iretq` restored is only shown
 //! when the next thing that happened came from there. The columns are the book's; the values are the run's.
 
 mod plan;

@@ -168,7 +168,7 @@ impl<'a> Steps<'a> {
         match step {
             Boot::TrapTable { address, gates } => {
                 let row = self.row(event, Actor::Os, "trap-table", "initialize trap table");
-                row.details = vec![format!("{gates} gates, told to the hardware by `lidt`")];
+                row.details = vec![format!("{gates} gates, installed by `lidt`")];
                 row.values = values(&[("IDT", address)]);
                 self.remember_gates(event);
             }
@@ -212,7 +212,7 @@ impl<'a> Steps<'a> {
 
     fn note_arrival(&mut self, vector: u8, arrived: u8) {
         self.note(format!(
-            "On this host `{}` reaches the kernel as {}: found out at boot, and taken for what it stands for.",
+            "On this host `{}` reaches the kernel as {}. The kernel found this out at boot and corrects it.",
             vector_name(vector),
             short_name(arrived),
         ));
@@ -285,7 +285,7 @@ impl<'a> Steps<'a> {
             }
             (vector, arrived) if vector != arrived => {
                 self.note_arrival(vector, arrived);
-                ("take-for", format!("take it for `{}`: set right PC and flags", vector_name(vector)))
+                ("take-for", format!("handle it as `{}`: correct PC and flags", vector_name(vector)))
             }
             _ => return,
         };
@@ -300,7 +300,7 @@ impl<'a> Steps<'a> {
         let is_running = self.rows.last().is_some_and(|row| row.actor == Actor::Program);
         let (step, text) = match vector {
             SYSCALL_VECTOR | INT_VECTOR => ("call", format!("{who} calls system: trap into OS")),
-            0..32 if frame.rip < USER_END => ("fault", format!("{who} does what it may not: {fault}")),
+            0..32 if frame.rip < USER_END => ("fault", format!("{who} faults: {fault}")),
             32.. if !is_running && frame.rip < USER_END => ("run", format!("{who} runs…")),
             _ => return None,
         };
@@ -344,7 +344,7 @@ impl<'a> Steps<'a> {
                     Reason::Slept => "it sleeps",
                     Reason::Blocked => "it waits",
                     Reason::Ended => "it has ended",
-                    Reason::Idle => "somebody can run",
+                    Reason::Idle => "a process is ready",
                 };
                 let text = format!("call switch(): save regs({who}) to proc({who})");
                 let row = self.row(event, Actor::Os, "switch-save", text);
@@ -382,7 +382,7 @@ impl<'a> Steps<'a> {
         (self.left, self.trap) = (Some(*event), None);
     }
 
-    /// The kernel wrote the return down before it returned; what happened next tells whether it arrived.
+    /// The kernel recorded the return before `iretq`; the next event shows whether it succeeded.
     fn prove(&mut self, next: &Event) {
         let Some(left) = self.left else { return };
         let arrived = match next.what {
@@ -540,7 +540,7 @@ impl<'a> Steps<'a> {
                 row.details = vec![format!("{who}: {frames} page frames")];
             }
             What::KernelPanic { rip, .. } => {
-                self.row(event, Actor::Os, "panic", "the kernel gives up").values = values(&[("RIP", rip)]);
+                self.row(event, Actor::Os, "panic", "kernel panic").values = values(&[("RIP", rip)]);
             }
             _ => {}
         }
