@@ -57,8 +57,8 @@ fuzz_target!(|bytes: &[u8]| {
 fn protocol(trace: &Trace) -> io::Result<()> {
     if let Ok(tables) = protocol::tables(trace, &Excerpt::Whole) {
         drop((
-            text::protocol::text(&tables, 80),
-            text::protocol::markdown(&tables),
+            text::protocol::text(trace.meta(), &tables, 80),
+            text::protocol::markdown(trace.meta(), &tables),
             text::protocol::json(trace, &tables),
         ));
     }

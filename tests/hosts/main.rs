@@ -7,6 +7,7 @@
 mod support;
 
 mod additions;
+mod emulated;
 mod gate;
 mod guest_build;
 #[path = "../support/handmade.rs"]
@@ -22,5 +23,5 @@ mod workflows;
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
     let suite = ioctls::add(machine::add(gate::add(workflows::add(missing::add(suite)))));
-    additions::add(guest_build::add(starts::add(library::add(suite)))).run()
+    emulated::add(additions::add(guest_build::add(starts::add(library::add(suite))))).run()
 }

@@ -43,7 +43,7 @@ fn run_says(line: &str, words: &[&str]) -> TestResult {
             .replace("ARGUMENTS", arguments);
         let output = elsewhere(&line)?.expect(NO_KVM)?;
         let said = format!("{}{}", output.stdout, output.stderr);
-        for word in words {
+        for word in words.iter().chain(&["trapline run --accel qemu"]) {
             ensure(said.contains(word), || format!("`{arguments}` does not say {word:?}: {said}"))?;
         }
     }

@@ -20,6 +20,8 @@ pub struct Summary {
     pub events: u64,
     /// From the first event to the last, in nanoseconds; 0 if the rate of the TSC is unknown.
     pub nanoseconds: u64,
+    /// The CPU was emulated, so that time is of the emulation.
+    pub is_emulated: bool,
     /// Events by the number of their kind.
     pub kinds: BTreeMap<u8, u64>,
     /// System calls by name, those that the kernel does not have as `unknown`.
@@ -85,7 +87,7 @@ impl fmt::Display for End {
 impl Summary {
     /// The summary of a trace.
     pub fn of(trace: &Trace) -> Summary {
-        let mut summary = Summary::default();
+        let mut summary = Summary { is_emulated: trace.meta().is_emulated(), ..Summary::default() };
         trace.events().for_each(|event| summary.add(&event));
         summary
     }
@@ -190,8 +192,9 @@ impl fmt::Display for Summary {
         let milliseconds = self.nanoseconds as f64 / 1e6;
         writeln!(
             f,
-            "{} events in {milliseconds:.3} ms (switches {}, ticks {}, system calls {})",
+            "{} events in {milliseconds:.3} ms{} (switches {}, ticks {}, system calls {})",
             self.events,
+            if self.is_emulated { ", emulated" } else { "" },
             self.switches,
             self.ticks,
             self.calls.values().sum::<u64>()

@@ -146,10 +146,12 @@ macro_rules! put {
 fn metadata(meta: &Meta, survey: &Survey, layouts: &[Layout]) -> String {
     let mut out = HEADER.to_owned();
     put!(out, "env {{\n\tdomain = \"guest kernel\";\n\ttracer_name = \"trapline\";");
+    let engine = meta.engine();
     let texts = [
         ("trapline_version", &meta.trapline_version),
         ("host_cpu", &meta.host_cpu),
         ("kvm_backend", &meta.kvm_backend),
+        ("engine", &engine),
         ("policy", &meta.options.policy),
     ];
     texts.iter().for_each(|(key, value)| put!(out, "\t{key} = {};", quoted(value)));

@@ -32,6 +32,18 @@ pub struct Meta {
     pub recovered: Vec<String>,
 }
 
+impl Meta {
+    /// What ran the guest: KVM's back end, such as `kvm_intel`, or `emulated by QEMU 7.2.22`.
+    pub fn engine(&self) -> String {
+        self.emulator.as_ref().map_or_else(|| self.kvm_backend.clone(), |name| format!("emulated by {name}"))
+    }
+
+    /// Whether the CPU was emulated, so that no time in the trace is one of hardware.
+    pub fn is_emulated(&self) -> bool {
+        self.emulator.is_some()
+    }
+}
+
 /// A file that was loaded into the guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -11,13 +11,16 @@ function fillFacts() {
   $('title').textContent = new Intl.ListFormat('en').format(programs.length > 8 ? [...programs.slice(0, 7), `${programs.length - 7} more`] : programs) || 'A run';
   const end = facts.panic ? `kernel panic: ${facts.panic}` : facts.ending;
   $('ending').textContent = `${end[0].toUpperCase()}${end.slice(1)}.`;
-  const totals = [['events', '/events'], ['system calls', '/kinds/system-call'], ['switches', '/switches/count'], ['ticks', '/ticks/count'], ['from first to last', '/duration_ns']];
+  const totals = [['events', '/events'], ['system calls', '/kinds/system-call'], ['switches', '/switches/count'], ['ticks', '/ticks/count'], [meta.emulator ? 'from first to last, emulated' : 'from first to last', '/duration_ns']];
   $('totals').append(...totals.map(([name, place]) => make('div', {}, make('dt', {}, name), make('dd', {}, number(place)))));
   const cut = facts.drawn < events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(events)} events; the numbers are of all.`] : [];
+  // No time of the page may be taken for one of hardware.
+  const emulated = meta.emulator ? [`The CPU was emulated by ${meta.emulator}: all times are emulated.`] : [];
+  if (meta.emulator) document.querySelectorAll('main h2').forEach(heading => heading.append(' (emulated)'));
   const lost = facts.not_loaded.map(([name, reason]) => `${name} was not loaded: ${reason}.`);
   const more = facts.not_loaded_count - lost.length;
   if (more > 0) lost.push(`${count(more)} more were not loaded.`);
-  $('warnings').append(...[...stat.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
+  $('warnings').append(...[...emulated, ...stat.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
   $('lanes').append(...ROWS.map(([name]) => make('li', {}, name)));
   // The canvas is what shows of the rows; their names beside it make all of them scroll.
   $('canvas').style.height = `${AXIS + ROW * ROWS.length}px`;
@@ -26,7 +29,7 @@ function fillFacts() {
     ['Programs', programs.join(' | ')], ['Policy', options.policy], ['Quantum', options.quantum_us ? `${count(options.quantum_us)} µs` : ''], ['Timer', options.timer],
     ['Batch', options.batch && count(options.batch)], ['Memory', options.memory_mib && `${count(options.memory_mib)} MiB`], ['Time-out', options.timeout_ms && `${count(options.timeout_ms)} ms`],
     ['Kernel', `${meta.kernel.name} ${meta.kernel.sha256.slice(0, 16)}`.trim()], ['Kernel\u2019s command line', options.kernel_command_line],
-    ['Host', [meta.host_cpu, meta.kvm_backend].filter(Boolean).join(', ')], ['TSC', timed ? `${count(meta.tsc_khz)} kHz` : 'rate unknown'], ['Trapline', meta.trapline_version],
+    ['Host', [meta.host_cpu, meta.kvm_backend, meta.emulator && `emulated by ${meta.emulator}`].filter(Boolean).join(', ')], ['TSC', timed ? `${count(meta.tsc_khz)} kHz` : 'rate unknown'], ['Trapline', meta.trapline_version],
   ];
   $('run').append(...run.filter(([, text]) => text).flatMap(([name, text]) => [make('dt', {}, name), make('dd', {}, text)]));
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::layout::{MARGIN, duration, put_wrapped, setting};
 use super::lines::Lines;
+use super::stat::mark;
 use crate::analysis::diff::{Diff, Difference, Doer, Hunk, Measure, Outcome, Pair, Quantile, Verdict};
 use crate::analysis::summary::LISTED_MAX;
 use crate::analysis::{count, damage_lines};
@@ -55,7 +56,8 @@ pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2]) -> String {
     let counts = diff.chance.iter().map(|(name, [first, second])| format!("{name} {first} and {second}"));
     let counts = counts.collect::<Vec<_>>().join(", ");
     put_wrapped(&mut out, &format!("Decided by time, and not compared: {counts}."), 0);
-    put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()));
+    let sides = [0, 1].map(|side| format!("{}{}", SIDES[side], mark(traces[side].meta())));
+    put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()), &sides);
     out
 }
 
@@ -192,14 +194,14 @@ fn number(doer: Doer) -> Option<String> {
     }
 }
 
-fn put_measures<'a>(out: &mut String, measures: impl Iterator<Item = &'a Measure>) {
+fn put_measures<'a>(out: &mut String, measures: impl Iterator<Item = &'a Measure>, sides: &[String; 2]) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["Times", "", "count", "median", "within", "99 %", "within"]);
     for measure in measures {
-        for (side, letter) in SIDES.into_iter().enumerate() {
+        for (side, letter) in sides.iter().enumerate() {
             let name = if side == 0 { measure.name.clone() } else { String::new() };
-            let row = [name, letter.into(), measure.counts[side].to_string()];
+            let row = [name, letter.clone(), measure.counts[side].to_string()];
             let cells = measure.quantiles.iter().flat_map(|quantile| cells(quantile, side));
             table.add_row(row.into_iter().chain(cells));
         }

@@ -12,7 +12,12 @@ pub(super) fn setting(meta: &Meta) -> String {
     let options = &meta.options;
     printable(&format!(
         "{}, {}; policy {}, quantum {} µs, timer {}, batch {}",
-        meta.host_cpu, meta.kvm_backend, options.policy, options.quantum_us, options.timer, options.batch
+        meta.host_cpu,
+        meta.engine(),
+        options.policy,
+        options.quantum_us,
+        options.timer,
+        options.batch
     ))
 }
 

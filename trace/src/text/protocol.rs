@@ -18,13 +18,13 @@ const PADDING: u16 = 2;
 /// Lines that belong to the one above.
 const INDENT: &str = "  ";
 
-/// The tables as text of at most `width` columns.
-pub fn text(tables: &[Table], width: u16) -> String {
+/// The tables of a run as text of at most `width` columns.
+pub fn text(meta: &Meta, tables: &[Table], width: u16) -> String {
     let widths = widths(width);
     let mut out = String::new();
     for table in tables {
         let mut grid = Grid::new();
-        grid.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings(table));
+        grid.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings(meta, table));
         for (index, row) in table.rows.iter().enumerate() {
             if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
                 grid.add_row(["…", "", "", &wrap(&gap.to_string(), widths[3])]);
@@ -48,8 +48,10 @@ pub fn text(tables: &[Table], width: u16) -> String {
 }
 
 /// A program that is called, and not returned into, is in the kernel's mode.
-fn headings(table: &Table) -> [&'static str; 4] {
-    if table.rows.iter().any(|row| row.step == "call-main") { HEADINGS_DIRECT } else { HEADINGS }
+fn headings(meta: &Meta, table: &Table) -> [&'static str; 4] {
+    let is_direct = table.rows.iter().any(|row| row.step == "call-main");
+    let [time, os, hardware, program] = if is_direct { HEADINGS_DIRECT } else { HEADINGS };
+    [if meta.is_emulated() { "emulated µs" } else { time }, os, hardware, program]
 }
 
 /// The program has the least to say.
@@ -84,14 +86,14 @@ fn wrap(line: &str, width: usize) -> String {
 }
 
 /// The tables as Markdown.
-pub fn markdown(tables: &[Table]) -> String {
+pub fn markdown(meta: &Meta, tables: &[Table]) -> String {
     let mut out = String::new();
     for table in tables {
         out.push_str(&format!(
             "### {}\n\n{}\n\n| {} |\n",
             table.title,
             table.figure,
-            headings(table).join(" | ")
+            headings(meta, table).join(" | ")
         ));
         out.push_str("| ---: | --- | --- | --- |\n");
         for (index, row) in table.rows.iter().enumerate() {

@@ -103,8 +103,9 @@ pub fn text(traces: &[(String, Trace, Stat)]) -> String {
         put_head(&mut out, traces.len().gt(&1).then(|| letter(index)), file, trace.meta(), stat);
     }
     let stats: Vec<&Stat> = traces.iter().map(|(_, _, stat)| stat).collect();
+    let marks: Vec<&str> = traces.iter().map(|(_, trace, _)| mark(trace.meta())).collect();
     for section in &SECTIONS {
-        put_section(&mut out, section, &stats);
+        put_section(&mut out, section, &stats, &marks);
     }
     out.push('\n');
     put_wrapped(&mut out, NOTES, MARGIN);
@@ -123,9 +124,10 @@ fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, s
     put_wrapped(out, &setting(meta), MARGIN);
     let _ = writeln!(
         out,
-        "   {} events in {}: {} system calls, {} switches, {} ticks",
+        "   {} events in {}{}: {} system calls, {} switches, {} ticks",
         stat.events,
         duration(stat.nanoseconds),
+        mark(meta),
         stat.count_of(Kind::SystemCall),
         stat.switches.count,
         stat.ticks.count
@@ -135,7 +137,12 @@ fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, s
     }
 }
 
-fn put_section(out: &mut String, section: &Section, stats: &[&Stat]) {
+/// What stands with the times of a trace whose CPU was emulated.
+pub(super) fn mark(meta: &Meta) -> &'static str {
+    if meta.is_emulated() { " (emulated)" } else { "" }
+}
+
+fn put_section(out: &mut String, section: &Section, stats: &[&Stat], marks: &[&str]) {
     let rows: Vec<Vec<Row>> = stats.iter().map(|stat| (section.rows)(stat)).collect();
     if rows.iter().all(Vec::is_empty) {
         return;
@@ -143,13 +150,14 @@ fn put_section(out: &mut String, section: &Section, stats: &[&Stat]) {
     let is_one = stats.len() == 1;
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let heading = [section.title].into_iter().chain((!is_one).then_some(""));
+    let title = format!("{}{}", section.title, marks.first().filter(|_| is_one).unwrap_or(&""));
+    let heading = [title.as_str()].into_iter().chain((!is_one).then_some(""));
     table.set_header(heading.chain(section.columns.iter().copied()));
     for label in labels(&rows) {
         let mut shown = label.as_str();
         for (index, rows) in rows.iter().enumerate() {
             let Some((_, cells)) = rows.iter().find(|(name, _)| *name == label) else { continue };
-            let mark = (!is_one).then(|| letter(index));
+            let mark = (!is_one).then(|| letter(index) + marks.get(index).unwrap_or(&""));
             table.add_row([shown.to_owned()].into_iter().chain(mark).chain(cells.iter().cloned()));
             shown = "";
         }

@@ -75,10 +75,11 @@ impl<W: Write> Text<W> {
             }
         }
         let width = self.who_width;
+        let time = if meta.is_emulated() { "emulated us" } else { "time us" };
         writeln!(
             self.out,
             "{on}{:>TIME_WIDTH$}  {:width$}  {:VERB_WIDTH$}  details{off}",
-            "time us", "process", "what"
+            time, "process", "what"
         )
     }
 
@@ -124,7 +125,7 @@ fn header_lines(meta: &Meta) -> Vec<String> {
         format!(
             "on {} ({}), TSC {}.{:03} MHz",
             meta.host_cpu,
-            meta.kvm_backend,
+            meta.engine(),
             meta.tsc_khz / 1000,
             meta.tsc_khz % 1000
         ),

@@ -55,8 +55,8 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     trace.intact()?;
     let tables = tables?;
     let text = match args.format {
-        Format::Text => text::text(&tables, args.width),
-        Format::Markdown => text::markdown(&tables),
+        Format::Text => text::text(trace.meta(), &tables, args.width),
+        Format::Markdown => text::markdown(trace.meta(), &tables),
         Format::Json => text::json(&trace, &tables)? + "\n",
     };
     io::stdout().lock().write_all(text.as_bytes())?;

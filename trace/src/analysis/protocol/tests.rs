@@ -200,6 +200,7 @@ fn nothing_is_proved_across_missing_records() {
 
 #[test]
 fn no_cut_of_a_trace_is_a_panic() {
+    let meta = crate::file::Meta::default();
     let whole = run_of_two();
     for missing in 0..whole.len() {
         let cut: Vec<_> =
@@ -207,7 +208,7 @@ fn no_cut_of_a_trace_is_a_panic() {
         for excerpt in [Excerpt::Whole, Excerpt::FirstTrap, Excerpt::Switch(1), Excerpt::Process("2".into())]
         {
             if let Ok(tables) = tables_of(&cut, &excerpt) {
-                let (text, markdown) = (text(&tables, 100), markdown(&tables));
+                let (text, markdown) = (text(&meta, &tables, 100), markdown(&meta, &tables));
                 assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
                 assert!(!markdown.is_empty());
             }
