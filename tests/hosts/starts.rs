@@ -2,20 +2,18 @@
 
 use std::ffi::OsString;
 use std::fs::{self, DirEntry, File};
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use trace::Trace;
 
 use crate::handmade;
-use crate::support::{self, Output, Suite, TestResult, ensure, folder, trapline};
+use crate::support::{self, Output, Suite, TestResult, ensure, fill, folder, trapline};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
@@ -156,13 +154,4 @@ fn streams_do_not_stop_a_time_out() -> TestResult {
     let code = support::wait(&mut child, Duration::from_secs(60))?.code();
     ensure(code == Some(36), || format!("exit code {code:?}"))?;
     ensure(is_whole(&folder.path().join("t.trap")), || "the trace is not whole".into())
-}
-
-/// Fills a pipe, and has writes wait again.
-fn fill(mut pipe: &std::io::PipeWriter) -> TestResult {
-    fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    while pipe.write(&[b'x'; 4096]).is_ok() {}
-    while pipe.write(b"x").is_ok() {}
-    fcntl(pipe, FcntlArg::F_SETFL(OFlag::empty()))?;
-    Ok(())
 }

@@ -107,6 +107,8 @@ pub enum Need {
     Namespace,
     /// A disk in a file, with a file system of this name, in a mount namespace.
     Disk(&'static str),
+    /// Landlock in the kernel.
+    Landlock,
     /// A back end of KVM that lets the guest's kernel keep the selectors of its programs.
     Selectors,
     /// A CPU with AVX.
@@ -132,6 +134,7 @@ impl Need {
             Need::File(file) => (!Path::new(file).is_file()).then(|| format!("there is no {file}")),
             Need::Namespace => namespace_missing(),
             Need::Disk(kind) => disk_missing(kind),
+            Need::Landlock => landlock_missing(),
             Need::Selectors => selectors_missing(),
             Need::Avx => (!std::is_x86_feature_detected!("avx")).then(|| "this CPU has no AVX".into()),
             Need::Avx512 => {
@@ -157,6 +160,7 @@ impl Need {
             Need::BackEnd(_)
             | Need::Namespace
             | Need::Disk(_)
+            | Need::Landlock
             | Need::Selectors
             | Need::FxsaveLeak
             | Need::Avx
@@ -205,6 +209,14 @@ fn disk_missing(kind: &str) -> Option<String> {
     let output = command(shell.args(["-m", "sh", "-c", &line]).current_dir(&folder), folder.path());
     let works = output.is_ok_and(|output| output.code == 0);
     (!works).then(|| format!("a disk takes root, a loop device and mkfs.{kind}"))
+}
+
+/// Why Landlock cannot be used; None: it can.
+fn landlock_missing() -> Option<String> {
+    const ASK_VERSION: i32 = 1;
+    // SAFETY: the request reads no memory; it returns a number.
+    let version = unsafe { nix::libc::syscall(nix::libc::SYS_landlock_create_ruleset, 0, 0, ASK_VERSION) };
+    (version < 1).then(|| "this kernel has no Landlock".into())
 }
 
 /// Why the guest's kernel cannot keep the selectors of its programs; None: it can.
@@ -332,6 +344,18 @@ pub fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, Failed> {
     child.kill()?;
     child.wait()?;
     Err(format!("a command ran for more than {limit:?}").into())
+}
+
+/// Fills a pipe; writes to it wait from then on.
+pub fn fill(mut pipe: &std::io::PipeWriter) -> TestResult {
+    use std::io::Write;
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    while pipe.write(&[b'x'; 4096]).is_ok() {}
+    while pipe.write(b"x").is_ok() {}
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(())
 }
 
 /// Runs a test on so many values, the same ones at every run; `TRAPLINE_RANDOM_SEED=N` chooses others. For a value that

@@ -6,6 +6,7 @@
 //! - [`machine`]: KVM: memory, boot, vCPU, run loop.
 //! - [`devices`]: the devices on the port bus.
 //! - [`images`]: the guest kernel and programs that are built into this binary.
+//! - [`sandbox`]: what a thread that handles a guest's or a file's bytes may ask of Linux.
 //! - [`engine`]: what runs a guest. KVM is the one engine today.
 //! - [`run`]: a run, from programs and settings to its outcome.
 //! - [`commands`]: the command line, a file a subcommand.
@@ -24,3 +25,5 @@ pub mod images;
 pub mod machine;
 #[cfg(kvm)]
 pub mod run;
+#[cfg(kvm)]
+pub mod sandbox;

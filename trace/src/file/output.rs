@@ -16,6 +16,14 @@ const END_ROOM: usize = CHUNK_SIZE + RECORD_MAX + CHUNK_SIZE + format::END_SIZE;
 
 /// What a trace is written to. A [`File`] is such, on any system.
 pub trait Target: Write + fmt::Debug + Send {
+    /// Called once in the thread that writes, before it handles a record.
+    ///
+    /// # Errors
+    /// The thread is not to write; the run ends as after a failed write.
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Cuts off all behind the first `length` bytes, and goes on writing there.
     ///
     /// # Errors
@@ -60,6 +68,11 @@ impl Output {
         let head = output.append(&format::head(meta));
         head.map_err(|cause| WriteError::Create { path: path.into(), cause })?;
         Ok(output)
+    }
+
+    /// Tells the target that the thread that writes begins.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.target.begin()
     }
 
     /// Whether more can be written after a failed write.

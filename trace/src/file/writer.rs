@@ -426,6 +426,7 @@ impl WriterThread {
     /// Writes what is due, until a write fails or the thread is asked to end.
     fn work(mut self) {
         let shared = self.shared.clone();
+        let mut begun = Some(self.output.begin());
         let mut waiting = shared.lock();
         loop {
             if !waiting.is_due() {
@@ -438,7 +439,7 @@ impl WriterThread {
             waiting.busy = true;
             drop(waiting);
 
-            let result = self.write(request);
+            let result = begun.take().unwrap_or(Ok(())).and_then(|()| self.write(request));
 
             waiting = shared.lock();
             waiting.busy = false;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::{FAILED, OK, open};
+use super::{FAILED, OK, open, sandbox};
 use trace::analysis::check::check;
 use trace::text::check::{json, text};
 
@@ -22,11 +22,14 @@ pub struct Args {
     /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
+    args.sandbox.read(std::slice::from_ref(&args.trace))?;
     let report = check(&trace);
     trace.intact()?;
     let out =

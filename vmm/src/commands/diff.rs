@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::{FAILED, OK, open};
+use super::{FAILED, OK, open, sandbox};
 use trace::analysis::diff::Diff;
 use trace::text::diff::{json, text};
 
@@ -37,11 +37,14 @@ pub struct Args {
     /// Print JSON instead of text, with times in nanoseconds (docs/stat.md describes the fields)
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let [first, second] = [open(&args.first)?, open(&args.second)?];
+    args.sandbox.read(&[args.first.clone(), args.second.clone()])?;
     let traces = [&first, &second];
     let diff = Diff::of(traces);
     traces.iter().try_for_each(|trace| trace.intact())?;

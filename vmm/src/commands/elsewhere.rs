@@ -26,6 +26,27 @@ pub fn exit_code_of(_error: &anyhow::Error) -> Option<u8> {
     None
 }
 
+/// The sandbox, which is Linux's: on other systems there is none.
+pub mod sandbox {
+    use std::path::{Path, PathBuf};
+
+    /// No options.
+    #[derive(clap::Args, Debug)]
+    pub struct Args {}
+
+    impl Args {
+        /// Does nothing.
+        pub fn read(&self, _traces: &[PathBuf]) -> anyhow::Result<()> {
+            Ok(())
+        }
+
+        /// Does nothing.
+        pub fn make(&self, _trace: &Path, _output: &Path) -> anyhow::Result<()> {
+            Ok(())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::open;
 use super::output::Output;
+use super::sandbox;
 use trace::Trace;
 use trace::export::{FORMATS, Format, Writes};
 
@@ -33,11 +34,14 @@ pub struct Args {
     /// Replace OUT if it exists
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
+    args.sandbox.make(&args.trace, &args.output)?;
     match args.format.writes {
         Writes::File(write) => Output::file(&args.output, &args.trace, args.force)?
             .write(|out| intact(&trace, write(&trace, out)))?,

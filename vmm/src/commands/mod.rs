@@ -15,6 +15,8 @@ pub mod view;
 
 // The commands that have to do with guests.
 #[cfg(kvm)]
+mod boots;
+#[cfg(kvm)]
 pub mod doctor;
 #[cfg(kvm)]
 pub mod extract;
@@ -25,6 +27,8 @@ pub mod programs;
 #[cfg(kvm)]
 pub mod run;
 #[cfg(kvm)]
+mod sandbox;
+#[cfg(kvm)]
 mod stream;
 #[cfg(kvm)]
 pub mod tour;
@@ -32,7 +36,7 @@ pub mod tour;
 #[cfg(any(not(kvm), test))]
 pub mod elsewhere;
 #[cfg(not(kvm))]
-use elsewhere::{self as doctor, self as extract, self as list, self as run};
+use elsewhere::{self as doctor, self as extract, self as list, self as run, sandbox};
 
 use std::io::{self, Write};
 use std::path::Path;

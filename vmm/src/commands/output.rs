@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File, Metadata};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use tempfile::{Builder, NamedTempFile};
@@ -102,9 +102,14 @@ impl<'a> Output<'a> {
         builder
     }
 
-    fn parent(&self) -> PathBuf {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
+    fn parent(&self) -> &Path {
+        folder_of(self.path)
     }
+}
+
+/// The folder that a path is in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether a folder has no files but these, so that it can be removed.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::{Usage, open};
+use super::{Usage, open, sandbox};
 use trace::analysis::protocol::{self, Excerpt};
 use trace::text::protocol as text;
 
@@ -39,6 +39,8 @@ pub struct Args {
     /// The width of the text in columns, at least 100
     #[arg(long, value_name = "COLUMNS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(100..=400))]
     width: u16,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ enum Format {
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
+    args.sandbox.read(std::slice::from_ref(&args.trace))?;
     let tables = protocol::tables(&trace, &args.excerpt()).map_err(|error| Usage(error.to_string()));
     trace.intact()?;
     let tables = tables?;

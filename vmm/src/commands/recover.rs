@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Usage;
+use super::sandbox;
 use trace::{Recovered, Trace, recover};
 
 /// Write the readable records of a damaged trace to a new trace, and say what is missing.
@@ -21,6 +22,8 @@ pub struct Args {
     /// Replace the new file if it exists
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 /// Runs the command; the value is the exit code.
@@ -33,6 +36,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         .into());
     }
     let trace = Trace::open(&args.trace)?;
+    args.sandbox.make(&args.trace, &args.output)?;
     let Recovered { records, missing, bytes } = recover(&trace, &args.output, args.force)?;
     let mut out = io::stdout().lock();
     for damage in trace.damage() {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::output::Output;
-use super::{complain, open};
+use super::{complain, open, sandbox};
 use trace::report;
 
 /// Make an HTML page from a trace: a timeline, every switch step by step, and where the time went.
@@ -22,12 +22,15 @@ pub struct Args {
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
     let output = Output::file(&args.output, &args.trace, args.force)?;
+    args.sandbox.make(&args.trace, &args.output)?;
     let name = args.trace.file_name().unwrap_or(OsStr::new("a trace")).to_string_lossy();
     output.write(|out| {
         report::write(&trace, &name, out)?;

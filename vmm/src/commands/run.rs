@@ -13,7 +13,7 @@ use abi::record::{Ending, Policy, Stop, Timer};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::stream::{Stream, is_output, say};
-use super::{Usage, complain, programs, tour, warn};
+use super::{Usage, boots, complain, programs, sandbox, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
 use crate::run::{Accelerator, End, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile};
@@ -72,6 +72,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = BATCH_DEFAULT,
         value_parser = clap::value_parser!(u64).range(1..=BATCH_MAX))]
     batch: u64,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 const EXAMPLES: &str = "\
@@ -92,14 +94,19 @@ const _: () = assert!(MEMORY_DEFAULT_MIB == 64, "--memory's default says so");
 /// Runs the command; the value is the exit code, of the last boot if there were several.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let mut run = plan(args)?;
+    run.sandbox = args.sandbox.sandbox();
     let is_tour = is_tour(args);
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
     let mut first_trace = None;
     loop {
-        let (code, trace) = boot(&run, is_tour)?;
+        let may_boot_again = run.boots_before < args.restart_on_crash;
+        let (code, trace) = if may_boot_again && run.sandbox.is_some() {
+            boots::in_child(|| boot(&run, is_tour))?
+        } else {
+            boot(&run, is_tour)?
+        };
         let first_trace = first_trace.get_or_insert(trace);
-        if run.boots_before == args.restart_on_crash || !matches!(code, super::CRASHED | super::KERNEL_PANIC)
-        {
+        if !may_boot_again || !matches!(code, super::CRASHED | super::KERNEL_PANIC) {
             return Ok(code);
         }
         run.boots_before += 1;

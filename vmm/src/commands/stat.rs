@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::{OK, open};
+use super::{OK, open, sandbox};
 use trace::analysis::stat::{Stat, json};
 use trace::text::stat::text;
 
@@ -19,13 +19,16 @@ pub struct Args {
     /// Print JSON instead of text, with times in nanoseconds (docs/stat.md describes the fields)
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    let opened = args.traces.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+    args.sandbox.read(&args.traces)?;
     let mut traces = Vec::new();
-    for path in &args.traces {
-        let trace = open(path)?;
+    for (path, trace) in args.traces.iter().zip(opened) {
         let stat = Stat::of(&trace);
         trace.intact()?;
         traces.push((path.display().to_string(), trace, stat));

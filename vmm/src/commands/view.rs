@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ColorChoice;
 use same_file::Handle;
 
-use super::{Usage, complain, warn};
+use super::{Usage, complain, sandbox, warn};
 use trace::analysis::filter::Filter;
 use trace::export::fields::{Csv, JsonLines};
 use trace::text::strace::Strace;
@@ -65,6 +65,8 @@ pub struct Args {
     /// Use colours in text
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         (None, follow(args, filter, output)?)
     } else {
         let trace = Trace::open(&args.trace)?;
+        args.sandbox.read(std::slice::from_ref(&args.trace))?;
         // For a part, only that part of the file is read, so damage in the rest is not known.
         let is_part = part != Part::default();
         if !is_part {
@@ -121,6 +124,7 @@ fn follow(args: &Args, filter: Filter, output: Output) -> anyhow::Result<u64> {
     // Taken before the file is opened, so that a file that replaces it in between is noticed.
     let file = Handle::from_path(&args.trace).ok();
     let mut trace = Follow::open(&args.trace)?;
+    args.sandbox.read(std::slice::from_ref(&args.trace))?;
     let mut writer = Writer::new(args, filter, trace.meta(), output)?;
     let shown = show_new(&args.trace, file, &mut trace, &mut writer);
     let shown = writer.finish(shown)?;

@@ -10,7 +10,18 @@ use crate::machine::clock::{Clock, host_ns};
 use crate::machine::layout::{self, Memory};
 use crate::machine::run::{self, Ended};
 use crate::machine::vcpu::{APIC_KHZ, Vm};
-use crate::machine::{boot::BootError, host};
+use crate::machine::{boot::BootError, host, stats};
+use crate::sandbox::Call;
+
+/// `_IO(KVMIO, 0x80)`.
+const KVM_RUN: u32 = 0xAE80;
+
+/// What the run loop asks of Linux: to enter the guest, and at the end KVM's statistics file.
+pub const CALLS: &[Call] = &[
+    Call::ioctl("ioctl(KVM_RUN)", KVM_RUN),
+    Call::ioctl("ioctl(KVM_GET_STATS_FD)", stats::KVM_GET_STATS_FD as u32),
+    Call::new("read", libc::SYS_read),
+];
 
 /// A guest that is loaded and ready to run.
 #[derive(Debug)]
@@ -55,6 +66,10 @@ impl Engine for Kvm {
 
     fn clock(&self) -> Clock {
         self.clock
+    }
+
+    fn calls(&self) -> Option<&'static [Call]> {
+        Some(CALLS)
     }
 
     fn run(&mut self, bus: &mut Bus) -> Ended {

@@ -18,6 +18,7 @@ use crate::machine::host::Missing;
 use crate::machine::layout::Memory;
 use crate::machine::run::Ended;
 use crate::machine::vcpu::VmError;
+use crate::sandbox::Call;
 
 /// Which engine runs a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,9 @@ pub trait Engine {
     fn memory(&self) -> Memory;
     /// The guest's time.
     fn clock(&self) -> Clock;
+    /// The system calls of [`Engine::run`], for the sandbox. None: the guest runs in another process, and this one stays
+    /// out of the sandbox.
+    fn calls(&self) -> Option<&'static [Call]>;
     /// Runs the guest until it ends or a signal stops it, then stops the devices on `bus`. Called once, in the thread of
     /// the [`Watch`](crate::machine::kick::Watch).
     fn run(&mut self, bus: &mut Bus) -> Ended;

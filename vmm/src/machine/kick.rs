@@ -37,7 +37,7 @@ use thiserror::Error;
 /// The time from a signal to the SIGALRM that follows it, and from each SIGALRM to the next, in seconds.
 const REPEAT_SECONDS: u32 = 1;
 /// The signals that interrupt a run.
-const INTERRUPTS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+pub const INTERRUPTS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 /// The longest time-out, a year of 365.25 days.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(31_557_600);
 

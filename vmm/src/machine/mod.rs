@@ -11,7 +11,7 @@ mod kernel;
 pub mod kick;
 pub mod layout;
 pub mod run;
-mod stats;
+pub mod stats;
 #[cfg(test)]
 mod tests;
 pub mod vcpu;

@@ -13,6 +13,7 @@ use crate::machine::bus::Overlap;
 use crate::machine::kick::WatchError;
 use crate::machine::layout::LayoutError;
 use crate::machine::vcpu::VmError;
+use crate::sandbox::SandboxError;
 
 /// Why there is no [`Outcome`](super::Outcome).
 #[derive(Debug, Error)]
@@ -58,6 +59,9 @@ pub enum RunError {
     /// The trace cannot be read back.
     #[error("cannot read the trace back")]
     ReadBack(#[source] OpenError),
+    /// The sandbox cannot be entered.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// There is no place for a temporary trace file.
     #[error("cannot create a temporary folder for the trace")]
     Temporary(#[source] io::Error),

@@ -53,6 +53,7 @@ use crate::machine::clock::Clock;
 use crate::machine::kick::Watch;
 use crate::machine::layout::MEMORY_DEFAULT_MIB;
 use crate::machine::run::{Ended, HostRecord};
+use crate::sandbox::{Files, Role, Sandbox};
 
 /// A kernel to boot.
 #[derive(Clone, Debug)]
@@ -95,6 +96,9 @@ pub struct Run {
     pub trace: TraceFile,
     /// How often this run was booted before and crashed. The trace says so.
     pub boots_before: u32,
+    /// The sandbox that the calling thread enters before the guest's first instruction, and never leaves: see
+    /// [`crate::sandbox`].
+    pub sandbox: Option<Sandbox>,
 }
 
 impl Run {
@@ -115,6 +119,7 @@ impl Run {
             timeout: None,
             trace: TraceFile::Temporary,
             boots_before: 0,
+            sandbox: None,
         }
     }
 
@@ -192,7 +197,10 @@ impl Run {
         let mut console = Console::new(output);
         let mut streams = Streams::new(&memory, output, errors);
         let mut exit = ExitPort;
-        let (place, mut trace) = self.trace.create(&self.meta(engine.host()))?;
+        let role = engine.calls().map(Role::Run);
+        let sandbox = self.sandbox.as_ref().zip(role);
+        let sandbox = sandbox.map(|(sandbox, role)| sandbox.prepare(role)).transpose()?;
+        let (place, mut trace) = self.trace.create(&self.meta(engine.host()), self.sandbox.as_ref())?;
         write(&mut trace, self.first_records(&clock))?;
         let mut doorbell = Doorbell::new(&memory, trace);
 
@@ -201,6 +209,11 @@ impl Run {
         bus.attach(&mut console)?;
         bus.attach(&mut streams)?;
         bus.attach(&mut exit)?;
+        if let Some(sandbox) = sandbox {
+            let trace = place.path().to_path_buf();
+            let read = if trace.is_file() { std::slice::from_ref(&trace) } else { &[] };
+            sandbox.enter(Files { read, make_in: None })?;
+        }
         let ended = engine.run(&mut bus);
 
         let closed = close(doorbell, place, ended, &clock, exit_code);

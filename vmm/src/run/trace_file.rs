@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use trace::{Meta, Name, Target, WriteError, Writer, create_file};
 
 use super::RunError;
+use crate::sandbox::{Entrance, Role, Sandbox};
 
 /// Where a trace goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,21 +48,23 @@ impl Place {
 
 impl TraceFile {
     /// Creates the file and writes its head.
-    pub(super) fn create(&self, meta: &Meta) -> Result<(Place, Writer), RunError> {
+    ///
+    /// The thread that writes it enters the sandbox.
+    pub(super) fn create(&self, meta: &Meta, sandbox: Option<&Sandbox>) -> Result<(Place, Writer), RunError> {
         let (place, replace) = match self {
             TraceFile::Temporary => {
                 let folder = tempfile::tempdir().map_err(RunError::Temporary)?;
                 (Place::Temporary { path: folder.path().join("run.trap"), _folder: folder }, false)
             }
-            TraceFile::FirstFree => return first_free(meta),
+            TraceFile::FirstFree => return first_free(meta, sandbox),
             TraceFile::At { path, replace } => (Place::At(path.clone()), *replace),
         };
-        let writer = create(place.path(), replace, meta)?;
+        let writer = create(place.path(), replace, meta, sandbox)?;
         Ok((place, writer))
     }
 }
 
-fn first_free(meta: &Meta) -> Result<(Place, Writer), RunError> {
+fn first_free(meta: &Meta, sandbox: Option<&Sandbox>) -> Result<(Place, Writer), RunError> {
     let mut number = 1_u64;
     loop {
         let path = PathBuf::from(format!("trapline-{number}.trap"));
@@ -70,8 +73,8 @@ fn first_free(meta: &Meta) -> Result<(Place, Writer), RunError> {
         if path.symlink_metadata().is_ok() {
             continue;
         }
-        match create(&path, false, meta) {
-            Err(WriteError::Exists { .. }) => {}
+        match create(&path, false, meta, sandbox) {
+            Err(RunError::Trace(WriteError::Exists { .. })) => {}
             created => return Ok((Place::At(path), created?)),
         }
     }
@@ -79,43 +82,55 @@ fn first_free(meta: &Meta) -> Result<(Place, Writer), RunError> {
 
 /// Creates a trace file, or opens what is there and no file. The thread that writes it gets no signal: signals must reach
 /// the vCPU's thread, and a write beyond a limit on the size of files must return an error (SIGXFSZ).
-fn create(path: &Path, replace: bool, meta: &Meta) -> Result<Writer, WriteError> {
+fn create(path: &Path, replace: bool, meta: &Meta, sandbox: Option<&Sandbox>) -> Result<Writer, RunError> {
+    let entrance = sandbox.map(|sandbox| sandbox.entrance(Role::Writer)).transpose()?;
     let is_special = fs::metadata(path).is_ok_and(|about| !about.is_file());
-    let (target, name): (Box<dyn Target>, Name) = if is_special {
-        (Box::new(open_special(path)?), Name::taken(path))
-    } else {
-        let (file, name) = create_file(path, replace)?;
-        (Box::new(WithRoom(file)), name)
-    };
+    let (file, name) =
+        if is_special { (open_special(path)?, Name::taken(path)) } else { create_file(path, replace)? };
+    let target = Box::new(TraceTarget { file, has_room: !is_special, entrance });
     let failed = |error: Errno| WriteError::Create { path: path.into(), cause: error.into() };
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(failed)?;
     let writer = Writer::new(target, name, meta);
     before.thread_set_mask().map_err(failed)?;
-    writer
+    Ok(writer?)
 }
 
-/// A file whose file system sets room aside for its end.
+/// The file, FIFO or device that a trace is written to.
 #[derive(Debug)]
-struct WithRoom(File);
+struct TraceTarget {
+    file: File,
+    /// It is a file, whose file system can set room aside for its end.
+    has_room: bool,
+    /// The sandbox of the thread that writes.
+    entrance: Option<Entrance>,
+}
 
-impl Write for WithRoom {
+impl Write for TraceTarget {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.file.flush()
     }
 }
 
-impl Target for WithRoom {
+impl Target for TraceTarget {
+    fn begin(&mut self) -> io::Result<()> {
+        let enter = |entrance: &Entrance| entrance.enter().map_err(io::Error::other);
+        self.entrance.as_ref().map_or(Ok(()), enter)
+    }
+
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.0.cut(length)
+        self.file.cut(length)
     }
 
     fn reserve(&mut self, length: u64, bytes: u64) -> io::Result<()> {
+        if !self.has_room {
+            return Ok(());
+        }
         let (from, bytes) = (length.cast_signed(), bytes.cast_signed());
-        match fallocate(&self.0, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, bytes) {
+        match fallocate(&self.file, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, bytes) {
             Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -143,8 +158,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let path = folder.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-        let error = create(&path, false, &Meta::default()).expect_err("no process reads it");
-        assert!(matches!(error, WriteError::NoReader { .. }), "{error}");
+        let error = create(&path, false, &Meta::default(), None).expect_err("no process reads it");
+        assert!(matches!(error, RunError::Trace(WriteError::NoReader { .. })), "{error}");
         assert!(path.exists());
     }
 }

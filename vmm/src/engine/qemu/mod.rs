@@ -36,6 +36,7 @@ use crate::machine::clock::{Clock, host_khz, host_ns};
 use crate::machine::layout::{self, MIB, Memory, PAGE};
 use crate::machine::run::{Ended, count_record, stop_record};
 use crate::machine::{host, kick};
+use crate::sandbox::Call;
 
 /// The rate of the local APIC's timer under TCG: QEMU counts nanoseconds.
 const APIC_KHZ: u64 = 1_000_000;
@@ -145,6 +146,10 @@ impl Engine for Qemu {
 
     fn clock(&self) -> Clock {
         self.clock
+    }
+
+    fn calls(&self) -> Option<&'static [Call]> {
+        None
     }
 
     fn run(&mut self, bus: &mut Bus) -> Ended {

@@ -1,0 +1,93 @@
+//! A process in the sandbox that makes one system call: this test program, started again with a variable set.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use trapline::sandbox::{Files, Mode, Role, Sandbox};
+
+/// Role and deed, with a blank between.
+const VARIABLE: &str = "TRAPLINE_TEST_INSIDE";
+/// The file that the process may read.
+pub const ALLOWED: &str = "allowed";
+
+/// A system call; the value is what Linux returns.
+type Deed = fn() -> i64;
+
+/// What the process tries.
+pub const DEEDS: &[(&str, Deed)] = &[
+    ("socket", || call(libc::SYS_socket, [libc::AF_INET as i64, libc::SOCK_STREAM as i64, 0])),
+    ("execve", || call(libc::SYS_execve, [c"/bin/true".as_ptr() as i64, 0, 0])),
+    ("fork", || call(libc::SYS_fork, [0; 3])),
+    ("ptrace", || call(libc::SYS_ptrace, [0; 3])),
+    ("kill", || call(libc::SYS_kill, [1, 0, 0])),
+    ("open_by_handle_at", || call(libc::SYS_open_by_handle_at, [0; 3])),
+    ("bpf", || call(libc::SYS_bpf, [0; 3])),
+    ("io_uring_setup", || call(libc::SYS_io_uring_setup, [1, 0, 0])),
+    // KVM_CREATE_VM
+    ("another ioctl", || call(libc::SYS_ioctl, [0, 0xAE01, 0])),
+    ("executable memory", || {
+        let wanted = libc::PROT_READ | libc::PROT_EXEC;
+        // SAFETY: a mapping of its own, which nothing uses.
+        unsafe {
+            libc::syscall(libc::SYS_mmap, 0, 4096, wanted, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+        }
+    }),
+];
+
+fn call(number: i64, [a, b, c]: [i64; 3]) -> i64 {
+    // SAFETY: the calls above end the process in the sandbox; outside of it they touch no memory of this process.
+    unsafe { libc::syscall(number, a, b, c) }
+}
+
+/// Does what the variable asks for, and exits; returns at once without it.
+pub fn run_if_asked() {
+    let Ok(wanted) = std::env::var(VARIABLE) else { return };
+    let (role, deed) = wanted.split_once(' ').expect("a role and a deed");
+    let role = role_of(role);
+    let status = File::open("/proc/self/status").expect("a file of Linux");
+    let sandbox = Sandbox { mode: Mode::Enforce, without: None };
+    let read = [PathBuf::from(ALLOWED)];
+    sandbox.enter(role, Files { read: &read, make_in: None }).expect("a kernel with seccomp");
+    match deed {
+        "status" => println!("{}", text(&status)),
+        "open" => println!("{:?} {:?}", kind(ALLOWED), kind("/etc/passwd")),
+        deed => {
+            let (_, deed) = DEEDS.iter().find(|(name, _)| *name == deed).expect("a deed");
+            deed();
+        }
+    }
+    std::process::exit(0)
+}
+
+fn kind(path: &str) -> Option<std::io::ErrorKind> {
+    File::open(path).err().map(|error| error.kind())
+}
+
+fn text(file: &File) -> String {
+    let mut bytes = [0; 4096];
+    let size = file.read_at(&mut bytes, 0).expect("a file that was open before");
+    String::from_utf8_lossy(&bytes[..size]).into_owned()
+}
+
+fn role_of(name: &str) -> Role {
+    match name {
+        "run" => Role::Run(&[]),
+        "writer" => Role::Writer,
+        "read" => Role::Read,
+        _ => Role::Make,
+    }
+}
+
+/// The command of a process that enters the sandbox of a role and does something.
+pub fn command(role: &str, deed: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.env(VARIABLE, format!("{role} {deed}"));
+    command
+}
+
+/// Whether seccomp ended a process.
+pub fn was_killed(status: ExitStatus) -> bool {
+    std::os::unix::process::ExitStatusExt::signal(&status) == Some(libc::SIGSYS)
+}

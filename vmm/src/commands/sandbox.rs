@@ -1,0 +1,61 @@
+//! The options of the sandbox, which every command has that handles a guest or a trace.
+
+use std::path::{Path, PathBuf};
+
+use super::complain;
+use crate::sandbox::{Files, Mode, Role, Sandbox};
+
+/// The options.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Args {
+    /// What becomes of a system call that the sandbox does not allow: it ends Trapline, or is only logged by Linux
+    /// (`dmesg`)
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = When::Enforce, require_equals = true)]
+    sandbox: When,
+    /// Use no sandbox: a fault in Trapline then lets a guest or a file do all that you may do
+    #[arg(long, conflicts_with = "sandbox")]
+    no_sandbox: bool,
+    /// Allow all calls but this one: a test shows with it that the call is needed
+    #[arg(long, hide = true, value_name = "CALL")]
+    sandbox_without: Option<String>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum When {
+    #[default]
+    Enforce,
+    Log,
+}
+
+impl Args {
+    /// The sandbox that was asked for. That there is none is said.
+    pub fn sandbox(&self) -> Option<Sandbox> {
+        if self.no_sandbox {
+            complain(
+                "warning: no sandbox: a fault in Trapline lets the guest or the file do all that you may do",
+            );
+            return None;
+        }
+        let mode = match self.sandbox {
+            When::Enforce => Mode::Enforce,
+            When::Log => Mode::Log,
+        };
+        Some(Sandbox { mode, without: self.sandbox_without.clone() })
+    }
+
+    /// Enters the sandbox of a command that has opened these traces, and prints.
+    pub fn read(&self, traces: &[PathBuf]) -> anyhow::Result<()> {
+        self.enter(Role::Read, traces, None)
+    }
+
+    /// Enters the sandbox of a command that has opened this trace, and makes something of it at `output`.
+    pub fn make(&self, trace: &Path, output: &Path) -> anyhow::Result<()> {
+        self.enter(Role::Make, &[trace.into()], Some(super::output::folder_of(output)))
+    }
+
+    fn enter(&self, role: Role, traces: &[PathBuf], make_in: Option<&Path>) -> anyhow::Result<()> {
+        let Some(sandbox) = self.sandbox() else { return Ok(()) };
+        let read: Vec<PathBuf> = traces.iter().filter(|path| path.is_file()).cloned().collect();
+        Ok(sandbox.enter(role, Files { read: &read, make_in })?)
+    }
+}

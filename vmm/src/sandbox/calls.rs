@@ -1,0 +1,156 @@
+//! The system calls that the sandbox allows, a list a role.
+//!
+//! A call that is in no list ends the process. A test takes each call out in turn, and expects that some command dies
+//! of that; [`UNSEEN`] names the calls that no test can cause, with the reason.
+
+use libc::c_long;
+
+/// A system call that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its name, with the request for ioctl(2).
+    pub name: &'static str,
+    /// Its number.
+    pub number: c_long,
+    /// What one of its arguments must be.
+    pub only: Option<Only>,
+}
+
+/// A condition on an argument: of its low 32 bits, those in `mask` are `value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Only {
+    /// The argument, counted from 0.
+    pub argument: u8,
+    /// The bits that matter.
+    pub mask: u32,
+    /// Their value.
+    pub value: u32,
+}
+
+impl Call {
+    /// A call with any arguments.
+    pub const fn new(name: &'static str, number: c_long) -> Call {
+        Call { name, number, only: None }
+    }
+
+    /// The same call, if these bits of the argument are clear.
+    const fn without(self, argument: u8, bits: i32) -> Call {
+        Call { only: Some(Only { argument, mask: bits as u32, value: 0 }), ..self }
+    }
+
+    /// ioctl(2) with this request.
+    pub const fn ioctl(name: &'static str, request: u32) -> Call {
+        let only = Some(Only { argument: 1, mask: u32::MAX, value: request });
+        Call { name, number: libc::SYS_ioctl, only }
+    }
+}
+
+/// What a thread does from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It runs the guest, then reads the trace back and prints the summary. The calls are those of the engine.
+    Run(&'static [Call]),
+    /// It writes the trace file.
+    Writer,
+    /// It reads traces and prints.
+    Read,
+    /// It reads a trace and makes new files or folders of it.
+    Make,
+}
+
+impl Role {
+    /// The calls of this role.
+    pub fn calls(self) -> impl Iterator<Item = Call> {
+        let lists: Vec<&'static [Call]> = match self {
+            Role::Run(engine) => vec![MEMORY, THREADS, OUTPUT, READING, STOPPING, PROCESS, engine],
+            Role::Writer => vec![MEMORY, THREAD, THREADS, WRITING, ROOM],
+            Role::Read => vec![MEMORY, OUTPUT, READING, FOLLOWING, PROCESS],
+            Role::Make => vec![MEMORY, OUTPUT, READING, PROCESS, WRITING, MAKING],
+        };
+        lists.into_iter().flatten().copied()
+    }
+}
+
+/// Memory, none of it executable.
+const MEMORY: &[Call] = &[
+    Call::new("brk", libc::SYS_brk),
+    Call::new("mmap", libc::SYS_mmap).without(2, libc::PROT_EXEC),
+    Call::new("munmap", libc::SYS_munmap),
+    Call::new("mremap", libc::SYS_mremap),
+];
+
+/// The heap and the stack of a thread that is not the first.
+const THREAD: &[Call] = &[
+    Call::new("mprotect", libc::SYS_mprotect).without(2, libc::PROT_EXEC),
+    Call::new("madvise", libc::SYS_madvise),
+    Call::new("exit", libc::SYS_exit),
+    Call::new("sigaltstack", libc::SYS_sigaltstack),
+    Call::new("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+];
+
+/// Two threads that wait for each other, and clocks where user mode cannot read them.
+const THREADS: &[Call] =
+    &[Call::new("futex", libc::SYS_futex), Call::new("clock_gettime", libc::SYS_clock_gettime)];
+
+/// The user's streams.
+const OUTPUT: &[Call] = &[Call::new("write", libc::SYS_write), Call::new("poll", libc::SYS_poll)];
+
+/// A trace. A file is opened to read only, and Landlock names the files.
+const READING: &[Call] = &[
+    Call::new("openat", libc::SYS_openat).without(2, libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC),
+    Call::new("statx", libc::SYS_statx),
+    Call::new("pread64", libc::SYS_pread64),
+    Call::new("close", libc::SYS_close),
+];
+
+/// `view --follow` looks again and again; `view` waits for its pager.
+const FOLLOWING: &[Call] =
+    &[Call::new("clock_nanosleep", libc::SYS_clock_nanosleep), Call::new("wait4", libc::SYS_wait4)];
+
+/// The end of the process, and what stops and continues it.
+const PROCESS: &[Call] = &[
+    Call::new("exit_group", libc::SYS_exit_group),
+    Call::new("restart_syscall", libc::SYS_restart_syscall),
+    Call::new("sigaltstack", libc::SYS_sigaltstack),
+];
+
+/// Signals and the time-out: the handler, and what is undone at the end of a run.
+const STOPPING: &[Call] = &[
+    Call::new("rt_sigaction", libc::SYS_rt_sigaction),
+    Call::new("rt_sigreturn", libc::SYS_rt_sigreturn),
+    Call::new("alarm", libc::SYS_alarm),
+    Call::new("gettid", libc::SYS_gettid),
+    Call::new("timer_delete", libc::SYS_timer_delete),
+];
+
+/// A file that is open.
+const WRITING: &[Call] = &[
+    Call::new("write", libc::SYS_write),
+    Call::new("ftruncate", libc::SYS_ftruncate),
+    Call::new("lseek", libc::SYS_lseek),
+    Call::new("close", libc::SYS_close),
+];
+
+/// Room for the end of a trace.
+const ROOM: &[Call] = &[Call::new("fallocate", libc::SYS_fallocate)];
+
+/// New files and folders, which Landlock holds to one folder.
+const MAKING: &[Call] = &[
+    Call::new("openat", libc::SYS_openat),
+    Call::new("mkdir", libc::SYS_mkdir),
+    Call::new("rename", libc::SYS_rename),
+    Call::new("renameat", libc::SYS_renameat),
+    Call::new("renameat2", libc::SYS_renameat2),
+    Call::new("unlinkat", libc::SYS_unlinkat),
+    Call::new("getdents64", libc::SYS_getdents64),
+    Call::new("fcntl", libc::SYS_fcntl),
+    Call::new("newfstatat", libc::SYS_newfstatat),
+    Call::new("readlink", libc::SYS_readlink),
+    Call::new("getpid", libc::SYS_getpid),
+    Call::new("getrandom", libc::SYS_getrandom),
+    Call::new("getcwd", libc::SYS_getcwd),
+];
+
+/// Calls that are allowed and that no test can cause, each with the reason.
+pub const UNSEEN: &[(&str, &str)] =
+    &[("clock_gettime", "user mode reads the clocks itself where the host's clock source allows it")];
