@@ -47,12 +47,12 @@ const CALL: [Edit; 2] = [
     ("abi/src/syscall/table.rs", "    /// Trapline's own:", "    1023 luck(Size) -> Number;\n"),
     (
         "guest/kernel/src/syscall.rs",
-        "        _ => Err(ENOSYS),",
+        "        trapline_on_fault(rdi) =>",
         "
-        number if number == Call::luck as u64 => {
+        luck(rdi) => {
             abi::record::emit::Luck { wanted: rdi }.emit();
             Ok(rdi + 1)
-        }
+        },
 ",
     ),
 ];

@@ -41,7 +41,12 @@ fn exit_code(excerpt: &str) -> i32 {
     code.and_then(|(code, _)| code.parse().ok()).unwrap_or(0)
 }
 
-/// What a line says but for what differs from run to run: its words, with no number, flag or value of a register.
+/// The registers that a compiler chooses from: which of them holds a value at a switch differs from build to build.
+const REGISTERS: [&str; 15] =
+    ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+
+/// What a line says without what differs from run to run and from build to build: its words, with no number, flag, value or
+/// name of a general register.
 fn form(line: &str) -> String {
     let is_line = |c: char| ('\u{2500}'..='\u{257f}').contains(&c);
     let is_value =
@@ -49,7 +54,8 @@ fn form(line: &str) -> String {
     let is_flags = |word: &str| word.starts_with('[') && !word.contains(char::is_lowercase);
     let words = line.split(|c: char| c.is_whitespace() || is_line(c));
     let words = words.filter(|word| !word.is_empty() && !is_value(word) && !is_flags(word));
-    words.map(|word| numberless(word) + " ").collect()
+    let form = |word| if REGISTERS.contains(&word) { "register".into() } else { numberless(word) };
+    words.map(|word| form(word) + " ").collect()
 }
 
 /// A word with `#` for each number.

@@ -159,3 +159,16 @@ pub fn text(error: i64) -> Option<&'static str> {
 fn entry(error: i64) -> Option<&'static (i64, &'static str, &'static str)> {
     ALL.binary_search_by_key(&error, |&(number, ..)| number).ok().and_then(|index| ALL.get(index))
 }
+
+/// Results of calls that a signal interrupted, which a tracer sees and a program never: number, name, and strace's comment.
+const RESTARTS: [(i64, &str, &str); 4] = [
+    (512, "ERESTARTSYS", "To be restarted if SA_RESTART is set"),
+    (513, "ERESTARTNOINTR", "To be restarted"),
+    (514, "ERESTARTNOHAND", "To be restarted if no handler"),
+    (516, "ERESTART_RESTARTBLOCK", "Interrupted by signal"),
+];
+
+/// The name and strace's comment of the error of an interrupted call that may be made again.
+pub fn restart(error: i64) -> Option<(&'static str, &'static str)> {
+    RESTARTS.iter().find(|&&(number, ..)| number == error).map(|&(_, name, comment)| (name, comment))
+}

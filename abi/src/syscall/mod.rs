@@ -12,7 +12,7 @@ mod table;
 pub mod types;
 
 pub use table::Call;
-pub use types::{Layout, Length, Names, Returns, Type};
+pub use types::{Extent, Layout, Length, Names, Returns, Type};
 
 /// The vector of the software interrupt that is a system call.
 pub const INT_VECTOR: u8 = 0x80;
@@ -29,23 +29,11 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// True if the call may read memory through an argument.
-    pub const fn may_read(&self) -> bool {
+    /// True if an argument may lead to memory that the call reads or writes.
+    pub const fn leads_to_memory(&self) -> bool {
         let mut index = 0;
         while index < self.arguments.len() {
-            if self.arguments[index].may_read() {
-                return true;
-            }
-            index += 1;
-        }
-        false
-    }
-
-    /// True if the call may write memory through an argument.
-    pub const fn may_write(&self) -> bool {
-        let mut index = 0;
-        while index < self.arguments.len() {
-            if self.arguments[index].may_write() {
+            if self.arguments[index].leads_to_memory() {
                 return true;
             }
             index += 1;

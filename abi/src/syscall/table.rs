@@ -17,42 +17,56 @@ macro_rules! calls {
         impl Call {
             /// Every call, in order of number.
             pub const ALL: &'static [Call] = &[$(Call::$name,)*];
-        }
 
-        /// By the position in [`Call::ALL`].
-        static SIGNATURES: [Signature; Call::ALL.len()] = [$({
-            #[allow(unused_imports)]
-            use super::types::{Layout::*, Length::*, Names::*, Returns::*, Type::*};
-            Signature { name: stringify!($name), arguments: &[$($argument),*], returns: $returns }
-        },)*];
+            /// Its name, arguments and result.
+            pub const fn signature(self) -> &'static Signature {
+                #[allow(unused_imports)]
+                use super::types::{Layout::*, Length::*, Names::*, Returns::*, Type::*};
+                match self {
+                    $(Call::$name => const {
+                        &Signature { name: stringify!($name), arguments: &[$($argument),*], returns: $returns }
+                    },)*
+                }
+            }
+        }
     };
 }
 
 /// Numbers from here on are of no call.
 const END: usize = Call::ALL[Call::ALL.len() - 1] as usize + 1;
 
-/// By the number of a call, 1 more than its position in [`Call::ALL`]; 0 where there is no call.
-static POSITIONS: [u16; END] = {
-    let mut positions = [0; END];
+/// By number.
+static CALLS: [Option<Call>; END] = {
+    let mut calls = [None; END];
     let mut position = 0;
     while position < Call::ALL.len() {
-        positions[Call::ALL[position] as usize] = position as u16 + 1;
+        calls[Call::ALL[position] as usize] = Some(Call::ALL[position]);
         position += 1;
     }
-    positions
+    calls
 };
 
 impl Call {
     /// The call with this number, all 64 bits of it.
     #[inline]
     pub fn from_number(number: u64) -> Option<Call> {
-        let position = *POSITIONS.get(usize::try_from(number).ok()?)?;
-        Call::ALL.get(usize::from(position).wrapping_sub(1)).copied()
+        *CALLS.get(usize::try_from(number).ok()?)?
     }
 
-    /// Its name, arguments and result.
-    pub const fn signature(self) -> &'static Signature {
-        &SIGNATURES[POSITIONS[self as usize] as usize - 1]
+    /// True if an argument may lead to memory that the call reads or writes.
+    #[inline]
+    pub fn leads_to_memory(self) -> bool {
+        static LEADS: [bool; END] = {
+            let mut leads = [false; END];
+            let mut position = 0;
+            while position < Call::ALL.len() {
+                let call = Call::ALL[position];
+                leads[call as usize] = call.signature().leads_to_memory();
+                position += 1;
+            }
+            leads
+        };
+        LEADS[self as usize]
     }
 
     /// Its name in Linux.
@@ -106,20 +120,17 @@ const FCNTL: Choice = by_command(
     Some(Type::Hex),
 );
 
-/// By the code: ARCH_SET_GS and ARCH_SET_FS, ARCH_GET_FS and ARCH_GET_GS, ARCH_GET_CPUID.
+/// By the code: ARCH_GET_FS and ARCH_GET_GS, ARCH_GET_CPUID.
 const ARCH_PRCTL: Choice = Choice {
     argument: 0,
     ..by_command(
-        &[
-            (&[0x1001, 0x1002], Some(Type::Address)),
-            (&[0x1003, 0x1004], Some(Type::Out(Layout::Addresses(1)))),
-            (&[0x1011], None),
-        ],
+        &[(&[0x1003, 0x1004], Some(Type::Out(Layout::Addresses(1)))), (&[0x1011], None)],
         Some(Type::Hex),
     )
 };
 
-/// By the option: PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME and PR_GET_NAME.
+/// By the option: PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME and
+/// PR_SET_NO_NEW_PRIVS.
 const PRCTL: Choice = Choice {
     argument: 0,
     ..by_command(
@@ -128,6 +139,7 @@ const PRCTL: Choice = Choice {
             (&[3], None),
             (&[15], Some(Type::In(Layout::Text))),
             (&[16], Some(Type::Out(Layout::Text))),
+            (&[38], Some(Type::Size)),
         ],
         Some(Type::Hex),
     )
@@ -239,8 +251,10 @@ calls! {
     53 socketpair(Enum(AddressFamily), Flags(SocketType), Int, Out(Ints(2))) -> Zero;
     54 setsockopt(Fd, Int, Int, Address, Int) -> Zero;
     55 getsockopt(Fd, Int, Int, Address, Address) -> Zero;
-    56 clone(CloneFlags, ChildStack, If(0, CLONE_PARENT_SETTID | CLONE_PIDFD, &Out(Ints(1))),
-        If(0, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, &Address), If(0, CLONE_SETTLS, &Address)) -> Process;
+    56 clone(Named("flags", &CloneFlags), Named("child_stack", &Address),
+        If(0, CLONE_PARENT_SETTID | CLONE_PIDFD, &Named("parent_tid", &Out(Ints(1)))),
+        If(0, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, &Named("child_tidptr", &Address)),
+        If(0, CLONE_SETTLS, &Named("tls", &Address))) -> Process;
     57 fork() -> Process;
     58 vfork() -> Process;
     59 execve(In(Path), In(Strings), In(Environment)) -> Zero;
@@ -329,7 +343,7 @@ calls! {
     142 sched_setparam(Pid, In(Ints(1))) -> Zero;
     143 sched_getparam(Pid, Out(Ints(1))) -> Zero;
     144 sched_setscheduler(Pid, Enum(SchedulingPolicy), In(Ints(1))) -> Zero;
-    145 sched_getscheduler(Pid) -> Number;
+    145 sched_getscheduler(Pid) -> OneOf(SchedulingPolicy);
     146 sched_get_priority_max(Enum(SchedulingPolicy)) -> Number;
     147 sched_get_priority_min(Enum(SchedulingPolicy)) -> Number;
     148 sched_rr_get_interval(Pid, Out(Timespec)) -> Zero;
@@ -503,7 +517,7 @@ calls! {
     315 sched_getattr(Pid, Address, Unsigned, Hex) -> Zero;
     316 renameat2(DirectoryFd, In(Path), DirectoryFd, In(Path), Flags(RenameFlags)) -> Zero;
     317 seccomp(Hex, Hex, Address) -> Number;
-    318 getrandom(Out(Bytes(Result)), Size, Flags(RandomFlags)) -> UpTo(1);
+    318 getrandom(Out(Noise(Result)), Size, Flags(RandomFlags)) -> UpTo(1);
     319 memfd_create(In(Text), Flags(MemoryFileFlags)) -> NewFd;
     320 kexec_file_load(Fd, Fd, Size, In(Text), Hex) -> Zero;
     321 bpf(Hex, Address, Unsigned) -> Number;
@@ -517,7 +531,7 @@ calls! {
     329 pkey_mprotect(Address, Size, Flags(Protection), Int) -> Zero;
     330 pkey_alloc(Hex, Hex) -> Number;
     331 pkey_free(Int) -> Zero;
-    332 statx(DirectoryFd, In(Path), Flags(AtFlags), Flags(StatxMask), Out(Statx)) -> Zero;
+    332 statx(DirectoryFd, In(Path), Flags(StatxFlags), Flags(StatxMask), Out(Statx)) -> Zero;
     333 io_pgetevents(Hex, Long, Long, Address, In(Timespec), Address) -> UpTo(2);
     334 rseq(Address, Hex, Flags(RseqFlags), Hex) -> Zero;
     335 uretprobe() -> Anything;

@@ -39,8 +39,8 @@ pub enum Type {
     Enum(Names),
     /// The flags of `clone`, with the signal that its end sends in the low byte.
     CloneFlags,
-    /// `clone`'s stack, which strace shows first.
-    ChildStack,
+    /// Of type .1, and shown with its name.
+    Named(&'static str, &'static Type),
     /// There only if the flags in argument .0 have a bit of .1; then it is of type .2.
     If(u8, u32, &'static Type),
     /// Of a type that another argument says.
@@ -90,6 +90,7 @@ impl Type {
     pub const fn input(self) -> Option<Layout> {
         match self {
             Type::In(layout) | Type::InOut(layout) => Some(layout),
+            Type::Named(_, of) => of.input(),
             _ => None,
         }
     }
@@ -98,37 +99,28 @@ impl Type {
     pub const fn output(self) -> Option<Layout> {
         match self {
             Type::Out(layout) | Type::InOut(layout) => Some(layout),
+            Type::Named(_, of) => of.output(),
             _ => None,
         }
     }
 
-    /// True if the call may read memory through this argument.
-    pub(super) const fn may_read(self) -> bool {
-        self.may(true)
-    }
-
-    /// True if the call may write memory through this argument.
-    pub(super) const fn may_write(self) -> bool {
-        self.may(false)
-    }
-
-    const fn may(self, read: bool) -> bool {
+    /// True if the call may read or write memory through this argument.
+    pub(super) const fn leads_to_memory(self) -> bool {
         match self {
-            Type::If(_, _, then) => then.may(read),
+            Type::If(_, _, then) => then.leads_to_memory(),
             Type::Choice(choice) => {
                 let mut index = 0;
                 while index < choice.cases.len() {
                     if let Some(chosen) = choice.cases[index].1
-                        && chosen.may(read)
+                        && chosen.leads_to_memory()
                     {
                         return true;
                     }
                     index += 1;
                 }
-                matches!(choice.other, Some(other) if other.may(read))
+                matches!(choice.other, Some(other) if other.leads_to_memory())
             }
-            plain if read => plain.input().is_some(),
-            plain => plain.output().is_some(),
+            plain => plain.input().is_some() || plain.output().is_some(),
         }
     }
 }
@@ -143,6 +135,8 @@ fn value(arguments: &[u64; 6], argument: u8) -> u64 {
 pub enum Layout {
     /// Bytes that are data.
     Bytes(Length),
+    /// Bytes that are noise, in hexadecimal.
+    Noise(Length),
     /// The name of a file, up to its zero byte.
     Path,
     /// Another string, up to its zero byte.
@@ -238,7 +232,9 @@ impl Layout {
             Layout::Path | Layout::Text => return Extent::Text,
             Layout::Strings | Layout::Environment => return Extent::Strings,
             Layout::Vectors(count) => return Extent::Vectors(value(arguments, count)),
-            Layout::Bytes(of) | Layout::Cpus(of) | Layout::CloneArguments(of) => length(of),
+            Layout::Bytes(of) | Layout::Noise(of) | Layout::Cpus(of) | Layout::CloneArguments(of) => {
+                length(of)
+            }
             Layout::DirectoryEntries => result,
             Layout::PollFds(count) => 8 * (value(arguments, count) & 0xFFFF_FFFF),
             Layout::Ints(count) => 4 * u64::from(count),
@@ -280,6 +276,8 @@ pub enum Returns {
     Location,
     /// Permissions, in octal.
     Permissions,
+    /// One of several values.
+    OneOf(Names),
     /// As the command in argument 1 of `fcntl` says.
     OfFcntl,
     /// How many descriptors are ready; 0 at the time-out.
@@ -333,6 +331,8 @@ pub enum Names {
     Access,
     /// `AT_` flags.
     AtFlags,
+    /// `AT_` flags of statx, some of which are one of several values.
+    StatxFlags,
     /// `AT_REMOVEDIR`.
     UnlinkFlags,
     /// `RENAME_` flags.

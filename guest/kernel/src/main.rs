@@ -9,6 +9,7 @@
 #![no_main]
 
 mod arch;
+mod call_data;
 mod cell;
 mod clock;
 mod console;

@@ -11,7 +11,7 @@ use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::USER_END;
 use crate::memory::user;
 use crate::trace::Emit;
-use crate::{console, linux, scheduler, timer, trace};
+use crate::{call_data, console, linux, scheduler, timer, trace};
 
 /// The result of a call: a value, or an error number (positive).
 type Outcome = Result<u64, i64>;
@@ -38,30 +38,61 @@ fn done(frame: &mut TrapFrame, number: u64, result: u64) {
     SystemCallResult { number: number as u32, result: result as i64 }.emit();
 }
 
-/// A match on the number itself becomes one jump, where [`Call`]'s table would take two. Each call is a function that is not
-/// inlined, so that the shortest call does not save the registers that the longest needs.
-#[inline(always)]
-fn call(number: u64, &Registers { rdi, rsi, rdx, .. }: &Registers) -> Outcome {
-    const READ: u64 = Call::read as u64;
-    const WRITE: u64 = Call::write as u64;
-    const SCHED_YIELD: u64 = Call::sched_yield as u64;
-    const GETPID: u64 = Call::getpid as u64;
-    const NANOSLEEP: u64 = Call::nanosleep as u64;
-    const CLOCK_GETTIME: u64 = Call::clock_gettime as u64;
-    const EXIT: u64 = Call::exit as u64;
-    const EXIT_GROUP: u64 = Call::exit_group as u64;
-    const ON_FAULT: u64 = Call::trapline_on_fault as u64;
-    match number {
-        READ => read(rdi, rsi, rdx),
-        WRITE => write(rdi, rsi, rdx),
-        SCHED_YIELD => sched_yield(),
-        GETPID => Ok(trace::current().into()),
-        NANOSLEEP => nanosleep(rdi),
-        CLOCK_GETTIME => clock_gettime(rdi, rsi),
-        EXIT | EXIT_GROUP => scheduler::exit(rdi),
-        ON_FAULT => on_fault(rdi),
-        _ => Err(ENOSYS),
+/// Records the memory that the arguments of a call lead to around its handler: what the call reads before, and what it has
+/// written after.
+#[inline(never)]
+fn with_data(call: Call, registers: &Registers, handler: fn(&Registers) -> Outcome) -> Outcome {
+    let &Registers { rdi, rsi, rdx, r10, r8, r9, .. } = registers;
+    let arguments = [rdi, rsi, rdx, r10, r8, r9];
+    let read: call_data::Reader = |address, size| user::readable(root(), address, size);
+    call_data::inputs(read, call, &arguments);
+    let outcome = handler(registers);
+    if let Ok(result) = outcome {
+        call_data::outputs(read, call, &arguments, result);
     }
+    outcome
+}
+
+/// Runs the handler of a call. Whether its arguments may lead to memory is decided when the kernel is built, so other calls
+/// spend no instruction on it. The comparisons become one jump.
+macro_rules! handlers {
+    ($number:ident, $registers:ident: $($call:ident($($argument:ident),*) => $handler:expr,)*) => {
+        $(if $number == Call::$call as u64 {
+            let handler = |&Registers { $($argument,)* .. }: &Registers| -> Outcome { $handler };
+            if const { Call::$call.signature().leads_to_memory() } {
+                with_data(Call::$call, $registers, handler)
+            } else {
+                handler($registers)
+            }
+        } else)* {
+            unknown($number, $registers)
+        }
+    };
+}
+
+/// The calls that the kernel has. To add one, add its line to the table in `abi` and its handler here: the data records, the
+/// text of `view` and `strace`, and the rules of `check` follow from the types in the table. A handler is a function that is
+/// not inlined, so that the shortest call does not save the registers that the longest needs.
+#[inline(always)]
+fn call(number: u64, registers: &Registers) -> Outcome {
+    handlers! { number, registers:
+        read(rdi, rsi, rdx) => read(rdi, rsi, rdx),
+        write(rdi, rsi, rdx) => write(rdi, rsi, rdx),
+        sched_yield() => sched_yield(),
+        nanosleep(rdi) => nanosleep(rdi),
+        getpid() => Ok(trace::current().into()),
+        exit(rdi) => scheduler::exit(rdi),
+        clock_gettime(rdi, rsi) => clock_gettime(rdi, rsi),
+        exit_group(rdi) => scheduler::exit(rdi),
+        trapline_on_fault(rdi) => on_fault(rdi),
+    }
+}
+
+/// A call that the kernel does not have, with what it would read.
+#[inline(never)]
+fn unknown(number: u64, registers: &Registers) -> Outcome {
+    let refuse = |_: &Registers| Err(ENOSYS);
+    Call::from_number(number).map_or(Err(ENOSYS), |call| with_data(call, registers, refuse))
 }
 
 /// The root table of the process that runs.
@@ -96,10 +127,6 @@ fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
     // call.
     let now = count.min(WRITE_MAX);
     let bytes = if now > 0 { user::readable(root(), buffer, now) } else { Some([].as_slice()) };
-    // The bytes are recorded even where the call is then refused.
-    if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
-        trace::data(1, bytes);
-    }
     if fd as u32 != 1 && fd as u32 != 2 {
         return Err(EBADF);
     }
@@ -117,7 +144,6 @@ const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 #[inline(never)]
 fn nanosleep(request: u64) -> Outcome {
     let [seconds, ns]: [u64; 2] = user::read(root(), request).ok_or(EFAULT)?;
-    trace::data(0, timespec(&[seconds, ns]));
     if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
         return Err(EINVAL);
     }
@@ -136,14 +162,7 @@ fn clock_gettime(clock: u64, to: u64) -> Outcome {
     };
     let time = [ns / NS_PER_SECOND, ns % NS_PER_SECOND];
     user::write(root(), to, time).ok_or(EFAULT)?;
-    trace::data(1, timespec(&time));
     Ok(0)
-}
-
-/// Seconds and nanoseconds as they lie in memory.
-fn timespec(words: &[u64; 2]) -> &[u8] {
-    // SAFETY: any 16 bytes are bytes.
-    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of::<[u64; 2]>()) }
 }
 
 /// The address of the handler is not checked further: where there is no code, the process faults again.

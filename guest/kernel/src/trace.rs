@@ -176,8 +176,7 @@ fn wait_for_answer() {
     }
 }
 
-/// Records the beginning of the memory that an argument of this system call points to.
-pub fn data(argument: u8, bytes: &[u8]) {
-    let size = bytes.len().min(0xFF_FFFF) as u32;
-    Data { argument, size, bytes }.emit();
+/// Records the beginning of `size` bytes of memory that an argument of this system call points to.
+pub fn data(argument: u8, size: u64, bytes: &[u8]) {
+    Data { argument, size: size.min(0xFF_FFFF) as u32, bytes }.emit();
 }

@@ -2,10 +2,22 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
 
+/// `write!` to a String, which cannot fail.
+macro_rules! put {
+    ($out:expr, $($arguments:tt)*) => {
+        {
+            use std::fmt::Write as _;
+            let _ = $out.write_fmt(format_args!($($arguments)*));
+        }
+    };
+}
+
+mod arguments;
 pub mod check;
 pub mod diff;
 mod layout;
 mod lines;
+mod names;
 pub mod protocol;
 pub mod stat;
 pub mod strace;

@@ -4,43 +4,22 @@
 //! first line of a process is the `execve` that a shell would have made. Events that strace cannot know (ticks, switches,
 //! boot) are left out.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use abi::record::{ARGUMENTS, Bytes};
-use abi::syscall::{Call, errno};
+use abi::record::ARGUMENTS;
+use abi::syscall::{Call, Returns, Type};
 
+use super::arguments::{Known, Memory, SHOWN_MAX, put_cloned, put_pointer, put_result, put_string};
 use crate::file::{Event, Meta, What};
 
+/// strace's own: the order of clone's arguments, of which it shows those after the first two when the call is over.
+const CLONE_ORDER: [usize; 6] = [1, 0, 2, 4, 3, 5];
 /// strace's own: where results are aligned.
 const RESULT_COLUMN: usize = 40;
-/// strace's own: the most bytes of a string, and the most strings of a list, that it shows.
-const SHOWN_MAX: usize = 32;
-/// Linux's clocks by number, as strace names them.
-const CLOCKS: [&str; 12] = [
-    "CLOCK_REALTIME",
-    "CLOCK_MONOTONIC",
-    "CLOCK_PROCESS_CPUTIME_ID",
-    "CLOCK_THREAD_CPUTIME_ID",
-    "CLOCK_MONOTONIC_RAW",
-    "CLOCK_REALTIME_COARSE",
-    "CLOCK_MONOTONIC_COARSE",
-    "CLOCK_BOOTTIME",
-    "CLOCK_REALTIME_ALARM",
-    "CLOCK_BOOTTIME_ALARM",
-    "CLOCK_SGI_CYCLE",
-    "CLOCK_TAI",
-];
 /// The end of user memory on Linux; it does not tell user mode what of the kernel's half is present.
 const USER_END: u64 = 1 << 47;
-
-/// `write!` to a String, which cannot fail.
-macro_rules! put {
-    ($out:expr, $($arguments:tt)*) => {
-        { let _ = write!($out, $($arguments)*); }
-    };
-}
 
 /// A call that has not come back.
 #[derive(Debug)]
@@ -48,16 +27,9 @@ struct Pending {
     number: u64,
     arguments: [u64; 6],
     start: u64,
-    /// What the pointers lead to, by argument.
-    data: [Option<Data>; 6],
+    memory: Memory,
     /// Its beginning was written already, as unfinished.
     is_unfinished: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Data {
-    bytes: Bytes,
-    size: u32,
 }
 
 /// A process that is being made: when that began, and its name.
@@ -142,15 +114,21 @@ impl<W: Write> Strace<W> {
             What::SystemCall { number } => {
                 let arguments = self.arguments.get(&process).copied().unwrap_or_default();
                 self.interrupt_others(process)?;
-                let call = Pending { number, arguments, start: now, data: [None; 6], is_unfinished: false };
+                let call = Pending {
+                    number,
+                    arguments,
+                    start: now,
+                    memory: Memory::default(),
+                    is_unfinished: false,
+                };
                 self.calls.insert(process, call);
                 self.without_line = Some(process);
                 Ok(())
             }
             What::Data { argument, size, bytes } => {
-                let data =
-                    self.calls.get_mut(&process).and_then(|call| call.data.get_mut(usize::from(argument)));
-                data.into_iter().for_each(|data| *data = Some(Data { bytes, size }));
+                if let Some(call) = self.calls.get_mut(&process) {
+                    call.memory.add(argument, size, bytes.of(size));
+                }
                 Ok(())
             }
             What::SystemCallResult { result, .. } => self.result(process, now, result),
@@ -191,14 +169,18 @@ impl<W: Write> Strace<W> {
         self.line_start(process, start);
         let words = self.programs.get(usize::from(process).wrapping_sub(1)).map_or(&[][..], Vec::as_slice);
         put_execve(&mut self.line, words, environment);
-        self.line_end(Some(0), Some(now.saturating_sub(start)))
+        self.put_equals();
+        self.line.push('0');
+        self.line_end(Some(now.saturating_sub(start)))
     }
 
     fn result(&mut self, process: u16, now: u64, result: i64) -> io::Result<()> {
         let Some(call) = self.calls.remove(&process) else { return Ok(()) };
         self.call_start(process, now, &call)?;
         call.put_end(&mut self.line, result);
-        self.line_end(Some(result), Some(now.saturating_sub(call.start)))
+        self.put_equals();
+        call.put_result(&mut self.line, result);
+        self.line_end(Some(now.saturating_sub(call.start)))
     }
 
     /// The call by which a process ended does not come back.
@@ -206,7 +188,9 @@ impl<W: Write> Strace<W> {
         let Some(call) = self.calls.remove(&process) else { return Ok(()) };
         self.call_start(process, now, &call)?;
         self.line.push_str(") ");
-        self.line_end(None, None)
+        self.put_equals();
+        self.line.push('?');
+        self.line_end(None)
     }
 
     /// The line of a call that is over, up to what is known only now.
@@ -214,7 +198,7 @@ impl<W: Write> Strace<W> {
         self.interrupt_others(process)?;
         if call.is_unfinished {
             self.line_start(process, now);
-            put!(self.line, "<... {} resumed>", name(call.number));
+            put!(self.line, "<... {} resumed>", call.name());
         } else {
             self.line_start(process, call.start);
             call.put_beginning(&mut self.line);
@@ -249,22 +233,14 @@ impl<W: Write> Strace<W> {
         put_prefix(&mut self.line, process, self.epoch.saturating_add(nanoseconds));
     }
 
-    /// The result, in its column, and the time that the call took.
-    fn line_end(&mut self, result: Option<i64>, took: Option<u64>) -> io::Result<()> {
-        let width = self.line.chars().count();
-        let padding = RESULT_COLUMN.saturating_sub(width);
+    /// The column of the result.
+    fn put_equals(&mut self) {
+        let padding = RESULT_COLUMN.saturating_sub(self.line.chars().count());
         put!(self.line, "{:padding$}= ", "");
-        match result {
-            None => self.line.push('?'),
-            Some(result @ -4095..0) => {
-                let error = result.saturating_neg();
-                match errno::name(error).zip(errno::text(error)) {
-                    Some((name, text)) => put!(self.line, "-1 {name} ({text})"),
-                    None => put!(self.line, "-1 (errno {error})"),
-                }
-            }
-            Some(value) => put!(self.line, "{value}"),
-        }
+    }
+
+    /// The time that the call took, if it came back.
+    fn line_end(&mut self, took: Option<u64>) -> io::Result<()> {
         if let Some(took) = took {
             put!(self.line, " <{}.{:06}>", took / 1_000_000_000, took % 1_000_000_000 / 1000);
         }
@@ -276,84 +252,88 @@ fn put_prefix(line: &mut String, process: u16, ns: u64) {
     put!(line, "{process:<5} {}.{:06} ", ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
 }
 
-fn name(number: u64) -> String {
-    match Call::from_number(number) {
-        Some(call) if call != Call::trapline_on_fault => call.name().to_owned(),
-        _ => format!("syscall_{number:#x}"),
-    }
-}
-
 impl Pending {
+    /// The call of Linux. Our own one is none to strace.
+    fn call(&self) -> Option<Call> {
+        Call::from_number(self.number).filter(|&call| call != Call::trapline_on_fault)
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        self.call().map_or_else(|| format!("syscall_{:#x}", self.number).into(), |call| call.name().into())
+    }
+
+    /// The arguments that the call takes, in strace's order, with their places.
+    fn arguments(&self) -> Vec<(usize, Type)> {
+        let Some(call) = self.call() else { return (0..6).map(|index| (index, Type::Hex)).collect() };
+        let types = call.signature().arguments;
+        let order = if call == Call::clone { CLONE_ORDER } else { [0, 1, 2, 3, 4, 5] };
+        let of = |index: usize| Some((index, types.get(index)?.of_call(&self.arguments)?));
+        order.into_iter().filter_map(of).collect()
+    }
+
+    /// How many of the arguments strace shows when the call begins: those before the first that the call writes.
+    fn shown_first(&self, arguments: &[(usize, Type)]) -> usize {
+        let is_late =
+            |&(_, of): &(usize, Type)| of.output().is_some() && of.input().is_none() || of == Type::Remaining;
+        let late = arguments.iter().position(is_late).unwrap_or(arguments.len());
+        match self.call() {
+            Some(Call::clone) => late.min(2),
+            Some(Call::clone3) => late.min(1),
+            _ => late,
+        }
+    }
+
+    /// True if the blank and comma before an argument that is shown late come with that argument.
+    fn is_clone(&self) -> bool {
+        matches!(self.call(), Some(Call::clone | Call::clone3))
+    }
+
     /// What is known when the call is made.
     fn put_beginning(&self, out: &mut String) {
-        put!(out, "{}(", name(self.number));
-        let [first, second, third, ..] = self.arguments;
-        match Call::from_number(self.number) {
-            Some(Call::write) => {
-                put!(out, "{}, ", first as i32);
-                self.put_text(out, 1, second, third);
-                put!(out, ", {third}");
-            }
-            Some(Call::read) => put!(out, "{}, ", first as i32),
-            Some(Call::nanosleep) => {
-                self.put_time(out, 0, first);
-                out.push_str(", ");
-            }
-            Some(Call::clock_gettime) => match CLOCKS.get(first as u32 as usize) {
-                Some(name) => put!(out, "{name}, "),
-                None => put!(out, "{:#x} /* CLOCK_??? */, ", first as u32),
-            },
-            Some(Call::exit | Call::exit_group) => put!(out, "{}", first as i32),
-            Some(Call::getpid | Call::sched_yield) => {}
-            _ => {
-                // As C's `%#lx`.
-                let words =
-                    self.arguments.map(|word| if word == 0 { "0".into() } else { format!("{word:#x}") });
-                out.push_str(&words.join(", "));
-            }
+        put!(out, "{}(", self.name());
+        let arguments = self.arguments();
+        let first = self.shown_first(&arguments);
+        self.put(out, arguments.iter().take(first), None);
+        if (1..arguments.len()).contains(&first) && !self.is_clone() {
+            out.push_str(", ");
         }
     }
 
     /// What is known when it is done.
     fn put_end(&self, out: &mut String, result: i64) {
-        let [_, second, third, ..] = self.arguments;
-        match Call::from_number(self.number) {
-            Some(Call::read) => {
-                match result {
-                    // Standard input is at its end.
-                    0 => self.put_text(out, 1, second, 0),
-                    _ => put_pointer(out, second),
-                }
-                put!(out, ", {third}");
-            }
-            Some(Call::nanosleep) => put_pointer(out, second),
-            Some(Call::clock_gettime) => self.put_time(out, 1, second),
-            _ => {}
+        let arguments = self.arguments();
+        let first = self.shown_first(&arguments);
+        if self.call() == Some(Call::clone3) {
+            put_cloned(out, &self.known(Some(result)));
         }
+        if first < arguments.len() && self.is_clone() {
+            out.push_str(", ");
+        }
+        self.put(out, arguments.iter().skip(first), Some(result));
         out.push_str(") ");
     }
 
-    fn put_text(&self, out: &mut String, argument: usize, pointer: u64, size: u64) {
-        match self.data.get(argument).copied().flatten() {
-            Some(Data { bytes, size }) => {
-                let shown = bytes.of(size);
-                put_string(out, shown, shown.len() < size as usize);
-            }
-            None if size == 0 && pointer != 0 => out.push_str("\"\""),
-            None => put_pointer(out, pointer),
-        }
+    fn put_result(&self, out: &mut String, result: i64) {
+        let known = self.known(Some(result));
+        let returns = self.call().map_or(Returns::Anything, |call| call.signature().returns);
+        put_result(out, returns, &known, result);
     }
 
-    fn put_time(&self, out: &mut String, argument: usize, pointer: u64) {
-        let words = self
-            .data
-            .get(argument)
-            .copied()
-            .flatten()
-            .and_then(|data| data.bytes.of(data.size).as_chunks::<8>().0.try_into().ok());
-        let Some::<[[u8; 8]; 2]>([seconds, nanoseconds]) = words else { return put_pointer(out, pointer) };
-        let (seconds, nanoseconds) = (i64::from_le_bytes(seconds), u64::from_le_bytes(nanoseconds));
-        put!(out, "{{tv_sec={seconds}, tv_nsec={nanoseconds}}}");
+    fn known(&self, result: Option<i64>) -> Known<'_> {
+        Known { arguments: &self.arguments, memory: &self.memory, result }
+    }
+
+    fn put<'a>(
+        &self,
+        out: &mut String,
+        arguments: impl Iterator<Item = &'a (usize, Type)>,
+        result: Option<i64>,
+    ) {
+        let known = self.known(result);
+        for (position, &(index, of)) in arguments.enumerate() {
+            out.push_str(if position == 0 { "" } else { ", " });
+            known.put(out, index, of);
+        }
     }
 }
 
@@ -368,32 +348,6 @@ fn put_execve(out: &mut String, words: &[String], environment: u64) {
     }
     out.push_str(if words.len() > SHOWN_MAX { ", ..." } else { "" });
     put!(out, "], {environment:#x} /* 0 vars */) ");
-}
-
-fn put_pointer(out: &mut String, pointer: u64) {
-    if pointer == 0 { out.push_str("NULL") } else { put!(out, "{pointer:#x}") }
-}
-
-/// A string as C has it, with strace's dots where it goes on.
-fn put_string(out: &mut String, bytes: &[u8], goes_on: bool) {
-    out.push('"');
-    let mut rest = bytes.iter();
-    while let Some(&byte) = rest.next() {
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\t' => out.push_str("\\t"),
-            b'\r' => out.push_str("\\r"),
-            0x0B => out.push_str("\\v"),
-            0x0C => out.push_str("\\f"),
-            0x20..0x7F => out.push(byte.into()),
-            // As short as can be, unless a digit follows that could be one more of it.
-            _ if matches!(rest.as_slice().first(), Some(b'0'..=b'7')) => put!(out, "\\{byte:03o}"),
-            _ => put!(out, "\\{byte:o}"),
-        }
-    }
-    out.push_str(if goes_on { "\"..." } else { "\"" });
 }
 
 /// The signal that Linux sends for an exception, and what strace says of its siginfo.
@@ -421,52 +375,4 @@ fn signal(vector: u8, error_code: u16, rip: u64, cr2: u64) -> (&'static str, Str
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::file::{Origin, Trace, samples};
-
-    #[test]
-    fn strings_are_as_in_c() {
-        let mut out = String::new();
-        put_string(&mut out, b"a\"\\\n\x01\x012\x018\xff", true);
-        assert_eq!(out, r#""a\"\\\n\1\0012\18\377"..."#);
-    }
-
-    /// A trace may leave a call of every process open. A line then costs no look at all of them.
-    #[test]
-    fn open_calls_of_other_processes_cost_nothing() {
-        const PROCESSES: u16 = 1000;
-        let mut strace = Strace::new(&Meta::default(), io::sink());
-        for process in (0..PROCESSES).chain(0..PROCESSES) {
-            let what = What::SystemCall { number: 1 };
-            let event = Event { sequence: 0, origin: Origin::Guest, tsc: 0, nanoseconds: 0, process, what };
-            strace.event(&event, true).expect("a sink takes all");
-        }
-        assert_eq!(strace.calls.len(), usize::from(PROCESSES));
-        assert!(strace.looked_at < 2 * u64::from(PROCESSES), "{}", strace.looked_at);
-    }
-
-    #[test]
-    fn a_call_with_its_text_is_a_line() {
-        let place = tempfile::tempdir().expect("a directory for the test");
-        let path = place.path().join("t.trap");
-        samples::write_file(&path, &samples::every_kind(), 1000);
-        let trace = Trace::open(&path).expect("a whole file");
-        let mut out = Vec::new();
-        let mut strace = Strace::new(trace.meta(), &mut out);
-        trace.events().for_each(|event| strace.event(&event, true).expect("a Vec takes all"));
-        strace.finish().expect("a Vec takes all");
-        let text = String::from_utf8(out).expect("text");
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(
-            lines[..3],
-            [
-                "1     1700000000.000012 execve(\"hello\", [\"hello\", \"you\"], 0x7ffff000 /* 0 vars */) = 0 <0.000004>",
-                "1     1700000000.000024 write(1, \"hello\\n\", 6) = 6 <0.000002>",
-                "1     1700000000.000028 syscall_0x3e7(0x1, 0x2, 0x3, 0x4, 0x5, 0xffffffffffffffff) = -1 ENOSYS \
-                 (Function not implemented) <0.000001>",
-            ]
-        );
-        assert!(lines.contains(&"2     1700000000.000043 +++ killed by SIGSEGV +++"), "{text}");
-    }
-}
+mod tests;

@@ -5,11 +5,11 @@
 //! that changed are named.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use abi::record::{ARGUMENTS, CONTEXT, NO_MEMORY, REGISTERS};
-use abi::syscall::{Call, errno};
+use abi::syscall::{Call, Type, errno};
 
+use super::arguments::put_plain;
 use crate::analysis::hardware::{Fault, PageFault, exit_reason, flags, short_name, signal_name, vector_name};
 use crate::analysis::summary::panic_words;
 use crate::file::{Boot, Context, Event, Frame, Names, Origin, Trap, What, name_text};
@@ -35,13 +35,6 @@ pub(super) struct Words {
     processes: BTreeMap<u16, Process>,
     /// By vector, how a trap that arrived as another one did so last: error code, RIP, CR2.
     arrived: BTreeMap<u8, (u16, u64, u64)>,
-}
-
-/// `write!` to a String, which cannot fail.
-macro_rules! put {
-    ($out:expr, $($arguments:tt)*) => {
-        { let _ = write!($out, $($arguments)*); }
-    };
 }
 
 impl Words {
@@ -387,12 +380,21 @@ fn put_if_new(out: &mut String, name: &str, now: u64, before: u64) {
 
 /// A call, its arguments as `?` where its trap is not known.
 fn put_call(out: &mut String, number: u64, arguments: Option<[u64; ARGUMENTS.len()]>) {
-    let count = Call::from_number(number).map_or(ARGUMENTS.len(), Call::arguments);
+    let types =
+        Call::from_number(number).map_or([Type::Hex; 6].as_slice(), |call| call.signature().arguments);
     put!(out, "{}(", call_name(number));
-    out.push_str(if arguments.is_none() && count > 0 { "?" } else { "" });
-    for (index, &argument) in arguments.iter().flatten().take(count).enumerate() {
+    out.push_str(if arguments.is_none() && !types.is_empty() { "?" } else { "" });
+    let arguments = arguments.as_ref();
+    let typed = |(of, &value): (&Type, &u64)| Some((of.of_call(arguments?)?, value));
+    for (index, (of, value)) in
+        types.iter().zip(arguments.into_iter().flatten()).filter_map(typed).enumerate()
+    {
         out.push_str(if index == 0 { "" } else { ", " });
-        put_value(out, argument);
+        match of {
+            Type::Hex | Type::Size | Type::Long | Type::Address | Type::Remaining => put_value(out, value),
+            _ if of.input().or(of.output()).is_some() => put_value(out, value),
+            _ => put_plain(out, of, value),
+        }
     }
     out.push(')');
 }

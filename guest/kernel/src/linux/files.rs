@@ -375,12 +375,6 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
 }
 
 pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
-    // Of a call that is refused too, as a debugger could read it.
-    if count > 0
-        && let Ok(bytes) = user::bytes(buffer, count.min(PAGE))
-    {
-        trace::data(1, bytes);
-    }
     let open = writable(descriptor)?;
     let count = count.min(COUNT_MAX);
     match open.kind.get() {

@@ -41,9 +41,9 @@ use abi::record::Wait;
 use abi::syscall::Call;
 use abi::syscall::errno::{EINVAL, ENOSYS};
 
-use crate::arch::trap_frame::TrapFrame;
+use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::{USER_END, vector};
-use crate::scheduler;
+use crate::{call_data, scheduler};
 use space::{Bad, Touch};
 
 pub use signal::before_return;
@@ -145,10 +145,31 @@ pub fn call(frame: &mut TrapFrame) -> u64 {
 }
 
 fn answer(frame: &mut TrapFrame) -> Outcome<u64> {
-    let registers = frame.registers;
-    let [a, b, c] = [registers.rdi, registers.rsi, registers.rdx];
-    let [d, e, f] = [registers.r10, registers.r8, registers.r9];
-    let call = Call::from_number(registers.rax).ok_or(ENOSYS)?;
+    let call = Call::from_number(frame.registers.rax).ok_or(ENOSYS)?;
+    if call.leads_to_memory() { with_data(call, frame) } else { handle(call, frame) }
+}
+
+/// Handles a call and records the memory that its arguments lead to: what it reads before, and what it has written after.
+#[inline(never)]
+fn with_data(call: Call, frame: &mut TrapFrame) -> Outcome<u64> {
+    let read: call_data::Reader = |address, size| user::bytes(address, size).ok();
+    let arguments = arguments(frame);
+    call_data::inputs(read, call, &arguments);
+    let outcome = handle(call, frame);
+    if let Ok(result) = outcome {
+        call_data::outputs(read, call, &arguments, result);
+    }
+    outcome
+}
+
+fn arguments(frame: &TrapFrame) -> [u64; 6] {
+    let Registers { rdi, rsi, rdx, r10, r8, r9, .. } = frame.registers;
+    [rdi, rsi, rdx, r10, r8, r9]
+}
+
+/// The calls of Linux programs. To add one, add its line to the table in `abi` and its handler here or in [`plain`].
+fn handle(call: Call, frame: &mut TrapFrame) -> Outcome<u64> {
+    let [a, b, c, d, e, f] = arguments(frame);
     match call {
         Call::exit => life::exit(a),
         Call::exit_group => life::end_group(a as u32, false),

@@ -70,16 +70,7 @@ pub fn when(number: u64, ns: u64) -> Outcome<u64> {
 }
 
 pub fn gettime(number: u64, to: u64) -> Outcome<u64> {
-    let time = split(now(number)?);
-    user::write(to, time)?;
-    trace::data(1, bytes_of(&time));
-    Ok(0)
-}
-
-/// A time as it lies in memory.
-fn bytes_of(time: &Time) -> &[u8] {
-    // SAFETY: two words are sixteen bytes.
-    unsafe { core::slice::from_raw_parts(time.as_ptr().cast(), 16) }
+    user::write(to, split(now(number)?)).map(|()| 0)
 }
 
 pub fn getres(number: u64, to: u64) -> Outcome<u64> {
@@ -101,10 +92,9 @@ pub fn time(to: u64) -> Outcome<u64> {
 
 /// `nanosleep`, and `clock_nanosleep` with its clock and flags.
 pub fn sleep(clock: Option<u64>, flags: u64, request: u64, remaining: u64) -> Outcome<u64> {
-    let (number, number_is_argument) = (clock.unwrap_or(1), clock.is_some());
+    let number = clock.unwrap_or(1);
     const ABSOLUTE: u64 = 1;
     let time: Time = user::read(request)?;
-    trace::data(if number_is_argument { 2 } else { 0 }, bytes_of(&time));
     let ns = ns_of(time)?;
     let until = if flags & ABSOLUTE != 0 {
         when(number, ns)?

@@ -1,14 +1,11 @@
 //! Rules about system calls and kills.
 
-use abi::syscall::Call;
-use abi::syscall::errno::ENOSYS;
+use abi::syscall::errno::{self, ENOSYS};
+use abi::syscall::{Call, Returns};
 
 use super::machine::Machine;
 use super::{Log, Rule, Violation};
 use crate::file::{Event, What};
-
-/// Linux's largest error number: a negative result below its negative is not an error.
-const ERRNO_MAX: i64 = 4095;
 
 /// A result and the call that it is of.
 fn result_of(event: &Event, machine: &Machine) -> Option<(Event, u64, [u64; 6], i64)> {
@@ -40,26 +37,43 @@ impl Rule for Numbers {
     }
 }
 
-/// Results are possible ones.
+/// Results are what their types allow.
 pub(super) struct Results;
 
 impl Rule for Results {
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
-        let Some((call, number, [_, _, count, ..], result)) = result_of(event, machine) else { return };
+        let Some((call, number, arguments, result)) = result_of(event, machine) else { return };
+        let returns = Call::from_number(number).map_or(Returns::Number, |call| call.signature().returns);
+        // A thread has a number of its own, and getpid returns that of its process.
         let is_thread = machine.process(event.process).is_some_and(|process| process.is_thread);
-        let is_error = (-ERRNO_MAX..0).contains(&result);
-        let possible = is_error
-            || match Call::from_number(number) {
-                Some(Call::read | Call::write) => result as u64 <= count,
-                Some(Call::getpid) => result == i64::from(event.process) || is_thread,
-                // RAX is what the frame of the signal says.
-                Some(Call::rt_sigreturn) => true,
-                Some(Call::sched_yield | Call::nanosleep | Call::clock_gettime) => result == 0,
-                // They do not return at all.
-                Some(Call::exit | Call::exit_group) => false,
-                _ => result >= 0,
-            };
-        log.test(possible, || Violation::new(format!("this call cannot give {result:#x}"), [&call, event]));
+        let returns = if is_thread && returns == Returns::Itself { Returns::ItsThread } else { returns };
+        log.test(is_possible(returns, &arguments, event.process, result), || {
+            Violation::new(format!("this call cannot return {result:#x}"), [&call, event])
+        });
+    }
+}
+
+/// True if a call of this process may have this result.
+fn is_possible(returns: Returns, arguments: &[u64; 6], process: u16, result: i64) -> bool {
+    let is_error = result
+        .checked_neg()
+        .is_some_and(|error| errno::name(error).is_some() || errno::restart(error).is_some());
+    match returns {
+        Returns::Never => false,
+        Returns::Anything => true,
+        // Calls that cannot fail too: a kernel may lack them.
+        _ if is_error => true,
+        Returns::Itself => result == i64::from(process),
+        Returns::ItsThread | Returns::Owner | Returns::Permissions => result >= 0,
+        Returns::Zero => result == 0,
+        Returns::UpTo(count) => {
+            let count = arguments.get(usize::from(count)).copied().unwrap_or_default();
+            u64::try_from(result).is_ok_and(|result| result <= count)
+        }
+        Returns::NewFd | Returns::Process => (0..=i64::from(i32::MAX)).contains(&result),
+        Returns::Number | Returns::Ready | Returns::OfFcntl | Returns::Location | Returns::OneOf(_) => {
+            result >= 0
+        }
     }
 }
 
@@ -87,5 +101,35 @@ impl Rule for Kills {
                 )
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_within_their_types() {
+        const ARGUMENTS: [u64; 6] = [3, 0x1000, 10, 0, 0, 0];
+        let possible = |call: Call, result| is_possible(call.signature().returns, &ARGUMENTS, 7, result);
+        for (call, result, expected) in [
+            (Call::read, 10, true),
+            (Call::read, 11, false),
+            (Call::read, -errno::EBADF, true),
+            (Call::read, -41, false),
+            (Call::read, -4096, false),
+            (Call::read, i64::MIN, false),
+            (Call::close, 1, false),
+            (Call::getpid, 7, true),
+            (Call::getpid, -errno::ENOSYS, true),
+            (Call::gettid, 9, true),
+            (Call::exit, 0, false),
+            (Call::openat, 1 << 31, false),
+            (Call::mmap, 0x7fff_f000_0000, true),
+            (Call::mmap, -(1 << 40), false),
+            (Call::times, -(1 << 40), true),
+        ] {
+            assert_eq!(possible(call, result), expected, "{call:?} {result}");
+        }
     }
 }
