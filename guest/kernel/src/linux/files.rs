@@ -110,6 +110,7 @@ fn add_user(index: usize) {
 }
 
 /// The open file of a descriptor.
+#[inline(never)]
 pub fn open(descriptor: u64) -> Outcome<&'static Open> {
     let entry = entry(descriptor)?;
     Ok(file(entry.get().index().ok_or(EBADF)?))
@@ -218,6 +219,7 @@ fn drop_user(open: &Open) {
     }
 }
 
+#[inline(never)]
 pub fn close(descriptor: u64) -> Outcome<u64> {
     let entry = entry(descriptor)?;
     let index = entry.get().index().ok_or(EBADF)?;
@@ -226,6 +228,7 @@ pub fn close(descriptor: u64) -> Outcome<u64> {
     Ok(0)
 }
 
+#[inline(never)]
 pub fn close_range(first: u64, last: u64, flags: u64) -> Outcome<u64> {
     const CLOEXEC: u64 = 4;
     let (first, last) = (first as u32 as usize, last as u32 as usize);
@@ -244,6 +247,7 @@ pub fn close_range(first: u64, last: u64, flags: u64) -> Outcome<u64> {
     Ok(0)
 }
 
+#[inline(never)]
 pub fn dup(descriptor: u64, least: u64, close_on_exec: bool) -> Outcome<u64> {
     open(descriptor)?;
     let index = entry(descriptor)?.get().index().ok_or(EBADF)?;
@@ -251,6 +255,7 @@ pub fn dup(descriptor: u64, least: u64, close_on_exec: bool) -> Outcome<u64> {
 }
 
 /// `dup2` if `is_dup2`, else `dup3`.
+#[inline(never)]
 pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
     let (from, to) = (from as u32 as usize, to as u32 as usize);
     if flags & !u64::from(O_CLOEXEC) != 0 || (from == to && !is_dup2) {
@@ -268,6 +273,7 @@ pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
     Ok(to as u64)
 }
 
+#[inline(never)]
 pub fn fcntl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     const F_DUPFD: u32 = 0;
     const F_GETFD: u32 = 1;
@@ -296,6 +302,7 @@ pub fn fcntl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     }
 }
 
+#[inline(never)]
 pub fn open_at(directory: u64, path: u64, flags: u64) -> Outcome<u64> {
     let flags = flags as u32;
     let writes = flags & O_ACCMODE != 0;
@@ -325,6 +332,7 @@ pub fn open_at(directory: u64, path: u64, flags: u64) -> Outcome<u64> {
 /// The most bytes of one call, as in Linux.
 const COUNT_MAX: u64 = 0x7FFF_F000;
 
+#[inline(never)]
 pub fn read(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let open = readable(descriptor)?;
     let read = read_from(open, open.offset.get(), buffer, count)?;
@@ -334,6 +342,7 @@ pub fn read(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     Ok(read)
 }
 
+#[inline(never)]
 pub fn pread(descriptor: u64, buffer: u64, count: u64, offset: u64) -> Outcome<u64> {
     if (offset as i64) < 0 {
         return Err(EINVAL);
@@ -374,6 +383,7 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
     }
 }
 
+#[inline(never)]
 pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let open = writable(descriptor)?;
     let count = count.min(COUNT_MAX);
@@ -393,6 +403,7 @@ pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
 }
 
 /// `readv` and `writev`: one call of `each` a stretch, until one does less than it was asked for.
+#[inline(never)]
 pub fn vector(
     descriptor: u64,
     array: u64,
@@ -425,6 +436,7 @@ pub fn vector(
     Ok(done)
 }
 
+#[inline(never)]
 pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
     let open = open(descriptor)?;
     let start = match (open.kind.get(), from as u32) {
@@ -441,6 +453,7 @@ pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
     Ok(position)
 }
 
+#[inline(never)]
 pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     const TCGETS: u32 = 0x5401;
     const TIOCGWINSZ: u32 = 0x5413;
@@ -477,6 +490,7 @@ pub fn ready(open: &Open, events: u16) -> u16 {
     now & events
 }
 
+#[inline(never)]
 pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {
     const HEAD: usize = 19;
     const REGULAR: u8 = 8;
@@ -514,6 +528,7 @@ pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {
     }
 }
 
+#[inline(never)]
 pub fn access(directory: u64, path: u64, mode: u64) -> Outcome<u64> {
     const EXECUTE: u64 = 1;
     const WRITE: u64 = 2;
@@ -525,6 +540,7 @@ pub fn access(directory: u64, path: u64, mode: u64) -> Outcome<u64> {
     }
 }
 
+#[inline(never)]
 pub fn getcwd(buffer: u64, size: u64) -> Outcome<u64> {
     let path = tree::path(task::group().directory.get());
     if size < path.len() as u64 + 1 {
@@ -536,6 +552,7 @@ pub fn getcwd(buffer: u64, size: u64) -> Outcome<u64> {
 }
 
 /// Makes a directory of the tree the working directory.
+#[inline(never)]
 pub fn chdir(node: Node) -> Outcome<u64> {
     match node {
         Node::Given(index) if tree::is_directory(index) => {
@@ -547,6 +564,7 @@ pub fn chdir(node: Node) -> Outcome<u64> {
 }
 
 /// The one link there is: to the program's own file.
+#[inline(never)]
 pub fn readlink(directory: u64, path: u64, buffer: u64, size: u64) -> Outcome<u64> {
     if (size as i32) <= 0 {
         return Err(EINVAL);

@@ -37,6 +37,7 @@ fn key(address: u64) -> Outcome<u64> {
     Ok(address | space.root() >> 12 << 47)
 }
 
+#[inline(never)]
 pub fn futex(address: u64, operation: u64, value: u64, fourth: u64, second: u64, last: u64) -> Outcome<u64> {
     let command = operation & !(PRIVATE | CLOCK_REALTIME);
     match command {

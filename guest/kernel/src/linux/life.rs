@@ -116,6 +116,7 @@ pub const FORK: Clone =
 pub const VFORK: Clone = Clone { flags: CLONE_VM | CLONE_VFORK, ..FORK };
 
 /// `clone3` brings the same in a structure.
+#[inline(never)]
 pub fn clone3(frame: &TrapFrame, address: u64, size: u64) -> Outcome<u64> {
     const SIZE_MIN: u64 = 64;
     if size < SIZE_MIN {
@@ -128,6 +129,7 @@ pub fn clone3(frame: &TrapFrame, address: u64, size: u64) -> Outcome<u64> {
 }
 
 /// A child of the task that runs: it returns from the same call, with 0.
+#[inline(never)]
 pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     let flags = what.flags;
     let is_thread = flags & CLONE_THREAD != 0;
@@ -249,6 +251,7 @@ fn copy_cpu_state(child: &Process, tls: Option<u64>) {
 }
 
 /// `execve`: another program in the same process.
+#[inline(never)]
 pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp: u64) -> Outcome<u64> {
     let node = tree::resolve_user(directory, path)?;
     let Node::Given(file) = node else { return Err(EACCES) };
@@ -301,6 +304,7 @@ fn end_other_threads() {
 }
 
 /// The whole group ends: by itself with a status, or by a signal.
+#[inline(never)]
 pub fn end_group(status: u32, by_signal: bool) -> ! {
     let group = task::group();
     if !group.exiting.get() {
@@ -395,6 +399,7 @@ fn release_parent(task: &Task) {
 }
 
 /// `exit` of one thread.
+#[inline(never)]
 pub fn exit(status: u64) -> ! {
     let group = task::group();
     if group.threads.get() == 1 && !group.exiting.get() {
@@ -436,6 +441,7 @@ fn reap(child: &Group) -> u64 {
     cycles
 }
 
+#[inline(never)]
 pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
     const KNOWN: u64 = WNOHANG | 2 | 8 | 0xE000_0000;
     if options & 0xFFFF_FFFF & !KNOWN != 0 {
@@ -461,6 +467,7 @@ pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
     Ok(id.into())
 }
 
+#[inline(never)]
 pub fn waitid(kind: u64, id: u64, info: u64, options: u64) -> Outcome<u64> {
     const WEXITED: u64 = 4;
     const WNOWAIT: u64 = 0x100_0000;
@@ -499,10 +506,12 @@ fn named(pid: u64) -> Outcome<&'static Group> {
 }
 
 /// What `get` says of the group that a call names.
+#[inline(never)]
 pub fn of_group(pid: u64, get: impl Fn(&Group) -> u16) -> Outcome<u64> {
     named(pid).map(|group| get(group).into())
 }
 
+#[inline(never)]
 pub fn setpgid(pid: u64, to: u64) -> Outcome<u64> {
     let group = named(pid)?;
     let to = if to as u32 == 0 { group.id.get() } else { u16::try_from(to as u32).map_err(|_| EPERM)? };
@@ -510,6 +519,7 @@ pub fn setpgid(pid: u64, to: u64) -> Outcome<u64> {
     Ok(0)
 }
 
+#[inline(never)]
 pub fn setsid() -> Outcome<u64> {
     let group = task::group();
     let id = group.id.get();

@@ -33,6 +33,7 @@ fn end_of(start: u64, size: u64) -> Outcome<u64> {
     start.checked_add(size).filter(|&end| end <= STACK_TOP).ok_or(ENOMEM)
 }
 
+#[inline(never)]
 pub fn brk(wanted: u64) -> Outcome<u64> {
     let space = task::space();
     let (start, old) = (space.heap_start.get(), space.heap_end.get());
@@ -58,6 +59,7 @@ pub fn brk(wanted: u64) -> Outcome<u64> {
     Ok(wanted)
 }
 
+#[inline(never)]
 pub fn mmap(address: u64, size: u64, rights: u64, flags: u64, descriptor: u64, offset: u64) -> Outcome<u64> {
     let space = task::space();
     let size = pages(size)?;
@@ -142,12 +144,14 @@ fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
     Ok(())
 }
 
+#[inline(never)]
 pub fn munmap(start: u64, size: u64) -> Outcome<u64> {
     let size = pages(size).map_err(|_| EINVAL)?;
     let end = end_of(start, size).map_err(|_| EINVAL)?;
     task::space().unmap(start, end).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn mprotect(start: u64, size: u64, rights: u64) -> Outcome<u64> {
     if !start.is_multiple_of(PAGE) || rights & !RIGHTS != 0 {
         return Err(EINVAL);
@@ -159,6 +163,7 @@ pub fn mprotect(start: u64, size: u64, rights: u64) -> Outcome<u64> {
     task::space().protect(start, end, rights).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64) -> Outcome<u64> {
     const MAY_MOVE: u64 = 1;
     const FIXED: u64 = 2;
@@ -203,6 +208,7 @@ pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64)
     Ok(to)
 }
 
+#[inline(never)]
 pub fn madvise(start: u64, size: u64, advice: u64) -> Outcome<u64> {
     const DONT_NEED: u64 = 4;
     const FREE: u64 = 8;

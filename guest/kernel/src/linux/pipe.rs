@@ -52,6 +52,7 @@ fn of(number: u32) -> &'static Pipe {
 }
 
 /// `pipe2`: two descriptors.
+#[inline(never)]
 pub fn create(to: u64, flags: u64) -> Outcome<u64> {
     let flags = flags as u32;
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {

@@ -63,6 +63,7 @@ fn look(array: u64, count: u64) -> Outcome<u64> {
     Ok(found)
 }
 
+#[inline(never)]
 pub fn poll(array: u64, count: u64, time_out: u64) -> Outcome<u64> {
     poll_until(array, count, deadline_ms(time_out))
 }
@@ -75,6 +76,7 @@ fn poll_until(array: u64, count: u64, until: u64) -> Outcome<u64> {
     until_found(until, || look(array, count))
 }
 
+#[inline(never)]
 pub fn ppoll(array: u64, count: u64, time_out: u64, mask: u64, size: u64) -> Outcome<u64> {
     let until = deadline(time_out)?;
     set_mask(mask, size)?;
@@ -140,6 +142,7 @@ fn select_until(count: u64, sets: [u64; 3], until: u64) -> Outcome<u64> {
 }
 
 /// `select`, whose time-out is a `timeval`.
+#[inline(never)]
 pub fn select(count: u64, sets: [u64; 3], time_out: u64) -> Outcome<u64> {
     let until = match time_out {
         0 => NEVER,
@@ -152,6 +155,7 @@ pub fn select(count: u64, sets: [u64; 3], time_out: u64) -> Outcome<u64> {
 }
 
 /// `pselect6`, whose last argument leads to a mask and its size.
+#[inline(never)]
 pub fn pselect(count: u64, sets: [u64; 3], time_out: u64, mask: u64) -> Outcome<u64> {
     let until = deadline(time_out)?;
     if mask != 0 {

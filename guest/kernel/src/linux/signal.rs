@@ -409,6 +409,7 @@ fn info_words(signal: u32, info: Info) -> [u64; 16] {
 }
 
 /// `rt_sigreturn`: the task goes on where the signal came. RAX is what the frame says.
+#[inline(never)]
 pub fn sigreturn(frame: &mut TrapFrame) -> u64 {
     let at = frame.rsp.wrapping_sub(8);
     let task = task::current();
@@ -585,6 +586,7 @@ fn float_code(status: u32) -> i32 {
     }
 }
 
+#[inline(never)]
 pub fn sigaction(signal: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     let signal = signal as u32;
     let unchangeable = signal == SIGKILL || signal == SIGSTOP;
@@ -608,6 +610,7 @@ pub fn sigaction(signal: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     user::write_if_asked(old, before).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn sigprocmask(how: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     if size != 8 {
         return Err(EINVAL);
@@ -627,13 +630,21 @@ pub fn sigprocmask(how: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     user::write_if_asked(old, before).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn sigpending(to: u64) -> Outcome<u64> {
     let task = task::current();
     let pending = (task.pending.get() | task.group().pending.get()) & task.blocked.get();
     user::write(to, pending).map(|()| 0)
 }
 
+/// `rt_sigsuspend`, with a set of signals of `size` bytes.
+#[inline(never)]
+pub fn suspend_with(set: u64, size: u64) -> Outcome<u64> {
+    if size == 8 { suspend(Some(user::read(set)?)) } else { Err(EINVAL) }
+}
+
 /// Waits under another mask; `None`: under the one that there is (`pause`).
+#[inline(never)]
 pub fn suspend(mask: Option<u64>) -> Outcome<u64> {
     let task = task::current();
     if let Some(mask) = mask {
@@ -653,6 +664,7 @@ pub fn replace_mask(mask: u64) {
 }
 
 /// `rt_sigtimedwait`: waits for one of these signals, which are blocked, and takes it.
+#[inline(never)]
 pub fn timed_wait(set: u64, to: u64, time_out: u64, size: u64) -> Outcome<u64> {
     if size != 8 {
         return Err(EINVAL);
@@ -709,6 +721,7 @@ fn set_stack(task: &Task, [start, flags, size]: [u64; 3], rsp: u64) -> Outcome<(
     Ok(())
 }
 
+#[inline(never)]
 pub fn sigaltstack(new: u64, old: u64, rsp: u64) -> Outcome<u64> {
     let task = task::current();
     let before = stack_state(task, rsp);
@@ -727,6 +740,7 @@ fn check(signal: u64) -> Outcome<u32> {
     if signal as u32 as usize > COUNT { Err(EINVAL) } else { Ok(signal as u32) }
 }
 
+#[inline(never)]
 pub fn kill(pid: u64, signal: u64) -> Outcome<u64> {
     let (pid, signal) = (pid as i32, check(signal)?);
     let own = task::group();
@@ -747,6 +761,7 @@ pub fn kill(pid: u64, signal: u64) -> Outcome<u64> {
 }
 
 /// `tgkill`; `tkill` has no group.
+#[inline(never)]
 pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
     let signal = check(signal)?;
     if tid as i32 <= 0 || group.is_some_and(|group| group as i32 <= 0) {

@@ -136,14 +136,17 @@ fn find(directory: u64, path: u64, flags: u64) -> Outcome<Stat> {
     tree::resolve(directory, text).map(of_node)
 }
 
+#[inline(never)]
 pub fn fstat(descriptor: u64, to: u64) -> Outcome<u64> {
     user::write(to, of_open(files::open(descriptor)?)).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn stat_at(directory: u64, path: u64, to: u64, flags: u64) -> Outcome<u64> {
     user::write(to, find(directory, path, flags)?).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn statx(directory: u64, path: u64, flags: u64, to: u64) -> Outcome<u64> {
     /// All that `stat` has.
     const BASIC: u32 = 0x7FF;
@@ -167,6 +170,7 @@ pub fn statx(directory: u64, path: u64, flags: u64, to: u64) -> Outcome<u64> {
 }
 
 /// `statfs`: a file system in memory.
+#[inline(never)]
 pub fn statfs(to: u64) -> Outcome<u64> {
     const TMPFS: u64 = 0x0102_1994;
     let mut words = [0_u64; 15];

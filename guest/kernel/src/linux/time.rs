@@ -69,21 +69,25 @@ pub fn when(number: u64, ns: u64) -> Outcome<u64> {
     Ok(timer::after_ns(ns.saturating_sub(now(number)?)))
 }
 
+#[inline(never)]
 pub fn gettime(number: u64, to: u64) -> Outcome<u64> {
     user::write(to, split(now(number)?)).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn getres(number: u64, to: u64) -> Outcome<u64> {
     now(number)?;
     user::write_if_asked(to, split(1)).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn gettimeofday(time: u64, zone: u64) -> Outcome<u64> {
     let [seconds, ns] = split(timer::realtime_ns());
     user::write_if_asked(time, [seconds, ns / 1000])?;
     user::write_if_asked(zone, 0_u64).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn time(to: u64) -> Outcome<u64> {
     let [seconds, _] = split(timer::realtime_ns());
     user::write_if_asked(to, seconds)?;
@@ -91,6 +95,7 @@ pub fn time(to: u64) -> Outcome<u64> {
 }
 
 /// `nanosleep`, and `clock_nanosleep` with its clock and flags.
+#[inline(never)]
 pub fn sleep(clock: Option<u64>, flags: u64, request: u64, remaining: u64) -> Outcome<u64> {
     let number = clock.unwrap_or(1);
     const ABSOLUTE: u64 = 1;
@@ -136,6 +141,7 @@ fn remaining(alarm: u64) -> u64 {
     if alarm == NEVER { 0 } else { timer::ns_of_cycles(alarm.saturating_sub(cpu::tsc())).max(1) }
 }
 
+#[inline(never)]
 pub fn alarm(seconds: u64) -> Outcome<u64> {
     let [left, _] = set_alarm(u64::from(seconds as u32) * NS_PER_SECOND, 0);
     // Rounded as Linux does, and never to 0 while there is one.
@@ -149,6 +155,7 @@ fn timeval(ns: u64) -> Time {
     [seconds, ns / 1000]
 }
 
+#[inline(never)]
 pub fn setitimer(which: u64, new: u64, old: u64) -> Outcome<u64> {
     if which != ITIMER_REAL {
         return Err(EINVAL);
@@ -160,6 +167,7 @@ pub fn setitimer(which: u64, new: u64, old: u64) -> Outcome<u64> {
     user::write_if_asked(old, [timeval(interval), timeval(left)]).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn getitimer(which: u64, to: u64) -> Outcome<u64> {
     if which != ITIMER_REAL {
         return Err(EINVAL);
@@ -169,6 +177,7 @@ pub fn getitimer(which: u64, to: u64) -> Outcome<u64> {
     user::write(to, [timeval(interval), timeval(remaining(group.alarm.get()))]).map(|()| 0)
 }
 
+#[inline(never)]
 pub fn times(to: u64) -> Outcome<u64> {
     const NS_PER_CLOCK: u64 = NS_PER_SECOND / super::misc::TICKS_PER_SECOND;
     let clocks = |cycles| timer::ns_of_cycles(cycles) / NS_PER_CLOCK;
@@ -177,6 +186,7 @@ pub fn times(to: u64) -> Outcome<u64> {
     Ok(timer::monotonic_ns() / NS_PER_CLOCK)
 }
 
+#[inline(never)]
 pub fn getrusage(who: u64, to: u64) -> Outcome<u64> {
     let cycles = match who as i32 {
         0 => group_cycles(),
