@@ -14,7 +14,7 @@ use std::{env, fs};
 /// The guest is compiled for the host's own target, made freestanding by the flags of `guest/rustflags`. Naming it
 /// keeps those flags from the guest's own build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// What the guest is made of, under the repository's root. Its build directory, when somebody builds it by hand, is not.
+/// The folders with the guest's sources, under the repository's root. The `target` of a manual build is not a source.
 const SOURCES: [&str; 6] =
     ["abi", "guest/kernel", "guest/programs", "guest/Cargo.toml", "guest/Cargo.lock", "guest/rustflags"];
 

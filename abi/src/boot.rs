@@ -1,9 +1,9 @@
 //! The kernel's command line: words of `key=value`, each at most once. An unknown key or a bad value
 //! stops the boot with a message on the console and [`crate::record::Panic::BadCommandLine`].
 
-/// Who runs next, and whether a timer may decide it: [`ROUND_ROBIN`], [`COOPERATIVE`] or [`DIRECT`].
+/// The scheduling policy: [`ROUND_ROBIN`], [`COOPERATIVE`] or [`DIRECT`].
 pub const POLICY: &str = "policy";
-/// A quantum each, by the timer.
+/// Each process runs for a quantum; the timer ends it.
 pub const ROUND_ROBIN: &str = "rr";
 /// No timer: the kernel waits for system calls and faults.
 pub const COOPERATIVE: &str = "cooperative";
@@ -53,7 +53,7 @@ pub const BY_PORT: &str = "port";
 /// By a byte at a port, which the host reads later. The guest waits for the answer in memory that it shares with the host.
 pub const SHARED: &str = "shared";
 
-/// The most modules, and so processes, that one boot takes.
+/// The most modules, and so processes, of one boot.
 pub const PROCESSES_MAX: usize = 64;
 /// The longest command line of a module: the program's name and arguments, in bytes.
 pub const MODULE_COMMAND_LINE_MAX: usize = 1024;

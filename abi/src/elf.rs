@@ -78,7 +78,7 @@ pub struct Segment {
     pub physical: u64,
     /// `p_filesz`: its bytes in the file.
     pub file_size: u64,
-    /// `p_memsz`: its bytes in memory. Those that the file has not are zero.
+    /// `p_memsz`: its bytes in memory. Those that are not in the file are zero.
     pub memory_size: u64,
     /// `p_align`.
     pub align: u64,

@@ -1,7 +1,7 @@
-//! The contract between guest and host, and nothing else: what a kernel must say for Trapline to watch it.
+//! The contract between guest and host: what a kernel must do so that Trapline can trace it.
 //!
-//! Everything here is a number that both sides must agree on. It knows neither side: no KVM, no file
-//! format, no policy. A change that an older kernel or host would misread raises [`VERSION`].
+//! Everything here is a number or a layout that both sides must agree on. It depends on neither side: no KVM, no file
+//! format, no policy. A change that an older kernel or host would misread increments [`VERSION`].
 
 #![no_std]
 

@@ -1,4 +1,4 @@
-//! The I/O ports, all written with `out`. None is read but [`ATTACH`], which says who is listening.
+//! The I/O ports. The guest writes them with `out`. It reads only [`ATTACH`], to find out whether a host records a trace.
 //!
 //! ```text
 //! 0x00E9          console      1 byte      as in Bochs, QEMU and most others
@@ -8,8 +8,8 @@
 //! 0x050C  OUTPUT  4 bytes      physical address of an [`Output`]
 //! ```
 //!
-//! A port exit is synchronous: the vCPU stands still until the host has read what it points at. So the
-//! buffer needs no ring arithmetic and no lock, and can lose nothing.
+//! A port exit is synchronous: the vCPU stops until the host has read the buffer. So the buffer needs no ring arithmetic and
+//! no lock, and no record is lost.
 //!
 //! An emulator such as QEMU only stores the bytes that are written to a port, and the host reads them later. With
 //! `doorbell=shared` (see [`crate::boot::SHARED`]) the guest therefore writes single bytes to [`DOORBELL`] and nothing to

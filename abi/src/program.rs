@@ -27,7 +27,7 @@ pub const SEGMENTS_END: u64 = USER_STACK - USER_STACK_GUARD;
 /// The most program headers of a file: they fit 64 KiB, as with Linux.
 pub const SEGMENTS_MAX: u16 = 1170;
 
-/// Why a file is no program.
+/// Why a file cannot be loaded as a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The rule that it breaks.
@@ -96,7 +96,7 @@ impl<'a> Program<'a> {
         self.0.segments().flatten().filter(is_loaded).map(|segment| (segment, access(&segment)))
     }
 
-    /// A page that two segments want. Each has its own rights, so they cannot share it.
+    /// A page that belongs to two segments. Segments have different access rights, so they cannot share a page.
     fn shared_page(&self) -> Option<u64> {
         self.segments().enumerate().find_map(|(index, (segment, _))| {
             let (first, end) = pages(&segment);

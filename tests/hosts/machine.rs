@@ -30,7 +30,7 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("a_guest_that_halts_for_ever_is_stopped", a_guest_that_halts_for_ever_is_stopped)
 }
 
-/// A device that keeps what it is told, answers reads, and ends the run at the exit port.
+/// A device that stores what is written to it, answers reads, and ends the run at the exit port.
 #[derive(Default)]
 struct Witness(Vec<(u16, u8, u32)>);
 
@@ -87,7 +87,7 @@ fn devices_see_the_size_of_each_access() -> TestResult {
     let mut code = vec![0xBA, 0x00, 0x05, 0, 0, 0xB8, 0x44, 0x33, 0x22, 0x11, 0xEE, 0x66, 0xEF, 0xEF];
     // in eax, dx; out dx, eax
     code.extend([0xED, 0xEF]);
-    // out 0x80, al; out 0x80, al; in al, 0x80: nobody's port
+    // out 0x80, al; out 0x80, al; in al, 0x80: a port without a device
     code.extend([0xE6, 0x80, 0xE6, 0x80, 0xE4, 0x80]);
     code.extend(EXIT_WITH_EBX);
     let (ended, witness) = run(&code);

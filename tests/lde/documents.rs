@@ -1,5 +1,5 @@
-//! What README.md and docs/ostep.md print: each command in them runs, ends as they say, and prints lines of the form that
-//! they show. Where a rule or a test is named, there is one.
+//! The commands in README.md and docs/ostep.md run, exit as the pages say, and print lines of the form that the pages show. The
+//! rules and tests that the pages name exist.
 
 use std::collections::HashSet;
 use std::fs;

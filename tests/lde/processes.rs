@@ -51,7 +51,7 @@ pub fn a_hog_is_preempted() -> TestResult {
 pub fn a_hog_keeps_the_cpu() -> TestResult {
     let run = run(&["hog", "counter", "--policy", "cooperative", "--timeout", "1s"], 36)?;
     ensure(calls(&run, 2) == 0, || "the counter made a system call".into())?;
-    ensure(run.summary.ticks == 0, || format!("{} ticks of a timer that nobody started", run.summary.ticks))
+    ensure(run.summary.ticks == 0, || format!("{} ticks of a timer that was not started", run.summary.ticks))
 }
 
 pub fn offenders_end() -> TestResult {

@@ -1,4 +1,4 @@
-//! Protection: what programs may not do is refused, and hurts nobody else.
+//! Protection: the kernel refuses what programs may not do, and no other process is affected.
 
 use abi::exit::{ALL_WELL, KERNEL_PANIC, PROCESS_FAILED};
 use abi::syscall::Call;

@@ -26,7 +26,7 @@ const QEMU_ALL_WELL: i32 = 1;
 /// A CPU that needs no KVM.
 const EMULATED: [&str; 4] = ["-accel", "tcg", "-cpu", "max"];
 
-/// KVM's own LAPIC as our VMM never shows it: xAPIC only. A deadline that is lost would let nobody wake again.
+/// KVM's own LAPIC as our VMM never shows it: xAPIC only. If a deadline were lost, no process would wake again.
 pub fn deadline_in_xapic_mode() -> TestResult {
     let folder = support::folder();
     support::trapline(folder.path(), &["extract", "guest"])?.expect(0)?;

@@ -54,7 +54,7 @@ impl Run {
         ensure(end == End::Exited(status), || format!("process {process} {end}: {:#?}", self.output))
     }
 
-    /// Fails unless the process was killed for an exception of this vector; gives its error code and CR2.
+    /// Fails unless the process was killed for an exception of this vector; returns its error code and CR2.
     pub fn is_killed(&self, process: u16, vector: u8) -> Result<(u16, u64), Failed> {
         match self.end(process) {
             End::Killed(fault, _) if fault.vector == vector => Ok((fault.error_code, fault.cr2)),

@@ -1,4 +1,4 @@
-//! The timer's rate: what the host told the kernel of it is what the kernel then sees.
+//! The timer's rate: the rate that the kernel measures is the rate that the host passed to it.
 
 use abi::boot::{DEADLINE, ONE_SHOT, PERIODIC};
 use trace::{Boot, What};

@@ -26,7 +26,7 @@ use trace::{Meta, Program, Trace, What, Writer};
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Time that the browser gives the page, in its own milliseconds: it skips the waiting.
+/// The page's virtual time, in milliseconds: the browser skips the waiting.
 const BUDGET: &str = "--virtual-time-budget=60000";
 const TSC_KHZ: u64 = 1_000_000;
 const TIMER_VECTOR: u64 = 0x20;
@@ -205,7 +205,7 @@ fn says_what_the_trace_says() -> TestResult {
     steps_are_those_of_protocol(&path, &seen)
 }
 
-/// A trace of real runs, whose calls sleep and yield, and arrive by both doors.
+/// A trace of real runs, whose calls sleep and yield, and use both `syscall` and `int 0x80`.
 fn says_what_the_fixture_says() -> TestResult {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
     agrees(folder().path(), &path)
@@ -403,7 +403,7 @@ fn reaches_every_row() -> TestResult {
     same("last row", &seen["last"], &serde_json::json!({ "chosen": 61, "inView": true, "pointed": true }))
 }
 
-/// A chunk in the middle of the file is damaged: what its records told is told by no others.
+/// A chunk in the middle of the file is damaged: no other records have the information of its records.
 fn guesses_nothing() -> TestResult {
     let folder = folder();
     let path = rounds(folder.path(), 2 * CHUNK_ROUNDS, TSC_KHZ)?;

@@ -239,7 +239,7 @@ fn module_missing(module: &str) -> Option<String> {
     (!is_there).then(|| format!("Python's module {module} is not installed"))
 }
 
-/// The browser that is installed, for the tests of the report; where there is none, the one to install.
+/// The installed browser for the tests of the report; if none is installed, the one to install.
 pub fn browser() -> &'static str {
     ["chromium", "google-chrome"].into_iter().find(|name| installed(name)).unwrap_or("chromium")
 }

@@ -4,7 +4,7 @@
 //! `sys_exit`, with its fields first, so that tools know them; all others are of a system `trapline`. Times are
 //! nanoseconds since the start, and the date option says when that was. There is one CPU, as in the guest; the host's
 //! records carry process 65536. Limits: tools call process 0 `<idle>`, whatever the file says; records missing at the
-//! very end are told only by the CPU's statistics; a record with an earlier time than the one before has the latter's.
+//! very end appear only in the CPU's statistics; a record with an earlier time than the one before has the latter's.
 
 use std::io::{self, Seek, SeekFrom, Write};
 

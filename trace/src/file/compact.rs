@@ -6,7 +6,7 @@
 //! alone; a reader follows. Slots start out as zeros in each chunk, so that each chunk decodes without the others.
 //!
 //! A varint has its length in its first byte, so that reading one takes a load, a count of zeros and two shifts, and
-//! no loop. Its limit is no compression beyond that: repeating sequences of records are told again.
+//! no loop. Its limit: it does not compress repeated sequences of records.
 
 use abi::record::{HEAD_SIZE, Kind, WORDS_MAX};
 

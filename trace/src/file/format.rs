@@ -147,7 +147,7 @@ impl ChunkHead {
         })
     }
 
-    /// The whole chunk at the start of `bytes`: its head and its payload. None: there is none, or its CRC is wrong.
+    /// The whole chunk at the start of `bytes`: its head and its payload. `None`: there is no chunk, or its CRC is wrong.
     pub fn open(bytes: &[u8]) -> Option<(ChunkHead, &[u8])> {
         let head = ChunkHead::peek(bytes)?;
         let chunk = bytes.get(..head.size()?)?;

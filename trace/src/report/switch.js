@@ -154,7 +154,7 @@ function arrived(rows, records, left) {
   push(rows, left, 'program', isFirst ? `${of} runs main()\u2026` : `${of} goes on\u2026`, { details: [`PC ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
 }
 
-/// Where the hardware goes at this vector, and that interrupts are off there, as the kernel told it at boot.
+/// The handler of this vector, and that interrupts are off in it, as the kernel set the trap table at boot.
 function handler(records, vector) {
   const { gates, syscall } = known(records), off = by => `interrupts off: ${by}`;
   if (vector === names.syscall) return syscall ? [...syscall.sfmask & IF ? [off('SFMASK clears IF')] : [], `jump to trap handler: LSTAR = ${hex(syscall.lstar)}`] : [];

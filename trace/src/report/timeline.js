@@ -99,7 +99,7 @@ function build(records) {
     if (isHost(kind)) { host.mark('host', time, i); continue; }
     const lane = lanes.get(records.process(i)) ?? kernel;
     if (gaps.has(i)) {
-      // What was under way ended nobody knows when, and who had the CPU the next records tell.
+      // When the current blocks ended is unknown; the next records show what the CPU runs.
       all.forEach(each => each.stop(latest));
       kernel.begin('missing', latest, i);
       saved = -1;

@@ -28,7 +28,7 @@ pub struct Options {
     pub filter: Filter,
     /// The number of the guest's event that is pointed at.
     pub mark: Option<u64>,
-    /// Columns that somebody else puts before each line.
+    /// Columns that the caller prints before each line.
     pub indent: usize,
 }
 

@@ -57,7 +57,7 @@ pub struct Guest<'a> {
     pub kernel: &'a [u8],
     /// The programs.
     pub modules: &'a [Module<'a>],
-    /// What the kernel is told on its command line.
+    /// The settings on the kernel's command line.
     pub settings: &'a Settings,
     /// Memory in MiB.
     pub memory_mib: u64,

@@ -27,7 +27,7 @@ pub struct Module<'a> {
     pub command_line: &'a [u8],
 }
 
-/// What the kernel is told on its command line.
+/// The settings on the kernel's command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Who runs next.
@@ -40,7 +40,7 @@ pub struct Settings {
     pub batch: u64,
 }
 
-/// What the host tells the kernel of its clocks, so that nobody has to calibrate inside a VM.
+/// The rates of the clocks that the host passes to the kernel, so that the kernel need not calibrate them in a VM.
 #[derive(Clone, Copy, Debug)]
 pub struct Clocks {
     /// The guest's TSC rate in kHz.

@@ -2,7 +2,7 @@
 //!
 //! The guest's TSC is the host's plus an offset that KVM set when it made the vCPU. It is read once; from
 //! then on the guest's time is one `rdtsc` and one addition. Limit: both run at one rate, which holds as
-//! long as nobody asks KVM to scale the TSC, and Trapline does not.
+//! long as KVM is not asked to scale the TSC, and Trapline does not ask it.
 
 use std::time::Duration;
 

@@ -55,7 +55,7 @@ pub const KVM_TSS: u64 = 0xFFFB_D000;
 pub const MEMORY_MIN_MIB: u64 = 8;
 /// The most memory, in MiB: the devices' hole starts above it.
 pub const MEMORY_MAX_MIB: u64 = 3072;
-/// The memory where nobody says otherwise, in MiB.
+/// The default size of the memory, in MiB.
 pub const MEMORY_DEFAULT_MIB: u64 = 64;
 
 const _: () = assert!(

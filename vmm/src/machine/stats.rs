@@ -36,7 +36,7 @@ pub fn read(vcpu: &VcpuFd) -> KvmCounts {
     if fd < 0 {
         return KvmCounts::default();
     }
-    // SAFETY: KVM has just made this descriptor, and nobody else owns it.
+    // SAFETY: KVM has just created this descriptor, and nothing else owns it.
     let file = unsafe { File::from_raw_fd(fd) };
     let mut bytes = Vec::with_capacity(FILE_USUAL);
     // A file that ends early leaves counts out, which is what `None` is for.

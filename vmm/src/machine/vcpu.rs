@@ -26,7 +26,7 @@ use super::stats::{self, KvmCounts};
 const MSR_TSC: u32 = 0x10;
 /// Pins of the I/O APIC that user space would emulate; KVM wants to know, and reserves routes.
 const IO_APIC_PINS: u64 = 24;
-/// KVM's local APIC counts nanoseconds (KVM_CAP_X86_APIC_BUS_CYCLES_NS: 1 where nobody changes it).
+/// KVM's local APIC counts nanoseconds (KVM_CAP_X86_APIC_BUS_CYCLES_NS: 1 by default).
 pub const APIC_KHZ: u64 = 1_000_000;
 
 /// Why a VM could not be made.
@@ -78,7 +78,7 @@ pub enum Exit {
     InternalError {
         /// KVM_INTERNAL_ERROR_*.
         suberror: u32,
-        /// The bytes at RIP, where KVM told them.
+        /// The bytes at RIP, if KVM reported them.
         instruction: Vec<u8>,
     },
     /// The hardware refused the guest's state.
@@ -298,8 +298,8 @@ impl Vcpu {
         Exit::In { port: io.port, size: io.width() }
     }
 
-    /// The last port access and its data. kvm-ioctls gives the data as one slice, from which the size of an
-    /// access cannot be told.
+    /// The last port access and its data. kvm-ioctls returns the data as one slice, which does not have the size of an
+    /// access.
     fn port_access(&mut self) -> (PortAccess, &mut [u8]) {
         let run = self.fd.get_kvm_run();
         // SAFETY: only called after KVM_EXIT_IO, for which `io` is the member of the union that KVM filled.

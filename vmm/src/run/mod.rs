@@ -86,7 +86,7 @@ pub struct Run {
     pub accelerator: Accelerator,
     /// The kernel.
     pub kernel: Kernel,
-    /// What the kernel is told.
+    /// The settings for the kernel.
     pub settings: Settings,
     /// The guest's memory in MiB, 8 to 3072.
     pub memory_mib: u64,

@@ -360,7 +360,7 @@ impl<'a, W: Write> Packets<'a, W> {
         }
     }
 
-    /// A packet that follows from records, and is none itself.
+    /// A packet that is derived from records, and is not itself a record.
     fn derived(
         &mut self,
         time: u64,

@@ -1,4 +1,4 @@
-//! How much of a file is read, and what becomes of one that changes meanwhile.
+//! How much of a file is read, and what happens when the file changes meanwhile.
 
 use std::fs;
 use std::io;
