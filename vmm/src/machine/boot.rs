@@ -30,7 +30,7 @@ pub struct Module<'a> {
 /// The settings on the kernel's command line.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Who runs next.
+    /// The scheduling policy.
     pub policy: Policy,
     /// The quantum in microseconds, [`abi::boot::QUANTUM_US_MIN`] to [`abi::boot::QUANTUM_US_MAX`].
     pub quantum_us: u64,
@@ -83,7 +83,7 @@ pub enum BootError {
         /// Physical address of the segment.
         address: u64,
     },
-    /// A segment wants to be where the start info is.
+    /// A segment overlaps with the start info.
     #[error(
         "the kernel's segment at {address:#x} is below {:#x}, where the host's own tables are; link it higher",
         layout::KERNEL_LOWEST
@@ -131,7 +131,10 @@ pub enum BootError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// More programs than the contract has room for.
-    #[error("{count} programs are too many; the kernel takes {}", abi::boot::PROCESSES_MAX)]
+    #[error(
+        "the kernel can run at most {} programs, and this run has {count}",
+        abi::boot::PROCESSES_MAX
+    )]
     TooManyModules {
         /// How many there are.
         count: usize,

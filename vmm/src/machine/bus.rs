@@ -19,19 +19,18 @@ pub struct End {
     pub message: Option<String>,
 }
 
-/// What becomes of the run after a port write.
+/// What happens to the run after a port write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// The guest runs on.
+    /// The guest continues.
     Continue,
-    /// The device has no such access; the guest runs on.
+    /// The device has no such access; the guest continues.
     BadAccess,
     /// The run is over.
     End(End),
 }
 
-/// A device on the bus. Its ports, its counts and what it does at the end of a run are its own; no other module
-/// repeats them.
+/// A device on the bus. Only the device defines its ports, its counts and what it does at the end of a run.
 pub trait Device {
     /// The ports that it owns.
     fn ports(&self) -> RangeInclusive<u16>;
@@ -48,7 +47,7 @@ pub trait Device {
     }
 }
 
-/// Two devices want the same port.
+/// Two devices use the same port.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
     "ports {:#x} to {:#x} overlap with ports {:#x} to {:#x}, which another device owns",
@@ -126,7 +125,7 @@ impl<'a> Bus<'a> {
         own.into_iter().chain(self.device_counts()).collect()
     }
 
-    /// What its devices counted. An engine that does not see accesses of other ports has no more to tell.
+    /// What its devices counted. For an engine that does not see accesses to other ports, these are all counts.
     pub fn device_counts(&self) -> Vec<(HostCounter, u64)> {
         self.devices.iter().flat_map(|(_, device)| device.counts()).collect()
     }

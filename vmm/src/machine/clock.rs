@@ -1,8 +1,8 @@
-//! One time for guest and host: the guest's TSC, from the host's.
+//! One clock for guest and host: the guest's TSC, computed from the host's.
 //!
-//! The guest's TSC is the host's plus an offset that KVM set when it made the vCPU. It is read once; from
-//! then on the guest's time is one `rdtsc` and one addition. Limit: both run at one rate, which holds as
-//! long as KVM is not asked to scale the TSC, and Trapline does not ask it.
+//! The guest's TSC is the host's plus an offset that KVM set when it created the vCPU. The offset is measured once; then the
+//! guest's time costs one `rdtsc` and one addition. Limit: both must run at the same rate. They do unless a VMM asks KVM to
+//! scale the TSC, which Trapline does not.
 
 use std::time::Duration;
 

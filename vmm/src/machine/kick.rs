@@ -1,4 +1,4 @@
-//! Time-out and Ctrl-C: how the host takes a vCPU back from the guest.
+//! Time-out and Ctrl-C: how the host stops a running vCPU.
 //!
 //! A signal makes KVM_RUN return, but one that comes just before KVM_RUN would be lost. So the handler also
 //! sets `immediate_exit` in the vCPU's run page, which KVM_RUN checks before it enters the guest. The points
@@ -74,8 +74,7 @@ pub enum WatchError {
     },
 }
 
-/// While it lives, signals stop the guest and the time-out runs. When it is dropped, signals do again what they did
-/// before.
+/// While this value exists, signals stop the guest and the time-out runs. Dropping it restores the former signal actions.
 #[derive(Debug)]
 pub struct Watch {
     timer: Option<Timer>,
@@ -106,7 +105,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Has `signal` do again what it did before.
+    /// Restores the former action of `signal`.
     fn restore(&self, signal: Signal) {
         for (_, action) in self.before.iter().filter(|(of, _)| *of == signal) {
             // SAFETY: the action was there before, and whoever installed it keeps its handler.
@@ -132,7 +131,7 @@ pub fn reason() -> Option<Stop> {
     Stop::try_from(REASON.load(Ordering::SeqCst)).ok()
 }
 
-/// While it lives, a signal kicks its vCPU.
+/// While this value exists, a signal kicks its vCPU.
 #[derive(Debug)]
 pub struct Target(());
 
@@ -155,7 +154,7 @@ impl Drop for Target {
     }
 }
 
-/// Catches `signal`, and returns what was done about it before.
+/// Catches `signal`, and returns its former action.
 fn catch(signal: Signal) -> Result<SigAction, Errno> {
     // No SA_RESTART: a write that waits for a slow reader must return.
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());

@@ -1,4 +1,4 @@
-//! The guest's physical memory: who lies where.
+//! The layout of the guest's physical memory.
 //!
 //! ```text
 //! 0x0000_0000  nothing: page 0 stays empty, so that a null pointer points at no structure
@@ -66,7 +66,7 @@ const _: () = assert!(
 /// Why guest memory could not be laid out.
 #[derive(Debug, Error)]
 pub enum LayoutError {
-    /// The host gave no memory.
+    /// The host could not reserve the memory.
     #[error("cannot reserve {mib} MiB of guest memory; ask for less with --memory")]
     Reserve {
         /// What was asked for.

@@ -1,7 +1,7 @@
 //! KVM: what the host can do, guest memory, PVH boot, one vCPU and its run loop.
 //!
-//! This module knows ports and not what is behind one: devices implement [`bus::Device`]. It writes no file: the
-//! host's own records of a run are returned as [`run::HostRecord`]s.
+//! This module handles ports, but not the devices behind them: devices implement [`bus::Device`]. It writes no file: it
+//! returns the host's records of a run as [`run::HostRecord`]s.
 
 pub mod boot;
 pub mod bus;

@@ -12,7 +12,7 @@ use super::clock::{Clock, host_ns, host_tsc};
 use super::kick;
 use super::vcpu::{Exit, Vm};
 
-/// Exit reasons that have a count of their own; KVM has about 40. Higher ones share the last.
+/// How many exit reasons have separate counts; KVM has about 40. Higher reasons share the last count.
 const REASONS: usize = 64;
 
 /// A record of the host's own, in the layout of [`abi::record`].
@@ -113,8 +113,8 @@ enum Action {
     End(End),
 }
 
-/// What an exit means, when a kick has asked for `stop` or has not. Devices decide only about their own ports; everything
-/// else is decided here.
+/// What the run loop does about an exit; `stop` is the reason of a kick, if there was one. Devices decide only about their
+/// ports; everything else is decided here.
 fn action(exit: &Exit, stop: Option<Stop>) -> Action {
     let end = |ending, status, message| Action::End(End { ending, status, message });
     match *exit {

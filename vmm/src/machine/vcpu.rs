@@ -32,7 +32,7 @@ pub const APIC_KHZ: u64 = 1_000_000;
 /// Why a VM could not be made.
 #[derive(Debug, Error)]
 pub enum VmError {
-    /// KVM is there, and yet not for us.
+    /// KVM exists, but is not usable.
     #[error(transparent)]
     Missing(#[from] Missing),
     /// An ioctl failed.
@@ -49,7 +49,7 @@ fn failed(call: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> VmError {
     move |error| VmError::Ioctl { call, source: error.into() }
 }
 
-/// Why the guest came out.
+/// Why the vCPU left the guest: a VM exit that reaches the host program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// A port write.
