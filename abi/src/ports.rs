@@ -45,4 +45,4 @@ pub struct Output {
 }
 
 /// What a read returns from a port without a device. The guest then knows that no host records a trace.
-pub const NOBODY: u32 = u32::MAX;
+pub const NO_DEVICE: u32 = u32::MAX;

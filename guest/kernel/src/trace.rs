@@ -62,7 +62,7 @@ pub fn set_current(id: u16) {
 
 /// Tells the host where the buffer is, if there is a host that knows the port, or one that shares memory.
 pub fn attach(is_shared: bool) {
-    if !is_shared && cpu::in32(ports::ATTACH) == ports::NOBODY {
+    if !is_shared && cpu::in32(ports::ATTACH) == ports::NO_DEVICE {
         return;
     }
     let head = BufferHead {

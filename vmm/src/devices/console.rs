@@ -1,7 +1,7 @@
 //! The console: bytes from the guest, written to the host's output a line at a time.
 //!
-//! When a write fails, the console writes nothing more. The run and its trace go on, and [`Console::into_error`] says what
-//! failed.
+//! After a failed write, the console writes nothing more. The run and its trace continue, and [`Console::into_error`] returns
+//! the error.
 
 use std::io::{self, ErrorKind, Write};
 use std::ops::RangeInclusive;

@@ -2,7 +2,7 @@
 //!
 //! The guest attaches a buffer once and rings when records wait in it. The vCPU does not run meanwhile, so a
 //! bell costs one read of the buffer's head and one copy. The head's running count says how many records there
-//! must be, and the host counts the records of the copy: a record that is lost or invented is noticed.
+//! must be, and the host counts the records of the copy, so it detects missing and surplus records.
 //!
 //! Nothing in the guest's memory is trusted: an attach is checked against memory, and each bell against the
 //! buffer as it was attached.
@@ -30,7 +30,7 @@ pub enum Broken {
         /// Physical address of the head.
         address: u64,
     },
-    /// It is no head.
+    /// There is no head at that address.
     #[error("there is no trace buffer at {address:#x}: its magic number is {magic:#x}")]
     NoBuffer {
         /// Physical address of the head.
@@ -158,7 +158,7 @@ impl<'a> Doorbell<'a> {
         self.lost().saturating_add(self.malformed)
     }
 
-    /// What the guest says that it could not write, and what it says that it wrote and did not.
+    /// Records that the guest reported as lost, and records that it counted but did not write.
     fn lost(&self) -> u64 {
         let told = self.buffer.and_then(|buffer| self.head(buffer.head).ok()).map_or(0, |head| head.lost);
         told.saturating_add(self.absent)

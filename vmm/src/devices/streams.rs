@@ -13,7 +13,7 @@ use vm_memory::{Bytes, GuestAddress};
 use crate::machine::bus::{Device, Flow};
 use crate::machine::layout::Memory;
 
-/// The most bytes that a guest may print at once: more than a page is a mistake of it.
+/// The most bytes that a guest may print at once: more than a page is an error of the guest.
 const SIZE_MAX: u32 = 4096;
 
 /// Both streams.

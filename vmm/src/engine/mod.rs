@@ -1,5 +1,5 @@
 //! Engines: what runs a guest. An engine loads kernel and programs into guest memory, runs the guest, and hands its port
-//! accesses to the [`Bus`]. It knows neither traces nor the command line.
+//! accesses to the [`Bus`]. It depends neither on traces nor on the command line.
 //!
 //! [`kvm`] is the default, [`qemu`] is for hosts without KVM. An engine needs three things: guest memory that this process can read, a way to call the
 //! bus while the guest waits, and a clock that counts as the guest's TSC does.

@@ -131,10 +131,7 @@ pub enum BootError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// More programs than the contract has room for.
-    #[error(
-        "the kernel can run at most {} programs, and this run has {count}",
-        abi::boot::PROCESSES_MAX
-    )]
+    #[error("the kernel can run at most {} programs, and this run has {count}", abi::boot::PROCESSES_MAX)]
     TooManyModules {
         /// How many there are.
         count: usize,

@@ -103,11 +103,11 @@ impl<'a> Bus<'a> {
     pub fn read(&mut self, port: u16, size: u8) -> u32 {
         let Some(device) = self.owner(port) else {
             self.unowned_reads += 1;
-            return abi::ports::NOBODY;
+            return abi::ports::NO_DEVICE;
         };
         let value = device.read(port, size);
         self.bad_accesses += u64::from(value.is_none());
-        value.unwrap_or(abi::ports::NOBODY)
+        value.unwrap_or(abi::ports::NO_DEVICE)
     }
 
     /// Stops every device, after the guest has stopped.
