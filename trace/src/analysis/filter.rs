@@ -28,7 +28,7 @@ use crate::file::{Event, Names, Origin, Part, What, name_text};
 /// The vector of the LAPIC timer in Trapline's kernel.
 const TIMER_VECTOR: u8 = 32;
 
-/// A filter that was understood. The default wants everything.
+/// A parsed filter. The default selects every event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter(Node);
 
@@ -73,7 +73,7 @@ impl fmt::Display for FilterError {
 }
 
 impl Filter {
-    /// Understands a filter.
+    /// Parses a filter.
     pub fn parse(text: &str) -> Result<Filter, FilterError> {
         let mut parser = Parser { words: words(text), next: 0, text };
         let node = parser.filter()?;
@@ -83,14 +83,14 @@ impl Filter {
         }
     }
 
-    /// Only what is also at most `distance` events of the guest away from number `event`.
+    /// The filter, limited to events that are at most `distance` guest events away from number `event`.
     pub fn around(self, event: u64, distance: u64) -> Filter {
         let near =
             Node::Event(event.saturating_sub(distance), event.saturating_add(distance).saturating_add(1));
         Filter(Node::All(vec![self.0, near]))
     }
 
-    /// The part of a trace that all events which the filter wants are in.
+    /// The part of a trace that contains every event which the filter can select.
     pub fn part(&self) -> Part {
         self.0.part()
     }

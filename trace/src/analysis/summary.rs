@@ -1,4 +1,4 @@
-//! A run in a screen: events by kind, system calls by name, what became of each process, how it all ended.
+//! The summary of a run: events by kind, system calls by name, how each process ended, how the run ended.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,7 +40,7 @@ pub struct Summary {
     pub panic: Option<String>,
     /// What stopped the run from outside, if anything did.
     pub stopped: Option<Stop>,
-    /// The host's word on the end: the ending, its status, and Trapline's exit code. None: not in the trace.
+    /// The end as the host recorded it: the ending, its status, and Trapline's exit code. `None`: not in the trace.
     pub ending: Option<(Ending, u64, u32)>,
 }
 
@@ -62,7 +62,7 @@ pub struct ProcessSummary {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
-    /// Not at all, as far as the trace goes.
+    /// It had not ended at the end of the trace.
     #[default]
     Running,
     /// By itself, with this status.

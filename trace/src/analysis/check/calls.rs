@@ -16,7 +16,7 @@ fn result_of(event: &Event, machine: &Machine) -> Option<(Event, u64, [u64; 6], 
     Some((call, number, trap.frame.arguments(), result))
 }
 
-/// Numbers are known, or refused.
+/// Call numbers are known, or the kernel returns -ENOSYS.
 pub(super) struct Numbers;
 
 impl Rule for Numbers {

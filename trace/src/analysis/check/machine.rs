@@ -1,4 +1,4 @@
-//! The state of the machine after the events so far: who runs, and where each process stands.
+//! The state of the machine after the events so far: which process runs, and the state of each process.
 //!
 //! An event costs about the same however many processes there are. The rules see the machine at each event, so they may
 //! look one process up, and ask for the one that waits longest. Only at the end of the trace may they walk all of them.
@@ -30,7 +30,7 @@ pub(super) struct Trap {
     pub result: Option<Box<Event>>,
     pub tick: Option<Box<Event>>,
     pub redirected: Option<Box<Event>>,
-    /// What gave the frame other registers: a signal handler, the return from one, or another program. The last of them.
+    /// The last event that changed the registers in the frame: a signal handler, the return from one, or another program.
     pub rewritten: Option<Box<Event>>,
     /// The CPU was given to another process meanwhile.
     pub switched: bool,
@@ -133,7 +133,7 @@ pub(super) struct Machine {
     pub policy: Option<Policy>,
     /// The quantum in TSC cycles; 0: none.
     pub quantum: u128,
-    /// Who has the CPU; none: records are missing, and it is not known.
+    /// The process that has the CPU; `None`: records are missing, so it is not known.
     pub current: Option<u16>,
     processes: BTreeMap<u16, Process>,
     /// How many processes were created and have not ended.
@@ -195,7 +195,7 @@ impl Machine {
         }
     }
 
-    /// The kernel came to an end of its own: all processes must have ended before.
+    /// The kernel ended the run itself: all processes must have ended before.
     pub fn finished(&self) -> bool {
         self.ending == Some(Ending::Exited) && !self.panicked && self.whole
     }

@@ -1,9 +1,8 @@
-//! Does a trace keep the protocol of limited direct execution? One pass over its events, a rule at a time.
+//! Checks that a trace follows the protocol of limited direct execution, in one pass over its events.
 //!
-//! A rule sees each event beside what the `Machine` was before it, so it holds little state of its own, and
-//! memory does not grow with the trace. Rules know the records and nothing else: what the kernel did not
-//! record, they cannot see, and a rule that was never tested says so. Where records are missing, the rules
-//! forget what they knew instead of guessing.
+//! A rule gets each event with the state of the `Machine` before it. So a rule keeps little state, and memory does not grow
+//! with the trace. Rules use only the records: they cannot see what the kernel did not record, and the report marks a
+//! rule that was never tested. Where records are missing, the rules discard their state instead of guessing.
 
 mod calls;
 mod machine;
@@ -26,7 +25,7 @@ use crate::file::{Damage, Event, Origin, Trace, What};
 use Scope::{Any, Limited, Only};
 use machine::Machine;
 
-/// What became of a rule.
+/// The result of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -36,18 +35,18 @@ pub enum Verdict {
     Fail,
     /// Nothing in the trace tests it.
     NeverTested,
-    /// The policy of the run makes no such promise.
+    /// The rule does not apply to the policy of the run.
     DoesNotApply,
 }
 
-/// A rule and what came of it.
+/// A rule and its result.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// Its name.
     pub name: &'static str,
     /// The rule.
     pub rule: &'static str,
-    /// What became of it.
+    /// Its result.
     pub verdict: Verdict,
     /// How often it was tested.
     pub tested: u64,
@@ -75,7 +74,7 @@ impl Violation {
 /// What `check` found.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The policy of the run, if the trace tells it.
+    /// The policy of the run, if the trace has it.
     pub policy: Option<Policy>,
     /// Every rule, in a fixed order.
     pub findings: Vec<Finding>,
@@ -327,7 +326,7 @@ fn step_rules() -> Vec<Checked> {
     ]
 }
 
-/// What authors of kernels get stuck on.
+/// Typical errors of kernels in development.
 fn symptom_rules() -> Vec<Checked> {
     vec![
         rule(

@@ -96,7 +96,7 @@ const BIRTH: [(Kind, &str); 6] = [
     (Kind::TrapReturn, "the first return-from-trap"),
 ];
 
-/// A process comes to be.
+/// The creation of a process.
 #[derive(Default)]
 pub(super) struct Birth {
     /// How many steps each process has made.
@@ -291,7 +291,7 @@ impl Rule for Switch {
     }
 }
 
-/// What a reason lacks: the kind of record that it needs, and in words.
+/// The record that a switch reason needs but does not have: its kind, and a description.
 fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kind, &'static str)> {
     let process = machine.process(event.process)?;
     let ticked = process.trap().is_some_and(|trap| trap.tick.is_some());

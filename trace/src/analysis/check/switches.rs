@@ -1,4 +1,4 @@
-//! Rules about the switch: what it keeps, and who may run.
+//! Rules about the switch: which registers it preserves, and which process may run.
 
 use abi::record::CONTEXT;
 
@@ -39,7 +39,7 @@ fn structure_fault(process: &Process, found: u64) -> Option<String> {
         .then(|| format!("the process structure is at {structure:#x}, and {found:#x} was used"))
 }
 
-/// The kernel was called from the trap, so its stack goes on below the trap's frame.
+/// The trap called the kernel, so the kernel's stack continues below the trap's frame.
 fn saved_fault(process: &Process, context: &Context) -> Option<String> {
     let rsp = context[RSP];
     let outside = process.trap().filter(|trap| rsp >= trap.frame.address);

@@ -1,4 +1,4 @@
-//! What authors of kernels get stuck on, in plain words.
+//! Typical errors of kernels in development, as rules in plain words.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{Log, Rule, Violation};
 use crate::analysis::hardware::{Fault, vector_name};
 use crate::file::{Event, Trap, What};
 
-/// So often may a fault come at one instruction in a row: a kernel may repair it in more than one step.
+/// How many times in a row a fault may occur at one instruction: a kernel may repair it in more than one step.
 const SAME_FAULT_MAX: u32 = 2;
 
 /// The same fault at the same RIP again and again.
@@ -46,7 +46,7 @@ impl Rule for SameFault {
     }
 }
 
-/// So many quanta without a tick are silence.
+/// After this many quanta without a tick, the timer counts as silent.
 const SILENT_QUANTA: u128 = 20;
 
 /// The timer fell silent.
@@ -92,8 +92,8 @@ impl Rule for InterruptsOff {
     }
 }
 
-/// A ready process may be passed over so many times for each process there is: a lottery does that once in
-/// thousands, a queue never.
+/// How many times for each process a ready process may be passed over: a lottery scheduler does that once in thousands of
+/// runs, a queue never.
 const PASSED_OVER_MAX: u64 = 8;
 
 /// A process that is never chosen.
