@@ -46,13 +46,13 @@ const RECORD: [Edit; 2] = [
 const CALL: [Edit; 2] = [
     ("abi/src/syscall/table.rs", "    /// Trapline's own:", "    1023 luck(Size) -> Number;\n"),
     (
-        "guest/kernel/src/syscall.rs",
-        "        trapline_on_fault(rdi) =>",
+        "guest/kernel/src/linux/mod.rs",
+        "        Call::getpid =>",
         "
-        luck(rdi) => {
-            abi::record::emit::Luck { wanted: rdi }.emit();
-            Ok(rdi + 1)
-        },
+        Call::luck => {
+            crate::trace::Emit::emit(abi::record::emit::Luck { wanted: a });
+            Ok(a + 1)
+        }
 ",
     ),
 ];
