@@ -34,6 +34,9 @@ pub struct Args {
     /// One more program; the words that follow are its arguments and need no extra quotes
     #[arg(last = true, num_args = 1.., value_names = ["FILE", "ARGS"])]
     command: Vec<OsString>,
+    /// A variable of the environment of each Linux program, which has no other [repeatable]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<OsString>,
     /// What runs the guest: the CPU, by KVM, or an emulated CPU, by the QEMU on PATH. With QEMU no time in the trace
     /// says anything about hardware
     #[arg(long, default_value = Accelerator::Kvm.name(), value_parser = of(Accelerator::ALL, Accelerator::name))]
@@ -137,6 +140,7 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
     if let Some((file, arguments)) = args.command.split_first() {
         chosen.push(programs::named(file, arguments.to_vec())?);
     }
+    chosen.iter_mut().for_each(|program| program.environment.clone_from(&args.env));
     let quantum_default = if is_tour { tour::QUANTUM } else { Duration::from_micros(QUANTUM_US_DEFAULT) };
     let mut run = Run::new(chosen);
     run.accelerator = args.accel;
@@ -309,6 +313,13 @@ fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Str
         Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
         Ok(_) => Err(bounds()),
         Err(error) => Err(format!("{error}; {}", bounds())),
+    }
+}
+
+fn variable(text: &str) -> Result<OsString, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.into()),
+        _ => Err("it needs a name and `=`, such as LANG=C".into()),
     }
 }
 
