@@ -2,6 +2,10 @@
 
 #![allow(dead_code, unused_imports, reason = "only the tests in these files are used")]
 
+#[path = "../../guest/kernel/src/arch"]
+mod arch {
+    pub mod text;
+}
 #[path = "../../guest/kernel/src/cell.rs"]
 mod cell;
 #[path = "../../guest/kernel/src/clock.rs"]

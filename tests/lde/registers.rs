@@ -50,8 +50,11 @@ fn skip(kernel: &Code) -> Result<Instruction, Failed> {
     let skips = |instruction: &Instruction| {
         instruction.mnemonic() == Mnemonic::Add && instruction.op0_register() == Register::RSP
     };
-    let way_out = kernel.function("trap_return")?;
-    way_out.into_iter().find(skips).ok_or("trap_return does not skip vector and error code".into())
+    let way_out = kernel.function("timer_interrupt_common")?;
+    way_out
+        .into_iter()
+        .find(skips)
+        .ok_or("the return from the timer's interrupt does not skip vector and error code".into())
 }
 
 /// Kernels that pop these two words into a register instead.

@@ -108,6 +108,8 @@ impl Style {
 pub trait Record {
     /// Its kind.
     const KIND: Kind;
+    /// The detail is the same for all records of the kind or step: no field lies in it.
+    const DETAIL_IS_CONSTANT: bool;
     /// Its detail.
     fn detail(&self) -> u32;
     /// The number of its words.
@@ -263,6 +265,12 @@ macro_rules! at {
         0
     };
 
+    (outside detail [$($at:tt)*]) => {
+        false
+    };
+    (outside $place:ident [$($at:tt)*]) => {
+        true
+    };
     (end detail [$($at:tt)*], $type:ident, $value:expr) => {
         0
     };
@@ -426,6 +434,7 @@ macro_rules! emitter {
 
         impl $(<$life>)? Record for $variant $(<$life>)? {
             const KIND: Kind = $kind;
+            const DETAIL_IS_CONSTANT: bool = true $(&& at!(outside $place [$($at)*]))*;
             #[inline(always)]
             fn detail(&self) -> u32 {
                 $detail $(| at!(detail $place [$($at)*], $base, self.$field))*

@@ -21,11 +21,6 @@ impl Clock {
         scale(cycles, self.apic_khz, self.tsc_khz)
     }
 
-    /// Cycles of the TSC in so many counts of the LAPIC timer.
-    pub fn cycles_of_counts(&self, counts: u64) -> u64 {
-        scale(counts, self.tsc_khz, self.apic_khz)
-    }
-
     /// Cycles of the TSC in so many microseconds.
     pub fn cycles_of_us(&self, us: u64) -> u64 {
         scale(us, self.tsc_khz, 1000)
@@ -66,7 +61,6 @@ mod tests {
     #[test]
     fn each_unit_becomes_the_other() {
         assert_eq!(CLOCK.apic_counts(2_100), 1_000);
-        assert_eq!(CLOCK.cycles_of_counts(1_000), 2_100);
         assert_eq!(CLOCK.cycles_of_us(10), 21_000);
         assert_eq!(CLOCK.cycles_of_ns(10), 21);
         assert_eq!(CLOCK.ns_of_cycles(21), 10);

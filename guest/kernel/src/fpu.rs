@@ -13,46 +13,50 @@ use crate::layout::{DIRECT_MAP, KERNEL_BASE, PAGE};
 use crate::memory::address_space::AddressSpace;
 use crate::memory::physical;
 
-/// How registers get into an area and back.
+/// How registers get into an area and back. A mask has bits of XCR0, whose upper half is not used.
 #[derive(Clone, Copy)]
 enum Method {
-    /// By FXSAVE and FXRSTOR. CR4.OSXSAVE is 0, so AVX is #UD in user mode (SDM vol. 1, 13.2): there is no other state.
-    Fxsave,
-    /// By XSAVE and XRSTOR. CR4.OSXSAVE is 1, XCR0 is the mask.
-    Xsave { mask: u64 },
     /// By XSAVE and XRSTOR in user mode, in an address space that has the code for it and all areas. No process has any
     /// of these pages in its own.
-    InUserMode { mask: u64, root: u64 },
+    InUserMode { mask: u32, root: u64, gate: u64 },
+    /// By XSAVE and XRSTOR. CR4.OSXSAVE is 1, XCR0 is the mask.
+    Xsave { mask: u32 },
+    /// By FXSAVE and FXRSTOR. CR4.OSXSAVE is 0, so AVX is #UD in user mode (SDM vol. 1, 13.2): there is no other state.
+    Fxsave,
 }
 
 /// Components of XCR0 (SDM vol. 1, 13.1).
 mod component {
-    pub const X87_AND_SSE: u64 = 0b11;
-    pub const AVX: u64 = 1 << 2;
+    pub const X87_AND_SSE: u32 = 0b11;
+    pub const AVX: u32 = 1 << 2;
     /// Masks, upper halves of ZMM0 to ZMM15, ZMM16 to ZMM31.
-    pub const AVX_512: u64 = 0b111 << 5;
+    pub const AVX_512: u32 = 0b111 << 5;
     /// AMX's tiles. They need a permission that a VMM does not ask its host for (Linux, `arch/x86/xstate.rst`), and are #NM
     /// without it. They alone would not fit into a page.
-    pub const TILES: u64 = 0b11 << 17;
+    pub const TILES: u32 = 0b11 << 17;
 }
 
 /// The area of a process.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Area {
     /// Its physical address.
     frame: u64,
-    /// Its address for [`Method::InUserMode`].
-    user: u64,
+    /// Its address where the instructions of the [`Method`] run. Each area has another one.
+    at: u64,
 }
 
 impl Area {
     /// Of a process that does not exist.
-    pub const NONE: Self = Self { frame: 0, user: 0 };
+    pub const NONE: Self = Self { frame: 0, at: 0 };
 
-    /// Each area has an absent page behind it, so that one that is too small is a fault.
-    const fn new(id: u16, frame: u64) -> Self {
+    /// In user mode each area has an absent page behind it, so that one that is too small is a fault.
+    fn new(id: u16, frame: u64) -> Self {
         const FIRST: u64 = xsave::USER_CODE + 2 * PAGE;
-        Self { frame, user: FIRST + 2 * PAGE * id as u64 }
+        let at = match METHOD.get() {
+            Method::InUserMode { .. } => FIRST + 2 * PAGE * u64::from(id),
+            _ => DIRECT_MAP + frame,
+        };
+        Self { frame, at }
     }
 }
 
@@ -64,8 +68,8 @@ static UNUSED: Page = Page(Local::new([0; PAGE as usize / 8]));
 static METHOD: Local<Method> = Local::new(Method::Fxsave);
 /// The address space of [`Method::InUserMode`].
 static SPACE: Local<AddressSpace> = Local::new(AddressSpace::NONE);
-/// The area whose registers the CPU has.
-static LOADED: Local<Area> = Local::new(Area::NONE);
+/// The address of the area whose registers the CPU has.
+static LOADED: Local<u64> = Local::new(0);
 
 fn unused() -> Area {
     Area::new(0, UNUSED.0.pointer() as u64 - KERNEL_BASE)
@@ -73,7 +77,7 @@ fn unused() -> Area {
 
 /// Before the first process runs: no process needs what the CPU has. AVX is off.
 pub fn initialize() {
-    LOADED.set(unused());
+    LOADED.set(unused().at);
 }
 
 /// The host honours CR4.OSXSAVE: turns on what the CPU has of AVX and AVX-512.
@@ -83,8 +87,7 @@ pub fn use_ring_0() {
         return;
     }
     let leaf = __cpuid_count(0xD, 0);
-    let supported = u64::from(leaf.edx) << 32 | u64::from(leaf.eax);
-    let mut mask = supported & (component::X87_AND_SSE | component::AVX | component::AVX_512);
+    let mut mask = leaf.eax & (component::X87_AND_SSE | component::AVX | component::AVX_512);
     if mask & component::AVX_512 != component::AVX_512 {
         mask &= !component::AVX_512; // XSETBV takes all of it or nothing (SDM vol. 1, 13.3)
     }
@@ -95,35 +98,36 @@ pub fn use_ring_0() {
 }
 
 /// The host runs AVX in user mode whatever CR4 says, with this XCR0, and does not run XSAVE in ring 0. `None`: no memory.
-pub fn use_user_mode(xcr0: u64) -> Option<()> {
+pub fn use_user_mode(xcr0: u32) -> Option<()> {
     let mut space = AddressSpace::new()?;
     let code = space.allocate()?;
     // SAFETY: a fresh frame of this address space.
     unsafe { physical::<[u8; 16]>(code).write(xsave::user_code_bytes()) };
     space.map(xsave::USER_CODE, code, Access::ReadExecute).ok()?;
-    let method = Method::InUserMode { mask: xcr0 & !component::TILES, root: space.root };
+    METHOD.set(Method::InUserMode { mask: xcr0 & !component::TILES, root: space.root, gate: xsave::gate() });
     // There and back, between two areas of the same memory: where this fails it panics the kernel.
     let (here, there) = (unused(), Area::new(1, unused().frame));
     for area in [here, there] {
-        space.map(area.user, area.frame, Access::ReadWrite).ok()?;
+        space.map(area.at, area.frame, Access::ReadWrite).ok()?;
     }
-    METHOD.set(method);
+    LOADED.set(here.at);
     // SAFETY: both areas are mapped, and all zeros are valid registers.
     unsafe {
         switch(there);
         switch(here);
     }
-    space.unmap(there.user);
+    space.unmap(there.at);
     SPACE.set(space);
     Some(())
 }
 
 /// The components that an area holds, as bits of XCR0.
 pub fn components() -> u64 {
-    match METHOD.get() {
+    let components = match METHOD.get() {
         Method::Fxsave => component::X87_AND_SSE,
         Method::Xsave { mask } | Method::InUserMode { mask, .. } => mask,
-    }
+    };
+    components.into()
 }
 
 /// How many bytes of an area are in use.
@@ -177,7 +181,7 @@ pub fn create(id: u16, space: &mut AddressSpace) -> Option<Area> {
     area.clear();
     if let Method::InUserMode { .. } = METHOD.get() {
         let mut shared = SPACE.replace(AddressSpace::NONE);
-        let mapped = shared.map(area.user, area.frame, Access::ReadWrite);
+        let mapped = shared.map(area.at, area.frame, Access::ReadWrite);
         SPACE.set(shared);
         mapped.ok()?;
     }
@@ -186,12 +190,12 @@ pub fn create(id: u16, space: &mut AddressSpace) -> Option<Area> {
 
 /// Forgets the area of a process that ended, before its frame is given back.
 pub fn forget(area: Area) {
-    if LOADED.get() == area {
-        LOADED.set(unused());
+    if LOADED.get() == area.at {
+        LOADED.set(unused().at);
     }
     if let Method::InUserMode { .. } = METHOD.get() {
         let mut shared = SPACE.replace(AddressSpace::NONE);
-        shared.unmap(area.user);
+        shared.unmap(area.at);
         SPACE.set(shared);
     }
 }
@@ -203,21 +207,20 @@ pub fn forget(area: Area) {
 /// `to` is an area that [`create`] made and that [`forget`] did not take back.
 #[inline(always)]
 pub unsafe fn switch(to: Area) {
-    let from = LOADED.replace(to);
-    if from == to {
+    let (store, load) = (LOADED.replace(to.at), to.at);
+    if store == load {
         return;
     }
-    let (store, load) = (DIRECT_MAP + from.frame, DIRECT_MAP + to.frame);
     // SAFETY: both areas are there: the caller's promise, and `forget` takes care of the other. The address space for user
     // mode has the kernel's half, the code and all areas.
     unsafe {
         match METHOD.get() {
-            Method::Fxsave => xsave::exchange_fxsave(store, load),
-            Method::Xsave { mask } => xsave::exchange_xsave(store, load, mask, mask >> 32),
-            Method::InUserMode { mask, root } => {
+            Method::InUserMode { mask, root, gate } => {
                 cpu::load_root(root);
-                xsave::exchange_in_user_mode(from.user, to.user, mask);
+                xsave::exchange_in_user_mode(store, load, mask, gate);
             }
+            Method::Xsave { mask } => xsave::exchange_xsave(store, load, mask),
+            Method::Fxsave => xsave::exchange_fxsave(store, load),
         }
     }
 }

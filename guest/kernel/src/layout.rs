@@ -20,6 +20,8 @@
 pub const KERNEL_BASE: u64 = 0xFFFF_FFFF_8000_0000;
 /// Physical address of the kernel's image; `kernel.ld` has the same number.
 pub const IMAGE: u64 = 0x20_0000;
+/// Where the kernel's text starts.
+pub const TEXT: u64 = KERNEL_BASE + IMAGE;
 /// Physical memory, seen by the kernel.
 pub const DIRECT_MAP: u64 = 0xFFFF_8000_0000_0000;
 /// How much of physical memory the direct map shows; the kernel uses no more.

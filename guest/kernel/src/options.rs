@@ -3,6 +3,8 @@
 use abi::boot;
 use abi::record::{Policy, Timer};
 
+use crate::arch::text::cut;
+
 /// What the command line says, or its defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
@@ -35,10 +37,14 @@ impl Options {
             zeroed: false,
             is_shared: false,
         };
-        for word in line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()) {
-            let mut parts = word.splitn(2, |&byte| byte == b'=');
-            let (key, value) = (parts.next()?, parts.next()?);
-            if key == boot::POLICY.as_bytes() {
+        let mut rest = line;
+        while !rest.is_empty() {
+            let (word, behind) = cut(rest, b' ');
+            let (key, value) = cut(word, b'=');
+            rest = behind;
+            if word.is_empty() {
+                continue;
+            } else if key == boot::POLICY.as_bytes() {
                 options.policy = policy(value)?;
             } else if key == boot::QUANTUM_US.as_bytes() {
                 options.quantum_us = within(value, boot::QUANTUM_US_MIN, boot::QUANTUM_US_MAX)?;

@@ -29,7 +29,7 @@ use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{boot, entry, gdt, idt};
 use crate::cell::Local;
 use crate::fpu;
-use crate::layout::{KERNEL_BASE, PAGE, USER_END, vector};
+use crate::layout::{KERNEL_BASE, PAGE, vector};
 use crate::memory::address_space::AddressSpace;
 use crate::memory::{physical, user};
 use crate::panic::panic;
@@ -69,8 +69,8 @@ pub struct Arrival {
 /// The stack pointer to come back with while a probe runs; else 0.
 static RESUME: Local<u64> = Local::new(0);
 static ARRIVAL: Local<Arrival> = Local::new(Arrival { vector: 0, rip: 0, cr2: 0 });
-/// EDX:EAX when it arrived.
-static RESULT: Local<u64> = Local::new(0);
+/// EAX when it arrived.
+static RESULT: Local<u32> = Local::new(0);
 /// `int n` arrives as #UD.
 static INT_IS_UNDEFINED: Local<bool> = Local::new(false);
 
@@ -85,8 +85,8 @@ pub fn run() {
     space.free();
     match syscall.vector {
         SYSCALL_VECTOR => {}
-        vector::PAGE_FAULT if is_syscall_fault(syscall) => {
-            idt::redirect(vector::PAGE_FAULT, entry::fault_or_call());
+        vector::PAGE_FAULT if [syscall.rip, syscall.cr2] == [entry::SYSCALL_STUB; 2] => {
+            idt::redirect(vector::PAGE_FAULT, idt::gate_to(vector::PAGE_FAULT, entry::fault_or_call()));
             gdt::let_user_data_be_64_bit_code();
         }
         other => panic(Panic::ProbeFailed, other.into()),
@@ -136,32 +136,9 @@ fn came_back(frame: &TrapFrame, arrival: Arrival) -> ! {
     let resume = RESUME.get();
     RESUME.set(0);
     ARRIVAL.set(arrival);
-    RESULT.set(frame.registers.rdx << 32 | frame.registers.rax & 0xFFFF_FFFF);
+    RESULT.set(frame.registers.rax as u32);
     // SAFETY: `enter_user_once` stored it, and has not returned.
     unsafe { entry::come_back(resume) }
-}
-
-fn is_syscall_fault(arrival: Arrival) -> bool {
-    arrival.rip == entry::syscall() && arrival.cr2 == arrival.rip
-}
-
-/// Makes the frame of a page fault that stands for `syscall` that of the call: RCX has the RIP to return to, R11 the RFLAGS.
-/// `None`: it is a fault. A fault at LSTAR itself can only be the one by which `syscall` arrives, or a jump of a process to
-/// that address. With a jump anything may be in RCX, so a value that is no user address leaves the fault as it is.
-#[inline(always)]
-pub fn translate_syscall(frame: &mut TrapFrame) -> Option<Arrival> {
-    let rip = frame.rip;
-    if rip != entry::syscall() {
-        return None;
-    }
-    if frame.registers.rcx >= USER_END {
-        return None;
-    }
-    frame.vector = SYSCALL_VECTOR.into();
-    frame.rip = frame.registers.rcx;
-    frame.rflags = frame.registers.r11 & rflags::USER | rflags::IF | rflags::FIXED;
-    // CR2 has the address that could not be fetched: the same.
-    Some(Arrival { vector: vector::PAGE_FAULT, rip, cr2: rip })
 }
 
 /// What `int n` would have done: through the gate if its DPL allows, else #GP with the gate's selector (SDM vol. 3,

@@ -2,6 +2,7 @@
 
 use abi::record::emit::{KernelStackFilled, LoadFailed, ProcessCreated, ProcessFreed};
 use abi::record::{self, LoadError, Panic};
+use abi::syscall::Call;
 
 use crate::arch::context::{Context, Segments};
 use crate::arch::trap_frame::TrapFrame;
@@ -16,6 +17,8 @@ use crate::{fpu, loader};
 
 /// No time: who waits until then waits for another process.
 pub const NEVER: u64 = u64::MAX;
+/// The size of the system call table.
+pub const NATIVE_CALLS: u64 = Call::trapline_on_fault as u64 + 1;
 /// Process 0 is the kernel itself: it boots, then waits while no process can run.
 pub const KERNEL: u16 = 0;
 
@@ -39,8 +42,9 @@ pub struct Process {
     pub next_sleeper: Local<u16>,
     /// Cycles of the TSC that it ran, up to the last switch away.
     pub cycles: Local<u64>,
-    /// It is a Linux program: `linux` answers its calls and faults.
-    pub is_linux: Local<bool>,
+    /// The calls below this number are answered by `syscall`: [`NATIVE_CALLS`], or 0 for a Linux program, whose calls and
+    /// faults `linux` answers.
+    pub native_calls: Local<u64>,
     /// Address of the handler of its next fault; 0: the fault ends it.
     pub fault_handler: Local<u64>,
 }
@@ -71,7 +75,7 @@ impl Process {
             wake: Local::new(NEVER),
             next_sleeper: Local::new(KERNEL),
             cycles: Local::new(0),
-            is_linux: Local::new(false),
+            native_calls: Local::new(NATIVE_CALLS),
             fault_handler: Local::new(0),
         }
     }
@@ -96,6 +100,11 @@ impl Process {
         unsafe { (*self.space.pointer()).root = root }
     }
 
+    /// It is a Linux program.
+    pub fn is_linux(&self) -> bool {
+        self.native_calls.get() == 0
+    }
+
     /// Where the structure is, as records show it.
     pub fn address(&self) -> u64 {
         &raw const *self as u64
@@ -109,7 +118,7 @@ pub const TABLE: usize = 1 + u8::MAX as usize;
 const _: () = assert!(SLOTS <= TABLE);
 
 /// The process list. Process 0, the kernel, has slot 0.
-static PROCESSES: [Process; TABLE] = [const { Process::unused() }; TABLE];
+pub static PROCESSES: [Process; TABLE] = [const { Process::unused() }; TABLE];
 /// The slot of each process that has one, by number.
 static SLOT_OF: [Local<u8>; 1 << 16] = [const { Local::new(0) }; 1 << 16];
 /// The last number that was given.
@@ -189,7 +198,7 @@ pub fn reserve(root: u64, name: [u64; 2]) -> Option<u16> {
     process.kernel_stack.set(stack_top(STACK_FIRST_PROCESS + u64::from(slot) - 1));
     process.fault_handler.set(0);
     process.cycles.set(0);
-    process.is_linux.set(false);
+    process.native_calls.set(NATIVE_CALLS);
     process.state.set(State::Runnable);
     let (structure, kernel_stack_top) = (process.address(), process.kernel_stack.get());
     ProcessCreated { structure, cr3: root, kernel_stack_top, program: &name }.emit_for(id);
@@ -233,6 +242,8 @@ pub fn fill_kernel_stack(id: u16, mut frame: TrapFrame) -> Option<()> {
 }
 
 /// Frees the memory of a process that ended, when its kernel stack is no longer in use.
+#[cold]
+#[inline(never)]
 pub fn free(id: u16) {
     let frames = leave_list(id).free();
     ProcessFreed { frames: frames.into() }.emit_for(id);

@@ -1,5 +1,6 @@
 //! The boot information that the VMM passes to a kernel: `hvm_start_info` and what it points to (Xen's public/arch-x86/hvm/start_info.h).
 
+use crate::arch::text::cut;
 use crate::layout::DIRECT_MAP_SIZE;
 use crate::memory::physical;
 
@@ -122,5 +123,5 @@ fn string(address: u64) -> &'static [u8] {
     }
     // SAFETY: inside the direct map; the kernel does not write what the VMM left there.
     let bytes = unsafe { core::slice::from_raw_parts(physical::<u8>(address), COMMAND_LINE_MAX as usize) };
-    bytes.split(|&byte| byte == 0).next().unwrap_or(&[])
+    cut(bytes, 0).0
 }

@@ -18,8 +18,8 @@ use crate::trace::Emit;
 use crate::{fpu, timer, trace};
 
 static QUEUE: RunQueue = RunQueue::new();
-/// The process that runs is a Linux program.
-static LINUX: Local<bool> = Local::new(false);
+/// The [`Process::native_calls`] of the process that runs.
+static NATIVE_CALLS: Local<u64> = Local::new(process::NATIVE_CALLS);
 /// TSC of the last switch.
 static TURN: Local<u64> = Local::new(0);
 /// Which process had the CPU before the last switch, and why it lost it.
@@ -32,9 +32,12 @@ static FIRST_SLEEPER: Local<u16> = Local::new(KERNEL);
 static FAILED: Local<bool> = Local::new(false);
 
 /// The process that runs.
+static CURRENT: Local<&Process> = Local::new(&process::PROCESSES[KERNEL as usize]);
+
+/// The process that runs.
 #[inline(always)]
 pub fn current() -> &'static Process {
-    process::get(trace::current())
+    CURRENT.get()
 }
 
 /// A new process joins the run queue.
@@ -134,7 +137,13 @@ fn sleepers_until(found: impl Fn(&Process) -> bool) -> &'static Local<u16> {
 /// True if the process that runs is a Linux program.
 #[inline(always)]
 pub fn runs_linux() -> bool {
-    LINUX.get()
+    NATIVE_CALLS.get() == 0
+}
+
+/// The [`Process::native_calls`] of the process that runs.
+#[inline(always)]
+pub fn native_calls() -> u64 {
+    NATIVE_CALLS.get()
 }
 
 /// Cycles since the last switch.
@@ -193,7 +202,16 @@ fn leave(reason: Reason) {
 }
 
 /// Sleepers whose time has come join the run queue.
+#[inline(always)]
 pub fn wake_sleepers() {
+    if FIRST_SLEEPER.get() != KERNEL {
+        wake_those_due();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn wake_those_due() {
     while FIRST_SLEEPER.get() != KERNEL {
         let id = FIRST_SLEEPER.get();
         let due = process::get(id).wake.get();
@@ -213,7 +231,8 @@ fn switch_to(next: u16, reason: Reason) {
     let now = cpu::tsc();
     from.cycles.set(from.cycles.get() + now - TURN.replace(now));
     trace::set_current(next);
-    LINUX.set(to.is_linux.get());
+    CURRENT.set(to);
+    NATIVE_CALLS.set(to.native_calls.get());
     // SAFETY: both are entries of the process list. Every root table has the kernel's half, so code and stacks stay
     // mapped; `to` was stored by a switch or filled by `create`; its kernel stack is mapped.
     unsafe {
@@ -239,20 +258,19 @@ pub fn load_space(process: &Process) {
 pub fn arrived() {
     let (previous, reason) = PREVIOUS.get();
     let from = process::get(previous);
-    ContextSaved { reason, structure: from.address(), context: from.saved() }.emit_for(previous);
     let to = current();
-    ContextLoaded {
+    let saved = ContextSaved { reason, structure: from.address(), context: from.saved() };
+    let loaded = ContextLoaded {
         from: previous.into(),
         structure: to.address(),
         context: to.saved(),
         cr3: to.root(),
         kernel_stack_top: to.kernel_stack.get(),
+    };
+    saved.emit_with_for(previous, loaded, trace::current());
+    // Read again, so that no register is kept for it.
+    if PREVIOUS.get().1 == Reason::Ended {
+        process::free(PREVIOUS.get().0);
     }
-    .emit();
-    if from.state.get() == State::Ended {
-        process::free(previous);
-    }
-    if trace::current() != KERNEL {
-        timer::new_turn();
-    }
+    timer::new_turn();
 }

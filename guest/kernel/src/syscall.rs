@@ -3,39 +3,70 @@
 //! A process names a call by number, never by address, so it cannot choose what code runs in ring 0.
 //! Results are Linux's: 0 or more, or minus an error.
 
-use abi::record::emit::{SystemCall, SystemCallResult};
 use abi::syscall::Call;
 use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
 
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::USER_END;
 use crate::memory::user;
-use crate::trace::Emit;
-use crate::{call_data, console, linux, scheduler, timer, trace};
+use crate::{call_data, console, linux, process, scheduler, timer, trace};
 
 /// The result of a call: a value, or an error number (positive).
 type Outcome = Result<u64, i64>;
 
-/// Does what the process asks for, and leaves the result in its RAX.
-#[inline(always)]
-pub fn dispatch(frame: &mut TrapFrame) {
-    let number = frame.registers.rax;
-    SystemCall { number }.emit();
-    if scheduler::runs_linux() && number != Call::trapline_on_fault as u64 {
-        let result = linux::call(frame);
-        return done(frame, number, result);
-    }
-    let result = match call(number, &frame.registers) {
-        Ok(value) => value,
-        Err(error) => error.wrapping_neg() as u64,
-    };
-    done(frame, number, result);
+/// A call. It takes its arguments from the registers and returns what goes into RAX.
+pub type Handler = fn(&Registers) -> u64;
+
+/// The system call table, by number. Whether the arguments of a call may lead to memory is decided when the kernel is built, so
+/// other calls spend no instruction on it.
+macro_rules! table {
+    ($($call:ident($($argument:ident),*) => $handler:expr,)*) => {{
+        let mut table: [Handler; _] = [|registers| rax(unknown(registers)); _];
+        $(table[Call::$call as usize] = |registers| {
+            let handler = |&Registers { $($argument,)* .. }: &Registers| -> Outcome { $handler };
+            rax(if const { Call::$call.signature().leads_to_memory() } {
+                with_data(Call::$call, registers, handler)
+            } else {
+                handler(registers)
+            })
+        };)*
+        table
+    }};
 }
 
+/// The calls that the kernel has. To add one, add its line to the table in `abi` and its handler here: the data records, the
+/// text of `view` and `strace`, and the rules of `check` follow from the types in the table.
+static TABLE: [Handler; process::NATIVE_CALLS as usize] = table! {
+    read(rdi, rsi, rdx) => read(rdi, rsi, rdx),
+    write(rdi, rsi, rdx) => write(rdi, rsi, rdx),
+    sched_yield() => sched_yield(),
+    nanosleep(rdi) => nanosleep(rdi),
+    getpid() => Ok(trace::current().into()),
+    exit(rdi) => scheduler::exit(rdi),
+    clock_gettime(rdi, rsi) => clock_gettime(rdi, rsi),
+    exit_group(rdi) => scheduler::exit(rdi),
+    trapline_on_fault(rdi) => on_fault(rdi),
+};
+
+fn rax(outcome: Outcome) -> u64 {
+    outcome.unwrap_or_else(|error| error.wrapping_neg() as u64)
+}
+
+/// The function that answers a call of the process that runs. `None`: [`other`] does.
 #[inline(always)]
-fn done(frame: &mut TrapFrame, number: u64, result: u64) {
-    frame.registers.rax = result;
-    SystemCallResult { number: number as u32, result: result as i64 }.emit();
+pub fn native(number: u64) -> Option<Handler> {
+    // SAFETY: no process has more calls than the table.
+    (number < scheduler::native_calls()).then(|| unsafe { *TABLE.get_unchecked(number as usize) })
+}
+
+/// Answers a call of a Linux program, or one that there is not.
+pub fn other(frame: &mut TrapFrame) -> u64 {
+    const ON_FAULT: u64 = Call::trapline_on_fault as u64;
+    match frame.registers.rax {
+        ON_FAULT => rax(on_fault(frame.registers.rdi)),
+        _ if scheduler::runs_linux() => linux::call(frame),
+        _ => rax(unknown(&frame.registers)),
+    }
 }
 
 /// Records the memory that the arguments of a call lead to around its handler: what the call reads before, and what it has
@@ -53,46 +84,11 @@ fn with_data(call: Call, registers: &Registers, handler: fn(&Registers) -> Outco
     outcome
 }
 
-/// Runs the handler of a call. Whether its arguments may lead to memory is decided when the kernel is built, so other calls
-/// spend no instruction on it. The comparisons become one jump.
-macro_rules! handlers {
-    ($number:ident, $registers:ident: $($call:ident($($argument:ident),*) => $handler:expr,)*) => {
-        $(if $number == Call::$call as u64 {
-            let handler = |&Registers { $($argument,)* .. }: &Registers| -> Outcome { $handler };
-            if const { Call::$call.signature().leads_to_memory() } {
-                with_data(Call::$call, $registers, handler)
-            } else {
-                handler($registers)
-            }
-        } else)* {
-            unknown($number, $registers)
-        }
-    };
-}
-
-/// The calls that the kernel has. To add one, add its line to the table in `abi` and its handler here: the data records, the
-/// text of `view` and `strace`, and the rules of `check` follow from the types in the table. A handler is a function that is
-/// not inlined, so that the shortest call does not save the registers that the longest needs.
-#[inline(always)]
-fn call(number: u64, registers: &Registers) -> Outcome {
-    handlers! { number, registers:
-        read(rdi, rsi, rdx) => read(rdi, rsi, rdx),
-        write(rdi, rsi, rdx) => write(rdi, rsi, rdx),
-        sched_yield() => sched_yield(),
-        nanosleep(rdi) => nanosleep(rdi),
-        getpid() => Ok(trace::current().into()),
-        exit(rdi) => scheduler::exit(rdi),
-        clock_gettime(rdi, rsi) => clock_gettime(rdi, rsi),
-        exit_group(rdi) => scheduler::exit(rdi),
-        trapline_on_fault(rdi) => on_fault(rdi),
-    }
-}
-
 /// A call that the kernel does not have, with what it would read.
 #[inline(never)]
-fn unknown(number: u64, registers: &Registers) -> Outcome {
+fn unknown(registers: &Registers) -> Outcome {
     let refuse = |_: &Registers| Err(ENOSYS);
-    Call::from_number(number).map_or(Err(ENOSYS), |call| with_data(call, registers, refuse))
+    Call::from_number(registers.rax).map_or(Err(ENOSYS), |call| with_data(call, registers, refuse))
 }
 
 /// The root table of the process that runs.
@@ -100,14 +96,12 @@ fn root() -> u64 {
     scheduler::current().root()
 }
 
-#[inline(never)]
 fn sched_yield() -> Outcome {
     scheduler::yield_now();
     Ok(0)
 }
 
 /// Standard input is at its end from the start.
-#[inline(never)]
 fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
     if fd as u32 != 0 {
         return Err(EBADF);
@@ -121,7 +115,6 @@ fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
 /// The most bytes that one call writes.
 const WRITE_MAX: u64 = 4096;
 
-#[inline(never)]
 fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
     // Writes a part, as Linux may too, so that a long line does not keep the CPU. The program writes the rest by another
     // call.
@@ -141,7 +134,6 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 /// The longest sleep, a hundred years. A longer one is cut to it.
 const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 
-#[inline(never)]
 fn nanosleep(request: u64) -> Outcome {
     let [seconds, ns]: [u64; 2] = user::read(root(), request).ok_or(EFAULT)?;
     if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
@@ -151,7 +143,6 @@ fn nanosleep(request: u64) -> Outcome {
     Ok(0)
 }
 
-#[inline(never)]
 fn clock_gettime(clock: u64, to: u64) -> Outcome {
     const REALTIME: u32 = 0;
     const MONOTONIC: u32 = 1;
@@ -166,7 +157,6 @@ fn clock_gettime(clock: u64, to: u64) -> Outcome {
 }
 
 /// The address of the handler is not checked further: where there is no code, the process faults again.
-#[inline(never)]
 fn on_fault(handler: u64) -> Outcome {
     if handler >= USER_END {
         return Err(EFAULT);

@@ -8,22 +8,39 @@ use crate::cell::Local;
 use crate::clock::Clock;
 use crate::options::Options;
 use crate::panic::panic;
+use crate::process::KERNEL;
 use crate::trace::{self, Emit};
 
-/// How turns end.
+/// A stretch of time, in the units of the timer's modes.
 #[derive(Clone, Copy)]
-struct Turns {
-    /// The timer ends no turn.
-    cooperative: bool,
-    mode: Timer,
-    quantum_us: u64,
+struct Span {
+    /// Cycles of the TSC.
+    cycles: u64,
+    /// Counts of the LAPIC timer.
+    counts: u64,
 }
 
 static CLOCK: Local<Clock> = Local::new(Clock { tsc_khz: 1, apic_khz: 1, start: 0, epoch_ns: 0 });
-static TURNS: Local<Turns> = Local::new(Turns { cooperative: true, mode: Timer::Periodic, quantum_us: 0 });
+/// How the timer ends turns; `None`: it ends none.
+static MODE: Local<Option<Timer>> = Local::new(None);
+static QUANTUM: Local<Span> = Local::new(Span { cycles: 0, counts: 0 });
+static BEGIN: Local<Begin> = Local::new(Begin::Nothing);
 static TICKS: Local<u32> = Local::new(0);
-/// TSC of the tick that is being handled, while a periodic timer is masked; else 0.
-static TICK: Local<u64> = Local::new(0);
+
+/// What is to do where a turn begins.
+#[derive(Clone, Copy, PartialEq)]
+enum Begin {
+    /// Nothing: the timer is periodic, or ends no turn.
+    Nothing,
+    /// The timer is periodic, and its period so short that one may end while the kernel handles a tick. That would interrupt
+    /// the next process before its first instruction, so the timer is masked from the tick to the next turn.
+    Unmask,
+    /// The timer interrupts once.
+    Arm,
+}
+
+/// The periods that are short: where ring 0 is emulated, a tick with a switch takes a third of a millisecond.
+const SHORT_US: u64 = 2_000;
 
 /// LAPIC counts for a measurement against a known TSC: about 50 us.
 const MEASURE_PER_SECOND: u64 = 20_000;
@@ -70,100 +87,96 @@ fn hypervisor_rates() -> (u64, u64) {
 
 /// Programs the timer for the policy. The first turn starts with [`new_turn`].
 pub fn start(options: &Options) {
-    let cooperative = options.policy != Policy::RoundRobin;
-    let mode = if options.timer == Timer::Deadline && !apic::has_deadline() {
-        Timer::OneShot
-    } else {
-        options.timer
-    };
-    TURNS.set(Turns { cooperative, mode, quantum_us: options.quantum_us });
-    if cooperative {
+    if options.policy != Policy::RoundRobin {
         // Only to wake sleepers when no other process runs.
-        apic::set_mode(Timer::OneShot);
-    } else {
-        apic::set_mode(mode);
-        if mode == Timer::Periodic {
-            arm(quantum());
-        }
+        return apic::set_mode(Timer::OneShot);
     }
+    let mode = match options.timer {
+        Timer::Deadline if !apic::has_deadline() => Timer::OneShot,
+        mode => mode,
+    };
+    MODE.set(Some(mode));
+    QUANTUM.set(span(CLOCK.get().cycles_of_us(options.quantum_us)));
+    apic::set_mode(mode);
+    if mode == Timer::Periodic {
+        arm(mode, QUANTUM.get());
+    }
+    BEGIN.set(match mode {
+        Timer::Periodic if options.quantum_us < SHORT_US => Begin::Unmask,
+        Timer::Periodic => Begin::Nothing,
+        _ => Begin::Arm,
+    });
 }
 
-/// The timer interrupted: counts and records the tick, and ends the interrupt. Whether a process loses the CPU for it is
-/// for the caller to decide.
-pub fn tick() {
+/// Counts a tick and returns the record of it.
+#[inline(always)]
+pub fn tick() -> Tick {
     let ticks = TICKS.get() + 1;
     TICKS.set(ticks);
-    if runs_by_itself() {
-        TICK.set(cpu::tsc());
-        // A period that ends in the kernel would interrupt the next process before its first instruction.
+    Tick { ticks }
+}
+
+/// Ends the timer's interrupt. Before any switch: until then the LAPIC delivers no other interrupt of this priority (SDM
+/// vol. 3, 10.8.5).
+#[inline(always)]
+pub fn end_of_interrupt() {
+    if BEGIN.get() == Begin::Unmask {
         apic::mask_periodic();
     }
-    Tick { ticks }.emit();
-    trace::ring();
-    // Before any switch: until then the LAPIC delivers no other interrupt of this priority (SDM vol. 3, 10.8.5).
     apic::end_of_interrupt();
 }
 
-/// True if the timer ticks without being armed again.
-fn runs_by_itself() -> bool {
-    let turns = TURNS.get();
-    !turns.cooperative && turns.mode == Timer::Periodic
-}
-
-/// A process gets the CPU: its quantum begins.
+/// A process gets the CPU, and its quantum begins; nothing, if it is the kernel.
+#[inline(always)]
 pub fn new_turn() {
-    let turns = TURNS.get();
-    if turns.cooperative {
-        return;
-    }
-    if turns.mode != Timer::Periodic {
-        arm(quantum());
-    } else if TICK.get() != 0 {
-        after_tick();
+    if BEGIN.get() != Begin::Nothing {
+        begin();
     }
 }
 
-/// Unmasks the periodic timer after a tick. Where the kernel is slow and the quantum short, the next tick could come before
-/// the process runs at all; then a new period begins. The way into the kernel and out of it take about as long as the
-/// handler between them, so twice the time of the handler must be left.
-fn after_tick() {
-    let clock = CLOCK.get();
-    let spent = cpu::tsc() - TICK.get();
-    if clock.cycles_of_counts(apic::remaining_count().into()) < 2 * spent {
-        arm(quantum());
+#[inline(never)]
+fn begin() {
+    match MODE.get() {
+        _ if trace::current() == KERNEL => {}
+        Some(Timer::Periodic) => unmask(),
+        Some(mode) => arm(mode, QUANTUM.get()),
+        None => {}
+    }
+}
+
+/// Unmasks the periodic timer. Where too little of the period is left, a new one begins: the handler of the tick took the
+/// rest, and the ways into the kernel and out of it take as long again.
+fn unmask() {
+    let quantum = QUANTUM.get();
+    if u64::from(apic::remaining_count()) * 3 < quantum.counts * 2 {
+        arm(Timer::Periodic, quantum);
     }
     apic::set_mode(Timer::Periodic);
-    TICK.set(0);
-}
-
-/// The quantum in cycles of the TSC.
-fn quantum() -> u64 {
-    CLOCK.get().cycles_of_us(TURNS.get().quantum_us)
 }
 
 /// No process can run until the TSC reaches `wake`: programs an interrupt for that time.
 pub fn arm_for_idle(wake: u64) {
-    if runs_by_itself() {
-        apic::set_mode(Timer::Periodic);
-    } else {
-        arm(wake.saturating_sub(cpu::tsc()).max(1));
+    match MODE.get() {
+        Some(Timer::Periodic) => apic::set_mode(Timer::Periodic),
+        mode => arm(mode.unwrap_or(Timer::OneShot), span(wake.saturating_sub(cpu::tsc()).max(1))),
     }
 }
 
-/// Lets the timer interrupt in `cycles` of the TSC.
-fn arm(cycles: u64) {
-    let (clock, turns) = (CLOCK.get(), TURNS.get());
-    let mode = if turns.cooperative { Timer::OneShot } else { turns.mode };
-    let value = if mode == Timer::Deadline {
+fn span(cycles: u64) -> Span {
+    Span { cycles, counts: CLOCK.get().apic_counts(cycles).clamp(1, u32::MAX.into()) }
+}
+
+/// Lets the timer interrupt after this time.
+fn arm(timer: Timer, Span { cycles, counts }: Span) {
+    let value = if timer == Timer::Deadline {
         let deadline = cpu::tsc().saturating_add(cycles);
         apic::set_deadline(deadline);
         deadline
     } else {
-        let count = clock.apic_counts(cycles).clamp(1, u32::MAX.into());
-        apic::set_count(count as u32);
-        count
+        apic::set_count(counts as u32);
+        counts
     };
-    TimerArmed { timer: mode, value, cycles }.emit();
+    TimerArmed { timer, value, cycles }.emit();
 }
 
 /// Nanoseconds since boot.

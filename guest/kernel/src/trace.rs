@@ -40,8 +40,8 @@ enum Listener {
 /// The process that runs. Every record names it, so it is kept here.
 static CURRENT: Local<u16> = Local::new(0);
 static LISTENER: Local<Listener> = Local::new(Listener::None);
-/// How many of the largest records fit into the buffer.
-const ROOM: u64 = (CAPACITY / RECORD_MAX) as u64;
+/// How many of the largest records fit into the buffer, less one: two records may be appended at once.
+const ROOM: u64 = (CAPACITY / RECORD_MAX) as u64 - 1;
 /// The doorbell rings when so many records wait; at most [`ROOM`].
 static BATCH: Local<u64> = Local::new(ROOM);
 /// How many records may still come before the doorbell rings. One count stands for the batch and for the space in the
@@ -110,34 +110,77 @@ pub trait Emit: Record + Sized {
     /// Appends it as a record of a process that need not be the one that runs.
     #[inline(always)]
     fn emit_for(self, process: u16) {
-        append(process, &self);
+        // SAFETY: `append` has room for a record.
+        append(1, |to| unsafe {
+            let size = write(to, process, &self);
+            cpu::Stamp::now().store(&raw mut (*to).tsc);
+            size
+        });
+    }
+
+    /// Appends it and the record behind it, both with the same time: that takes one look at the clock and at the space left.
+    #[inline(always)]
+    fn emit_with(self, second: impl Record) {
+        self.emit_with_for(current(), second, current());
+    }
+
+    /// The same for records of these processes.
+    #[inline(always)]
+    fn emit_with_for(self, process: u16, second: impl Record, second_process: u16) {
+        // SAFETY: `append` has room for two records.
+        append(2, |to| unsafe {
+            let size = write(to, process, &self);
+            let behind = to.byte_add(size);
+            let size = size + write(behind, second_process, &second);
+            let now = cpu::Stamp::now();
+            now.store(&raw mut (*to).tsc);
+            now.store(&raw mut (*behind).tsc);
+            size
+        });
     }
 }
 
 impl<R: Record> Emit for R {}
 
-/// Appends a record. It is on the path of every trap, so it does no more than it must.
+/// Appends `count` records. It is on the path of every trap, so it does no more than it must. `fill` writes them and returns
+/// their size.
 #[inline(always)]
-fn append<R: Record>(process: u16, record: &R) {
+fn append(count: u64, fill: impl FnOnce(*mut Head) -> usize) {
     // SAFETY: one CPU, no nesting. `ring` sets LEFT so that the largest records fit.
     unsafe {
         let head = &raw mut (*BUFFER.pointer()).head;
-        let to = (&raw mut (*BUFFER.pointer()).records).cast::<u8>().add((*head).used as usize);
-        let (words, detail) = (record.words(), record.detail());
-        record.write(to.add(HEAD_SIZE).cast());
-        let to = to.cast::<Head>();
-        (*to).kind = R::KIND as u8;
-        (*to).words = words as u8;
-        (*to).process = process;
-        (*to).detail = detail;
-        cpu::store_tsc(&raw mut (*to).tsc);
-        (*head).used += (HEAD_SIZE + 8 * words) as u32;
-        (*head).records += 1;
+        let to = (&raw mut (*BUFFER.pointer()).records).byte_add((*head).used as usize);
+        (*head).used += fill(to.cast()) as u32;
+        (*head).records += count;
     }
-    LEFT.set(LEFT.get() - 1);
-    if LEFT.get() == 0 {
+    let left = LEFT.get();
+    LEFT.set(left.wrapping_sub(count));
+    if left <= count {
         ring_for_room();
     }
+}
+
+/// Writes a record without its time; returns its size.
+///
+/// # Safety
+/// `to` has room for it.
+#[inline(always)]
+unsafe fn write<R: Record>(to: *mut Head, process: u16, record: &R) -> usize {
+    let (words, detail) = (record.words(), record.detail());
+    // SAFETY: the caller's promise.
+    unsafe {
+        record.write(to.add(1).cast());
+        let start = R::KIND as u64 | (words as u64) << 8;
+        let second_half = (&raw mut (*to).kind).cast::<u64>();
+        if R::DETAIL_IS_CONSTANT {
+            second_half.write(start | u64::from(detail) << 32);
+        } else {
+            second_half.cast::<u32>().write(start as u32);
+            (*to).detail = detail;
+        }
+        (*to).process = process;
+    }
+    HEAD_SIZE + 8 * words
 }
 
 /// Not inlined: it is called once in hundreds of records.

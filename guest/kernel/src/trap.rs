@@ -2,38 +2,77 @@
 //!
 //! `arch::entry` calls the `extern "C"` functions here. Those calls are the only imports that point upwards.
 
+use core::mem;
+
 use abi::record::SYSCALL_VECTOR;
-use abi::record::emit::{Called, FaultRedirected, ProcessKilled, Returned, TrapEntry, TrapReturn};
+use abi::record::emit::{
+    Called, FaultRedirected, ProcessKilled, Returned, SystemCall, SystemCallResult, TrapEntry, TrapReturn,
+};
 use abi::syscall::INT_VECTOR;
 
 use crate::arch::cpu::{self, read_cr};
+use crate::arch::entry::SYSCALL_STUB;
 use crate::arch::trap_frame::TrapFrame;
 use crate::layout::vector;
 use crate::probe::Arrival;
 use crate::trace::Emit;
 use crate::{linux, panic, probe, process, scheduler, syscall, timer, trace};
 
-/// Handles `syscall`, from its stub. This path is the one that programs take most.
+/// Handles `syscall`. This path and the next are those that programs take most.
 pub extern "C" fn system_call(frame: &mut TrapFrame) {
     call(frame, Arrival { vector: SYSCALL_VECTOR, rip: frame.rip, cr2: 0 });
 }
 
-/// Handles a page fault on a host where `syscall` arrives as one.
-pub extern "C" fn fault_or_system_call(frame: &mut TrapFrame) {
-    match probe::translate_syscall(frame) {
-        Some(arrival) => call(frame, arrival),
-        None => trap(frame),
-    }
+/// Handles `syscall` on a host where it arrives as a page fault at LSTAR.
+pub extern "C" fn system_call_by_fault(frame: &mut TrapFrame) {
+    call(frame, Arrival { vector: vector::PAGE_FAULT, rip: SYSCALL_STUB, cr2: SYSCALL_STUB });
 }
 
+/// The number of the call is in RAX, where the process finds the result.
 #[inline(always)]
 fn call(frame: &mut TrapFrame, arrival: Arrival) {
-    entered(frame, arrival);
-    syscall::dispatch(frame);
-    if scheduler::runs_linux() {
+    entry(frame, arrival).emit_with(SystemCall { number: frame.registers.rax });
+    let frame = cpu::anew(frame);
+    let Some(answer) = syscall::native(frame.registers.rax) else { return other_call(frame) };
+    let result = answer(&frame.registers);
+    let frame = cpu::anew(frame);
+    let number = mem::replace(&mut frame.registers.rax, result);
+    SystemCallResult { number: number as u32, result: result as i64 }
+        .emit_with(TrapReturn { frame: frame.words() });
+}
+
+/// The same for a Linux program. Here the call may rewrite the frame, and a signal may be due before the return.
+#[inline(never)]
+fn other_call(frame: &mut TrapFrame) {
+    let number = frame.registers.rax as u32;
+    let result = syscall::other(frame);
+    frame.registers.rax = result;
+    let result = SystemCallResult { number, result: result as i64 };
+    if !scheduler::runs_linux() || !linux::is_attention_due() {
+        return result.emit_with(TrapReturn { frame: frame.words() });
+    }
+    result.emit();
+    linux::before_return(frame);
+    TrapReturn { frame: frame.words() }.emit();
+}
+
+/// Handles the timer's interrupt.
+pub extern "C" fn timer_interrupt(frame: &mut TrapFrame) {
+    let arrival = Arrival { vector: vector::TIMER, rip: frame.rip, cr2: 0 };
+    entry(frame, arrival).emit_with(timer::tick());
+    trace::ring();
+    timer::end_of_interrupt();
+    scheduler::preempt();
+    return_from(frame);
+}
+
+/// Records the return, after what a Linux program has to do before it.
+#[inline(always)]
+fn return_from(frame: &mut TrapFrame) {
+    if scheduler::runs_linux() && linux::is_attention_due() {
         linux::before_return(frame);
     }
-    TrapReturn { frame: frame.words() }.emit();
+    TrapReturn { frame: cpu::anew(frame).words() }.emit();
 }
 
 /// Handles any other trap. Interrupts are off: every gate is an interrupt gate, and SFMASK has IF.
@@ -43,26 +82,21 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
     if frame.is_from_user() {
         probe::translate(frame, arrival);
     }
-    entered(frame, arrival);
     let vector = frame.vector as u8;
+    if vector == INT_VECTOR {
+        return call(frame, arrival);
+    }
+    entry(frame, arrival).emit();
     match vector {
-        INT_VECTOR => syscall::dispatch(frame),
-        vector::TIMER => {
-            timer::tick();
-            scheduler::preempt();
-        }
         vector::SPURIOUS => {}
         _ if frame.is_from_user() && !is_from_the_machine(vector) => fault(frame, cr2),
         _ => panic::exception(frame),
     }
-    if scheduler::runs_linux() {
-        linux::before_return(frame);
-    }
-    TrapReturn { frame: frame.words() }.emit();
+    return_from(frame);
 }
 
 #[inline(always)]
-fn entered(frame: &TrapFrame, arrival: Arrival) {
+fn entry(frame: &TrapFrame, arrival: Arrival) -> TrapEntry<'_> {
     TrapEntry {
         arrived: arrival.vector,
         frame: frame.words(),
@@ -70,7 +104,6 @@ fn entered(frame: &TrapFrame, arrival: Arrival) {
         cr2: arrival.cr2,
         arrived_rip: arrival.rip,
     }
-    .emit();
 }
 
 /// Exceptions that no instruction of a process causes, whatever ring they interrupt. #DF and #MC are aborts: the RIP

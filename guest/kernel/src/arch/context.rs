@@ -5,7 +5,6 @@ use core::arch::{asm, naked_asm};
 use abi::record;
 
 use super::cpu;
-use crate::layout::selector;
 
 /// The registers that a C function must preserve, and the address to continue at. That is enough, because a process loses
 /// the CPU inside a call of a function, the switch.
@@ -88,14 +87,16 @@ impl Segments {
     /// `from` may be written; `to` is [`Segments::NULL`] or was stored by `switch`.
     #[inline(always)]
     pub unsafe fn switch(from: *mut Self, to: *const Self) {
-        // SAFETY: the caller's promise for the memory; CR4 has FSGSBASE where it is used, and a base that user
-        // mode has set is canonical.
+        // SAFETY: the caller's promise for the memory; CR4 has FSGSBASE where it is used. User mode loaded the selectors from
+        // the GDT that ring 0 has, and the base that it has set is canonical.
         unsafe {
             asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
                 in(reg) &raw mut (*from).selectors, options(nostack, preserves_flags));
             (*from).bases = Self::bases();
             if (*from).selectors != (*to).selectors {
-                load((*to).selectors);
+                let all = (*to).selectors;
+                asm!("mov ds, {:e}", "mov es, {:e}", "mov fs, {:e}", "mov gs, {:e}", in(reg) all, in(reg) all >> 16,
+                    in(reg) all >> 32, in(reg) all >> 48, options(nostack, preserves_flags));
             }
             // Last, because loading a selector sets the base too.
             Self::set_bases((*to).bases);
@@ -145,26 +146,5 @@ impl Segments {
                 cpu::write_msr(cpu::IA32_GS_BASE, gs);
             }
         }
-    }
-}
-
-/// Loads DS, ES, FS and GS.
-#[cold]
-fn load(selectors: u64) {
-    let [ds, es, fs, gs] = [0, 16, 32, 48].map(|shift| u32::from(loadable((selectors >> shift) as u16)));
-    // SAFETY: each is null, or leads to a segment of the GDT that may be read; none is used to reach memory.
-    unsafe {
-        asm!("mov ds, {:e}", "mov es, {:e}", "mov fs, {:e}", "mov gs, {:e}", in(reg) ds, in(reg) es, in(reg) fs,
-            in(reg) gs, options(nostack, preserves_flags));
-    }
-}
-
-/// `selector`, if ring 0 can load it; else null. Where user mode runs on another GDT, a selector of it may be no segment in
-/// the kernel's GDT (kvm_pvm's SS is the kernel's TSS), and loading it would be a fault in the kernel.
-fn loadable(selector: u16) -> u16 {
-    const RPL: u16 = 3;
-    match selector | RPL {
-        RPL | selector::USER_DATA | selector::USER_CODE => selector,
-        _ => 0,
     }
 }

@@ -4,55 +4,80 @@
 //! have the same form. All traps return by `iretq`: `sysret` is faster, but does not restore RCX and R11
 //! and faults in ring 0 on a non-canonical RCX (AMD APM vol. 3, SYSRET; CVE-2012-0217).
 //!
-//! The stubs call `trap`, which is above this module: the one import in the kernel that points upwards.
+//! The stubs call the handlers in `trap`, which is above this module: the one import in the kernel that points upwards.
 
 use core::arch::{global_asm, naked_asm};
 
 use abi::record::SYSCALL_VECTOR;
 use abi::syscall::INT_VECTOR;
 
+use super::cpu::rflags;
 use super::trap_frame::TrapFrame;
-use crate::layout::{selector, vector};
+use crate::layout::{TEXT, USER_END, selector, vector};
 
 /// Bytes between two stubs.
 const STUB_SIZE: u64 = 16;
+/// The stubs behind those of the vectors 0 to 31, in this order.
+const TIMER: u64 = 32;
+const INT: u64 = 33;
+const SPURIOUS: u64 = 34;
+const SYSCALL: u64 = 35;
 
 global_asm!(
     r#"
-    .text
-    .balign {size}
+    // Completes the frame (`TrapFrame` has the picture), handles the trap, returns from it.
+    .macro handle handler:vararg
+    push rax; push rbx; push rcx; push rdx; push rsi; push rdi; push rbp
+    push r8; push r9; push r10; push r11; push r12; push r13; push r14; push r15
+    cld
+    mov rdi, rsp
+    call \handler
+    return_from_trap
+    .endm
+
+    // RSP is the address of a `TrapFrame`.
+    .macro return_from_trap
+    pop r15; pop r14; pop r13; pop r12; pop r11; pop r10; pop r9; pop r8
+    pop rbp; pop rdi; pop rsi; pop rdx; pop rcx; pop rbx; pop rax
+    add rsp, 16                         // vector and error code
+    iretq
+    .endm
+
+    .section .text.stubs, "ax"
     .global trap_stubs
-trap_stubs:                             // vectors 0 to 32: the exceptions and the timer
+trap_stubs:
     .set number, 0
-    .rept 33
+    .rept 32
     .balign {size}
     .if (number == 8) || (number >= 10 && number <= 14) || (number == 17) || (number == 21) || (number == 29) || (number == 30)
     .else
     push 0
     .endif
     .byte 0x6A, number                  // push number
-    jmp {common}
+    jmp any_trap
     .set number, number + 1
     .endr
 
     .balign {size}
-    .global int_stub
-int_stub:
     push 0
-    push {int_vector}
-    jmp {common}
+    push {timer}
+    jmp timer_interrupt_common
+
+    .balign {size}
+    push 0
+    push {int}
+    jmp any_trap
 
     .balign {size}
     .global spurious_stub
 spurious_stub:
     push 0
     push {spurious}
-    jmp {common}
+    jmp any_trap
 
     // `syscall`: RCX is the RIP to return to, R11 the RFLAGS, and RSP is still the user's (SDM vol. 2, SYSCALL).
     // The stub builds the frame that an interrupt would have pushed. SFMASK cleared IF; an NMI has its own stack.
     .balign {size}
-    .global syscall_stub
 syscall_stub:
     mov [rip + user_rsp], rsp
     mov rsp, [rip + {tss} + {kernel_stack}]
@@ -62,15 +87,45 @@ syscall_stub:
     push [rip + call_cs]
     push rcx
     push 0
-    push {syscall_vector}
-    jmp {call_common}
+    push {syscall}
+    handle [rip + call_handler]
 
-    // #PF on a host where `syscall` arrives as one.
+    // #PF on a host where `syscall` arrives as one, at LSTAR. A fault there can only be the one by which `syscall` arrives, or
+    // a jump of a process to that address. With a jump anything may be in RCX and R11: where RCX is no user address it stays a
+    // fault, and of R11 counts what user mode may choose. (The RFLAGS that the fault pushed lack what that host's own SFMASK
+    // clears.)
     .balign {size}
     .global fault_or_call_stub
 fault_or_call_stub:
-    push {page_fault}
-    jmp {fault_or_call_common}
+    cmp qword ptr [rsp + 8], offset syscall_stub
+    jne 2f
+    cmp rcx, [rip + user_end]
+    jae 2f
+    mov [rsp + 8], rcx
+    and r11d, {user_flags}
+    or r11d, {fixed_flags}
+    mov [rsp + 24], r11
+    push {syscall}
+    handle {call_by_fault}
+2:  push {page_fault}
+
+any_trap:
+    handle {trap}
+    .global timer_interrupt_common
+timer_interrupt_common:
+    handle {timer_interrupt}
+
+    // A new process starts here: its kernel stack holds only a `TrapFrame`.
+    .global first_return
+first_return:
+    mov rdi, rsp
+    call {started}
+    return_from_trap
+
+    .section .rodata.user_end, "a"
+    .balign 8
+user_end:
+    .quad {user_end}
 
     // The segments of the code that makes system calls, as `syscall` does not save them.
     .section .data.call_segments, "aw"
@@ -79,7 +134,7 @@ call_cs:
     .quad {user_code}
 call_ss:
     .quad {user_data}
-    // What the stub of `syscall` calls: while the probe runs, the handler of all traps, which knows of the probe.
+    // What the stub of `syscall` calls: while the probe runs, the handler of all traps, which looks for the probe.
 call_handler:
     .quad {trap}
 
@@ -90,50 +145,51 @@ user_rsp:
     .text
     "#,
     size = const STUB_SIZE,
-    common = sym trap_common,
-    call_common = sym call_common,
-    fault_or_call_common = sym fault_or_call_common,
-    page_fault = const vector::PAGE_FAULT,
     trap = sym crate::trap::trap,
-    int_vector = const INT_VECTOR,
+    timer_interrupt = sym crate::trap::timer_interrupt,
+    call_by_fault = sym crate::trap::system_call_by_fault,
+    started = sym crate::trap::started,
+    page_fault = const vector::PAGE_FAULT,
+    timer = const vector::TIMER,
+    int = const INT_VECTOR,
     spurious = const vector::SPURIOUS,
-    syscall_vector = const SYSCALL_VECTOR,
+    syscall = const SYSCALL_VECTOR,
     user_data = const selector::USER_DATA,
     user_code = const selector::USER_CODE,
+    user_end = const USER_END,
+    user_flags = const rflags::USER,
+    fixed_flags = const rflags::IF | rflags::FIXED,
     tss = sym super::gdt::TSS,
     kernel_stack = const super::gdt::KERNEL_STACK,
 );
 
 unsafe extern "C" {
-    static trap_stubs: u8;
-    static int_stub: u8;
-    static spurious_stub: u8;
-    static syscall_stub: u8;
     static fault_or_call_stub: u8;
+    /// A new process starts here: its kernel stack holds only a `TrapFrame`.
+    pub fn first_return();
     static mut call_cs: u64;
     static mut call_ss: u64;
     static mut call_handler: u64;
 }
 
-/// The stub of an exception or of the timer.
-pub fn stub(number: u8) -> u64 {
-    &raw const trap_stubs as u64 + u64::from(number) * STUB_SIZE
+/// The address of a stub. `kernel.ld` puts the first where the kernel's text starts, so that the trap table is a constant.
+const fn stub(index: u64) -> u64 {
+    TEXT + index * STUB_SIZE
 }
 
+/// The stub of an exception.
+pub const fn exception(number: u8) -> u64 {
+    stub(number as u64)
+}
+
+/// The stub of the timer.
+pub const TIMER_STUB: u64 = stub(TIMER);
 /// The stub of `int 0x80`.
-pub fn int() -> u64 {
-    &raw const int_stub as u64
-}
-
+pub const INT_STUB: u64 = stub(INT);
 /// The stub of the spurious interrupt.
-pub fn spurious() -> u64 {
-    &raw const spurious_stub as u64
-}
-
+pub const SPURIOUS_STUB: u64 = stub(SPURIOUS);
 /// The stub of `syscall`.
-pub fn syscall() -> u64 {
-    &raw const syscall_stub as u64
-}
+pub const SYSCALL_STUB: u64 = stub(SYSCALL);
 
 /// The stub of #PF on a host where `syscall` arrives as one.
 pub fn fault_or_call() -> u64 {
@@ -150,73 +206,6 @@ pub fn set_calls(from_ring_0: bool) {
             call_ss = selector::KERNEL_DATA.into();
         }
     }
-}
-
-/// Completes the frame (`TrapFrame` has the picture), handles the trap, returns from it.
-macro_rules! common {
-    ($call:literal, $handler:path) => {
-        naked_asm!(
-            "push rax", "push rbx", "push rcx", "push rdx", "push rsi", "push rdi", "push rbp",
-            "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
-            "cld",
-            "mov rdi, rsp",
-            $call,
-            "jmp {trap_return}",
-            handler = sym $handler,
-            trap_return = sym trap_return,
-        )
-    };
-}
-
-#[unsafe(naked)]
-unsafe extern "C" fn trap_common() {
-    common!("call {handler}", crate::trap::trap)
-}
-
-#[unsafe(naked)]
-unsafe extern "C" fn call_common() {
-    common!("call [rip + {handler}]", call_handler)
-}
-
-#[unsafe(naked)]
-unsafe extern "C" fn fault_or_call_common() {
-    common!("call {handler}", crate::trap::fault_or_system_call)
-}
-
-/// Return from trap: RSP is the address of a `TrapFrame`.
-#[unsafe(naked)]
-unsafe extern "C" fn trap_return() {
-    naked_asm!(
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop r11",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rbp",
-        "pop rdi",
-        "pop rsi",
-        "pop rdx",
-        "pop rcx",
-        "pop rbx",
-        "pop rax",
-        "add rsp, 16", // vector and error code
-        "iretq",
-    )
-}
-
-/// A new process starts here: its kernel stack holds only a `TrapFrame`.
-#[unsafe(naked)]
-pub unsafe extern "C" fn first_return() {
-    naked_asm!(
-        "mov rdi, rsp",
-        "call {started}",
-        "jmp {trap_return}",
-        started = sym crate::trap::started,
-        trap_return = sym trap_return,
-    )
 }
 
 /// A new process starts here under the policy direct: the kernel calls the program in ring 0, on the program's own stack,

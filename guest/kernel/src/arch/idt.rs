@@ -12,29 +12,24 @@ use crate::cell::Local;
 use crate::layout::{selector, vector};
 use crate::trace::Emit;
 
-#[repr(C)]
-struct Gate {
-    /// Offset 0..16, selector, IST, type and DPL, offset 16..32.
-    low: Local<u64>,
-    /// Offset 32..64.
-    high: Local<u64>,
-}
+/// A gate (SDM vol. 3, 6.14.1): offset 0..16, selector, IST, type and DPL, offset 16..32; then offset 32..64.
+type Gate = [u64; 2];
 
 /// Present, 64-bit interrupt gate: IF is cleared on the way in.
-const INTERRUPT: u8 = 0x8E;
+const INTERRUPT: u64 = 0x8E;
 /// The same, open to `int n` of user mode.
-const INTERRUPT_USER: u8 = 0xEE;
+const INTERRUPT_USER: u64 = 0xEE;
 
-/// The vectors of exceptions.
-const EXCEPTIONS: u8 = 32;
-/// Those of the timer, the system call and the spurious interrupt.
-const OTHER_GATES: u64 = 3;
+/// The number of gates: the exceptions, the timer, the system call and the spurious interrupt.
+const GATES: u64 = 32 + 3;
 
-static IDT: [Gate; 256] = [const { Gate { low: Local::new(0), high: Local::new(0) } }; 256];
+/// The compiler fills it, so that boot spends no instruction on it.
+static IDT: Local<[Gate; 256]> = Local::new(table());
 
-/// Fills the table and loads its address; returns the address and the number of gates.
-pub fn load() -> (u64, u64) {
-    for number in 0..EXCEPTIONS {
+const fn table() -> [Gate; 256] {
+    let mut table = [[0; 2]; 256];
+    let mut number = 0;
+    while number < vector::TIMER {
         let (kind, ist) = match number {
             vector::DOUBLE_FAULT => (INTERRUPT, IST_DOUBLE_FAULT),
             vector::NMI => (INTERRUPT, IST_NMI),
@@ -42,61 +37,64 @@ pub fn load() -> (u64, u64) {
             vector::BREAKPOINT => (INTERRUPT_USER, 0),
             _ => (INTERRUPT, 0),
         };
-        set(number, entry::stub(number), kind, ist);
+        table[number as usize] = gate(entry::exception(number), kind, ist);
+        number += 1;
     }
-    set(vector::TIMER, entry::stub(vector::TIMER), INTERRUPT, 0);
-    set(INT_VECTOR, entry::int(), INTERRUPT_USER, 0);
-    set(vector::SPURIOUS, entry::spurious(), INTERRUPT, 0);
-    let base = &raw const IDT as u64;
+    table[vector::TIMER as usize] = gate(entry::TIMER_STUB, INTERRUPT, 0);
+    table[INT_VECTOR as usize] = gate(entry::INT_STUB, INTERRUPT_USER, 0);
+    table[vector::SPURIOUS as usize] = gate(entry::SPURIOUS_STUB, INTERRUPT, 0);
+    table
+}
+
+const fn gate(handler: u64, kind: u64, ist: u8) -> Gate {
+    let selector = (selector::KERNEL_CODE as u64) << 16 | (ist as u64) << 32;
+    [handler & 0xFFFF | selector | kind << 40 | (handler >> 16 & 0xFFFF) << 48, handler >> 32]
+}
+
+/// Loads the table's address; returns the address and the number of gates.
+pub fn load() -> (u64, u64) {
+    let base = IDT.pointer() as u64;
     let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base };
     // SAFETY: the table is a static, each present gate leads to a stub.
     unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) }
     record(0, vector::TIMER);
     record(INT_VECTOR, INT_VECTOR);
     record(vector::SPURIOUS, vector::SPURIOUS);
-    (base, u64::from(EXCEPTIONS) + OTHER_GATES)
+    (base, GATES)
 }
 
 /// Records the gates of a range of vectors, as many in a record as fit.
 fn record(first: u8, last: u8) {
-    // SAFETY: a gate is two words. One CPU, and no gate changes while its record is written.
-    let table: &[[u64; 2]; 256] = unsafe { &*(&raw const IDT).cast() };
-    let (mut first, last) = (usize::from(first), usize::from(last));
-    while first <= last {
-        let end = (first + GATES_MAX).min(last + 1);
-        let gates = table.get(first..end).unwrap_or_default();
-        Gates { first: first as u8, table: gates.as_flattened() }.emit();
-        first = end;
+    // SAFETY: one CPU, and no gate changes while its record is written.
+    let table = unsafe { &*IDT.pointer() };
+    let range = table.get(usize::from(first)..=usize::from(last)).unwrap_or_default();
+    for (index, gates) in range.chunks(GATES_MAX).enumerate() {
+        Gates { first: first + (index * GATES_MAX) as u8, table: gates.as_flattened() }.emit();
     }
 }
 
-fn set(number: u8, handler: u64, kind: u8, ist: u8) {
-    let low = handler & 0xFFFF
-        | u64::from(selector::KERNEL_CODE) << 16
-        | u64::from(ist) << 32
-        | u64::from(kind) << 40
-        | (handler >> 16 & 0xFFFF) << 48;
-    let gate = &IDT[usize::from(number)];
-    gate.low.set(low);
-    gate.high.set(handler >> 32);
-}
-
-/// Sets another handler in the gate of an exception; returns the value for [`restore`]. Of a gate's two words only the
-/// first changes, as all handlers are in the same 4 GiB.
-pub fn redirect(number: u8, handler: u64) -> u64 {
+/// The first word of an exception's gate if it leads to `handler`. The second is the same for all handlers, as they are in the
+/// same 4 GiB.
+pub fn gate_to(number: u8, handler: u64) -> u64 {
     const OFFSET: u64 = 0xFFFF_0000_0000_FFFF;
-    let low = &IDT[usize::from(number)].low;
-    low.replace(low.get() & !OFFSET | handler & 0xFFFF | (handler >> 16 & 0xFFFF) << 48)
+    first_word(number).get() & !OFFSET | handler & 0xFFFF | (handler >> 16 & 0xFFFF) << 48
 }
 
-/// Lets the gate lead where it led before [`redirect`].
-pub fn restore(number: u8, low: u64) {
-    IDT[usize::from(number)].low.set(low);
+/// Sets the first word of an exception's gate; returns the word before.
+#[inline(always)]
+pub fn redirect(number: u8, word: u64) -> u64 {
+    first_word(number).replace(word)
+}
+
+#[inline(always)]
+fn first_word(number: u8) -> &'static Local<u64> {
+    // SAFETY: a `Local` is laid out as its value; the table has every number.
+    unsafe { &*IDT.pointer().cast::<[Local<u64>; 2]>().add(number.into()).cast() }
 }
 
 /// Writes the address of the `syscall` handler to its register; returns LSTAR, STAR and SFMASK.
 pub fn load_syscall_handler() -> [u64; 3] {
-    let handler = entry::syscall();
+    let handler = entry::SYSCALL_STUB;
     // SYSCALL takes CS from bits 32..48, and SS as CS + 8. SYSRET's bits stay 0: it is never used.
     let star = u64::from(selector::KERNEL_CODE) << 32;
     let mask = cpu::rflags::IF | cpu::rflags::TF | cpu::rflags::DF | cpu::rflags::NT | cpu::rflags::AC;

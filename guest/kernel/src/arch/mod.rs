@@ -8,5 +8,6 @@ pub mod entry;
 pub mod gdt;
 pub mod idt;
 pub mod mem;
+pub mod text;
 pub mod trap_frame;
 pub mod xsave;

@@ -24,72 +24,75 @@ pub unsafe fn exchange_fxsave(store: u64, load: u64) {
     }
 }
 
-/// Stores the registers of the components in the mask, XCR0's bits, and loads them.
-macro_rules! exchange {
-    ($end:literal) => {
-        naked_asm!("mov eax, edx", "mov edx, ecx", "xsave64 [rdi]", "fninit", "xrstor64 [rsi]", $end)
-    };
-}
-
-/// The same with XSAVE, for the components in the mask.
+/// Stores the registers of the components in the mask, bits of XCR0, and loads them.
 ///
 /// # Safety
 /// As for [`exchange_fxsave`], but aligned to 64 bytes. CR4.OSXSAVE is 1, and XCR0 has the mask.
-#[unsafe(naked)]
-pub unsafe extern "C" fn exchange_xsave(store: u64, load: u64, mask: u64, mask_high: u64) {
-    exchange!("ret")
+#[inline(always)]
+pub unsafe fn exchange_xsave(store: u64, load: u64, mask: u32) {
+    // SAFETY: as for `exchange_fxsave`.
+    unsafe {
+        asm!("xsave64 [{}]", "fninit", "xrstor64 [{}]", in(reg) store, in(reg) load, in("eax") mask, in("edx") 0,
+            options(nostack, preserves_flags));
+    }
 }
 
 /// The same for user mode. UD2 brings the CPU back.
 #[unsafe(naked)]
 unsafe extern "C" fn user_code() {
-    exchange!("ud2")
+    naked_asm!("xor edx, edx", "xsave64 [r8]", "fninit", "xrstor64 [r9]", "ud2")
 }
 
 /// The bytes of that code, as they go into a page for user mode.
 pub fn user_code_bytes() -> [u8; 16] {
-    // SAFETY: the function has six instructions of 16 bytes together. The probe tries them.
+    // SAFETY: the function's instructions have 16 bytes together, and the next function is 16 behind. The probe tries them.
     unsafe { (user_code as *const [u8; 16]).read() }
 }
 
 /// Where user mode has that code.
 pub const USER_CODE: u64 = PAGE;
 
-/// Exchanges registers in user mode.
+/// The gate of #UD for [`exchange_in_user_mode`].
+pub fn gate() -> u64 {
+    idt::gate_to(vector::INVALID_OPCODE, back_from_user_mode as *const () as u64)
+}
+
+/// Exchanges registers in user mode, interrupts off.
 ///
 /// The gate of #UD leads back here meanwhile, so that no other trap pays for it.
 ///
 /// # Safety
-/// The root table that is loaded has [`user_code_bytes`] at [`USER_CODE`], and both areas for user mode.
-pub unsafe fn exchange_in_user_mode(store: u64, load: u64, mask: u64) {
-    let gate = idt::redirect(vector::INVALID_OPCODE, back_from_user_mode as *const () as u64);
-    // SAFETY: the caller's promise; the UD2 at the end of the code comes back.
-    unsafe { enter_user_mode(store, load, mask, mask >> 32) };
-    idt::restore(vector::INVALID_OPCODE, gate);
+/// The root table that is loaded has [`user_code_bytes`] at [`USER_CODE`], and both areas for user mode; `gate` is [`gate`].
+#[inline(always)]
+pub unsafe fn exchange_in_user_mode(store: u64, load: u64, mask: u32, gate: u64) {
+    let before = idt::redirect(vector::INVALID_OPCODE, gate);
+    // SAFETY: the caller's promise. At the UD2 the CPU pushes a trap frame below what is in use of this stack, and
+    // `back_from_user_mode` returns to the end. The code changes no general register but RDX.
+    unsafe {
+        asm!(
+            "lea rdx, [rip + 2f]",
+            "push rdx",
+            "mov [rip + {tss} + {kernel_stack}], rsp",
+            "mov rsp, offset {entry}",
+            "iretq",
+            "2:",
+            tss = sym gdt::TSS,
+            kernel_stack = const gdt::KERNEL_STACK,
+            entry = sym ENTRY,
+            in("r8") store,
+            in("r9") load,
+            in("eax") mask,
+            out("rdx") _,
+        );
+    }
+    idt::redirect(vector::INVALID_OPCODE, before);
 }
 
-/// Runs the code in user mode with these arguments, interrupts off. It returns when [`back_from_user_mode`] does.
-#[unsafe(naked)]
-unsafe extern "C" fn enter_user_mode(store: u64, load: u64, mask: u64, mask_high: u64) {
-    naked_asm!(
-        "mov [rip + {tss} + {kernel_stack}], rsp", // the CPU pushes the trap frame below what is in use
-        "push {user_data}",
-        "push 0",
-        "push {flags}",
-        "push {user_code}",
-        "push {code}",
-        "iretq",
-        tss = sym gdt::TSS,
-        kernel_stack = const gdt::KERNEL_STACK,
-        user_data = const selector::USER_DATA,
-        flags = const rflags::FIXED,
-        user_code = const selector::USER_CODE,
-        code = const USER_CODE,
-    )
-}
+/// What IRETQ loads to enter user mode: RIP, CS, RFLAGS, RSP, SS.
+static ENTRY: [u64; 5] =
+    [USER_CODE, selector::USER_CODE as u64, rflags::FIXED, 0, selector::USER_DATA as u64];
 
-/// The handler of #UD meanwhile: drops the trap frame and returns for [`enter_user_mode`]. The code in user mode leaves
-/// every general register alone but RAX and RDX.
+/// The handler of #UD meanwhile: drops the trap frame.
 #[unsafe(naked)]
 unsafe extern "C" fn back_from_user_mode() {
     naked_asm!(

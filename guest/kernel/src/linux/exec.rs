@@ -98,7 +98,8 @@ pub fn load(
 fn load_image(process: u16, space: &'static Space, file: &'static [u8]) -> Outcome<Image> {
     let elf = check_for_linux(file).map_err(|_| ENOEXEC)?;
     let header = elf.header;
-    let loaded = || elf.segments().flatten().filter(|segment| segment.kind == LOAD && segment.memory_size > 0);
+    let loaded =
+        || elf.segments().flatten().filter(|segment| segment.kind == LOAD && segment.memory_size > 0);
     let (mut low, mut high, mut headers) = (u64::MAX, 0, 0);
     for segment in loaded() {
         low = low.min(segment.address & !(PAGE - 1));
@@ -131,7 +132,8 @@ fn load_segment(
     base: u64,
 ) -> Outcome<()> {
     let rights = [(elf::READ, READ), (elf::WRITE, WRITE), (elf::EXECUTE, EXECUTE)];
-    let rights = rights.into_iter().filter(|(flag, _)| segment.flags & flag != 0).fold(0, |all, (_, one)| all | one);
+    let rights =
+        rights.into_iter().filter(|(flag, _)| segment.flags & flag != 0).fold(0, |all, (_, one)| all | one);
     let address = segment.address.wrapping_add(base);
     let (start, end) = (address & !(PAGE - 1), (address + segment.memory_size).next_multiple_of(PAGE));
     if start < USER_START || end > STACK_TOP - STACK_LIMIT {
@@ -238,12 +240,12 @@ fn build_stack(
     put(space, random_at, &misc::random_word().to_le_bytes())?;
     put(space, random_at + 8, &misc::random_word().to_le_bytes())?;
     let vector = [
-        (51, super::signal::frame_max()),                  // AT_MINSIGSTKSZ
+        (51, super::signal::frame_max()),                // AT_MINSIGSTKSZ
         (16, misc::hardware_capabilities()),             // AT_HWCAP
         (6, PAGE),                                       // AT_PAGESZ
         (17, misc::TICKS_PER_SECOND),                    // AT_CLKTCK
         (3, image.headers),                              // AT_PHDR
-        (4, PROGRAM_HEADER_SIZE),          // AT_PHENT
+        (4, PROGRAM_HEADER_SIZE),                        // AT_PHENT
         (5, image.header_count),                         // AT_PHNUM
         (7, 0),                                          // AT_BASE: no interpreter
         (8, 0),                                          // AT_FLAGS

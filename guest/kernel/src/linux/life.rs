@@ -63,7 +63,7 @@ fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Ou
 
 /// A task is complete and joins the run queue.
 fn begin(id: u16, group: &Group) -> &'static Task {
-    process::get(id).is_linux.set(true);
+    process::get(id).native_calls.set(0);
     let task = task::of(id);
     task.reset(id, group);
     scheduler::add(id);

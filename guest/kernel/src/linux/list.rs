@@ -32,7 +32,9 @@ impl List {
     /// Takes an item out, if it is there.
     pub fn remove(&self, item: u16) {
         let count = self.count.get();
-        let Some(index) = first(&self.items, count).iter().position(|other| other.get() == item) else { return };
+        let Some(index) = first(&self.items, count).iter().position(|other| other.get() == item) else {
+            return;
+        };
         let items = self.items.as_ptr().cast_mut();
         // SAFETY: both stretches lie in the array; a cell has the layout of what is in it.
         unsafe { items.add(index).copy_from(items.add(index + 1), count - index - 1) }

@@ -46,7 +46,7 @@ use crate::layout::{USER_END, vector};
 use crate::{call_data, scheduler};
 use space::{Bad, Touch};
 
-pub use signal::before_return;
+pub use signal::{before_return, is_attention_due};
 
 /// A result, or an error number of Linux (positive).
 pub type Outcome<T> = Result<T, i64>;

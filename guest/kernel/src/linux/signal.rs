@@ -198,16 +198,15 @@ pub fn rouse_all(group: &Group) {
     }
 }
 
-/// Before a task returns to user mode.
+/// True if the process that runs has something to do before it returns to user mode: a signal, an alarm, its end.
 #[inline(always)]
-pub fn before_return(frame: &mut TrapFrame) {
-    let task = task::current();
-    if task.attention.get() || ALARMS.get() != 0 {
-        attend(frame, task);
-    }
+pub fn is_attention_due() -> bool {
+    task::current().attention.get() || ALARMS.get() != 0
 }
 
-fn attend(frame: &mut TrapFrame, task: &'static Task) {
+/// Does it before the process that runs returns to user mode.
+pub fn before_return(frame: &mut TrapFrame) {
+    let task = task::current();
     let group = task.group();
     check_alarm(group);
     if group.is_ending() {
@@ -768,7 +767,7 @@ pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
         return Err(EINVAL);
     }
     let id = u16::try_from(tid as u32).map_err(|_| ESRCH)?;
-    let process = process::find(id).filter(|process| process.is_linux.get()).ok_or(ESRCH)?;
+    let process = process::find(id).filter(|process| process.is_linux()).ok_or(ESRCH)?;
     let task = task::of(process.id.get());
     if group.is_some_and(|group| u32::from(task.group().id.get()) != group as u32) {
         return Err(ESRCH);

@@ -7,8 +7,8 @@
 //! The structure and its mappings share one frame, which limits a space to [`MAPPINGS_MAX`] mappings. Page tables
 //! stay until the space goes.
 
-use abi::record::{Panic, Resolution};
 use abi::record::emit::PageResolved;
+use abi::record::{Panic, Resolution};
 use abi::syscall::errno::ENOMEM;
 
 use super::first;
