@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod files;
 #[path = "../support/handmade.rs"]
 mod handmade;
 mod inside;
@@ -11,5 +12,5 @@ mod sandbox;
 
 fn main() {
     inside::run_if_asked();
-    sandbox::add(needed::add(support::Suite::default())).run()
+    files::add(sandbox::add(needed::add(support::Suite::default()))).run()
 }

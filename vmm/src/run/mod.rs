@@ -19,6 +19,7 @@
 
 mod bundle;
 mod error;
+mod input;
 mod outcome;
 mod program;
 mod trace_file;
@@ -72,7 +73,7 @@ impl Kernel {
 
     /// The kernel in a file. It is checked when it is loaded.
     pub fn from_file(path: &Path) -> Result<Kernel, RunError> {
-        let elf = std::fs::read(path).map_err(|source| RunError::Kernel { path: path.into(), source })?;
+        let elf = input::read(path).map_err(|source| RunError::Kernel { path: path.into(), source })?;
         Ok(Kernel { name: path.display().to_string(), elf: elf.into() })
     }
 }

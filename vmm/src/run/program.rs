@@ -15,6 +15,7 @@ use abi::record::LoadError;
 use thiserror::Error;
 
 use super::bundle;
+use super::input;
 use crate::images;
 
 /// A program of a run.
@@ -85,7 +86,7 @@ impl Program {
 
     /// The program in a file, a static x86-64 ELF executable, without arguments.
     pub fn from_file(path: &Path) -> Result<Program, ProgramError> {
-        let elf = std::fs::read(path).map_err(|source| ProgramError::Read { path: path.into(), source })?;
+        let elf = input::read(path).map_err(|source| ProgramError::Read { path: path.into(), source })?;
         abi::program::check_for_linux(&elf).map_err(|fault| ProgramError::Refused {
             path: path.into(),
             fault,
