@@ -60,8 +60,7 @@ mod tests {
     #[test]
     fn a_call_has_the_arguments_of_its_own_process() {
         let mut arguments = Arguments::default();
-        let mut frame = Frame::default();
-        frame.registers = std::array::from_fn(|index| 10 + index as u64);
+        let frame = Frame { registers: std::array::from_fn(|index| 10 + index as u64), ..Frame::default() };
         let entry = What::TrapEntry { arrived: 0, frame, handler_flags: 0, cr2: 0, arrived_rip: 0 };
         let call = What::SystemCall { number: 1 };
         let mut take = |sequence, process, what| {

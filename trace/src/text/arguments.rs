@@ -328,10 +328,11 @@ pub(super) fn put_result(out: &mut String, returns: Returns, call: &Known<'_>, r
     const F_GETFD: u64 = 1;
     const F_GETFL: u64 = 3;
     if is_error(result) {
-        return match (errno::name(-result).zip(errno::text(-result)), errno::restart(-result)) {
+        let error = result.saturating_neg();
+        return match (errno::name(error).zip(errno::text(error)), errno::restart(error)) {
             (Some((name, text)), _) => put!(out, "-1 {name} ({text})"),
             (None, Some((name, text))) => put!(out, "? {name} ({text})"),
-            (None, None) => put!(out, "-1 (errno {})", -result),
+            (None, None) => put!(out, "-1 (errno {error})"),
         };
     }
     let value = result as u64;
@@ -573,8 +574,10 @@ fn signal_name(signal: u64) -> Option<Cow<'static, str>> {
 /// A set of signals; the others, if they are fewer.
 fn put_signal_set(out: &mut String, set: u64) {
     let (sign, listed) = if set.count_ones() >= 43 { ("~", !set) } else { ("", set) };
-    let names: Vec<_> =
-        (1..=64).filter(|signal| listed >> (signal - 1) & 1 != 0).filter_map(signal_name).collect();
+    let names: Vec<_> = (0..64)
+        .filter(|bit| listed >> bit & 1 != 0)
+        .filter_map(|bit: u64| signal_name(bit.saturating_add(1)))
+        .collect();
     put!(out, "{sign}[{}]", names.join(" "));
 }
 

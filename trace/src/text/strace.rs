@@ -217,10 +217,10 @@ impl<W: Write> Strace<W> {
     fn interrupt_others(&mut self, process: u16) -> io::Result<()> {
         let Some(other) = self.without_line.take_if(|other| *other != process) else { return Ok(()) };
         let Self { calls, line, out, epoch, .. } = self;
-        let mut open = calls.range_mut(other..=other);
+        let open = calls.range_mut(other..=other);
         #[cfg(test)]
-        let mut open = open.inspect(|_| self.looked_at += 1);
-        let Some((_, call)) = open.next() else { return Ok(()) };
+        let open = open.inspect(|_| self.looked_at += 1);
+        let Some((_, call)) = { open }.next() else { return Ok(()) };
         call.is_unfinished = true;
         line.clear();
         put_prefix(line, other, epoch.saturating_add(call.start));
