@@ -345,7 +345,7 @@ fn symptom_rules() -> Vec<Checked> {
         rule(
             "never-chosen",
             Limited,
-            "who is ready is chosen before the others had many turns",
+            "a ready process runs before other processes had many turns",
             symptoms::NeverChosen,
         ),
         rule("iretq-fault", Limited, "no iretq faults", symptoms::IretqFault::default()),
