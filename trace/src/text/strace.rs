@@ -54,6 +54,8 @@ pub struct Strace<W> {
     /// The arguments that the last trap frame of a process holds.
     arguments: BTreeMap<u16, [u64; ARGUMENTS.len()]>,
     making: BTreeMap<u16, Making>,
+    /// The signal that the kernel last sent a process for a fault, and its `si_code`.
+    sent: BTreeMap<u16, (u32, i64)>,
     line: String,
     /// How many open calls were looked at for one to be written as unfinished.
     #[cfg(test)]
@@ -76,6 +78,7 @@ impl<W: Write> Strace<W> {
             without_line: None,
             arguments,
             making,
+            sent: BTreeMap::new(),
             line: String::new(),
             #[cfg(test)]
             looked_at: 0,
@@ -140,13 +143,18 @@ impl<W: Write> Strace<W> {
                     Ok(())
                 }
             }
+            What::SignalSent { signal, by: 0, code } => {
+                self.sent.insert(process, (signal, code));
+                Ok(())
+            }
             What::ProcessKilled { vector, error_code, rip, cr2 } if is_wanted => {
-                let (name, rest) = signal(vector, error_code, rip, cr2);
+                let sent = self.sent.remove(&process);
+                let (name, rest) = signal(vector, error_code, rip, cr2, sent);
                 self.tell(process, now, &format!("--- {name} {{si_signo={name}, {rest}}} ---"))?;
                 self.tell(process, now, &format!("+++ killed by {name} +++"))
             }
             What::FaultRedirected { vector, error_code, rip, cr2, .. } if is_wanted => {
-                let (name, rest) = signal(vector, error_code, rip, cr2);
+                let (name, rest) = signal(vector, error_code, rip, cr2, None);
                 self.tell(process, now, &format!("--- {name} {{si_signo={name}, {rest}}} ---"))
             }
             _ => Ok(()),
@@ -350,8 +358,17 @@ fn put_execve(out: &mut String, words: &[String], environment: u64) {
     put!(out, "], {environment:#x} /* 0 vars */) ");
 }
 
-/// The signal that Linux sends for an exception, and what strace says of its siginfo.
-fn signal(vector: u8, error_code: u16, rip: u64, cr2: u64) -> (&'static str, String) {
+/// The signal that Linux sends for an exception, and what strace says of its siginfo. `sent` is what the kernel recorded:
+/// pages come at first touch, so the error code of a page fault does not tell whether the address is mapped.
+fn signal(
+    vector: u8,
+    error_code: u16,
+    rip: u64,
+    cr2: u64,
+    sent: Option<(u32, i64)>,
+) -> (&'static str, String) {
+    const SIGBUS: u32 = 7;
+    const SEGV_ACCERR: i64 = 2;
     const PROTECTION: u16 = 1;
     let at = |code: &str, address: u64| {
         let mut text = format!("si_code={code}, si_addr=");
@@ -364,7 +381,11 @@ fn signal(vector: u8, error_code: u16, rip: u64, cr2: u64) -> (&'static str, Str
         3 => ("SIGTRAP", at("SI_KERNEL", 0)),
         6 => ("SIGILL", at("ILL_ILLOPN", rip)),
         14 => {
-            let known = error_code & PROTECTION != 0 && cr2 < USER_END;
+            let known = match sent {
+                Some((SIGBUS, _)) => return ("SIGBUS", at("BUS_ADRERR", cr2)),
+                Some((_, code)) => code == SEGV_ACCERR,
+                None => error_code & PROTECTION != 0 && cr2 < USER_END,
+            };
             ("SIGSEGV", at(if known { "SEGV_ACCERR" } else { "SEGV_MAPERR" }, cr2))
         }
         17 => ("SIGBUS", at("BUS_ADRALN", 0)),

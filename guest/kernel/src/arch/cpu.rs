@@ -90,9 +90,13 @@ impl Stamp {
     }
 }
 
-/// The same reference, of which the compiler does not know that. What it computed from it before a call it computes again
-/// behind it, instead of keeping it in a register that two more instructions save and restore.
+/// Returns the same reference, but hides from the compiler that it is the same. After a call the compiler then computes
+/// addresses from it again, instead of keeping them in a register that costs two more instructions to save and restore.
 #[inline(always)]
+#[allow(
+    clippy::pointers_in_nomem_asm_block,
+    reason = "the block has no instruction, so it accesses no memory"
+)]
 pub fn anew<T>(reference: &mut T) -> &mut T {
     let mut pointer = &raw mut *reference;
     // SAFETY: no instruction; the pointer stays the same.

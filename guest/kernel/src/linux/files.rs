@@ -12,8 +12,6 @@ use super::task::{Group, Tables};
 use super::tree::{self, Node};
 use super::{Outcome, first, misc, output, pipe, stat, task, user, zeroed};
 use crate::cell::Local;
-use crate::layout::PAGE;
-use crate::trace;
 
 /// Descriptors of a thread group.
 pub const DESCRIPTORS: usize = 256;
@@ -138,7 +136,7 @@ fn install(index: usize, least: usize, close_on_exec: bool) -> Outcome<u64> {
 fn set(descriptor: usize, index: usize, close_on_exec: bool) {
     let flag = if close_on_exec { CLOSE_ON_EXEC } else { 0 };
     let group = task::group();
-    put(group, descriptor, Descriptor(index as u16 + 1 | flag));
+    put(group, descriptor, Descriptor((index as u16 + 1) | flag));
     group.descriptors_end.set(group.descriptors_end.get().max(descriptor as u16 + 1));
 }
 

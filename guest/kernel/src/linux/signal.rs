@@ -541,6 +541,7 @@ pub fn fault(frame: &mut TrapFrame, cr2: u64, bad: Option<Bad>) {
     let action = tables.action(signal).get();
     let info = Info { code, process: 0, value: address };
     tables.info(signal).set(info);
+    SignalSent { signal, by: 0, code: code.into() }.emit();
     if task.blocked.get() & bit(signal) != 0 || action.handler <= IGNORE {
         // It would fault again for ever.
         let (vector, error_code) = (frame.vector as u8, frame.error as u16);

@@ -7,7 +7,7 @@ use super::task::{self, Woken, wait};
 use super::{Outcome, signal, user};
 use crate::arch::cpu;
 use crate::process::NEVER;
-use crate::{scheduler, timer, trace};
+use crate::{scheduler, timer};
 
 pub const NS_PER_SECOND: u64 = 1_000_000_000;
 /// The longest time that we count, a hundred years: what is longer is no shorter.

@@ -135,7 +135,7 @@ pub fn find_entry(root: u64, page: u64) -> Result<*mut u64, u64> {
         // SAFETY: `root` is a root table, and every present entry of the lower half leads to a table.
         let entry = unsafe { entry(table, page, shift).read() };
         if entry & PRESENT == 0 {
-            return Err((page >> shift) + 1 << shift);
+            return Err(((page >> shift) + 1) << shift);
         }
         table = entry & ADDRESS;
     }
