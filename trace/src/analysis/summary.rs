@@ -159,6 +159,7 @@ impl Summary {
                 Ok(abi::exit::ALL_WELL) => "every process ended by itself with status 0".into(),
                 Ok(abi::exit::PROCESS_FAILED) => "a process was killed or failed".into(),
                 Ok(abi::exit::KERNEL_PANIC) => "kernel panic".into(),
+                Ok(abi::exit::DEADLOCK) => "deadlock: every process waited for another one".into(),
                 _ => format!("the guest ended with status {status}"),
             },
             (Ending::Stopped, Some(Stop::TimeOut)) => "stopped by the time-out".into(),

@@ -55,6 +55,8 @@ pub const PROCESS_FAILED: u8 = abi::exit::PROCESS_FAILED as u8;
 pub const CRASHED: u8 = 33;
 /// The kernel panicked.
 pub const KERNEL_PANIC: u8 = abi::exit::KERNEL_PANIC as u8;
+/// Every process waited for another one.
+pub const DEADLOCK: u8 = abi::exit::DEADLOCK as u8;
 /// `--timeout` ran out.
 pub const TIME_OUT: u8 = 36;
 /// This host has no usable KVM, or with `--accel qemu` no QEMU; test harnesses read this code as "skipped".

@@ -239,6 +239,7 @@ fn exit_code(end: &End, stop: Option<Stop>) -> u8 {
         (Ending::Exited, _) => match u32::try_from(end.status) {
             Ok(abi::exit::ALL_WELL) => super::OK,
             Ok(abi::exit::KERNEL_PANIC) => super::KERNEL_PANIC,
+            Ok(abi::exit::DEADLOCK) => super::DEADLOCK,
             _ => super::PROCESS_FAILED,
         },
         (Ending::Stopped, Some(Stop::TimeOut)) => super::TIME_OUT,
@@ -462,6 +463,7 @@ mod tests {
         assert_eq!(code(Ending::Exited, 0, None), 0);
         assert_eq!(code(Ending::Exited, 32, None), 32);
         assert_eq!(code(Ending::Exited, 34, None), 34);
+        assert_eq!(code(Ending::Exited, 35, None), 35);
         assert_eq!(code(Ending::Exited, 1 << 40, None), 32);
         assert_eq!(code(Ending::Stopped, 0, Some(Stop::TimeOut)), 36);
         assert_eq!(code(Ending::Stopped, 0, Some(Stop::Interrupted)), 130);
