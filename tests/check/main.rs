@@ -10,7 +10,7 @@ fn main() {
         .pure("the_real_trace_passes", mutations::the_real_trace_passes)
         .pure("each_rule_finds_its_mutation", mutations::each_rule_finds_its_mutation)
         .pure("every_rule_is_broken_once", mutations::every_rule_is_broken_once)
-        .pure("missing_records_are_told_and_not_guessed_at", mutations::missing_records_are_told)
+        .pure("missing_records_are_reported_and_not_guessed", mutations::missing_records_are_reported)
         .pure("a_foreign_trace_without_parts_passes", mutations::a_foreign_trace_passes)
         .pure("the_command_shows_the_records", mutations::the_command_shows_the_records)
         .kvm("the_tour_passes", random::the_tour_passes)

@@ -803,7 +803,7 @@ pub fn every_rule_is_broken_once() -> TestResult {
     ensure(broken == rules, || format!("no mutation for {:?}", rules.difference(&broken)))
 }
 
-pub fn missing_records_are_told() -> TestResult {
+pub fn missing_records_are_reported() -> TestResult {
     let (mut records, meta) = fixture()?;
     let call = getpid(&records);
     let index = next(&records, call, Kind::TrapReturn, COUNTER);

@@ -15,7 +15,7 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("a_run_from_rust_has_an_outcome", a_run_has_an_outcome)
         .kvm("runs_of_several_threads_take_turns", runs_of_several_threads_take_turns)
         .kvm("a_run_from_rust_keeps_its_time_out", a_run_keeps_its_time_out)
-        .kvm("a_run_from_rust_replaces_a_trace_only_if_told", a_trace_is_replaced_only_if_told)
+        .kvm("a_run_from_rust_replaces_a_trace_only_if_asked", a_trace_is_replaced_only_if_asked)
 }
 
 fn program(name: &str) -> Result<Program, libtest_mimic::Failed> {
@@ -54,7 +54,7 @@ fn a_run_keeps_its_time_out() -> TestResult {
     ensure(outcome.stop == Some(Stop::TimeOut), || format!("{outcome:?}"))
 }
 
-fn a_trace_is_replaced_only_if_told() -> TestResult {
+fn a_trace_is_replaced_only_if_asked() -> TestResult {
     let folder = folder();
     let path = folder.path().join("t.trap");
     let mut run = Run::new(vec![program("hello")?]);

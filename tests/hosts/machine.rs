@@ -22,7 +22,7 @@ pub fn add(suite: Suite) -> Suite {
             "memory_that_is_not_there_reads_as_ones_and_is_counted",
             memory_that_is_not_there_reads_as_ones_and_is_counted,
         )
-        .kvm("a_triple_fault_is_told_as_such", a_triple_fault_is_told_as_such)
+        .kvm("a_triple_fault_is_reported_as_such", a_triple_fault_is_reported_as_such)
         .kvm(
             "a_guest_that_spins_with_interrupts_off_is_stopped",
             a_guest_that_spins_with_interrupts_off_is_stopped,
@@ -111,7 +111,7 @@ fn memory_that_is_not_there_reads_as_ones_and_is_counted() -> TestResult {
     Ok(())
 }
 
-fn a_triple_fault_is_told_as_such() -> TestResult {
+fn a_triple_fault_is_reported_as_such() -> TestResult {
     let (ended, _) = run(&handmade::TRIPLE_FAULT);
     assert_eq!(ended.end.ending, Ending::TripleFault);
     Ok(())

@@ -21,9 +21,9 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("runs_at_once_get_names_of_their_own", runs_at_once_get_names_of_their_own)
         .kvm("a_failed_start_leaves_the_folder_as_it_was", a_failed_start_leaves_the_folder_as_it_was)
         .kvm("a_link_that_leads_nowhere_is_a_name", a_link_that_leads_nowhere_is_a_name)
-        .kvm("a_full_standard_output_is_told", a_full_standard_output_is_told)
+        .kvm("a_full_standard_output_is_reported", a_full_standard_output_is_reported)
         .kvm("a_full_error_pipe_costs_no_trace", a_full_error_pipe_costs_no_trace)
-        .kvm("streams_that_nobody_reads_do_not_stop_a_time_out", streams_do_not_stop_a_time_out)
+        .kvm("streams_that_no_one_reads_do_not_stop_a_time_out", streams_do_not_stop_a_time_out)
 }
 
 fn start(folder: &Path, arguments: &[&str]) -> Result<Child, Failed> {
@@ -101,7 +101,7 @@ fn a_link_that_leads_nowhere_is_a_name() -> TestResult {
     ensure(is_whole(&link), || "the link was not replaced".into())
 }
 
-fn a_full_standard_output_is_told() -> TestResult {
+fn a_full_standard_output_is_reported() -> TestResult {
     let folder = folder();
     // The first prints a line of its own, the other nothing: then only the summary is lost.
     fs::write(folder.path().join("silent.elf"), handmade::kernel(&handmade::EXIT_WITH_0))?;

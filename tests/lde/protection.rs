@@ -96,7 +96,7 @@ const MISBEHAVERS: [(&str, u32); 18] = [
     ("pages", ALL_WELL),
 ];
 
-pub fn nobody_harms_another() -> TestResult {
+pub fn no_process_harms_another() -> TestResult {
     for (program, code) in MISBEHAVERS {
         for policy in ["rr", "cooperative"] {
             let programs = ["canary 1 5", program, "counter 10", "--quantum", "1ms", "--policy", policy];

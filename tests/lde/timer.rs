@@ -14,7 +14,7 @@ const FACTOR: u64 = 5;
 
 /// The rate by the kernel's own measurement at boot, and the time from tick to tick, in each mode of the timer. Medians:
 /// a host that stalls spoils some of the times, and a wrong rate all of them.
-pub fn runs_at_the_rate_told() -> TestResult {
+pub fn runs_at_the_rate_given() -> TestResult {
     let mut rates = Vec::new();
     for mode in [PERIODIC, ONE_SHOT, DEADLINE] {
         let quantum = format!("{QUANTUM_US}us");

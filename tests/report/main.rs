@@ -53,7 +53,7 @@ const HOSTILE: [u64; 2] = [u64::from_le_bytes(*b"</script"), u64::from_le_bytes(
 fn main() {
     let browser = [Need::Tool(support::browser())];
     Suite::default()
-        .pure("a_report_replaces_nothing_unless_told_to", replaces_nothing)
+        .pure("a_report_replaces_nothing_unless_asked_to", replaces_nothing)
         .needs(&browser, "the_page_says_what_the_trace_says", says_what_the_trace_says)
         .needs(&browser, "the_page_says_what_the_fixture_says", says_what_the_fixture_says)
         .needs(&[Need::Kvm, browser[0]], "the_page_says_what_the_tour_says", says_what_the_tour_says)

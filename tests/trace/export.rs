@@ -72,7 +72,7 @@ pub fn add(suite: Suite) -> Suite {
             outlives_a_time_out_of_reach,
         )
         .pure("export::every_format_is_listed_and_documented", every_format_is_listed)
-        .pure("export::replaces_nothing_unless_told_to", replaces_nothing)
+        .pure("export::replaces_nothing_unless_asked_to", replaces_nothing)
         .pure("export::a_failed_export_leaves_nothing", a_failed_export_leaves_nothing)
 }
 

@@ -33,25 +33,25 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("a_killed_run_leaves_what_it_wrote", a_killed_run_leaves_what_it_wrote)
         .kvm("a_signal_that_ends_a_run_closes_the_trace", a_signal_closes_the_trace)
         .kvm("a_run_that_was_stopped_goes_on", a_run_that_was_stopped_goes_on)
-        .kvm("a_full_device_is_told", a_full_device_is_told)
-        .needs(&[Need::Kvm, Need::Namespace], "a_full_disk_is_told", a_full_disk_is_told)
+        .kvm("a_full_device_is_reported", a_full_device_is_reported)
+        .needs(&[Need::Kvm, Need::Namespace], "a_full_disk_is_reported", a_full_disk_is_reported)
         .needs(
             &[Need::Kvm, Need::Tool("prlimit")],
-            "a_limit_at_any_byte_is_told",
-            a_limit_at_any_byte_is_told,
+            "a_limit_at_any_byte_is_reported",
+            a_limit_at_any_byte_is_reported,
         )
         .needs(&[Need::Tool("prlimit")], "a_recovery_without_room_leaves_nothing", a_recovery_without_room)
-        .needs(&[Need::Kvm, Need::Disk("btrfs")], "a_quota_is_told", a_quota_is_told)
-        .kvm("a_file_that_somebody_takes_away_is_told", a_file_that_somebody_takes_away_is_told)
-        .kvm("a_file_that_somebody_cuts_is_told", a_file_that_somebody_cuts_is_told)
+        .needs(&[Need::Kvm, Need::Disk("btrfs")], "a_quota_is_reported", a_quota_is_reported)
+        .kvm("a_file_that_is_removed_is_reported", a_file_that_is_removed_is_reported)
+        .kvm("a_file_that_is_truncated_is_reported", a_file_that_is_truncated_is_reported)
         .kvm("a_fifo_has_it_all", a_fifo_has_it_all)
-        .kvm("a_fifo_that_is_closed_is_told", a_fifo_that_is_closed_is_told)
+        .kvm("a_fifo_that_is_closed_is_reported", a_fifo_that_is_closed_is_reported)
         .kvm("standard_output_is_no_place_for_a_trace", standard_output_is_no_place_for_a_trace)
         .kvm("a_directory_that_becomes_unwritable_costs_nothing", an_unwritable_directory_costs_nothing)
         .kvm("a_closed_pipe_costs_no_record", a_closed_pipe_costs_no_record)
         .kvm("a_pipe_that_does_not_wait_costs_no_output", a_pipe_that_does_not_wait_costs_no_output)
         .kvm("a_triple_fault_keeps_what_waits", a_triple_fault_keeps_what_waits)
-        .kvm("a_guest_that_lies_is_told_of", a_guest_that_lies_is_told_of)
+        .kvm("a_guest_that_lies_is_reported", a_guest_that_lies_is_reported)
 }
 
 /// The records of the guest from the first on, without a gap; none: there is no trace yet.
@@ -137,7 +137,7 @@ fn a_run_that_was_stopped_goes_on() -> TestResult {
     ensure(trace.damage().is_empty(), || format!("{:?}", trace.damage()))
 }
 
-fn a_full_device_is_told() -> TestResult {
+fn a_full_device_is_reported() -> TestResult {
     let folder = folder();
     let output = trapline(folder.path(), &["run", "hello", "--trace", "/dev/full"])?.expect(1)?;
     ensure(output.stderr.contains("/dev/full") && output.stderr.contains("No space"), || {
@@ -186,7 +186,7 @@ fn failed(errno: Errno) -> What {
     What::HostEnd { exit_code: 1, ending: Ending::TraceFailed, status: errno as u64, rip: 0 }
 }
 
-fn a_full_disk_is_told() -> TestResult {
+fn a_full_disk_is_reported() -> TestResult {
     let folder = folder();
     fs::create_dir(folder.path().join("disk"))?;
     let line = "mount -t tmpfs -o size=32k none disk && { TRAPLINE disk/t.trap; code=$?; cp disk/t.trap .; exit $code; }";
@@ -208,7 +208,7 @@ fn limited(folder: &Path, limit: usize, arguments: &[&str]) -> Result<Output, li
 }
 
 /// Where the limit is decides what has no room: the head, some chunk, the index, the end mark.
-fn a_limit_at_any_byte_is_told() -> TestResult {
+fn a_limit_at_any_byte_is_reported() -> TestResult {
     let folder = folder();
     let run = |limit| limited(folder.path(), limit, &["run", "hello", "--force", "--trace", "t.trap"]);
     let path = folder.path().join("t.trap");
@@ -253,7 +253,7 @@ fn a_recovery_without_room() -> TestResult {
 }
 
 /// A file system whose quota binds root too. It counts what it needs itself.
-fn a_quota_is_told() -> TestResult {
+fn a_quota_is_reported() -> TestResult {
     let folder = folder();
     let line = format!(
         "{} && btrfs quota enable disk && btrfs subvolume create disk/d && btrfs qgroup limit 256k disk/d && \
@@ -267,7 +267,7 @@ fn a_quota_is_told() -> TestResult {
     ensure(is_told, || "the file does not say what it lacks".into())
 }
 
-fn a_file_that_somebody_takes_away_is_told() -> TestResult {
+fn a_file_that_is_removed_is_reported() -> TestResult {
     type Theft = fn(&Path) -> std::io::Result<()>;
     let thefts: [Theft; 3] = [
         |path| fs::remove_file(path),
@@ -293,7 +293,7 @@ fn a_file_that_somebody_takes_away_is_told() -> TestResult {
     ensure(moved.damage().is_empty(), || format!("{:?}", moved.damage()))
 }
 
-fn a_file_that_somebody_cuts_is_told() -> TestResult {
+fn a_file_that_is_truncated_is_reported() -> TestResult {
     let folder = folder();
     let path = folder.path().join("t.trap");
     let run = busy(&path)?;
@@ -325,7 +325,7 @@ fn a_fifo_has_it_all() -> TestResult {
     ensure(trace.damage().is_empty() && guest_records(&trace) > 1000, || format!("{:?}", trace.damage()))
 }
 
-fn a_fifo_that_is_closed_is_told() -> TestResult {
+fn a_fifo_that_is_closed_is_reported() -> TestResult {
     let folder = folder();
     let line = "mkfifo fifo; head -c 20000 fifo >/dev/null & while ! TRAPLINE fifo 2>err; do \
                 grep -q nobody err || { cat err >&2; exit 1; }; done";
@@ -455,7 +455,7 @@ fn a_triple_fault_keeps_what_waits() -> TestResult {
 /// What a guest writes into its buffer, what the host says then, and how many records are kept of three.
 type Lie = (u32, u32, &'static str, usize);
 
-fn a_guest_that_lies_is_told_of() -> TestResult {
+fn a_guest_that_lies_is_reported() -> TestResult {
     let folder = folder();
     let body = BUFFER + BufferHead::SIZE as u32;
     let lies: [Lie; 5] = [

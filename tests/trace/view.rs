@@ -27,8 +27,8 @@ pub fn add(suite: Suite) -> Suite {
             a_file_that_is_replaced_is_followed_no_more,
         )
         .pure(
-            "view::a_file_that_is_cut_while_it_is_read_is_told",
-            a_file_that_is_cut_while_it_is_read_is_told,
+            "view::a_file_that_is_cut_while_it_is_read_is_reported",
+            a_file_that_is_cut_while_it_is_read_is_reported,
         )
         .pure("view::a_part_is_read_and_not_the_rest", a_part_is_read_and_not_the_rest)
         .pure("view::every_form_has_the_events_of_the_filter", every_form_has_the_events_of_the_filter)
@@ -112,7 +112,7 @@ fn a_file_that_is_replaced_is_followed_no_more() -> TestResult {
     ensure(output.status.code() == Some(1) && why.contains("t.trap: another file"), || format!("{output:#?}"))
 }
 
-fn a_file_that_is_cut_while_it_is_read_is_told() -> TestResult {
+fn a_file_that_is_cut_while_it_is_read_is_reported() -> TestResult {
     let folder = folder();
     let path = folder.path().join("t.trap");
     // More than is decoded at once, or waits in pipes.

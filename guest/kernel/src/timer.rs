@@ -51,9 +51,9 @@ const APIC_KHZ_UNKNOWN: u64 = 1_000_000;
 /// LAPIC, for 10 ms.
 pub fn initialize(options: &Options) {
     let x2apic = apic::enable();
-    let (tsc_told, apic_told) = hypervisor_rates();
-    let apic_khz = first_known([options.apic_khz, apic_told, APIC_KHZ_UNKNOWN]);
-    let known = first_known([options.tsc_khz, tsc_told, 0]);
+    let (tsc_given, apic_given) = hypervisor_rates();
+    let apic_khz = first_known([options.apic_khz, apic_given, APIC_KHZ_UNKNOWN]);
+    let known = first_known([options.tsc_khz, tsc_given, 0]);
     let enough_cycles = known * 1000 / MEASURE_PER_SECOND;
     let enough_counts = (apic_khz * 10) as u32;
     let (counts, cycles) =

@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_guest_lost_is_told() {
+    fn what_the_guest_lost_is_reported() {
         let fake = Fake::new();
         let doorbell = fake.attached();
         fake.set(BufferHead { lost: 9, ..fake.valid() });

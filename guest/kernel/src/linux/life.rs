@@ -211,7 +211,7 @@ fn wait_on(id: u16) {
     task.attention.set(true);
 }
 
-/// A copy of an address space that nobody will use.
+/// A copy of an address space that is not used.
 fn discard(space: &Space, flags: u64) -> i64 {
     if flags & CLONE_VM == 0 {
         space.release();
@@ -355,7 +355,7 @@ fn leave_space() {
     unsafe { cpu::load_root(root) };
 }
 
-/// The last thread of a group has ended: files are closed, children go to nobody, the parent is told.
+/// The last thread of a group has ended: files are closed, children lose their parent, and the parent is notified.
 fn end_last(group: &'static Group) {
     files::close_all(group);
     if group.alarm.replace(NEVER) != NEVER {

@@ -23,7 +23,7 @@ pub fn hardware_capabilities() -> u64 {
 
 static SEED: Local<u64> = Local::new(0);
 
-/// Eight bytes that nobody can foretell where the CPU has RDRAND; elsewhere they come from the clock.
+/// Eight unpredictable bytes where the CPU has RDRAND. Elsewhere they come from the clock.
 pub fn random_word() -> u64 {
     if let Some(word) = cpu::random() {
         return word;

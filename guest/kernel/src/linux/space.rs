@@ -158,7 +158,7 @@ impl Space {
 
     /// Physical address of the root table.
     pub fn root(&self) -> u64 {
-        // SAFETY: nobody writes it meanwhile.
+        // SAFETY: no one else writes it meanwhile.
         unsafe { (*self.tables.pointer()).root }
     }
 
@@ -172,7 +172,7 @@ impl Space {
         self.users.set(self.users.get() - 1);
         if self.users.get() == 0 {
             self.mappings().for_each(|mapping| self.unmap_pages(mapping.start(), mapping.end()));
-            // The frame of this structure is among those that go, but nobody takes it meanwhile.
+            // The frame of this structure is among those that go, but no one allocates it meanwhile.
             self.tables.replace(AddressSpace::NONE).free();
         }
     }
@@ -350,7 +350,7 @@ impl Space {
         if flags & BEYOND != 0 {
             return Err(Bad::BeyondFile);
         }
-        // SAFETY: nobody else uses the tables meanwhile.
+        // SAFETY: no one else uses the tables meanwhile.
         let entry = unsafe { &mut *self.tables.pointer() }.entry(page).map_err(|_| Bad::OutOfMemory)?;
         // SAFETY: an entry of a page table of this space.
         let old = unsafe { entry.read() };
@@ -464,7 +464,7 @@ impl Space {
     /// memory.
     pub fn copy(&self) -> Option<&'static Self> {
         let child = Self::new()?;
-        // SAFETY: the tables are alike, and nobody uses the child's yet.
+        // SAFETY: the tables are alike, and no one uses the child's yet.
         unsafe {
             let table = child.mappings.as_ptr().cast_mut();
             table.copy_from_nonoverlapping(self.mappings.as_ptr(), self.count.get() as usize);
@@ -493,7 +493,7 @@ impl Space {
         let mut whole = Some(());
         let shared = mapping.flags() & SHARED != 0;
         self.for_pages(mapping.start(), mapping.end(), |page, entry| {
-            // SAFETY: both are entries of page tables of the two spaces; nobody else uses them meanwhile.
+            // SAFETY: both are entries of page tables of the two spaces; no one else uses them meanwhile.
             unsafe {
                 if *entry & needed != needed || whole.is_none() {
                     return;

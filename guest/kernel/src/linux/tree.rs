@@ -117,7 +117,7 @@ pub fn resolve(directory: u64, path: &[u8]) -> Outcome<Node> {
     if path.is_empty() {
         return Err(ENOENT);
     }
-    // SAFETY: nobody else uses the buffer before this function returns.
+    // SAFETY: no one else uses the buffer before this function returns.
     let walk = unsafe { &mut *WALK.pointer() };
     let mut size = 0;
     let start = if path[0] == b'/' { b"" } else { base(directory)? };

@@ -127,7 +127,7 @@ fn the_first_trap_has_every_step_of_the_book_in_order() {
 }
 
 #[test]
-fn the_three_layers_are_told_apart() {
+fn the_three_layers_are_distinguished() {
     let tables = tables_of(&run_of_two(), &Excerpt::FirstTrap).expect("a trap");
     let layer = |step| {
         tables.iter().flat_map(|table| &table.rows).find(|row| row.step == step).and_then(|row| row.layer)
@@ -160,7 +160,7 @@ fn no_step_is_printed_without_its_record() {
 
 /// The kernel writes a return down before it makes it.
 #[test]
-fn a_return_that_nothing_follows_is_not_told_as_done() {
+fn a_return_that_nothing_follows_is_not_reported_as_done() {
     let whole = run_of_two();
     let end = whole.iter().rposition(|sample| sample.kind == Kind::TrapReturn as u8).expect("a return");
     let cut = tables_of(&whole[..=end], &Excerpt::Switch(1)).expect("a switch");

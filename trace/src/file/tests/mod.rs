@@ -272,7 +272,7 @@ fn a_file_that_is_no_longer_where_it_was_made_is_an_error() {
 }
 
 #[test]
-fn a_guest_that_lies_is_told_of() {
+fn a_guest_that_lies_is_reported() {
     let place = Place::new();
     let mut writer = Writer::create(&place.file(), false, &samples::meta()).expect("a new file");
     let tick = ticks(1)[0].to_bytes();
