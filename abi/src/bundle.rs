@@ -17,7 +17,7 @@
 //!
 //! All numbers are little-endian, all offsets count bytes from the start of the bundle. A string is the bytes from its
 //! offset on, without a zero at the end; an argument or a variable of the environment ends with a zero byte. Files
-//! are sorted by path, byte by byte, so a path is found by bisection, and what lies in a directory lies together.
+//! are sorted by path, byte by byte, so a binary search finds a path, and the entries of a directory follow one another.
 //! Paths are absolute, have no `.`, `..` or double slash, and no slash at the end but in the root directory, `/`.
 //! Each directory above a file has an entry of its own.
 
@@ -68,7 +68,7 @@ pub struct Program {
     pub file: u32,
     /// [`LINUX`] or [`TRAPLINE`].
     pub kind: u32,
-    /// The path that it was started by, as `execve` would have got it; it need not be absolute.
+    /// The path that it was started by, as the first argument of `execve`. It need not be absolute.
     pub path: Text,
     /// Its arguments, the name first, each with a zero byte at its end. For [`TRAPLINE`]: one line, with blanks
     /// between and no zero.

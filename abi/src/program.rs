@@ -22,7 +22,7 @@ pub const USER_STACK_PAGES: u64 = 8;
 pub const USER_STACK: u64 = USER_END - USER_STACK_PAGES * PAGE;
 /// Size of the absent memory below the stack, in bytes. No segment may take it.
 pub const USER_STACK_GUARD: u64 = 16 * PAGE;
-/// The end of the memory that segments may take.
+/// The end of the memory that segments may occupy.
 pub const SEGMENTS_END: u64 = USER_STACK - USER_STACK_GUARD;
 /// The most program headers of a file: they fit 64 KiB, as with Linux.
 pub const SEGMENTS_MAX: u16 = 1170;

@@ -231,7 +231,7 @@ records! {
     /// A trap. The frame is complete: hardware and stub have saved all registers, and if the trap arrived as another one, the
     /// kernel has corrected vector, RIP and RFLAGS.
     TrapEntry<'a> = 7, "trap-entry" {
-        /// The vector that it arrived with; the frame has the vector of the trap that it stands for.
+        /// The vector that the CPU delivered. The frame has the vector of the trap that this one represents.
         arrived: u8, vector, detail[0..8];
         /// The trap frame.
         frame: &'a Frame, frame, words[0..23];
@@ -297,7 +297,7 @@ records! {
     }
     /// A process waits.
     Sleep = 16, "sleep" {
-        /// The TSC value at which it wants to wake.
+        /// The TSC value at which the process is to wake.
         until_tsc: u64, number, word[0];
     }
     /// A process that waited is ready again.
@@ -385,7 +385,7 @@ records! {
         /// The first [`DATA_MAX`] of them at most, padded with zeros.
         bytes: &'a Bytes, bytes, words[0..4];
     }
-    /// A page of a Linux program is there from now on, or may be used in another way.
+    /// The kernel mapped a page of a Linux program, or changed what the program may do with it.
     PageResolved = 28, "page-resolved" {
         /// How.
         how: Resolution, name(Resolution), detail[0..8];
@@ -423,7 +423,7 @@ records! {
         /// The flags of `clone`.
         flags: u64, hex, word[0];
     }
-    /// A process runs another program from now on.
+    /// A process replaced its program by another one (`execve`).
     Executed<'a> = 32, "executed" {
         /// Physical address of its new root page table.
         cr3: u64, address, word[0];

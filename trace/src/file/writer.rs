@@ -257,7 +257,7 @@ impl Writer {
         Writer::new(Box::new(file), name, meta)
     }
 
-    /// Writes the head of a trace, and then gives the file its name. The thread that writes inherits the caller's signal
+    /// Writes the head of a trace, and then names the file. The thread that writes inherits the caller's signal
     /// mask.
     ///
     /// # Errors

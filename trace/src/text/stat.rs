@@ -27,17 +27,18 @@ const SECTIONS: [Section; 7] = [
     Section {
         title: "Who had the CPU",
         columns: &["time", "share"],
-        legend: "programs: in user mode (policy direct: in ring 0). kernel: for the process that ran. switching: from \
-                 the registers of one stored to those of the next loaded. scheduler: the kernel's own loop. idle: \
-                 waiting for an interrupt. boot: until the first process could start.",
+        legend: "programs: in user mode (policy direct: in ring 0). kernel: in the kernel, on behalf of the process \
+                 that ran. switching: from storing the registers of one process to loading those of the next. \
+                 scheduler: in the kernel's own loop. idle: waiting for an interrupt. boot: until the first process \
+                 could start.",
         rows: shares,
     },
     Section {
         title: "System calls",
         columns: &TRAP_COLUMNS,
-        legend: "total to max: time in the kernel, from the trap to the return, without the time switched \
-                 out. Time switched out during such calls: waiting (ready, another ran), asleep. A call that \
-                 ends its process ends with the switch away.",
+        legend: "total to max: time in the kernel, from the trap to the return, without the time in which the \
+                 process was switched out. waiting: switched out during the call, but ready to run. asleep: \
+                 switched out during the call, and not ready. A call that ends its process ends at the switch.",
         rows: |stat| {
             let row = |(&number, traps): (&u32, &Traps)| trap_row(call_name(number).into(), traps, stat);
             stat.calls.iter().map(row).collect()
@@ -46,7 +47,7 @@ const SECTIONS: [Section; 7] = [
     Section {
         title: "Traps",
         columns: &TRAP_COLUMNS,
-        legend: "All ways into the kernel, times as for system calls. errors: calls that returned an error, and \
+        legend: "Every trap, with the same times as for system calls. errors: calls that returned an error, and \
                  faults that ended their process.",
         rows: |stat| {
             let row = |(&vector, traps): (&u8, &Traps)| trap_row(short_name(vector), traps, stat);
@@ -56,33 +57,34 @@ const SECTIONS: [Section; 7] = [
     Section {
         title: "Processes",
         columns: &PROCESS_COLUMNS,
-        legend: "user, kernel: time with the CPU. p50, p99: time in the kernel for one of its traps (of the first 64 \
-                 processes that trap). waiting: ready, and another ran. Until the end of the trace, for those that \
-                 had not ended.",
+        legend: "user, kernel: time on the CPU. p50, p99: time in the kernel for one trap (for the first 64 processes \
+                 that trap). waiting: ready, while another process ran. A process that has not ended is counted until \
+                 the end of the trace.",
         rows: processes,
     },
     Section {
         title: "Switches",
         columns: &TIMES_COLUMNS,
-        legend: "From process to process, by why the old one left: from its trap to the return into the new one, \
-                 all that lies between two instructions of user mode. save to load: from the record of the \
-                 registers stored to that of those loaded; both are written after the switch, so it is what one \
-                 record costs. wait: from ready to running.",
+        legend: "From one process to another, by the reason of the switch. The time is from the trap of the old \
+                 process to the return into the new one: everything between two instructions of user mode. save to \
+                 load: from the record of the stored registers to the record of the loaded ones. The kernel writes \
+                 both after the switch, so this is the cost of one record. wait: from ready to running.",
         rows: switches,
     },
     Section {
         title: "Timer",
         columns: &TIMES_COLUMNS,
-        legend: "period: from a tick to the next, whoever ran. jitter: how far a tick was from when it was due, \
-                 early or late. It is due as long after the timer was armed as the timer was set to, or after the \
-                 last tick where the timer reloads itself.",
+        legend: "period: from one tick to the next, whichever process ran. jitter: the difference between the time \
+                 of a tick and the time when it was due. A one-shot tick is due when the time that was set has \
+                 passed; a periodic tick is due one period after the last tick.",
         rows: ticks,
     },
     Section {
         title: "VM exits",
         columns: &["count", "host", "host each", "guest", "guest each"],
-        legend: "Exits that reach the host program, by reason. host: its time on them. guest: time in KVM_RUN \
-                 before them. in KVM: all exits, by KVM's own count; most of them KVM handles itself.",
+        legend: "Exits that reach the host program, by reason. host: the time that the host program spent on them. \
+                 guest: the time in KVM_RUN before them. in KVM: all exits by KVM's own count. KVM handles most of \
+                 them itself.",
         rows: exits,
     },
 ];

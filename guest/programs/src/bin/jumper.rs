@@ -36,7 +36,7 @@ fn main(args: Args) -> i32 {
         ("writes its code", write, text, PAGE_FAULT),
     ];
     let given = (1..args.len())
-        .map(|index| ("jumps where it was told", jump as Code, args.number(index, 0), PAGE_FAULT));
+        .map(|index| ("jumps to the given address", jump as Code, args.number(index, 0), PAGE_FAULT));
     let surprises = own
         .into_iter()
         .chain(given)
@@ -55,7 +55,7 @@ fn faults(what: &str, code: Code, address: u64, vector: u64) -> bool {
             fault.vector == vector
         }
         None => {
-            say!("jumper: ", what, ", ", Hex(address), ": nobody stopped it");
+            say!("jumper: ", what, ", ", Hex(address), ": nothing stopped it");
             false
         }
     }

@@ -13,6 +13,6 @@ fn main(_: Args) -> i32 {
     say!("rogue: turning interrupts off");
     // SAFETY: it changes a flag that no code here depends on; in user mode it traps (SDM volume 2, CLI).
     unsafe { asm!("cli", options(nomem, nostack)) };
-    say!("rogue: nobody stopped it");
+    say!("rogue: nothing stopped it");
     1
 }

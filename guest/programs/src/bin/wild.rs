@@ -19,6 +19,6 @@ fn main(args: Args) -> i32 {
     say!("wild: writing to ", Hex(address));
     // SAFETY: none, on purpose: the page tables must refuse the write. If they do not, the program reports it and ends.
     unsafe { asm!("mov byte ptr [{0}], 1", in(reg) address, options(nostack, preserves_flags)) };
-    say!("wild: nobody stopped it");
+    say!("wild: nothing stopped it");
     1
 }

@@ -159,7 +159,7 @@ impl Outline {
     fn boot(&self) -> Option<Section> {
         let end = self.ready.max(self.first_armed)?.saturating_add(1);
         Some(Section {
-            title: "Boot: the trap table, and who the hardware is to call".into(),
+            title: "Boot: the trap table, and the handlers that the hardware calls".into(),
             figure: FIGURE_LDE,
             ranges: vec![Range { start: 0, end }],
             processes: vec![0],
