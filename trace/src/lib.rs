@@ -15,7 +15,7 @@
 //!
 //! The rooms, from the ground up; each uses only what stands above it:
 //!
-//! - [`file`]: the file's format, its reader, and the events that its records decode to. With the feature `write`, also
+//! - [`mod@file`]: the file's format, its reader, and the events that its records decode to. With the feature `write`, also
 //!   its writer. All names are at the root of this crate too.
 //! - `analysis` (feature `analysis`): what events mean: summary, protocol, rules, times, filters.
 //! - `text` (feature `analysis`): events and analyses as text for people.
