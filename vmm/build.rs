@@ -112,7 +112,10 @@ fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error
             cargo.env_remove(&name);
         }
     }
-    cargo.env("CARGO_HOME", target_dir.join("cargo")).env("RUSTFLAGS", flags(&guest.join("rustflags"))?);
+    // Panic messages hold the paths of source files. Without the folder, every folder builds the same bytes.
+    let mut flags = flags(&guest.join("rustflags"))?;
+    flags.push(format!("--remap-path-prefix={}=", guest.parent().unwrap_or(guest).display()));
+    cargo.env("CARGO_HOME", target_dir.join("cargo")).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     let output = cargo.output()?;
     if !output.status.success() {
         eprintln!("{}", String::from_utf8_lossy(&output.stderr));
@@ -126,9 +129,9 @@ fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error
 }
 
 /// The flags of a file with one a line, and comments.
-fn flags(file: &Path) -> Result<String, Box<dyn Error>> {
+fn flags(file: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join(" "))
+    Ok(text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect())
 }
 
 /// The source text of the embedded images: the kernel, and the programs by name.

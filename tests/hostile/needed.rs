@@ -16,12 +16,17 @@ use trapline::engine::kvm;
 use trapline::sandbox::{Role, UNSEEN};
 
 use crate::inside::was_killed;
-use crate::support::{Suite, TestResult, binary, ensure, fill, folder, trapline, wait};
+use crate::support::{Need, Suite, TestResult, binary, ensure, fill, folder, trapline, wait};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
-        .kvm("sandbox::every_call_of_a_run_is_needed", every_call_of_a_run_is_needed)
+        // How often the writer's buffers grow, and so whether it moves them, depends on what runs at the same time.
+        .needs(
+            &[Need::Kvm, Need::TwoCpus],
+            "sandbox::every_call_of_a_run_is_needed",
+            every_call_of_a_run_is_needed,
+        )
         .kvm("sandbox::every_call_of_a_reader_is_needed", every_call_of_a_reader_is_needed)
         .kvm("sandbox::every_call_of_an_export_is_needed", every_call_of_an_export_is_needed)
 }

@@ -19,7 +19,7 @@ fn an_event_costs_one_ioctl() -> TestResult {
     let log = folder.path().join("ioctls");
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-e", "trace=ioctl", "-e", "signal=none", "-o"]).arg(&log);
-    strace.arg(support::binary()).args(["run", "counter 50", "--batch", "1", "--trace", "t.trap"]);
+    strace.arg(support::binary()).args(["run", "counter 200", "--batch", "1", "--trace", "t.trap"]);
     support::command(strace.current_dir(folder.path()), folder.path())?.expect(0)?;
 
     let log = std::fs::read_to_string(log)?;

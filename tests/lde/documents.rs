@@ -96,7 +96,14 @@ pub fn the_commands_of_the_chapter_run() -> TestResult {
     run_chapter(|_, _, _| Ok(()))
 }
 
+/// Which process the timer interrupts first depends on how fast the host is at that moment. An excerpt shows one of the
+/// possible orders, so the chapter is run again where another one came.
 pub fn the_chapter_runs_as_shown() -> TestResult {
+    const TRIES: usize = 5;
+    (1..TRIES).find_map(|_| chapter_as_shown().ok()).map_or_else(chapter_as_shown, Ok)
+}
+
+fn chapter_as_shown() -> TestResult {
     run_chapter(|command, excerpts, printed| {
         excerpts.iter().try_for_each(|excerpt| {
             is_of_the_form(excerpt, printed)

@@ -28,6 +28,9 @@ use support::Need;
 
 const STRACE_AND_GCC: [Need; 3] = [Need::Kvm, Need::Tool("strace"), Need::Tool("gcc")];
 const QEMU_WITH_KVM: [Need; 2] = [Need::Kvm, Need::Tool("qemu-system-x86_64")];
+/// The files that these tests run are in the repository, which the emulated machine does not have.
+const FIXTURES: [Need; 2] =
+    [Need::Kvm, Need::File(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/kernel-elf32.elf"))];
 /// The excerpts in the documents are of this back end. Others deliver some traps in other ways.
 const EXCERPTS: [Need; 2] = [Need::Kvm, Need::BackEnd("kvm_pvm")];
 
@@ -80,8 +83,8 @@ fn main() {
         .kvm("the_tables_of_the_tour_have_every_step_in_order", protocol::tables_of_the_tour)
         .kvm("the_table_without_limits_has_every_step_in_order", protocol::table_without_limits)
         .kvm("a_crashed_guest_boots_again", direct::boots_again)
-        .kvm("a_program_needs_no_section_headers", elf_files::sections_are_not_needed)
-        .kvm("kernels_that_others_boot_boot_here", elf_files::kernels_that_others_boot)
+        .needs(&FIXTURES, "a_program_needs_no_section_headers", elf_files::sections_are_not_needed)
+        .needs(&FIXTURES, "kernels_that_others_boot_boot_here", elf_files::kernels_that_others_boot)
         .pure("an_entry_point_without_code_is_refused", elf_files::an_entry_point_without_code_is_refused)
         .pure("a_large_bss_names_the_option_that_helps", elf_files::a_large_bss_names_the_option)
         .kvm("names_of_files_need_not_be_text", elf_files::names_need_not_be_text)

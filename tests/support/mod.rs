@@ -109,6 +109,8 @@ pub enum Need {
     Disk(&'static str),
     /// Landlock in the kernel.
     Landlock,
+    /// Two CPUs, so that the threads of a run run at once.
+    TwoCpus,
     /// A back end of KVM that lets the guest's kernel keep the selectors of its programs.
     Selectors,
     /// A CPU with AVX.
@@ -135,6 +137,7 @@ impl Need {
             Need::Namespace => namespace_missing(),
             Need::Disk(kind) => disk_missing(kind),
             Need::Landlock => landlock_missing(),
+            Need::TwoCpus => (cpus() < 2).then(|| "there is one CPU".into()),
             Need::Selectors => selectors_missing(),
             Need::Avx => (!std::is_x86_feature_detected!("avx")).then(|| "this CPU has no AVX".into()),
             Need::Avx512 => {
@@ -161,6 +164,7 @@ impl Need {
             | Need::Namespace
             | Need::Disk(_)
             | Need::Landlock
+            | Need::TwoCpus
             | Need::Selectors
             | Need::FxsaveLeak
             | Need::Avx
@@ -209,6 +213,10 @@ fn disk_missing(kind: &str) -> Option<String> {
     let output = command(shell.args(["-m", "sh", "-c", &line]).current_dir(&folder), folder.path());
     let works = output.is_ok_and(|output| output.code == 0);
     (!works).then(|| format!("a disk takes root, a loop device and mkfs.{kind}"))
+}
+
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }
 
 /// Why Landlock cannot be used; None: it can.

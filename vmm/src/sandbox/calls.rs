@@ -89,8 +89,12 @@ const THREAD: &[Call] = &[
 ];
 
 /// Two threads that wait for each other, and clocks where user mode cannot read them.
-const THREADS: &[Call] =
-    &[Call::new("futex", libc::SYS_futex), Call::new("clock_gettime", libc::SYS_clock_gettime)];
+const THREADS: &[Call] = &[
+    Call::new("futex", libc::SYS_futex),
+    Call::new("clock_gettime", libc::SYS_clock_gettime),
+    // A wait with a time-out that SIGSTOP interrupted goes on by this call.
+    Call::new("restart_syscall", libc::SYS_restart_syscall),
+];
 
 /// The user's streams.
 const OUTPUT: &[Call] = &[Call::new("write", libc::SYS_write), Call::new("poll", libc::SYS_poll)];
@@ -107,12 +111,9 @@ const READING: &[Call] = &[
 const FOLLOWING: &[Call] =
     &[Call::new("clock_nanosleep", libc::SYS_clock_nanosleep), Call::new("wait4", libc::SYS_wait4)];
 
-/// The end of the process, and what stops and continues it.
-const PROCESS: &[Call] = &[
-    Call::new("exit_group", libc::SYS_exit_group),
-    Call::new("restart_syscall", libc::SYS_restart_syscall),
-    Call::new("sigaltstack", libc::SYS_sigaltstack),
-];
+/// The end of the process.
+const PROCESS: &[Call] =
+    &[Call::new("exit_group", libc::SYS_exit_group), Call::new("sigaltstack", libc::SYS_sigaltstack)];
 
 /// Signals and the time-out: the handler, and what is undone at the end of a run.
 const STOPPING: &[Call] = &[
