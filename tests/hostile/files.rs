@@ -1,4 +1,4 @@
-//! Files that have no end, or that nobody writes: each is refused before it is read.
+//! Files without an end, or without a writer: each is refused before it is read.
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;

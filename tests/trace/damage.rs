@@ -131,7 +131,7 @@ impl Harm {
         const BLOCK: usize = 512;
         let size = whole.bytes.len();
         let mut chunks: Vec<usize> = (0..whole.chunks.len()).collect();
-        // The last chunk is the index, without which nobody knows of records behind the others.
+        // The last chunk is the index. Without it no reader can know of records after the other chunks.
         let last = chunks.len() - 1;
         match self {
             Harm::Cut(at) => in_place(whole, |bytes| bytes.truncate(at.index(size))),

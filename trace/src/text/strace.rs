@@ -261,7 +261,7 @@ fn put_prefix(line: &mut String, process: u16, ns: u64) {
 }
 
 impl Pending {
-    /// The call of Linux. Our own one is none to strace.
+    /// The call of Linux. strace does not know the call of Trapline itself.
     fn call(&self) -> Option<Call> {
         Call::from_number(self.number).filter(|&call| call != Call::trapline_on_fault)
     }
