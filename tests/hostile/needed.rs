@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -110,10 +112,14 @@ fn a_late_reader_of_the_trace(trapline: &Without) -> Result<bool, Failed> {
     let mut child =
         trapline.command(&[&["run", BUSY, "hog", "--trace", "fifo"][..], &quick].concat()).spawn()?;
     sleep(Duration::from_secs(2));
-    let reads =
-        std::thread::spawn(move || while reader.read(&mut [0; 1 << 16]).is_ok_and(|size| size > 1) {});
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let reads = std::thread::spawn({
+        let has_ended = Arc::clone(&has_ended);
+        move || while !has_ended.load(Relaxed) && reader.read(&mut [0; 1 << 16]).is_ok() {}
+    });
     let died = ended(&mut child);
-    // A byte is the end for the thread that reads.
+    has_ended.store(true, Relaxed);
+    // A byte ends the read in which the thread may be waiting.
     fs::write(&fifo, "x")?;
     let _ = reads.join();
     died

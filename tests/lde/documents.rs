@@ -52,6 +52,8 @@ fn form(line: &str) -> String {
     let is_value =
         |word: &str| word.split_once('=').is_some_and(|(_, value)| value.starts_with(char::is_numeric));
     let is_flags = |word: &str| word.starts_with('[') && !word.contains(char::is_lowercase);
+    // A process that changed no register since its last switch is shown without values.
+    let line = line.strip_suffix("as loaded").unwrap_or(line);
     let words = line.split(|c: char| c.is_whitespace() || is_line(c));
     let words = words.filter(|word| !word.is_empty() && !is_value(word) && !is_flags(word));
     let form = |word| if REGISTERS.contains(&word) { "register".into() } else { numberless(word) };

@@ -157,5 +157,10 @@ const MAKING: &[Call] = &[
 pub const UNSEEN: &[(&str, &str)] = &[
     ("clock_gettime", "user mode reads the clocks itself where the host's clock source allows it"),
     ("futex", "a trace that is damaged: `trace damage::every_command_reads_what_is_left_and_warns` needs it"),
+    (
+        "mprotect",
+        "the C library grows the heap of a thread by it; how far depends on what runs at the same time",
+    ),
+    ("mremap", "the C library moves a large block by it, if the heap's layout lets none grow in place"),
     ("unlink", "an output without room: `trace a_recovery_without_room_leaves_nothing` needs it"),
 ];
