@@ -1,6 +1,7 @@
 //! Linux programs, compiled from C as usual: what they print and how they end is what they print and how they end natively,
 //! and their traces keep every rule of `check`.
 
+mod command_line;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -29,7 +30,7 @@ macro_rules! as_natively {
 }
 
 fn main() {
-    let suite = support::Suite::default()
+    let suite = command_line::add(support::Suite::default())
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
         .needs(&GCC, "no_frame_is_lost_by_many_processes", many)
         .needs(&GCC, "a_deadlock_names_the_processes_that_wait", deadlock);

@@ -3,8 +3,9 @@
 //! This is the command line of [`crate::run`]: options, messages, the summary and exit codes. Everything is printed when
 //! the trace is closed, so that no record is lost if the reader of a stream does not read it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,9 @@ use super::stream::{Stream, is_output, say};
 use super::{Usage, boots, complain, programs, sandbox, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
-use crate::run::{Accelerator, End, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile};
+use crate::run::{
+    Accelerator, End, GivenFile, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile,
+};
 use trace::Trace;
 use trace::analysis::Summary;
 
@@ -34,9 +37,13 @@ pub struct Args {
     /// One more program; the words that follow are its arguments and need no extra quotes
     #[arg(last = true, num_args = 1.., value_names = ["FILE", "ARGS"])]
     command: Vec<OsString>,
-    /// A variable of the environment of each Linux program, which has no other [repeatable]
+    /// A variable of the environment of each Linux program, which has no other; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<OsString>,
+    /// A file or directory of the host that Linux programs can read, at the path GUEST or else at its own; repeatable.
+    /// All of a directory is read at the start, and symbolic links are followed
+    #[arg(long = "file", value_name = "HOST[:GUEST]", value_parser = clap::builder::OsStringValueParser::new().map(given_file))]
+    files: Vec<GivenFile>,
     /// What runs the guest: the CPU, by KVM, or an emulated CPU, by the QEMU on PATH. With QEMU no time in the trace
     /// says anything about hardware
     #[arg(long, default_value = Accelerator::Kvm.name(), value_parser = of(Accelerator::ALL, Accelerator::name))]
@@ -143,6 +150,7 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
     chosen.iter_mut().for_each(|program| program.environment.clone_from(&args.env));
     let quantum_default = if is_tour { tour::QUANTUM } else { Duration::from_micros(QUANTUM_US_DEFAULT) };
     let mut run = Run::new(chosen);
+    run.files.clone_from(&args.files);
     run.accelerator = args.accel;
     run.settings = Settings {
         policy: args.policy,
@@ -321,6 +329,18 @@ fn variable(text: &str) -> Result<OsString, String> {
     match text.split_once('=') {
         Some((name, _)) if !name.is_empty() => Ok(text.into()),
         _ => Err("it needs a name and `=`, such as LANG=C".into()),
+    }
+}
+
+/// The last colon separates the two paths, unless there is a file of the whole name.
+fn given_file(text: OsString) -> GivenFile {
+    let bytes = text.as_bytes();
+    match bytes.iter().rposition(|&byte| byte == b':') {
+        Some(colon) if !Path::new(&text).exists() => GivenFile {
+            host: OsStr::from_bytes(&bytes[..colon]).into(),
+            guest: OsStr::from_bytes(&bytes[colon + 1..]).into(),
+        },
+        _ => GivenFile { host: text.clone().into(), guest: text.into() },
     }
 }
 

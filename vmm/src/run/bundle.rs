@@ -1,49 +1,43 @@
 //! The bundle of a run: its programs and the files that they can read, as one module (`abi::bundle` is the layout).
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use abi::bundle::{
     ALIGN, DIRECTORY, File, Head, LINUX, MAGIC, Program, REGULAR, TERMINAL, TRAPLINE, Text, VERSION,
 };
 
-use super::program;
-
-/// A file or directory of the tree.
-struct Entry<'a> {
-    mode: u32,
-    modified: u64,
-    content: &'a [u8],
-}
+use super::files::{self, Entry, Tree};
+use super::{Run, RunError, program};
 
 /// The module of a run: every program, in order, and the tree of files. `is_direct`: without limits, no program is one of
 /// Linux.
-pub(super) fn build(programs: &[program::Program], is_direct: bool) -> Vec<u8> {
-    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let mut tree = BTreeMap::new();
-    add_directories(&mut tree, &directory);
-    let paths: Vec<Vec<u8>> = programs
+pub(super) fn build(run: &Run, is_direct: bool) -> Result<Vec<u8>, RunError> {
+    let directory = files::current_directory();
+    let mut tree = files::read(&run.files, run.memory_mib)?;
+    let paths: Vec<Vec<u8>> = run
+        .programs
         .iter()
         .map(|program| {
-            let path = program.path_in(&directory);
-            add_directories(&mut tree, path.parent().unwrap_or(Path::new("/")));
-            let path = path.as_os_str().as_bytes().to_vec();
-            tree.insert(path.clone(), Entry { mode: REGULAR | 0o755, modified: 0, content: &program.elf });
+            let path = program.path_in(&directory).into_os_string().as_bytes().to_vec();
+            let content = program.elf.to_vec();
+            tree.insert(path.clone(), Entry { mode: REGULAR | 0o755, modified: 0, content });
             path
         })
         .collect();
-    write(programs, is_direct, &paths, &tree, directory.as_os_str().as_bytes())
+    add_directories(&mut tree, directory.as_os_str().as_bytes());
+    Ok(write(&run.programs, is_direct, &paths, &tree, directory.as_os_str().as_bytes()))
 }
 
-/// A directory and all above it.
-fn add_directories(tree: &mut BTreeMap<Vec<u8>, Entry>, directory: &Path) {
-    for directory in directory.ancestors() {
-        let entry = Entry { mode: DIRECTORY | 0o755, modified: 0, content: &[] };
-        tree.entry(directory.as_os_str().as_bytes().to_vec()).or_insert(entry);
+/// Adds `directory`, and every directory above it and above a file.
+fn add_directories(tree: &mut Tree, directory: &[u8]) {
+    let paths: Vec<Vec<u8>> = tree.keys().cloned().chain([directory.into()]).collect();
+    for path in paths.iter().flat_map(|path| Path::new(OsStr::from_bytes(path)).ancestors()) {
+        let entry = Entry { mode: DIRECTORY | 0o755, modified: 0, content: Vec::new() };
+        tree.entry(path.as_os_str().as_bytes().to_vec()).or_insert(entry);
     }
 }
 
@@ -51,7 +45,7 @@ fn write(
     programs: &[program::Program],
     is_direct: bool,
     paths: &[Vec<u8>],
-    tree: &BTreeMap<Vec<u8>, Entry>,
+    tree: &Tree,
     directory: &[u8],
 ) -> Vec<u8> {
     let mut strings = Strings {
@@ -92,7 +86,7 @@ fn write(
     bundle.extend(strings.bytes);
     for entry in tree.values() {
         bundle.resize(bundle.len().next_multiple_of(ALIGN as usize), 0);
-        bundle.extend(entry.content);
+        bundle.extend(&entry.content);
     }
     bundle.resize(bundle.len().next_multiple_of(ALIGN as usize), 0);
     bundle

@@ -26,6 +26,22 @@ pub enum RunError {
         /// The error of the read.
         source: io::Error,
     },
+    /// A file for the guest cannot be read.
+    #[error("cannot read {} (--file)", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The error of the read.
+        source: io::Error,
+    },
+    /// The files for the guest do not fit into its memory.
+    #[error(
+        "the files (--file) take more than the {memory_mib} MiB of the guest's memory; give it more with --memory"
+    )]
+    FilesTooLarge {
+        /// The guest's memory.
+        memory_mib: u64,
+    },
     /// More programs than a kernel accepts.
     #[error("a run can have at most {PROCESSES_MAX} programs, and this one has {count}")]
     TooManyPrograms {
@@ -89,6 +105,8 @@ impl RunError {
     pub fn is_usage(&self) -> bool {
         match self {
             RunError::Kernel { .. }
+            | RunError::File { .. }
+            | RunError::FilesTooLarge { .. }
             | RunError::TooManyPrograms { .. }
             | RunError::ProgramTooLarge { .. }
             | RunError::NoTime

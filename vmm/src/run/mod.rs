@@ -19,12 +19,14 @@
 
 mod bundle;
 mod error;
+mod files;
 mod input;
 mod outcome;
 mod program;
 mod trace_file;
 
 pub use error::RunError;
+pub use files::GivenFile;
 pub use outcome::Outcome;
 pub use program::{Program, ProgramError};
 use trace_file::Place;
@@ -83,6 +85,8 @@ impl Kernel {
 pub struct Run {
     /// The programs, each a process; at most [`PROCESSES_MAX`].
     pub programs: Vec<Program>,
+    /// The files of the host that Linux programs can read.
+    pub files: Vec<GivenFile>,
     /// What runs the guest.
     pub accelerator: Accelerator,
     /// The kernel.
@@ -108,6 +112,7 @@ impl Run {
     pub fn new(programs: Vec<Program>) -> Run {
         Run {
             programs,
+            files: Vec::new(),
             accelerator: Accelerator::Kvm,
             kernel: Kernel::built_in(),
             settings: Settings {
@@ -147,7 +152,7 @@ impl Run {
         let is_linux = !is_direct && self.programs.iter().any(|program| program.is_linux);
         // QEMU passes one module.
         let is_bundle = is_linux || self.accelerator == Accelerator::Qemu;
-        let bundle = if is_bundle { bundle::build(&self.programs, is_direct) } else { Vec::new() };
+        let bundle = if is_bundle { bundle::build(self, is_direct)? } else { Vec::new() };
         let modules: Vec<Module> = match is_bundle {
             true => vec![Module { elf: &bundle, command_line: b"bundle" }],
             false => {
