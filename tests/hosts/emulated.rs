@@ -33,7 +33,7 @@ pub fn add(suite: Suite) -> Suite {
 fn tour() -> TestResult {
     let folder = folder();
     let run = trapline(folder.path(), &["run", "--accel", "qemu", "--trace", "t.trap"])?.expect(0)?;
-    ensure(run.stdout.contains(" ms, emulated (switches"), || format!("the summary says: {}", run.stdout))?;
+    ensure(run.stderr.contains(" ms, emulated (switches"), || format!("the summary says: {}", run.stderr))?;
     let check = trapline(folder.path(), &["check", "t.trap"])?.expect(0)?;
     ensure(check.stdout.contains(" 0 fail"), || check.stdout.clone())?;
     for (command, words) in [
@@ -58,7 +58,7 @@ fn linux_program() -> TestResult {
     let build = ["-static", "-nostdlib", "-o", "hi", "hi.s"];
     support::command(Command::new("cc").args(build).current_dir(&folder), folder.path())?.expect(0)?;
     let run = trapline(folder.path(), &["run", "--accel", "qemu", "./hi"])?.expect(0)?;
-    ensure(run.stdout.starts_with("hi\n"), || run.stdout.clone())
+    ensure(run.stdout == "hi\n", || run.stdout.clone())
 }
 
 /// Who ran what is the same; only times differ.
@@ -79,7 +79,7 @@ fn time_out() -> TestResult {
     let folder = folder();
     let run = ["run", "--accel", "qemu", "--timeout", "1s", "--trace", "t.trap", "hog", "hello"];
     let run = trapline(folder.path(), &run)?.expect(36)?;
-    ensure(run.stdout.contains("stopped by the time-out"), || run.stdout.clone())?;
+    ensure(run.stderr.contains("stopped by the time-out"), || run.stderr.clone())?;
     trapline(folder.path(), &["check", "t.trap"])?.expect(0).map(drop)
 }
 

@@ -130,7 +130,7 @@ fn run_chapter(check: impl Fn(&str, &[&str], &str) -> TestResult) -> TestResult 
 /// The README's excerpts are of the tour and its trace.
 pub fn the_readme_runs_as_shown() -> TestResult {
     let folder = folder();
-    let tour = shell("trapline run; trapline view trapline-1.trap", folder.path())?.expect(0)?.stdout;
+    let tour = shell("trapline run 2>&1; trapline view trapline-1.trap", folder.path())?.expect(0)?.stdout;
     let excerpts: Vec<&str> = shown(README, "sh").into_iter().flat_map(|shown| shown.excerpts).collect();
     ensure(excerpts.len() > 1, || format!("{} excerpts", excerpts.len()))?;
     excerpts.into_iter().try_for_each(|excerpt| is_of_the_form(excerpt, &tour))

@@ -15,8 +15,6 @@ pub const P_OFFSET: usize = HEADER + 8;
 pub const P_PADDR: usize = HEADER + 24;
 pub const P_MEMSZ: usize = HEADER + 40;
 
-/// `mov edx, EXIT; xor eax, eax; out dx, eax`: ends with status 0.
-pub const EXIT_WITH_0: [u8; 8] = [0xBA, 0x08, 0x05, 0, 0, 0x31, 0xC0, 0xEF];
 /// `lidt [0]`, an empty table of page 0; `ud2`.
 pub const TRIPLE_FAULT: [u8; 9] = [0x0F, 0x01, 0x1D, 0, 0, 0, 0, 0x0F, 0x0B];
 

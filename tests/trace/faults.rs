@@ -328,7 +328,7 @@ fn a_fifo_has_it_all() -> TestResult {
 fn a_fifo_that_is_closed_is_reported() -> TestResult {
     let folder = folder();
     let line = "mkfifo fifo; head -c 20000 fifo >/dev/null & while ! TRAPLINE fifo 2>err; do \
-                grep -q nobody err || { cat err >&2; exit 1; }; done";
+                grep -q 'no reader' err || { cat err >&2; exit 1; }; done";
     let output = shell(folder.path(), &[], line)?.expect(1)?;
     ensure(output.stderr.contains("Broken pipe") && output.stderr.contains("records are not in it"), || {
         format!("{output:#?}")
@@ -362,7 +362,7 @@ fn a_closed_pipe_costs_no_record() -> TestResult {
     ensure(trace.damage().is_empty(), || format!("{:?}", trace.damage()))
 }
 
-/// Shared terminals and pipes are made non-blocking by others. The console and the summary wait for the reader all the same.
+/// Shared terminals and pipes are made non-blocking by others. The console waits for the reader all the same.
 fn a_pipe_that_does_not_wait_costs_no_output() -> TestResult {
     const SMALLEST: i32 = 4096;
     let folder = folder();
@@ -380,8 +380,7 @@ fn a_pipe_that_does_not_wait_costs_no_output() -> TestResult {
     let output = std::io::read_to_string(File::from(reader))?;
     ensure(run.wait()?.success(), || output.clone())?;
     ensure(output.len() > SMALLEST as usize, || "the pipe was never full".into())?;
-    ensure(output.matches("argc = 10").count() == 9, || output.clone())?;
-    ensure(output.contains("The trace is in"), || output.clone())
+    ensure(output.matches("argc = 10").count() == 9, || output.clone())
 }
 
 /// Where the handmade guests have their buffer, and how many bytes of records it takes.

@@ -227,6 +227,24 @@ pub fn signal_name(signal: u32) -> String {
     name.map_or_else(|| format!("signal {signal}"), |name| (*name).into())
 }
 
+/// SIGSEGV, which Linux sends for most exceptions.
+const SIGSEGV: u32 = 11;
+
+/// The signal that Linux sends a process for an exception. A page fault may also be a SIGBUS: the vector does not tell.
+pub fn signal_of_vector(vector: u8) -> u32 {
+    const SIGILL: u32 = 4;
+    const SIGTRAP: u32 = 5;
+    const SIGBUS: u32 = 7;
+    const SIGFPE: u32 = 8;
+    match vector {
+        0 | 16 | 19 => SIGFPE,
+        1 | 3 => SIGTRAP,
+        6 => SIGILL,
+        12 | 17 => SIGBUS,
+        _ => SIGSEGV,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

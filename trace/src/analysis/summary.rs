@@ -7,7 +7,7 @@ use abi::record::{Ending, Kind, Panic, Stop};
 use abi::syscall::Call;
 
 use super::count;
-use super::hardware::{Fault, exit_reason, signal_name};
+use super::hardware::{Fault, exit_reason, signal_name, signal_of_vector};
 use crate::file::{Damage, Event, Origin, Trace, What, name_text};
 
 /// The most processes, programs that were not loaded, and damages that text lists: it has to fit a screen.
@@ -57,6 +57,24 @@ pub struct ProcessSummary {
     pub switches_in: u64,
     /// How it ended.
     pub end: End,
+    /// The last signal that the kernel sent it.
+    sent: Option<u32>,
+}
+
+impl ProcessSummary {
+    /// Its exit code as a shell shows it: its status, or 128 and the number of the signal that ended it. `None`: it has not
+    /// ended.
+    pub fn exit_code(&self) -> Option<u8> {
+        const BY_SIGNAL: u32 = 128;
+        let by_signal = |signal: u32| BY_SIGNAL.saturating_add(signal) as u8;
+        match self.end {
+            End::Running => None,
+            End::Exited(status) => Some(status as u8),
+            End::Signaled(signal) => Some(by_signal(signal)),
+            // The kernel sends the signal of a fault before it ends the process.
+            End::Killed(fault, _) => Some(by_signal(self.sent.unwrap_or(signal_of_vector(fault.vector)))),
+        }
+    }
 }
 
 /// How a process ended.
@@ -130,6 +148,7 @@ impl Summary {
             What::SystemCall { .. } => count(&mut process.calls),
             What::ContextLoaded { .. } => count(&mut process.switches_in),
             What::ProcessExited { status } => process.end = End::Exited(status),
+            What::SignalSent { signal, by: 0, .. } => process.sent = Some(signal),
             What::ProcessSignaled { signal, .. } => process.end = End::Signaled(signal),
             What::Executed { program, .. } => process.name = name_text(program),
             What::ProcessKilled { vector, error_code, rip, cr2 } => {
@@ -324,6 +343,17 @@ mod tests {
                kernel panic: a bug in the kernel\n\
              The end: stopped by the time-out."
         );
+    }
+
+    #[test]
+    fn the_end_of_a_process_has_the_exit_code_of_a_shell() {
+        let code = |end, sent| ProcessSummary { end, sent, ..ProcessSummary::default() }.exit_code();
+        let fault = |vector| End::Killed(Fault { vector, error_code: 0, cr2: 0 }, 0);
+        assert_eq!(code(End::Running, None), None);
+        assert_eq!(code(End::Exited(7), None), Some(7));
+        assert_eq!(code(End::Signaled(15), Some(14)), Some(143));
+        assert_eq!((code(fault(0), None), code(fault(6), None)), (Some(136), Some(132)));
+        assert_eq!((code(fault(14), None), code(fault(14), Some(7))), (Some(139), Some(135)));
     }
 
     #[test]

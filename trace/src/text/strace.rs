@@ -12,6 +12,7 @@ use abi::record::ARGUMENTS;
 use abi::syscall::{Call, Returns, Type};
 
 use super::arguments::{Known, Memory, SHOWN_MAX, put_cloned, put_pointer, put_result, put_string};
+use crate::analysis::hardware::{signal_name, signal_of_vector};
 use crate::file::{Event, Meta, What};
 
 /// strace's own: the order of clone's arguments, of which it shows those after the first two when the call is over.
@@ -360,39 +361,30 @@ fn put_execve(out: &mut String, words: &[String], environment: u64) {
 
 /// The signal that Linux sends for an exception, and what strace says of its siginfo. `sent` is what the kernel recorded:
 /// pages come at first touch, so the error code of a page fault does not tell whether the address is mapped.
-fn signal(
-    vector: u8,
-    error_code: u16,
-    rip: u64,
-    cr2: u64,
-    sent: Option<(u32, i64)>,
-) -> (&'static str, String) {
+fn signal(vector: u8, error_code: u16, rip: u64, cr2: u64, sent: Option<(u32, i64)>) -> (String, String) {
     const SIGBUS: u32 = 7;
     const SEGV_ACCERR: i64 = 2;
+    const PAGE_FAULT: u8 = 14;
     const PROTECTION: u16 = 1;
-    let at = |code: &str, address: u64| {
-        let mut text = format!("si_code={code}, si_addr=");
-        put_pointer(&mut text, address);
-        text
+    let is_bus = vector == PAGE_FAULT && matches!(sent, Some((SIGBUS, _)));
+    let name = signal_name(if is_bus { SIGBUS } else { signal_of_vector(vector) });
+    let is_mapped = match sent {
+        Some((_, code)) => code == SEGV_ACCERR,
+        None => error_code & PROTECTION != 0 && cr2 < USER_END,
     };
-    match vector {
-        0 => ("SIGFPE", at("FPE_INTDIV", rip)),
-        1 => ("SIGTRAP", at("TRAP_TRACE", rip)),
-        3 => ("SIGTRAP", at("SI_KERNEL", 0)),
-        6 => ("SIGILL", at("ILL_ILLOPN", rip)),
-        14 => {
-            let known = match sent {
-                Some((SIGBUS, _)) => return ("SIGBUS", at("BUS_ADRERR", cr2)),
-                Some((_, code)) => code == SEGV_ACCERR,
-                None => error_code & PROTECTION != 0 && cr2 < USER_END,
-            };
-            ("SIGSEGV", at(if known { "SEGV_ACCERR" } else { "SEGV_MAPERR" }, cr2))
-        }
-        17 => ("SIGBUS", at("BUS_ADRALN", 0)),
-        16 | 19 => ("SIGFPE", at("FPE_FLTINV", rip)),
-        12 => ("SIGBUS", at("SI_KERNEL", 0)),
-        _ => ("SIGSEGV", at("SI_KERNEL", 0)),
-    }
+    let (code, address) = match vector {
+        0 => ("FPE_INTDIV", rip),
+        1 => ("TRAP_TRACE", rip),
+        6 => ("ILL_ILLOPN", rip),
+        16 | 19 => ("FPE_FLTINV", rip),
+        17 => ("BUS_ADRALN", 0),
+        PAGE_FAULT if is_bus => ("BUS_ADRERR", cr2),
+        PAGE_FAULT => (if is_mapped { "SEGV_ACCERR" } else { "SEGV_MAPERR" }, cr2),
+        _ => ("SI_KERNEL", 0),
+    };
+    let mut text = format!("si_code={code}, si_addr=");
+    put_pointer(&mut text, address);
+    (name, text)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! the trace is closed, so that no record is lost if the reader of a stream does not read it.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use abi::boot::{BATCH_DEFAULT, BATCH_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QU
 use abi::record::{Ending, Policy, Stop, Timer};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::stream::{Stream, is_output, say};
+use super::stream::{Stream, is_output};
 use super::{Usage, boots, complain, programs, sandbox, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
@@ -21,7 +21,7 @@ use crate::run::{
     Accelerator, End, GivenFile, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile,
 };
 use trace::Trace;
-use trace::analysis::Summary;
+use trace::analysis::{ProcessSummary, Summary};
 
 /// Boot the kernel, run programs on it, and record their traps, ticks and switches in a trace file.
 ///
@@ -82,8 +82,22 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = BATCH_DEFAULT,
         value_parser = clap::value_parser!(u64).range(1..=BATCH_MAX))]
     batch: u64,
+    /// Exit as the program did, with 128 and the number of the signal if one ended it; for one program
+    #[arg(long)]
+    exit_status: bool,
     #[command(flatten)]
     sandbox: sandbox::Args,
+}
+
+/// What the exit code says of a run that came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judge {
+    /// Whether every process exited with status 0.
+    Processes,
+    /// Whether each process of the tour ended as it should.
+    Tour,
+    /// How the one program ended: `--exit-status`.
+    Program,
 }
 
 const EXAMPLES: &str = "\
@@ -105,15 +119,23 @@ const _: () = assert!(MEMORY_DEFAULT_MIB == 64, "--memory's default says so");
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let mut run = plan(args)?;
     run.sandbox = args.sandbox.sandbox();
-    let is_tour = is_tour(args);
+    let judge = match args.exit_status {
+        true if run.programs.len() != 1 => {
+            let count = run.programs.len();
+            return Err(Usage(format!("--exit-status needs one program, and this run has {count}")).into());
+        }
+        true => Judge::Program,
+        false if is_tour(args) => Judge::Tour,
+        false => Judge::Processes,
+    };
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
     let mut first_trace = None;
     loop {
         let may_boot_again = run.boots_before < args.restart_on_crash;
         let (code, trace) = if may_boot_again && run.sandbox.is_some() {
-            boots::in_child(|| boot(&run, is_tour))?
+            boots::in_child(|| boot(&run, judge))?
         } else {
-            boot(&run, is_tour)?
+            boot(&run, judge)?
         };
         let first_trace = first_trace.get_or_insert(trace);
         if !may_boot_again || !matches!(code, super::CRASHED | super::KERNEL_PANIC) {
@@ -169,18 +191,26 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 
 /// Boots a new machine, which shares nothing with an earlier one, and prints the result. Returns the exit code and the
 /// trace file.
-fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
-    let mut surprises = Vec::new();
+fn boot(run: &Run, judge: Judge) -> anyhow::Result<(u8, PathBuf)> {
+    let mut complaints = Vec::new();
     let outcome = run.execute_with(Stream(io::stdout()), Stream(io::stderr()), |closing| {
         let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
         // What went down a pipe cannot be read back.
-        if is_tour && outcome.is_readable() && matches!(code, super::OK | super::PROCESS_FAILED) {
-            match closing.trace() {
-                Ok(trace) => surprises = tour::surprises(&trace),
-                Err(error) => surprises.push(format!("{:#}", anyhow::Error::from(error))),
-            }
-            code = if surprises.is_empty() { super::OK } else { super::PROCESS_FAILED };
+        if judge != Judge::Processes
+            && outcome.is_readable()
+            && matches!(code, super::OK | super::PROCESS_FAILED)
+        {
+            code = match closing.trace().map(|trace| judge.verdict(&Summary::of(&trace))) {
+                Ok((code, surprises)) => {
+                    complaints = surprises;
+                    code
+                }
+                Err(error) => {
+                    complaints.push(format!("{:#}", anyhow::Error::from(error)));
+                    super::FAILED
+                }
+            };
         }
         if code == super::OK && outcome.missing > 0 { super::FAILED } else { code }
     })?;
@@ -188,21 +218,36 @@ fn boot(run: &Run, is_tour: bool) -> anyhow::Result<(u8, PathBuf)> {
     if let Some(fault) = fault(&outcome) {
         complain(&fault);
     }
-    surprises.iter().for_each(|surprise| complain(surprise));
+    complaints.iter().for_each(|complaint| complain(complaint));
     if outcome.missing > 0 {
         let missing = outcome.missing;
         complain(&format!("the trace is not whole: {missing} records or bytes of records are missing"));
     }
-    let (is_whole, said) = summarise(&outcome, is_tour);
+    let is_whole = summarise(&outcome, judge);
     let mut code = outcome.exit_code;
     if code == super::OK && !is_whole {
         code = super::FAILED;
     }
-    // Of two errors of one stream, the first is the one to print.
-    if let Some(error) = outcome.console_error.as_ref().or(said.as_ref().err()) {
+    if let Some(error) = &outcome.console_error {
         code = output_failed(error, code);
     }
     Ok((code, outcome.trace_path().into()))
+}
+
+impl Judge {
+    /// The exit code of a run whose processes have ended, and a sentence for each that did not end as it should.
+    fn verdict(self, summary: &Summary) -> (u8, Vec<String>) {
+        match self {
+            Judge::Tour => {
+                let surprises = tour::surprises(summary);
+                (if surprises.is_empty() { super::OK } else { super::PROCESS_FAILED }, surprises)
+            }
+            Judge::Program | Judge::Processes => {
+                let first = summary.processes.get(&1).and_then(ProcessSummary::exit_code);
+                (first.unwrap_or(super::PROCESS_FAILED), Vec::new())
+            }
+        }
+    }
 }
 
 /// The exit code of a run when standard output could not be written; `code` is its exit code otherwise. It is not an
@@ -215,31 +260,33 @@ fn output_failed(error: &io::Error, code: u8) -> u8 {
     if error.kind() == ErrorKind::TimedOut { code } else { super::FAILED }
 }
 
-/// Prints the summary on stdout. Returns whether the trace is whole as it is read back, and whether printing worked.
-fn summarise(outcome: &Outcome, is_tour: bool) -> (bool, io::Result<()>) {
+/// Prints the summary on standard error, because standard output is the programs'. Returns whether the trace is whole as it
+/// is read back.
+fn summarise(outcome: &Outcome, judge: Judge) -> bool {
     if !outcome.is_readable() {
-        return (true, Ok(()));
+        return true;
     }
     let path = outcome.trace_path();
     let trace = match Trace::open(path) {
         Ok(trace) => trace,
         Err(error) => {
             complain(&format!("{:#}", anyhow::Error::from(RunError::ReadBack(error))));
-            return (false, Ok(()));
+            return false;
         }
     };
     let summary = Summary::of(&trace);
     warn(path, trace.damage());
-    let as_expected = is_tour && outcome.exit_code == super::OK;
+    let as_expected = judge == Judge::Tour && outcome.exit_code == super::OK;
     let tour = if as_expected {
         "Each process of the tour ended as it should; three are killed on purpose.\n"
     } else {
         ""
     };
     let path = path.display();
-    let said =
-        say(&format!("\n{summary}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n"));
-    (trace.damage().is_empty(), said)
+    let text = format!("\n{summary}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n");
+    // If standard error is closed, there is no place left to say so.
+    let _ = Stream(io::stderr()).write_all(text.as_bytes());
+    trace.damage().is_empty()
 }
 
 fn exit_code(end: &End, stop: Option<Stop>) -> u8 {

@@ -44,11 +44,6 @@ impl<T: AsFd> Write for Stream<T> {
     }
 }
 
-/// Prints text on standard output.
-pub fn say(text: &str) -> io::Result<()> {
-    Stream(io::stdout()).write_all(text.as_bytes())
-}
-
 /// Whether a file is standard output, and not a device that keeps nothing, such as `/dev/null`.
 pub fn is_output(path: &Path) -> bool {
     let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());

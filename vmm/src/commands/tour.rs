@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use trace::Trace;
 use trace::analysis::{End, Summary};
 
 /// The quantum of the tour: short enough for about a hundred switches.
@@ -40,8 +39,7 @@ pub fn programs() -> impl Iterator<Item = &'static str> {
 }
 
 /// One sentence for each process that did not end as it must.
-pub fn surprises(trace: &Trace) -> Vec<String> {
-    let summary = Summary::of(trace);
+pub fn surprises(summary: &Summary) -> Vec<String> {
     let process = |index: usize| summary.processes.get(&(index as u16 + 1));
     let surprise = |(index, (program, expected)): (usize, &(&str, Expected))| {
         let end = process(index).map_or(End::Running, |process| process.end);

@@ -31,6 +31,11 @@ impl<'a, W: Write, E: Write> Streams<'a, W, E> {
         Streams { memory, output: Stream::new(output), errors: Stream::new(errors), bytes: 0 }
     }
 
+    /// The error of the first write to standard output that failed, if one did.
+    pub fn into_error(self) -> Option<io::Error> {
+        self.output.error
+    }
+
     /// What the guest asks to be printed, and on which stream; `None`: it breaks the contract.
     fn take(&self, address: u32) -> Option<(Vec<u8>, u32)> {
         let mut words = [0; size_of::<Output>()];

@@ -226,7 +226,7 @@ impl Run {
         // The rest of the last line is printed when the trace is safe, as its reader may never read it.
         console.flush();
         let mut outcome = closed?;
-        outcome.console_error = console.into_error();
+        outcome.console_error = console.into_error().or(streams.into_error());
         Ok(outcome)
     }
 

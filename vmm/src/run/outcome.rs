@@ -26,7 +26,7 @@ pub struct Outcome {
     pub console: Vec<u8>,
     /// What Linux programs wrote to standard error, if [`Run::execute`](super::Run::execute) kept it.
     pub errors: Vec<u8>,
-    /// Why the console's output stopped before the guest did.
+    /// Why standard output stopped before the guest did.
     pub console_error: Option<io::Error>,
     /// The exit code in the trace's last record.
     pub exit_code: u8,
