@@ -789,5 +789,11 @@ numbered! {
         Unexpected = 6, "unexpected-exit";
         /// The guest broke the contract (a buffer outside memory, a second attach).
         ContractBroken = 7, "contract-broken";
+        /// The guest halted its CPU with interrupts off: nothing can wake it.
+        Halted = 8, "halted";
+        /// The trace has the size of `--max-trace`, which is the status.
+        TraceLimit = 9, "trace-limit";
+        /// The guest has printed as many bytes as `--max-output` allows, which is the status.
+        OutputLimit = 10, "output-limit";
     }
 }

@@ -7,10 +7,12 @@ mod files;
 #[path = "../support/handmade.rs"]
 mod handmade;
 mod inside;
+mod kernels;
 mod needed;
 mod sandbox;
 
 fn main() {
     inside::run_if_asked();
-    files::add(sandbox::add(needed::add(support::Suite::default()))).run()
+    let suite = sandbox::add(needed::add(support::Suite::default()));
+    kernels::add(files::add(suite)).run()
 }

@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use trapline::engine::kvm;
 use trapline::sandbox::{Role, UNSEEN};
 
+use crate::handmade;
 use crate::inside::was_killed;
 use crate::support::{Need, Suite, TestResult, binary, ensure, fill, folder, trapline, wait};
 
@@ -93,6 +94,10 @@ fn every_call_of_a_run_is_needed() -> TestResult {
             trapline.dies(&[&["run", BUSY, "hog", "--force", "--trace", "t.trap"][..], &quick].concat())
         },
         a_late_reader_of_the_trace,
+        |trapline| {
+            std::fs::write(trapline.folder.join("halt"), handmade::kernel(&handmade::HALT))?;
+            trapline.dies(&["run", "hello", "--kernel", "halt", "--force", "--trace", "t.trap"])
+        },
         |trapline| {
             stopped(trapline.command(&["run", "hello", "--force", "--trace", "t.trap"]), Stream::Output)
         },

@@ -18,6 +18,9 @@ pub const P_MEMSZ: usize = HEADER + 40;
 /// `lidt [0]`, an empty table of page 0; `ud2`.
 pub const TRIPLE_FAULT: [u8; 9] = [0x0F, 0x01, 0x1D, 0, 0, 0, 0, 0x0F, 0x0B];
 
+/// `cli; hlt`: nothing wakes the CPU again.
+pub const HALT: [u8; 2] = [0xFA, 0xF4];
+
 /// An ELF file of `code` with a PVH note, loaded and entered at [`ADDRESS`].
 pub fn kernel(code: &[u8]) -> Vec<u8> {
     let note = HEADER + 2 * SEGMENT;

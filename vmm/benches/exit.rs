@@ -139,7 +139,7 @@ fn trapline(kvm: &Kvm, load: Load, path: &Path) -> Result<f64> {
     let mut vm = Vm::new(kvm, memory.clone())?;
     vm.vcpu.prepare(Entry { address: CODE })?;
     let clock = vm.vcpu.clock(vm.vcpu.tsc_khz()?)?;
-    let mut doorbell = Doorbell::new(&memory, Writer::create(path, false, &Meta::default())?);
+    let mut doorbell = Doorbell::new(&memory, Writer::create(path, false, &Meta::default())?, u64::MAX);
     let mut exit = ExitPort;
     let mut bus = Bus::new();
     bus.attach(&mut doorbell)?;

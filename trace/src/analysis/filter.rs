@@ -12,7 +12,7 @@
 //!         | "event"   = NUMBER..NUMBER, or one NUMBER  (the guest's events, counted from 0)
 //! ```
 //!
-//! `!=` is `not` of the same test. A range leaves its end out, and either end may be missing. Errors point at the
+//! Parentheses and `not` nest at most [`NESTING_MAX`] deep. `!=` is `not` of the same test. A range leaves its end out, and either end may be missing. Errors point at the
 //! character.
 
 use std::fmt;
@@ -27,6 +27,9 @@ use crate::file::{Event, Names, Origin, Part, What, name_text};
 
 /// The vector of the LAPIC timer in Trapline's kernel.
 const TIMER_VECTOR: u8 = 32;
+
+/// How deep parentheses and `not` may nest: the parser and the tests of an event recurse as deep.
+const NESTING_MAX: usize = 100;
 
 /// A parsed filter. The default selects every event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +78,7 @@ impl fmt::Display for FilterError {
 impl Filter {
     /// Parses a filter.
     pub fn parse(text: &str) -> Result<Filter, FilterError> {
-        let mut parser = Parser { words: words(text), next: 0, text };
+        let mut parser = Parser { words: words(text), next: 0, nesting: 0, text };
         let node = parser.filter()?;
         match parser.words.get(parser.next) {
             None => Ok(Filter(node)),
@@ -180,7 +183,7 @@ struct Word<'a> {
 /// Words: parentheses, `=`, `!=`, and what lies between them and blanks.
 fn words(text: &str) -> Vec<Word<'_>> {
     let mut words: Vec<Word<'_>> = Vec::new();
-    let mut rest = text;
+    let (mut rest, mut at) = (text, 0_usize);
     while let Some(first) = rest.chars().next() {
         let size = match first {
             _ if first.is_whitespace() => 0,
@@ -192,10 +195,10 @@ fn words(text: &str) -> Vec<Word<'_>> {
                 .unwrap_or(rest.len()),
         };
         if size > 0 {
-            let at = text.chars().count().saturating_sub(rest.chars().count());
             words.push(Word { text: &rest[..size], at });
         }
-        rest = &rest[size.max(first.len_utf8().min(rest.len()))..];
+        let (taken, left) = rest.split_at(size.max(first.len_utf8()));
+        (rest, at) = (left, at.saturating_add(taken.chars().count()));
     }
     words
 }
@@ -203,6 +206,8 @@ fn words(text: &str) -> Vec<Word<'_>> {
 struct Parser<'a> {
     words: Vec<Word<'a>>,
     next: usize,
+    /// How many parentheses and `not` are open at the next word.
+    nesting: usize,
     text: &'a str,
 }
 
@@ -243,14 +248,29 @@ impl<'a> Parser<'a> {
 
     fn one(&mut self) -> Result<Node, FilterError> {
         if self.takes("not") {
-            return Ok(Node::Not(Box::new(self.one()?)));
+            return Ok(Node::Not(Box::new(self.nested(Parser::one)?)));
         }
         if self.takes("(") {
-            let node = self.filter()?;
+            let node = self.nested(Parser::filter)?;
             let end = self.take("`)`")?;
             return if end.text == ")" { Ok(node) } else { Err(self.error(end.at, "expected `)`")) };
         }
         self.test()
+    }
+
+    /// Parses what follows a `(` or `not`.
+    fn nested(
+        &mut self,
+        parse: fn(&mut Parser<'a>) -> Result<Node, FilterError>,
+    ) -> Result<Node, FilterError> {
+        if self.nesting >= NESTING_MAX {
+            let at = self.words.get(self.next.saturating_sub(1)).map_or(0, |word| word.at);
+            return Err(self.error(at, format!("parentheses and `not` nest at most {NESTING_MAX} deep")));
+        }
+        self.nesting = self.nesting.saturating_add(1);
+        let node = parse(self)?;
+        self.nesting = self.nesting.saturating_sub(1);
+        Ok(node)
     }
 
     fn test(&mut self) -> Result<Node, FilterError> {
@@ -392,6 +412,24 @@ mod tests {
         let long = |number| Filter(Node::Process(format!("sixteen-letters-{number}")));
         assert_eq!(Filter::parse("process=sixteen-letters-and-more"), Ok(long("")));
         assert_eq!(Filter::parse("process=sixteen-letters-and-more/7"), Ok(long("/7")));
+    }
+
+    /// The parser recurses: what it would accept without a limit overflows the stack.
+    #[test]
+    fn nesting_has_a_limit() {
+        let nested = |open: &str, close: &str, depth| open.repeat(depth) + "kind=boot" + &close.repeat(depth);
+        for (open, close) in [("(", ")"), ("not ", ""), ("not (", ")")] {
+            let most = NESTING_MAX / open.split_inclusive(' ').count();
+            assert!(Filter::parse(&nested(open, close, most)).is_ok(), "{open}");
+            for depth in [most + 1, 16_000] {
+                let (at, wanted) = error(&nested(open, close, depth));
+                assert_eq!(
+                    (at, wanted.contains("at most 100 deep")),
+                    (open.len() * most, true),
+                    "{open}: {wanted}"
+                );
+            }
+        }
     }
 
     fn error(text: &str) -> (usize, String) {

@@ -192,6 +192,9 @@ impl Summary {
                 None => format!("an exit that this guest never makes (KVM's number {status})"),
             },
             (Ending::ContractBroken, _) => "the guest broke the contract with the host".into(),
+            (Ending::Halted, _) => "the guest halted for good: `hlt` with interrupts off".into(),
+            (Ending::TraceLimit, _) => format!("the trace reached --max-trace, {status} bytes"),
+            (Ending::OutputLimit, _) => format!("the guest's output reached --max-output, {status} bytes"),
         }
     }
 }

@@ -70,6 +70,11 @@ impl Output {
         Ok(output)
     }
 
+    /// Bytes in the file.
+    pub(super) fn size(&self) -> u64 {
+        self.length
+    }
+
     /// Tells the target that the thread that writes begins.
     pub(super) fn begin(&mut self) -> io::Result<()> {
         self.target.begin()

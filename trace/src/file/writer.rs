@@ -135,6 +135,8 @@ struct Waiting {
     given: [u64; 2],
     /// Records of both in the file.
     written: [u64; 2],
+    /// The size of the file, and of the records that the thread has taken since.
+    size: u64,
     /// Grows with each write.
     progress: u64,
     failed: Option<Failure>,
@@ -318,6 +320,13 @@ impl Writer {
         self.taken(waiting, Origin::Host, 1)
     }
 
+    /// The size of the file when all that waits is written, at most.
+    pub fn size(&self) -> u64 {
+        let waiting = self.shared.lock();
+        let waits = waiting.guest.bytes.len().saturating_add(waiting.host.bytes.len());
+        waiting.size.saturating_add(waits as u64)
+    }
+
     /// Writes all that waits.
     pub fn flush(&mut self) -> Result<(), WriteError> {
         self.request(Request::Flush)
@@ -437,6 +446,8 @@ impl WriterThread {
             std::mem::swap(&mut waiting.guest, &mut self.guest);
             std::mem::swap(&mut waiting.host, &mut self.host);
             waiting.busy = true;
+            let taken = self.guest.bytes.len().saturating_add(self.host.bytes.len());
+            waiting.size = waiting.size.saturating_add(taken as u64);
             drop(waiting);
 
             let result = begun.take().unwrap_or(Ok(())).and_then(|()| self.write(request));
@@ -445,6 +456,7 @@ impl WriterThread {
             waiting.busy = false;
             waiting.progress = waiting.progress.wrapping_add(1);
             waiting.written = self.next;
+            waiting.size = self.output.size();
             if let Err(error) = &result {
                 let code = error.raw_os_error().unwrap_or(INPUT_OUTPUT_ERROR);
                 waiting.failed.get_or_insert(Failure::Write(code));

@@ -59,6 +59,10 @@ pub const KERNEL_PANIC: u8 = abi::exit::KERNEL_PANIC as u8;
 pub const DEADLOCK: u8 = abi::exit::DEADLOCK as u8;
 /// `--timeout` ran out.
 pub const TIME_OUT: u8 = 36;
+/// The guest halted with interrupts off.
+pub const HALTED: u8 = 37;
+/// `--max-trace` or `--max-output` ended the run.
+pub const LIMIT: u8 = 38;
 /// This host has no usable KVM, or with `--accel qemu` no QEMU; test harnesses read this code as "skipped".
 pub const NO_KVM: u8 = 77;
 /// A signal ended the run.

@@ -67,6 +67,12 @@ pub struct Args {
     /// Stop the run after this time, such as 3s; at most 1year [default: never; the tour: 30s]
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     timeout: Option<Duration>,
+    /// End the run when the trace has this size, at least 1M
+    #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = trace_size)]
+    max_trace: u64,
+    /// End the run when the guest wants to print more than this in all
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
+    max_output: u64,
     /// Boot again, up to N times, when the guest crashes or its kernel panics. Each boot has a separate trace file:
     /// t.trap, t-2.trap, t-3.trap, ...
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value_t = 0, default_missing_value = "1",
@@ -182,6 +188,7 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
     };
     run.timeout = args.timeout.or(is_tour.then_some(tour::TIMEOUT));
     run.memory_mib = args.memory;
+    (run.max_trace, run.max_output) = (args.max_trace, args.max_output);
     if let Some(path) = &args.kernel {
         run.kernel = Kernel::from_file(path)?;
     }
@@ -300,6 +307,8 @@ fn exit_code(end: &End, stop: Option<Stop>) -> u8 {
         (Ending::Stopped, Some(Stop::TimeOut)) => super::TIME_OUT,
         (Ending::Stopped, _) => super::INTERRUPTED,
         (Ending::TraceFailed, _) => super::FAILED,
+        (Ending::Halted, _) => super::HALTED,
+        (Ending::TraceLimit | Ending::OutputLimit, _) => super::LIMIT,
         (Ending::TripleFault | Ending::KvmError | Ending::Unexpected | Ending::ContractBroken, _) => {
             super::CRASHED
         }
@@ -399,11 +408,24 @@ fn timeout(text: &str) -> Result<Duration, String> {
     duration(text, Duration::from_micros(1), TIMEOUT_MAX)
 }
 
+/// Bytes from text such as `64M` or `1.5G`, where M and G are powers of 1024.
+fn size(text: &str) -> Result<u64, parse_size::Error> {
+    parse_size::Config::new().with_binary().parse_size(text)
+}
+
+/// A limit on a trace in bytes, at least [`MIB`], in which its head and its end fit.
+fn trace_size(text: &str) -> Result<u64, String> {
+    const LEAST: &str = "it is at least 1M";
+    match size(text).map_err(|error| format!("{error}; {LEAST}"))? {
+        bytes if bytes < MIB => Err(LEAST.into()),
+        bytes => Ok(bytes),
+    }
+}
+
 /// A size in MiB from text such as `64M` or `1.5G`, where M and G are powers of 1024.
 fn memory_size(text: &str) -> Result<u64, String> {
     let bounds = format!("the guest can have {MEMORY_MIN_MIB}M to {MEMORY_MAX_MIB}M");
-    let bytes = parse_size::Config::new().with_binary().parse_size(text);
-    match bytes.map_err(|error| format!("{error}; {bounds}"))? {
+    match size(text).map_err(|error| format!("{error}; {bounds}"))? {
         bytes if !(MEMORY_MIN_MIB * MIB..=MEMORY_MAX_MIB * MIB).contains(&bytes) => Err(bounds),
         bytes if !bytes.is_multiple_of(MIB) => {
             Err("the guest's memory is a whole number of MiB, such as 64M".into())
@@ -484,6 +506,8 @@ mod tests {
             ("--quantum", "4.1s"),
             ("--timeout", "0s"),
             ("--memory", "8.5M"),
+            ("--max-trace", "1023K"),
+            ("--max-output", "many"),
             ("--memory", "1M"),
             ("--memory", "4G"),
             ("--memory", "99999999999999999999G"),
@@ -534,6 +558,9 @@ mod tests {
         assert_eq!(code(Ending::Exited, 1 << 40, None), 32);
         assert_eq!(code(Ending::Stopped, 0, Some(Stop::TimeOut)), 36);
         assert_eq!(code(Ending::Stopped, 0, Some(Stop::Interrupted)), 130);
+        assert_eq!(code(Ending::Halted, 0, None), 37);
+        assert_eq!(code(Ending::TraceLimit, 1 << 20, None), 38);
+        assert_eq!(code(Ending::OutputLimit, 1 << 20, None), 38);
         for crash in [Ending::TripleFault, Ending::KvmError, Ending::Unexpected, Ending::ContractBroken] {
             assert_eq!(code(crash, 0, None), 33);
         }

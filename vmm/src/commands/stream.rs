@@ -1,6 +1,6 @@
 //! Standard output and standard error, whose readers may stop reading.
 //!
-//! A signal ends a wait. After a signal or the time-out has stopped a run, a write waits no longer than [`PATIENCE`], so that
+//! A signal or the time-out that stops a run ends a wait. From then on, a write waits no longer than [`PATIENCE`], so that
 //! a slow reader cannot extend the time-out. If another process made the descriptor non-blocking (a shared terminal or pipe),
 //! a write waits until the descriptor is writable. Nothing is buffered.
 
@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::machine::kick;
@@ -28,12 +29,18 @@ impl<T: AsFd> Write for Stream<T> {
         let bytes = &bytes[..bytes.len().min(WITHOUT_WAIT)];
         loop {
             let wait = if kick::reason().is_some() { PATIENCE.into() } else { PollTimeout::NONE };
-            if poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], wait)? == 0 {
-                let reason = format!("its reader read nothing for {PATIENCE} ms after the run was stopped");
-                return Err(io::Error::new(ErrorKind::TimedOut, reason));
-            }
+            match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], wait) {
+                // poll(2) is never restarted.
+                Err(Errno::EINTR) if kick::reason().is_none() => continue,
+                Ok(0) => {
+                    let reason =
+                        format!("its reader read nothing for {PATIENCE} ms after the run was stopped");
+                    return Err(io::Error::new(ErrorKind::TimedOut, reason));
+                }
+                ready => ready?,
+            };
             match nix::unistd::write(&self.0, bytes) {
-                Err(nix::errno::Errno::EAGAIN) => {}
+                Err(Errno::EAGAIN) => {}
                 done => return Ok(done?),
             }
         }

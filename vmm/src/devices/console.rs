@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use abi::ports::CONSOLE;
 use abi::record::HostCounter;
 
+use super::Budget;
 use crate::machine::bus::{Device, Flow};
 
 /// A longer line is written in parts of this size, in bytes.
@@ -16,17 +17,18 @@ const LINE_MAX: usize = 4096;
 
 /// The console. It writes to `W`, which should not buffer.
 #[derive(Debug)]
-pub struct Console<W> {
+pub struct Console<'a, W> {
     output: W,
+    budget: &'a Budget,
     line: Vec<u8>,
     bytes: u64,
     error: Option<io::Error>,
 }
 
-impl<W: Write> Console<W> {
-    /// A console that writes to `output`.
-    pub fn new(output: W) -> Self {
-        Console { output, line: Vec::with_capacity(LINE_MAX), bytes: 0, error: None }
+impl<'a, W: Write> Console<'a, W> {
+    /// A console that writes to `output`, as much as `budget` allows.
+    pub fn new(output: W, budget: &'a Budget) -> Self {
+        Console { output, budget, line: Vec::with_capacity(LINE_MAX), bytes: 0, error: None }
     }
 
     /// Writes what waits. A signal ends the attempt, and what was not written still waits: a reader that
@@ -51,7 +53,7 @@ impl<W: Write> Console<W> {
     }
 }
 
-impl<W: Write> Device for Console<W> {
+impl<W: Write> Device for Console<'_, W> {
     fn ports(&self) -> RangeInclusive<u16> {
         CONSOLE..=CONSOLE
     }
@@ -64,6 +66,10 @@ impl<W: Write> Device for Console<W> {
     fn write(&mut self, _port: u16, size: u8, value: u32) -> Flow {
         if size != 1 {
             return Flow::BadAccess;
+        }
+        let flow = self.budget.take(1);
+        if flow != Flow::Continue {
+            return flow;
         }
         self.bytes += 1;
         self.line.push(value as u8);
@@ -103,11 +109,12 @@ mod tests {
         }
     }
 
-    fn console(answers: Vec<io::Result<usize>>) -> Console<Pipe> {
-        Console::new(Pipe { answers, ..Default::default() })
+    fn console(answers: Vec<io::Result<usize>>) -> Console<'static, Pipe> {
+        let budget = Box::leak(Box::new(Budget::new(u64::MAX)));
+        Console::new(Pipe { answers, ..Default::default() }, budget)
     }
 
-    fn say(console: &mut Console<Pipe>, text: &str) {
+    fn say(console: &mut Console<'_, Pipe>, text: &str) {
         for byte in text.bytes() {
             assert_eq!(console.write(CONSOLE, 1, byte.into()), Flow::Continue);
         }

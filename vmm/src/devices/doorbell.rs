@@ -7,19 +7,21 @@
 //! Nothing in the guest's memory is trusted: an attach is checked against memory, and each bell against the
 //! buffer as it was attached.
 
+use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
 use abi::ports::{ATTACH, DOORBELL};
-use abi::record::{BUFFER_MAGIC, BUFFER_MAX, BufferHead, Ending, HEAD_SIZE, HostCounter, WORDS_MAX};
+use abi::record::{BUFFER_MAGIC, BUFFER_MAX, BufferHead, Ending, HostCounter};
 use thiserror::Error;
 use vm_memory::{ByteValued, Bytes, GuestAddress, GuestMemoryBackend};
 
 use crate::machine::bus::{Device, End, Flow};
 use crate::machine::layout::{Memory, PAGE};
-use trace::{WriteError, Writer};
+use trace::format::record_size;
+use trace::{Origin, WriteError, Writer};
 
-/// Offset of a record's number of words.
-const WORDS_OFFSET: usize = 9;
+/// Offset of a record's kind.
+const KIND_OFFSET: usize = 8;
 
 /// How a guest broke the contract.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -82,6 +84,19 @@ pub enum Broken {
         /// The room at attach.
         capacity: u32,
     },
+    /// Bytes that are no record, or none of a guest's kinds.
+    #[error(
+        "at byte {offset} of the trace buffer there is no record of a guest (kind {kind:#x}); the {found} records before \
+         it are kept"
+    )]
+    NoRecord {
+        /// Where, behind the head.
+        offset: usize,
+        /// What is where the kind should be.
+        kind: u8,
+        /// Whole records before it.
+        found: u64,
+    },
     /// The running count is not what is in the buffer.
     #[error("the guest counts {counted} new records, and its buffer has {found}")]
     Miscounted {
@@ -104,6 +119,8 @@ struct Buffer {
 pub struct Doorbell<'a> {
     memory: &'a Memory,
     trace: Writer,
+    /// The size of the trace, in bytes, at which the run ends.
+    trace_most: u64,
     buffer: Option<Buffer>,
     /// The guest's running count when its records were last taken, and the bytes that were.
     records: u64,
@@ -117,11 +134,12 @@ pub struct Doorbell<'a> {
 }
 
 impl<'a> Doorbell<'a> {
-    /// A doorbell that copies from `memory` to `trace`.
-    pub fn new(memory: &'a Memory, trace: Writer) -> Self {
+    /// A doorbell that copies from `memory` to `trace`, and ends the run when that has `trace_most` bytes.
+    pub fn new(memory: &'a Memory, trace: Writer, trace_most: u64) -> Self {
         Doorbell {
             memory,
             trace,
+            trace_most,
             buffer: None,
             records: 0,
             taken: 0,
@@ -212,20 +230,27 @@ impl<'a> Doorbell<'a> {
         let (memory, used) = (self.memory, head.used as usize);
         let counted = head.records.wrapping_sub(self.records);
         let copied = self.trace.guest_records(used, counted, |bytes| {
-            let outside = Found { records: 0, bytes: 0 };
-            memory.read_slice(bytes, from).map_err(|_| outside)?;
+            // A buffer that is attached lies in memory.
+            let _ = memory.read_slice(bytes, from);
             let found = count(bytes);
-            if found == (Found { records: counted, bytes: used }) { Ok(()) } else { Err(found) }
+            let is_right = found == Found { records: counted, bytes: used };
+            // A guest of QEMU runs on and may change its buffer, so what is whole is of this copy.
+            if is_right { Ok(()) } else { Err((found, bytes.to_vec())) }
         })?;
         (self.records, self.taken) = (head.records, head.used);
-        let Err(found) = copied else { return Ok(Ok(())) };
+        let Err((found, copy)) = copied else { return Ok(Ok(())) };
         // `drain` drops `Broken`, so the records that are not there are counted.
         self.absent = self.absent.saturating_add(counted.saturating_sub(found.records));
         self.malformed += (used - found.bytes) as u64;
-        // The guest stands still, so this copy is the same as the first.
-        let copy = |bytes: &mut [u8]| memory.read_slice(bytes, from).map_err(drop);
-        let _ = self.trace.guest_records(found.bytes, found.records, copy)?;
-        Ok(Err(Broken::Miscounted { counted, found: found.records }))
+        let (whole, rest) = copy.split_at(found.bytes);
+        let _ = self.trace.guest_records(found.bytes, found.records, |bytes| {
+            bytes.copy_from_slice(whole);
+            Ok::<(), Infallible>(())
+        })?;
+        Ok(Err(match rest.get(KIND_OFFSET) {
+            Some(&kind) => Broken::NoRecord { offset: found.bytes, kind, found: found.records },
+            None => Broken::Miscounted { counted, found: found.records },
+        }))
     }
 
     fn head(&self, address: GuestAddress) -> Result<BufferHead, Broken> {
@@ -250,7 +275,12 @@ impl Device for Doorbell<'_> {
             _ => return Flow::BadAccess,
         };
         let (ending, message) = match result {
-            Ok(Ok(())) => return Flow::Continue,
+            Ok(Ok(())) if self.trace.size() < self.trace_most => return Flow::Continue,
+            Ok(Ok(())) => {
+                let status = self.trace_most;
+                let message = format!("the trace has the size that --max-trace allows, {status} bytes");
+                return Flow::End(End { ending: Ending::TraceLimit, status, message: Some(message) });
+            }
             Ok(Err(broken)) => (Ending::ContractBroken, broken.to_string()),
             Err(error) => {
                 let message = error.to_string();
@@ -283,15 +313,11 @@ struct Found {
     bytes: usize,
 }
 
-/// Counts the records in `bytes` by their heads.
+/// Counts the records of a guest in `bytes`, up to the first bytes that are none.
 fn count(bytes: &[u8]) -> Found {
     let mut found = Found { records: 0, bytes: 0 };
-    while let Some(&words) = bytes.get(found.bytes + WORDS_OFFSET) {
-        let end = found.bytes + HEAD_SIZE + 8 * usize::from(words);
-        if usize::from(words) > WORDS_MAX || end > bytes.len() {
-            break;
-        }
-        found = Found { records: found.records + 1, bytes: end };
+    while let Some(size) = record_size(&bytes[found.bytes..], Origin::Guest) {
+        found = Found { records: found.records + 1, bytes: found.bytes + size };
     }
     found
 }
@@ -381,7 +407,7 @@ mod tests {
 
         fn doorbell(&self) -> Doorbell<'_> {
             let path = self.directory.path().join("t.trap");
-            Doorbell::new(&self.memory, Writer::create(&path, true, &Meta::default()).unwrap())
+            Doorbell::new(&self.memory, Writer::create(&path, true, &Meta::default()).unwrap(), u64::MAX)
         }
 
         fn attached(&self) -> Doorbell<'_> {
@@ -490,11 +516,29 @@ mod tests {
         assert_eq!(doorbell.missing(), 5, "both records are whole, and five are not there");
 
         fake.fill(2, 8);
-        let words =
-            GuestAddress(HEAD + BufferHead::SIZE as u64 + u64::from(RECORD_SIZE) + WORDS_OFFSET as u64);
-        fake.memory.write_obj(0xFF_u8, words).unwrap();
+        let kind = GuestAddress(HEAD + BufferHead::SIZE as u64 + u64::from(RECORD_SIZE) + KIND_OFFSET as u64);
+        fake.memory.write_obj(0xFF_u8, kind).unwrap();
         doorbell.stop();
         assert_eq!(doorbell.missing(), 5 + u64::from(RECORD_SIZE), "the second is not");
+    }
+
+    #[test]
+    fn bytes_that_are_no_record_of_a_guest_end_the_run() {
+        for kind in [0, abi::record::FIRST_HOST_KIND, 0xFF] {
+            let fake = Fake::new();
+            let mut doorbell = fake.attached();
+            fake.fill(3, 3);
+            let second = HEAD + BufferHead::SIZE as u64 + u64::from(RECORD_SIZE);
+            fake.memory.write_obj(kind, GuestAddress(second + KIND_OFFSET as u64)).unwrap();
+            let said = sentence(doorbell.write(DOORBELL, 4, 3 * RECORD_SIZE));
+            assert!(said.contains(&format!(
+                "at byte 24 of the trace buffer there is no record of a guest (kind {kind:#x})"
+            )));
+            assert_eq!(doorbell.missing(), 2 + 2 * u64::from(RECORD_SIZE));
+            doorbell.into_trace().unwrap().finish().unwrap();
+            let trace = trace::Trace::open(&fake.directory.path().join("t.trap")).unwrap();
+            assert_eq!(trace.events().count(), 1, "{kind}: the record before it is kept");
+        }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! Devices do not trust the guest: whatever it writes, the worst outcome is the end of the run, with a message that says what
 //! the guest did.
 
+mod budget;
 mod console;
 mod doorbell;
 mod exit;
 mod streams;
 
+pub use budget::Budget;
 pub use console::Console;
 pub use doorbell::Doorbell;
 pub use exit::ExitPort;
@@ -25,9 +27,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let trace = Writer::create(&folder.path().join("t.trap"), false, &Meta::default()).unwrap();
         let memory = reserve(MEMORY_MIN_MIB).unwrap();
-        let mut doorbell = Doorbell::new(&memory, trace);
-        let mut console = Console::new(Vec::new());
-        let mut streams = Streams::new(&memory, Vec::new(), Vec::new());
+        let mut doorbell = Doorbell::new(&memory, trace, u64::MAX);
+        let budget = Budget::new(0);
+        let mut console = Console::new(Vec::new(), &budget);
+        let mut streams = Streams::new(&memory, Vec::new(), Vec::new(), &budget);
         let mut exit = ExitPort;
         let mut bus = Bus::new();
         bus.attach(&mut doorbell).unwrap();

@@ -10,6 +10,7 @@ use abi::ports::{OUTPUT, Output};
 use abi::record::HostCounter;
 use vm_memory::{Bytes, GuestAddress};
 
+use super::Budget;
 use crate::machine::bus::{Device, Flow};
 use crate::machine::layout::Memory;
 
@@ -22,13 +23,14 @@ pub struct Streams<'a, W, E> {
     memory: &'a Memory,
     output: Stream<W>,
     errors: Stream<E>,
+    budget: &'a Budget,
     bytes: u64,
 }
 
 impl<'a, W: Write, E: Write> Streams<'a, W, E> {
-    /// Streams of a guest with this memory.
-    pub fn new(memory: &'a Memory, output: W, errors: E) -> Self {
-        Streams { memory, output: Stream::new(output), errors: Stream::new(errors), bytes: 0 }
+    /// Streams of a guest with this memory, which may print as much as `budget` allows.
+    pub fn new(memory: &'a Memory, output: W, errors: E, budget: &'a Budget) -> Self {
+        Streams { memory, output: Stream::new(output), errors: Stream::new(errors), budget, bytes: 0 }
     }
 
     /// The error of the first write to standard output that failed, if one did.
@@ -64,6 +66,10 @@ impl<W: Write, E: Write> Device for Streams<'_, W, E> {
     fn write(&mut self, port: u16, size: u8, value: u32) -> Flow {
         let taken = if (port, size) == (OUTPUT, 4) { self.take(value) } else { None };
         let Some((bytes, stream)) = taken else { return Flow::BadAccess };
+        let flow = self.budget.take(bytes.len() as u64);
+        if flow != Flow::Continue {
+            return flow;
+        }
         self.bytes += bytes.len() as u64;
         if stream == 1 {
             self.output.write(&bytes)
@@ -120,7 +126,8 @@ mod tests {
         memory.write_slice(&size.to_le_bytes(), GuestAddress(AT + 8)).unwrap();
         memory.write_slice(&stream.to_le_bytes(), GuestAddress(AT + 12)).unwrap();
         let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let flow = Streams::new(&memory, &mut output, &mut errors).write(OUTPUT, 4, AT as u32);
+        let budget = Budget::new(5);
+        let flow = Streams::new(&memory, &mut output, &mut errors, &budget).write(OUTPUT, 4, AT as u32);
         (flow, output, errors)
     }
 
@@ -136,7 +143,8 @@ mod tests {
             assert_eq!(print(size, stream), (Flow::BadAccess, vec![], vec![]));
         }
         let memory = reserve(MEMORY_MIN_MIB).unwrap();
-        let mut streams = Streams::new(&memory, Vec::new(), Vec::new());
+        let budget = Budget::new(5);
+        let mut streams = Streams::new(&memory, Vec::new(), Vec::new(), &budget);
         for (port, size, value) in [(OUTPUT, 2, AT as u32), (OUTPUT + 1, 4, AT as u32), (OUTPUT, 4, u32::MAX)]
         {
             assert_eq!(streams.write(port, size, value), Flow::BadAccess);

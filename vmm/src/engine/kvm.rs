@@ -15,10 +15,13 @@ use crate::sandbox::Call;
 
 /// `_IO(KVMIO, 0x80)`.
 const KVM_RUN: u32 = 0xAE80;
+/// `_IOR(KVMIO, 0x98, struct kvm_mp_state)`.
+const KVM_GET_MP_STATE: u32 = 0x8004_AE98;
 
-/// What the run loop asks of Linux: to enter the guest, and at the end KVM's statistics file.
+/// What the run loop asks of Linux: to enter the guest, whether it has halted, and at the end KVM's statistics file.
 pub const CALLS: &[Call] = &[
     Call::ioctl("ioctl(KVM_RUN)", KVM_RUN),
+    Call::ioctl("ioctl(KVM_GET_MP_STATE)", KVM_GET_MP_STATE),
     Call::ioctl("ioctl(KVM_GET_STATS_FD)", stats::KVM_GET_STATS_FD as u32),
     Call::new("read", libc::SYS_read),
 ];

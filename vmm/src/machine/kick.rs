@@ -17,6 +17,9 @@
 //! every `REPEAT_SECONDS`, so that 5 holds for each later write too. The thread that runs the vCPU must get the
 //! signal; another thread that gets it forwards it.
 //!
+//! A signal of its own, SIGURG, comes every [`LOOK_EVERY`] and only makes KVM_RUN return, so that the host can look at a guest
+//! that causes no exit. One that comes outside KVM_RUN has no effect.
+//!
 //! Limit: these statics belong to the process, so a process runs one guest at a time. A second [`Watch`] waits for the
 //! end of the first.
 
@@ -38,6 +41,10 @@ use thiserror::Error;
 const REPEAT_SECONDS: u32 = 1;
 /// The signals that interrupt a run.
 pub const INTERRUPTS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+/// The signal that makes KVM_RUN return for a look. Its default action is none.
+const LOOK: Signal = Signal::SIGURG;
+/// The time between two looks: much longer than what a look costs, about 20 us.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The longest time-out, a year of 365.25 days.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(31_557_600);
 
@@ -78,7 +85,8 @@ pub enum WatchError {
 #[derive(Debug)]
 pub struct Watch {
     timer: Option<Timer>,
-    /// SIGALRM, then [`INTERRUPTS`], each with what was done about it before.
+    looks: Option<Timer>,
+    /// [`LOOK`], SIGALRM, then [`INTERRUPTS`], each with what was done about it before.
     before: Vec<(Signal, SigAction)>,
     _turn: MutexGuard<'static, ()>,
 }
@@ -91,17 +99,20 @@ impl Watch {
         REASON.store(0, Ordering::SeqCst);
         THREAD.store(gettid().as_raw(), Ordering::SeqCst);
         REPEATS.store(true, Ordering::SeqCst);
-        let mut watch = Watch { timer: None, before: Vec::new(), _turn: turn };
-        for signal in [Signal::SIGALRM].into_iter().chain(INTERRUPTS) {
+        let mut watch = Watch { timer: None, looks: None, before: Vec::new(), _turn: turn };
+        for signal in [LOOK, Signal::SIGALRM].into_iter().chain(INTERRUPTS) {
             let before =
                 catch(signal).map_err(|error| WatchError::Handler { signal, source: error.into() })?;
             watch.before.push((signal, before));
-            if signal != Signal::SIGALRM && matches!(before.handler(), SigHandler::SigIgn) {
+            if INTERRUPTS.contains(&signal) && matches!(before.handler(), SigHandler::SigIgn) {
                 watch.restore(signal);
             }
         }
-        let timer = timeout.map(|timeout| start_timer(timeout.min(TIMEOUT_MAX))).transpose();
+        let once = |timeout: Duration| Expiration::OneShot(timeout.min(TIMEOUT_MAX).into());
+        let timer = timeout.map(|timeout| start_timer(Signal::SIGALRM, once(timeout))).transpose();
         watch.timer = timer.map_err(|error| WatchError::Timer { source: error.into() })?;
+        // Without it, a guest that halts for good runs until its time-out.
+        watch.looks = start_timer(LOOK, Expiration::Interval(LOOK_EVERY.into())).ok();
         Ok(watch)
     }
 
@@ -118,7 +129,8 @@ impl Watch {
 impl Drop for Watch {
     /// SIGALRM is the last to be restored, and only when none can come any more: its default action ends the process.
     fn drop(&mut self) {
-        INTERRUPTS.into_iter().for_each(|signal| self.restore(signal));
+        drop(self.looks.take());
+        INTERRUPTS.into_iter().chain([LOOK]).for_each(|signal| self.restore(signal));
         REPEATS.store(false, Ordering::SeqCst);
         drop(self.timer.take());
         alarm::cancel();
@@ -156,24 +168,29 @@ impl Drop for Target {
 
 /// Catches `signal`, and returns its former action.
 fn catch(signal: Signal) -> Result<SigAction, Errno> {
-    // No SA_RESTART: a write that waits for a slow reader must return.
-    let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
+    // No SA_RESTART for a signal that stops the run: a write that waits for a slow reader must return.
+    let (handler, flags) = match signal {
+        LOOK => (SigHandler::Handler(on_look), SaFlags::SA_RESTART),
+        _ => (SigHandler::Handler(on_signal), SaFlags::empty()),
+    };
+    let action = SigAction::new(handler, flags, SigSet::empty());
     SigSet::from(signal).thread_unblock()?;
-    // SAFETY: `on_signal` touches atomics and makes system calls only, and none of them allocates or locks: it is
-    // async-signal-safe.
+    // SAFETY: `on_look` does nothing. `on_signal` touches atomics and makes system calls only, and none of them allocates
+    // or locks. So both are async-signal-safe.
     unsafe { sigaction(signal, &action) }
 }
 
-fn start_timer(timeout: Duration) -> Result<Timer, Errno> {
-    let event = SigEvent::new(SigevNotify::SigevThreadId {
-        signal: Signal::SIGALRM,
-        thread_id: gettid().as_raw(),
-        si_value: 0,
-    });
+/// Starts a timer that sends `signal` to the calling thread.
+fn start_timer(signal: Signal, when: Expiration) -> Result<Timer, Errno> {
+    let event =
+        SigEvent::new(SigevNotify::SigevThreadId { signal, thread_id: gettid().as_raw(), si_value: 0 });
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
-    timer.set(Expiration::OneShot(timeout.into()), TimerSetTimeFlags::empty())?;
+    timer.set(when, TimerSetTimeFlags::empty())?;
     Ok(timer)
 }
+
+/// KVM_RUN returns on any signal that has a handler.
+extern "C" fn on_look(_: libc::c_int) {}
 
 extern "C" fn on_signal(signal: libc::c_int) {
     stop(if signal == libc::SIGALRM { Stop::TimeOut } else { Stop::Interrupted });

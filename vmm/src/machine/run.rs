@@ -62,7 +62,11 @@ pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Ended {
         let exit = vm.vcpu.run();
         let left = host_tsc();
         mmio += u64::from(exit == Exit::Mmio);
-        kicks += u64::from(exit == Exit::Interrupted);
+        kicks += u64::from(exit == Exit::Interrupted && kick::reason().is_some());
+        let exit = match exit {
+            Exit::Interrupted if vm.vcpu.is_halted_for_good() => Exit::Halt,
+            exit => exit,
+        };
         let reason = vm.vcpu.exit_reason() as usize;
         let flow = match action(&exit, kick::reason()) {
             Action::Enter => Flow::Continue,
@@ -135,14 +139,15 @@ fn action(exit: &Exit, stop: Option<Stop>) -> Action {
             let message = format!("KVM_RUN failed: {}", std::io::Error::from_raw_os_error(errno));
             end(Ending::KvmError, errno as u64, Some(message))
         }
-        Exit::Halt => unexpected(kvm_bindings::KVM_EXIT_HLT),
-        Exit::Other { reason } => unexpected(reason),
+        Exit::Halt => {
+            let message = "the guest halted for good: `hlt` with interrupts off, from which nothing wakes it";
+            end(Ending::Halted, 0, Some(message.into()))
+        }
+        Exit::Other { reason } => {
+            let message = format!("the guest left with KVM exit {reason}, which Trapline does not support");
+            end(Ending::Unexpected, reason.into(), Some(message))
+        }
     }
-}
-
-fn unexpected(reason: u32) -> Action {
-    let message = format!("the guest left with KVM exit {reason}, which Trapline does not support");
-    Action::End(End { ending: Ending::Unexpected, status: reason.into(), message: Some(message) })
 }
 
 fn internal_error(suberror: u32, instruction: &[u8]) -> String {
@@ -264,10 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn unsupported_exits_name_their_number() {
+    fn a_guest_that_halts_for_good_ends_the_run() {
         let (ending, status, message) = end(Exit::Halt, None);
-        assert_eq!((ending, status), (Ending::Unexpected, kvm_bindings::KVM_EXIT_HLT.into()));
-        assert!(message.contains("KVM exit 5"), "{message}");
+        assert_eq!((ending, status), (Ending::Halted, 0));
+        assert!(message.contains("halted for good"), "{message}");
+    }
+
+    #[test]
+    fn unsupported_exits_name_their_number() {
         let (ending, status, message) = end(Exit::Other { reason: 29 }, None);
         assert_eq!((ending, status), (Ending::Unexpected, 29));
         assert!(message.contains("KVM exit 29"), "{message}");

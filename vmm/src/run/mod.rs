@@ -43,7 +43,7 @@ use abi::record::{HostCounter, Policy, Timer};
 use sha2::{Digest, Sha256};
 use trace::{Image, Meta, Options, Trace, WriteError, Writer};
 
-use crate::devices::{Console, Doorbell, ExitPort, Streams};
+use crate::devices::{Budget, Console, Doorbell, ExitPort, Streams};
 pub use crate::engine::Accelerator;
 use crate::engine::{Engine, Guest, Host};
 use crate::images;
@@ -57,6 +57,11 @@ use crate::machine::kick::Watch;
 use crate::machine::layout::MEMORY_DEFAULT_MIB;
 use crate::machine::run::{Ended, HostRecord};
 use crate::sandbox::{Files, Role, Sandbox};
+
+/// The default of [`Run::max_trace`]: 4 GiB.
+pub const MAX_TRACE_DEFAULT: u64 = 4 << 30;
+/// The default of [`Run::max_output`]: 1 GiB.
+pub const MAX_OUTPUT_DEFAULT: u64 = 1 << 30;
 
 /// A kernel to boot.
 #[derive(Clone, Debug)]
@@ -97,6 +102,10 @@ pub struct Run {
     pub memory_mib: u64,
     /// The run is stopped after this time, boot included. None: never.
     pub timeout: Option<Duration>,
+    /// The size of the trace, in bytes, at which the run ends.
+    pub max_trace: u64,
+    /// How many bytes the guest may print. More end the run.
+    pub max_output: u64,
     /// Where the trace goes.
     pub trace: TraceFile,
     /// How often this run was booted before and crashed. The trace says so.
@@ -108,7 +117,7 @@ pub struct Run {
 
 impl Run {
     /// A run of these programs with the default settings: KVM, round robin, a quantum of 10 ms, 64 MiB of memory, no time-out,
-    /// and a trace in a new temporary file.
+    /// [`MAX_TRACE_DEFAULT`], [`MAX_OUTPUT_DEFAULT`], and a trace in a new temporary file.
     pub fn new(programs: Vec<Program>) -> Run {
         Run {
             programs,
@@ -123,6 +132,8 @@ impl Run {
             },
             memory_mib: MEMORY_DEFAULT_MIB,
             timeout: None,
+            max_trace: MAX_TRACE_DEFAULT,
+            max_output: MAX_OUTPUT_DEFAULT,
             trace: TraceFile::Temporary,
             boots_before: 0,
             sandbox: None,
@@ -200,15 +211,16 @@ impl Run {
     ) -> Result<Outcome, RunError> {
         let (memory, clock) = (engine.memory(), engine.clock());
         let output = Shared(&RefCell::new(console));
-        let mut console = Console::new(output);
-        let mut streams = Streams::new(&memory, output, errors);
+        let budget = Budget::new(self.max_output);
+        let mut console = Console::new(output, &budget);
+        let mut streams = Streams::new(&memory, output, errors, &budget);
         let mut exit = ExitPort;
         let role = engine.calls().map(Role::Run);
         let sandbox = self.sandbox.as_ref().zip(role);
         let sandbox = sandbox.map(|(sandbox, role)| sandbox.prepare(role)).transpose()?;
         let (place, mut trace) = self.trace.create(&self.meta(engine.host()), self.sandbox.as_ref())?;
         write(&mut trace, self.first_records(&clock))?;
-        let mut doorbell = Doorbell::new(&memory, trace);
+        let mut doorbell = Doorbell::new(&memory, trace, self.max_trace);
 
         let mut bus = Bus::new();
         bus.attach(&mut doorbell)?;

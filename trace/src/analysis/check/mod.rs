@@ -475,10 +475,13 @@ fn lost(machine: &Machine) -> Vec<String> {
         lost.push(format!("the end: process {unfinished} did not end"));
     }
     match machine.ending {
-        Some(Ending::Stopped) => lost.push("control: only the host could end the run".into()),
+        Some(Ending::Stopped | Ending::TraceLimit | Ending::OutputLimit) => {
+            lost.push("control: only the host could end the run".into())
+        }
         Some(Ending::TripleFault | Ending::KvmError | Ending::Unexpected | Ending::ContractBroken) => {
             lost.push("the machine: a program crashed it".into());
         }
+        Some(Ending::Halted) => lost.push("the machine: a program halted it for good".into()),
         _ if machine.panicked => {
             lost.push("the kernel: a program's fault was a fault in the kernel, which panicked".into())
         }

@@ -192,7 +192,7 @@ pub(super) fn timeless(what: What) -> Option<What> {
             What::KernelPanic { reason, rip: 0, error_code: 0, cr2: 0, rsp: 0, rflags: 0 }
         }
         // When the host stops a run is a time.
-        What::HostEnd { ending: Ending::Stopped, .. } => return None,
+        What::HostEnd { ending: Ending::Stopped | Ending::TraceLimit, .. } => return None,
         What::HostEnd { ending, status, .. } => What::HostEnd { exit_code: 0, ending, status, rip: 0 },
         What::SegmentLoaded { .. }
         | What::StackBuilt { .. }

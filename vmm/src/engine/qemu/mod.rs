@@ -103,8 +103,8 @@ impl Qemu {
                     return End { ending: Ending::Stopped, status: 0, message: None };
                 }
                 Ok([has_console, has_bell]) => {
-                    if has_console {
-                        pass_console(console, bus);
+                    if has_console && let Err(end) = pass_console(console, bus) {
+                        return end;
                     }
                     if has_bell {
                         match self.bell.pass(bell, &self.memory, bus) {
@@ -156,7 +156,7 @@ impl Engine for Qemu {
         let end = self.drive(bus);
         // Killed or ended: it fails only where QEMU has been waited for.
         let _ = self.process.end();
-        while pass_console(&mut self.process.console, bus) {}
+        while pass_console(&mut self.process.console, bus) == Ok(true) {}
         bus.stop();
         let stop = (end.ending == Ending::Stopped).then(kick::reason).flatten();
         let mut records: Vec<_> = stop.map(|stop| stop_record(&self.clock, stop)).into_iter().collect();
@@ -189,17 +189,19 @@ fn wait_for(sockets: [&UnixStream; 2]) -> Result<[bool; 2], Errno> {
     }
 }
 
-/// Hands bytes that wait to the console. Returns whether there can be more.
-fn pass_console(socket: &mut UnixStream, bus: &mut Bus) -> bool {
+/// Hands bytes that wait to the console. Returns whether there can be more, or how the console ended the run.
+fn pass_console(socket: &mut UnixStream, bus: &mut Bus) -> Result<bool, End> {
     let mut bytes = [0; 4096];
     match socket.read(&mut bytes) {
         Ok(count) => {
             for byte in bytes.iter().take(count) {
-                let _ = bus.write(CONSOLE, 1, (*byte).into());
+                if let Flow::End(end) = bus.write(CONSOLE, 1, (*byte).into()) {
+                    return Err(end);
+                }
             }
-            count > 0
+            Ok(count > 0)
         }
-        Err(error) => error.kind() == io::ErrorKind::Interrupted,
+        Err(error) => Ok(error.kind() == io::ErrorKind::Interrupted),
     }
 }
 

@@ -1,0 +1,51 @@
+//! How many bytes the guest may print in all, on the console and on both streams.
+
+use std::cell::Cell;
+
+use abi::record::Ending;
+
+use crate::machine::bus::{End, Flow};
+
+/// What is left for the guest to print.
+#[derive(Debug)]
+pub struct Budget {
+    most: u64,
+    left: Cell<u64>,
+}
+
+impl Budget {
+    /// A budget of so many bytes.
+    pub fn new(most: u64) -> Budget {
+        Budget { most, left: Cell::new(most) }
+    }
+
+    /// Takes `bytes` bytes that the guest wants to print. If so many are not left, the run ends and none may be printed.
+    pub fn take(&self, bytes: u64) -> Flow {
+        let Some(left) = self.left.get().checked_sub(bytes) else {
+            let most = self.most;
+            let message = format!("the guest has printed as much as --max-output allows, {most} bytes");
+            return Flow::End(End { ending: Ending::OutputLimit, status: most, message: Some(message) });
+        };
+        self.left.set(left);
+        Flow::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_byte_is_allowed_and_the_next_ends_the_run() {
+        let budget = Budget::new(5);
+        assert_eq!(
+            (budget.take(4), budget.take(1), budget.take(0)),
+            (Flow::Continue, Flow::Continue, Flow::Continue)
+        );
+        let Flow::End(End { ending, status, message }) = budget.take(1) else {
+            panic!("the budget is spent")
+        };
+        assert_eq!((ending, status), (Ending::OutputLimit, 5));
+        assert!(message.unwrap_or_default().contains("--max-output"));
+    }
+}
