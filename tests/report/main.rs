@@ -34,6 +34,17 @@ const TIMER_VECTOR: u64 = 0x20;
 const ROUND: u64 = 9;
 /// How many rounds [`rounds`] puts into a chunk.
 const CHUNK_ROUNDS: u64 = 500;
+/// The Python package with the rules of axe.
+const AXE: &str = "axe_core_python";
+/// A window of a phone, in a frame: the browser's own are wider.
+const PHONE: &str = r#"<iframe src="copy.html" width="420" height="800"></iframe><script>
+  addEventListener('message', ({ data }) => {
+    const result = document.createElement('pre');
+    result.id = 'result';
+    result.textContent = data;
+    document.body.append(result);
+  });
+</script>"#;
 const FIXTURE: &str = "../tests/fixtures/check.trap";
 /// What `stat --json` says and the page has no number for: names, the run's options, bars, and what it says in words.
 const NOT_SHOWN: [&str; 9] = [
@@ -58,6 +69,10 @@ fn main() {
         .needs(&browser, "the_page_says_what_the_fixture_says", says_what_the_fixture_says)
         .needs(&[Need::Kvm, browser[0]], "the_page_says_what_the_tour_says", says_what_the_tour_says)
         .needs(&browser, "the_page_answers_keyboard_and_pointer", answers)
+        .needs(&browser, "a_link_leads_to_a_moment", links)
+        .needs(&browser, "a_page_on_a_phone_is_not_cut", fits_a_phone)
+        .needs(&browser, "a_switch_prints_on_one_page", prints_on_one_page)
+        .needs(&[browser[0], Need::Module(AXE)], "axe_finds_no_fault", is_accessible)
         .needs(&browser, "a_million_events_cost_no_more_to_draw", draws_a_million)
         .needs(&browser, "every_row_of_many_is_reached", reaches_every_row)
         .needs(&browser, "where_records_are_missing_the_page_guesses_nothing", guesses_nothing)
@@ -152,19 +167,34 @@ fn rounds(folder: &Path, rounds: u64, tsc_khz: u64) -> Result<PathBuf, Failed> {
 
 /// What `report.js` saw in the page of a trace. `part`: where in the run it clicks for a switch, from 0 to 1.
 fn look(folder: &Path, trace: &Path, part: f64) -> Result<Value, Failed> {
-    let trace = trace.to_str().ok_or("a path that is text")?;
-    trapline(folder, &["report", trace, "-o", "page.html"])?.expect(0)?;
-    let page = std::fs::read_to_string(folder.join("page.html"))?;
     let script = include_str!("report.js").replace("SWITCH", &part.to_string());
-    let copy = folder.join("copy.html");
-    std::fs::write(&copy, page.replacen("</head>", &format!("<script>{script}</script></head>"), 1))?;
+    copy_with(folder, trace, &script)?;
+    seen_in(folder, "copy.html")
+}
+
+/// Makes the page of a trace, and a copy with a script of the test in it.
+fn copy_with(folder: &Path, trace: &Path, script: &str) -> TestResult {
+    let trace = trace.to_str().ok_or("a path that is text")?;
+    trapline(folder, &["report", trace, "-o", "page.html", "--force"])?.expect(0)?;
+    let page = std::fs::read_to_string(folder.join("page.html"))?;
+    let copy = page.replacen("</head>", &format!("<script>{script}</script></head>"), 1);
+    Ok(std::fs::write(folder.join("copy.html"), copy)?)
+}
+
+/// Has the browser do something with a file.
+fn browse(folder: &Path, file: &str, what: &str) -> Result<support::Output, Failed> {
     let mut browser = Command::new(support::browser());
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
     browser.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
-    browser.args(["--window-size=1280,1000", BUDGET, "--dump-dom"]);
+    browser.args(["--window-size=1280,1000", BUDGET, "--no-pdf-header-footer", what]);
     browser.arg(format!("--user-data-dir={}", folder.join("profile").display()));
-    browser.arg(format!("file://{}", copy.display()));
-    let output = command(&mut browser, folder)?.expect(0)?;
+    browser.arg(format!("file://{}", folder.join(file).display()));
+    command(&mut browser, folder)?.expect(0)
+}
+
+/// What `report.js` left in a page, or sent to the page around it.
+fn seen_in(folder: &Path, file: &str) -> Result<Value, Failed> {
+    let output = browse(folder, file, "--dump-dom")?;
     let seen =
         output.stdout.split_once("<pre id=\"result\">").and_then(|(_, tail)| tail.split_once("</pre>"));
     let (seen, _) = seen.ok_or_else(|| format!("the page did not get ready: {}", output.stderr))?;
@@ -220,8 +250,18 @@ fn says_what_the_tour_says() -> TestResult {
 fn agrees(folder: &Path, path: &Path) -> TestResult {
     let seen = look(folder, path, 0.5)?;
     same("labels over labels", seen["crowded"].as_u64(), Some(0))?;
+    same("times of nothing", texts(&seen["zeros"]), vec![])?;
+    same("tables of the start", texts(&seen["start"]), start_titles(path)?)?;
     numbers_are_those_of_stat(folder, path, &seen)?;
+    calls_are_those_of_protocol(path, &seen)?;
     steps_are_those_of_protocol(path, &seen)
+}
+
+/// The tables of `trapline protocol` without those of switches.
+fn start_titles(path: &Path) -> Result<Vec<&'static str>, Failed> {
+    let tables = tables(&Trace::open(path)?, &Excerpt::Whole)?;
+    let titles = tables.into_iter().map(|table| table.title).filter(|title| !title.starts_with("The switch"));
+    Ok(titles.map(|title| &*title.leak()).collect())
 }
 
 /// Every number of the page is the one that `stat --json` has at the place which the page names, and none is left out.
@@ -237,7 +277,7 @@ fn numbers_are_those_of_stat(folder: &Path, path: &Path, seen: &Value) -> TestRe
         let (of, name) = place.rsplit_once('/').unwrap_or_default();
         let is_timed = stat.pointer(&format!("{of}/count")).is_none_or(|count| *count != 0);
         let words = match name.ends_with("_ns") {
-            true if is_timed => duration(expected),
+            true if is_timed && expected > 0 => duration(expected),
             true => "\u{2013}".into(),
             false => grouped(expected),
         };
@@ -300,15 +340,39 @@ fn steps_are_those_of_protocol(path: &Path, seen: &Value) -> TestResult {
         let what = format!("switch {}, {} on the page", compared + 1, index + 1);
         same(&what, on_page.len(), rows.len())?;
         for (row, on_page) in rows.iter().zip(on_page) {
-            same(&what, on_page, &step(row, load.record)?)?;
+            same(&what, on_page, &step(row)?)?;
         }
         compared += 1;
     }
     ensure(compared > 10, || format!("{compared} switches compared"))
 }
 
+/// The system calls of the first process that `trapline protocol --process` shows have the same steps on the page.
+fn calls_are_those_of_protocol(path: &Path, seen: &Value) -> TestResult {
+    let trace = Trace::open(path)?;
+    let calls: Vec<_> =
+        trace.events().filter(|event| matches!(event.what, What::SystemCall { .. })).collect();
+    let first = calls.first().ok_or("no call")?.process;
+    let life = tables(&trace, &Excerpt::Process(first.to_string()))?;
+    let life = life.first().ok_or("no table")?;
+    let shown: Vec<_> = life.rows.iter().map(step).collect::<Result<_, _>>()?;
+    let mut compared = 0;
+    let on_page = seen["calls"].as_array().ok_or("the page has no calls")?;
+    for (call, on_page) in calls.iter().zip(on_page).filter(|(call, _)| call.process == first) {
+        let on_page = on_page.as_array().ok_or("no steps")?;
+        let is_shown = life.rows.iter().any(|row| row.step == "handle-call" && row.record == call.sequence);
+        if is_shown {
+            let is_there = shown.windows(on_page.len()).any(|rows| rows == on_page);
+            ensure(is_there, || format!("call {}: {on_page:#?} is not in {shown:#?}", call.sequence))?;
+            ensure(on_page.len() > 4, || format!("call {}: {on_page:#?}", call.sequence))?;
+            compared += 1;
+        }
+    }
+    ensure(compared > 0, || "no call compared".into())
+}
+
 /// A step as `report.js` reads it from the page.
-fn step(row: &Row, load: u64) -> Result<Value, Failed> {
+fn step(row: &Row) -> Result<Value, Failed> {
     let column = match row.actor {
         Actor::Os => 1,
         Actor::Hardware => 2,
@@ -327,7 +391,7 @@ fn step(row: &Row, load: u64) -> Result<Value, Failed> {
     Ok(serde_json::json!({
         "time": format!("{microseconds}.{:03} µs", row.nanoseconds % 1000),
         "column": column,
-        "layer": if row.record < load { out } else { into },
+        "layer": if row.text.starts_with("restore") { into } else { out },
         "text": plain(&row.text),
         "details": row.details.iter().map(plain).collect::<Vec<_>>(),
         "values": serde_json::to_value(row)?["values"],
@@ -373,6 +437,70 @@ fn answers() -> TestResult {
     same("elements without a name", seen["unnamed"].as_u64(), Some(0))?;
     same("landmarks of one name", texts(&seen["namesakes"]), vec![])?;
     same("first event", texts(&seen["rows"][0])[1..3].to_vec(), vec!["alpha/1", "process-created"])
+}
+
+/// The page opens on the first turns, and its address holds the view and the selection.
+fn links() -> TestResult {
+    let folder = folder();
+    let path = rounds(folder.path(), 40, TSC_KHZ)?;
+    let seen = look(folder.path(), &path, 0.5)?;
+    // The first switch is 0.052 ms after the start. The tenth after it has 0.686 ms of rounds before it.
+    same("opening", text(&seen["opening"]["range"]), "0.033 ms to 0.760 ms (727 \u{b5}s)")?;
+    let [left, width] = [0, 1].map(|i| seen["opening"]["window"][i].as_f64().unwrap_or_default());
+    let part = width / seen["opening"]["strip"].as_f64().unwrap_or_default();
+    ensure(left > 0.0 && (0.2..0.3).contains(&part), || format!("window: {left}, {part}"))?;
+    let legend = texts(&seen["legend"]);
+    for word in ["in user mode", "tick", "process created, or ended", "from one process to the next"] {
+        ensure(legend.contains(&word), || format!("{word} is not in {legend:?}"))?;
+    }
+    let linked = ["1.000 ms to 1.500 ms (500 µs)", "Switch 2", "System call 3"];
+    same("linked", texts(&seen["linked"]), linked.to_vec())?;
+    ensure(text(&seen["address"]).starts_with("#from=0&to="), || seen["address"].to_string())?;
+    same("returned", texts(&seen["returned"]), vec![text(&seen["range"]), text(&seen["said"])])
+}
+
+/// Nothing is wider than the window, and each table that scrolls says so.
+fn fits_a_phone() -> TestResult {
+    let folder = folder();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
+    copy_with(folder.path(), &path, &include_str!("report.js").replace("SWITCH", "0.5"))?;
+    std::fs::write(folder.path().join("phone.html"), PHONE)?;
+    let cut = &seen_in(folder.path(), "phone.html")?["cut"];
+    same("wider than the window", cut["page"].as_i64(), Some(0))?;
+    same("hints", &cut["hints"], &cut["wide"])?;
+    ensure(cut["hints"].as_u64() > Some(3), || format!("{cut}"))
+}
+
+fn prints_on_one_page() -> TestResult {
+    let folder = folder();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
+    let pages = |script: &str| -> Result<usize, Failed> {
+        copy_with(folder.path(), &path, script)?;
+        let pdf = folder.path().join("page.pdf");
+        browse(folder.path(), "copy.html", &format!("--print-to-pdf={}", pdf.display()))?;
+        let pdf = std::fs::read(pdf)?;
+        Ok(String::from_utf8_lossy(&pdf).matches("/Type /Page\n").count())
+    };
+    same("pages of a handout", pages("document.documentElement.dataset.print = 'switch'")?, 1)?;
+    let all = pages("")?;
+    ensure((4..20).contains(&all), || format!("{all} pages in all"))
+}
+
+fn is_accessible() -> TestResult {
+    let folder = folder();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
+    let ask = format!("import {AXE}; print({AXE}.__path__[0])");
+    let place = command(Command::new("python3").args(["-c", &ask]), folder.path())?.expect(0)?.stdout;
+    let axe = std::fs::read_to_string(Path::new(place.trim()).join("axe.min.js"))?;
+    let script = axe + ";" + &include_str!("report.js").replace("SWITCH", "0.5");
+    copy_with(folder.path(), &path, &script)?;
+    std::fs::write(folder.path().join("phone.html"), PHONE)?;
+    for file in ["copy.html", "phone.html"] {
+        let seen = seen_in(folder.path(), file)?;
+        ensure(seen["violations"].is_array(), || format!("axe did not run: {seen}"))?;
+        same(file, texts(&seen["violations"]), vec![])?;
+    }
+    Ok(())
 }
 
 fn draws_a_million() -> TestResult {

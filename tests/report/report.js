@@ -29,11 +29,11 @@
   const picture = () => $('canvas').toDataURL();
   const row = number => 28 + 34 * number + 17;
 
-  // The steps of a switch, whose number is typed in.
-  const steps = number => {
-    $('number').value = number;
-    $('number').dispatchEvent(new Event('change'));
-    return [...$('protocol').tBodies[0].rows].map(line => {
+  // The steps of a switch or a system call, whose number is typed in.
+  const steps = (number, input = 'number', table = 'protocol') => {
+    $(input).value = number;
+    $(input).dispatchEvent(new Event('change'));
+    return [...$(table).tBodies[0].rows].map(line => {
       const column = [...line.cells].findIndex((cell, i) => i > 0 && cell.textContent), cell = line.cells[column];
       const texts = selector => [...cell.querySelectorAll(selector)].map(element => element.textContent);
       const values = texts('dt').map((name, i) => [name, texts('dd')[i].split(' ')[0]]);
@@ -41,8 +41,22 @@
     });
   };
 
+  // What axe finds, in light and in dark.
+  async function violations() {
+    const found = [];
+    for (const _ of ['light', 'dark']) {
+      $('theme').click();
+      await frame();
+      const { violations } = await axe.run(document, { resultTypes: ['violations'] });
+      found.push(...violations.flatMap(({ id, nodes }) => nodes.map(node => `${id}: ${node.html}`)));
+    }
+    return found;
+  }
+
   async function read() {
+    if (window.axe) return { errors, violations: await violations() };
     const seen = { errors, title: $('title').textContent, width: $('canvas').clientWidth, colours: colours() };
+    seen.zeros = document.body.innerText.match(/(?<![\d.])0 ns/g) ?? [];
     seen.totals = Object.fromEntries([...document.querySelectorAll('#totals div')].map(pair => [pair.children[0].textContent, pair.children[1].textContent]));
     seen.numbers = [...document.querySelectorAll('[data-of]')].map(element => ({ of: element.dataset.of, value: +element.value, text: element.textContent }));
     seen.ends = text('#processes tbody tr td:last-child');
@@ -52,13 +66,21 @@
       .filter((box, i, boxes) => i && box.left < boxes[i - 1].right)).length;
     seen.lanes = text('#lanes li');
     seen.warnings = text('#warnings p');
-    seen.unnamed = [...document.querySelectorAll('button, input, svg[role=img], canvas')]
+    seen.unnamed = [...document.querySelectorAll('button, input, svg[role=img], canvas:not([aria-hidden] *)')]
       .filter(element => !element.textContent.trim() && !element.ariaLabel && !element.labels?.length).length;
     const landmarks = [...document.querySelectorAll('section, [role=region]')].map(element =>
       element.ariaLabel ?? $(element.getAttribute('aria-labelledby')).textContent);
     seen.namesakes = landmarks.filter((name, i) => landmarks.indexOf(name) !== i);
     seen.intruders = document.querySelectorAll('b, img').length;
 
+    seen.opening = { range: $('range').textContent, window: [$('window').offsetLeft, $('window').offsetWidth], strip: $('strip').clientWidth };
+    seen.legend = text('#legend li');
+    seen.start = text('#start h3');
+    seen.cut = { page: document.documentElement.scrollWidth - document.documentElement.clientWidth, hints: document.querySelectorAll('.wide.more').length,
+      wide: [...document.querySelectorAll('.wide')].filter(place => place.scrollWidth > place.clientWidth + 1).length };
+    seen.calls = Array.from({ length: Math.min(+$('call-number').max, 40) }, (_, i) => steps(i + 1, 'call-number', 'call-steps'));
+    press('0');
+    await frame();
     seen.switches = +$('number').max <= READ_MAX ? Array.from({ length: +$('number').max }, (_, i) => steps(i + 1)) : [];
     const kernel = seen.lanes.indexOf('kernel');
     click(seen.width * SWITCH, row(seen.lanes.indexOf('host')));
@@ -97,6 +119,15 @@
     press('ArrowUp');
     press('Enter');
     seen.said = $('selected').textContent;
+    await new Promise(done => setTimeout(done, 300));
+    seen.address = location.hash;
+    const shown = () => [$('range').textContent, $('h-switch').textContent, $('h-call').textContent];
+    location.hash = '#from=1000000&to=1500000&switch=2&call=3';
+    await new Promise(done => setTimeout(done, 100));
+    seen.linked = shown();
+    location.hash = seen.address;
+    await new Promise(done => setTimeout(done, 100));
+    seen.returned = [$('range').textContent, $('selected').textContent];
     const labels = [...document.querySelectorAll('#lanes li')], { top } = $('timeline').getBoundingClientRect();
     for (const _ of labels) press('ArrowDown');
     await frame();
@@ -127,6 +158,8 @@
     result.id = 'result';
     result.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(seen))));
     document.body.append(result);
+    // In a frame, whose window may be as narrow as that of a phone.
+    if (parent !== window) parent.postMessage(result.textContent, '*');
   }
   addEventListener('DOMContentLoaded', run);
 })();

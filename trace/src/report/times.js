@@ -14,7 +14,8 @@ const at = place => place.split('/').slice(1).reduce((node, key) => node?.[key],
 /// The number at a place, in its unit; times are unknown without the clock, and where nothing was timed.
 function number(place) {
   const value = at(place) ?? 0, isTime = place.endsWith('_ns');
-  const isKnown = !isTime || timed && at(place.replace(/[^/]*$/, 'count')) !== 0;
+  // A time of 0 is one that nothing took.
+  const isKnown = !isTime || timed && value > 0;
   const text = !isKnown ? '\u2013' : isTime ? duration(value) : count(value);
   return make('data', { value, 'data-of': place, ...(isTime && isKnown && { title: `${count(value)} ns` }) }, text);
 }

@@ -16,6 +16,7 @@ use serde::{Serialize, Serializer};
 use crate::file::{Event, Origin, Trace, What};
 
 pub use plan::Excerpt;
+pub(crate) use plan::FIGURE_TIMER;
 use steps::{Known, Steps};
 
 /// Why there is no such table.

@@ -13,7 +13,7 @@ use crate::file::{Boot, Event, Trace, What};
 
 const FIGURE_DIRECT: &str = "Figure 6.1, direct execution without limits";
 const FIGURE_LDE: &str = "Figure 6.2, limited direct execution";
-const FIGURE_TIMER: &str = "Figure 6.3, limited direct execution with the timer interrupt";
+pub(crate) const FIGURE_TIMER: &str = "Figure 6.3, limited direct execution with the timer interrupt";
 
 /// How many traps of a long life are shown at its start.
 const TRAPS_SHOWN: u64 = 2;

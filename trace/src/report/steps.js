@@ -1,6 +1,6 @@
-// A switch, step by step, in the columns of the book's table: operating system, hardware, program. The steps are those
-// of `trapline protocol`, in the same words; written here again because all switches of a trace would not fit a page. A
-// test compares the two.
+// What happened step by step, in the columns of the book's table: operating system, hardware, program. The page has the
+// rows of the boot and the first run. The rows of a switch or a system call are made here from the records, in the words
+// of `trapline protocol`, because those of a whole trace would not fit into a page. A test compares the two.
 
 const COLUMNS = { os: 'operating system', hardware: 'hardware', program: 'program' };
 /// Layers of saved registers: the colour, and what it is called on the way out and on the way in.
@@ -15,11 +15,20 @@ const USER_END = 1n << 47n;
 const [IF, INTERRUPT_GATE] = [1n << 9n, 0xe];
 
 /// Switch `i` as rows, from its trap to what proves its return.
-function steps(records, { load, save }, i) {
-  const from = records.detail(load[i]), to = records.process(load[i]);
-  const shows = r => !isHost(records.kind(r)) && [from, to].includes(records.process(r));
-  const first = save[i] < 0 ? load[i] : back(records, save[i], from), last = forth(records, load[i]);
-  const rows = [];
+function switchSteps(records, { load, save }, i) {
+  const from = records.detail(load[i]), first = save[i] < 0 ? load[i] : back(records, save[i], from);
+  return excerpt(records, [from, records.process(load[i])], first, forth(records, load[i]));
+}
+
+/// A system call as rows, from its trap to what proves its return. Other processes may run in between.
+function callSteps(records, call) {
+  const process = records.process(call);
+  return excerpt(records, [process], back(records, call, process), callEnd(records, call));
+}
+
+/// The records of some processes from `first` to `last` as rows.
+function excerpt(records, processes, first, last) {
+  const shows = r => !isHost(records.kind(r)) && processes.includes(records.process(r)), rows = [];
   for (let r = first; r <= last; r++) if (shows(r)) STEPS[names.kinds[records.kind(r)]]?.(rows, records, r);
   let next = last + 1;
   while (next < records.count && !gaps.has(next) && !shows(next) && !['host-stop', 'host-end'].some(end => records.is(next, end))) next++;
@@ -31,6 +40,17 @@ function steps(records, { load, save }, i) {
 function back(records, saved, process) {
   for (let r = saved - 1; r >= 0 && !gaps.has(r + 1); r--) if (records.is(r, 'trap-entry')) return records.process(r) === process ? r : saved;
   return saved;
+}
+
+/// The return that ends a system call, or the last record of its process before another trap if there is none.
+function callEnd(records, call) {
+  let last = call;
+  for (let r = call + 1; r < records.count && !gaps.has(r) && !records.is(last, 'trap-return'); r++) {
+    if (isHost(records.kind(r)) || records.process(r) !== records.process(call)) continue;
+    if (records.is(r, 'trap-entry')) break;
+    last = r;
+  }
+  return last;
 }
 
 /// The return that ends a switch, or the switch itself if there is none.
@@ -51,8 +71,8 @@ function proves(records, left, next) {
   return isSame && records.is(next, 'returned');
 }
 
-function push(rows, record, actor, text, more = {}) {
-  rows.push({ record, actor, text, details: [], values: [], ...more });
+function push(rows, records, record, actor, text, more = {}) {
+  rows.push({ record, time: records.time[record], actor, text, details: [], values: [], ...more });
   return rows[rows.length - 1];
 }
 
@@ -61,49 +81,49 @@ const STEPS = {
   'trap-entry': trapEntry,
   'timer-armed'(rows, records, r) {
     const cycles = records.get(r, 'cycles');
-    push(rows, r, 'os', 'start interrupt timer', { details: [`${named(names.timers, records.get(r, 'timer'))}, value ${records.get(r, 'value')}`] });
-    push(rows, r, 'hardware', `start timer: interrupt CPU in ${timed ? `${(Number(cycles) / stat.meta.tsc_khz).toFixed(3)} ms` : `${cycles} cycles`}`);
+    push(rows, records, r, 'os', 'start interrupt timer', { details: [`${named(names.timers, records.get(r, 'timer'))}, value ${records.get(r, 'value')}`] });
+    push(rows, records, r, 'hardware', `start timer: interrupt CPU in ${timed ? `${(Number(cycles) / stat.meta.tsc_khz).toFixed(3)} ms` : `${cycles} cycles`}`);
   },
   'system-call'(rows, records, r) {
     const number = records.get(r, 'number'), name = names.calls[number];
     const program = rows.find(row => row.isCall);
     const given = argumentsOf(records, r).slice(0, names.arguments[number] ?? 0).map(word => word < 4096n ? `${word}` : hex(word));
     if (program) program.text = `${who(records.process(r))} calls ${name ? `${name}(${given.join(', ')})` : `number ${number}`}: trap into OS`;
-    push(rows, r, 'os', 'handle trap: check the system call number', { details: [`number ${number}: ${name ?? 'no call'}`] });
+    push(rows, records, r, 'os', 'handle trap: check the system call number', { details: [`number ${number}: ${name ?? 'no call'}`] });
   },
   'system-call-result'(rows, records, r) {
     const signed = BigInt.asIntN(64, records.get(r, 'result')), error = names.errors[`${-signed}`];
-    push(rows, r, 'os', 'do work of system call', { details: [`result ${error ? `-${error}` : signed}, into the frame's RAX`] });
+    push(rows, records, r, 'os', 'do work of system call', { details: [`result ${error ? `-${error}` : signed}, into the frame's RAX`] });
   },
-  'tick': (rows, records, r) => push(rows, r, 'os', 'handle the trap', { details: [`tick ${records.get(r, 'ticks')} of the timer`] }),
+  'tick': (rows, records, r) => push(rows, records, r, 'os', 'handle the trap', { details: [`tick ${records.get(r, 'ticks')} of the timer`] }),
   'context-saved'(rows, records, r) {
     const of = who(records.process(r)), kept = context(records, r);
     const why = WHY[names.reasons[records.get(r, 'reason')]];
-    push(rows, r, 'os', `call switch(): save regs(${of}) to proc(${of})`, { layer: 'context', ...kept, details: [`why: ${why}`, ...kept.details] });
+    push(rows, records, r, 'os', `call switch(): save regs(${of}) to proc(${of})`, { layer: 'context', ...kept, details: [`why: ${why}`, ...kept.details] });
   },
   'context-loaded'(rows, records, r) {
     const of = who(records.process(r));
-    push(rows, r, 'os', `restore regs(${of}) from proc(${of})`, { layer: 'context', ...context(records, r) });
-    push(rows, r, 'os', `switch to k-stack(${of}) and its page tables`, { values: [['TSS.RSP0', records.get(r, 'kernel_stack_top')], ['CR3', records.get(r, 'cr3')]] });
+    push(rows, records, r, 'os', `restore regs(${of}) from proc(${of})`, { layer: 'context', ...context(records, r) });
+    push(rows, records, r, 'os', `switch to k-stack(${of}) and its page tables`, { values: [['TSS.RSP0', records.get(r, 'kernel_stack_top')], ['CR3', records.get(r, 'cr3')]] });
   },
   'trap-return'(rows, records, r) {
     const { vector } = frame(records, r), from = vector === names.first_return ? ', for the first time' : `, from ${names.vectors[vector & 255]}`;
     general(rows, records, r, true);
-    push(rows, r, 'os', `return-from-trap (into ${who(records.process(r))})`, { details: [`by \`iretq\`${from}`] });
+    push(rows, records, r, 'os', `return-from-trap (into ${who(records.process(r))})`, { details: [`by \`iretq\`${from}`] });
   },
   'called'(rows, records, r) {
     const f = frame(records, r);
-    push(rows, r, 'os', 'call main(): no limits', { values: [['RIP', f.rip], ['RSP', f.rsp], ['CS', f.cs], ['RFLAGS', f.rflags]] });
+    push(rows, records, r, 'os', 'call main(): no limits', { values: [['RIP', f.rip], ['RSP', f.rsp], ['CS', f.cs], ['RFLAGS', f.rflags]] });
   },
-  'sleep': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} waits`),
-  'wake': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} is ready again`),
-  'process-exited': (rows, records, r) => push(rows, r, 'os', `${who(records.process(r))} has ended, with status ${BigInt.asIntN(64, records.get(r, 'status'))}`),
+  'sleep': (rows, records, r) => push(rows, records, r, 'os', `${who(records.process(r))} waits`),
+  'wake': (rows, records, r) => push(rows, records, r, 'os', `${who(records.process(r))} is ready again`),
+  'process-exited': (rows, records, r) => push(rows, records, r, 'os', `${who(records.process(r))} has ended, with status ${BigInt.asIntN(64, records.get(r, 'status'))}`),
   'process-killed': (rows, records, r) =>
-    push(rows, r, 'os', `end ${who(records.process(r))}`, { details: [fault(Number(records.get(r, 'vector')), Number(records.get(r, 'error_code')), records.get(r, 'cr2'))] }),
+    push(rows, records, r, 'os', `end ${who(records.process(r))}`, { details: [fault(Number(records.get(r, 'vector')), Number(records.get(r, 'error_code')), records.get(r, 'cr2'))] }),
   'process-freed': (rows, records, r) =>
-    push(rows, r, 'os', 'free memory of process, remove from process list', { details: [`${who(records.process(r))}: ${records.get(r, 'frames')} page frames`] }),
+    push(rows, records, r, 'os', 'free memory of process, remove from process list', { details: [`${who(records.process(r))}: ${records.get(r, 'frames')} page frames`] }),
   'fault-redirected': (rows, records, r) =>
-    push(rows, r, 'os', `hand the fault to ${who(records.process(r))}'s own handler`, { values: [['RIP', records.get(r, 'handler')], ['RSP', records.get(r, 'rsp')]] }),
+    push(rows, records, r, 'os', `hand the fault to ${who(records.process(r))}'s own handler`, { values: [['RIP', records.get(r, 'handler')], ['RSP', records.get(r, 'rsp')]] }),
 };
 
 function trapEntry(rows, records, r) {
@@ -118,9 +138,9 @@ function trapEntry(rows, records, r) {
   const changed = [['frame', f.address], ['RIP', records.get(r, 'arrived_rip')], ['CS', f.cs], ['RSP', f.rsp], ['SS', f.ss], ['error', error]];
   const pushed = [...frameValues(f), ...WITH_ERROR.includes(vector) ? [['error', error]] : []];
   const layer = isSyscall ? 'hardware-registers' : 'hardware-frame';
-  push(rows, r, 'hardware', text, { layer, details, rip: f.rip, values: isSyscall ? [] : vector === arrived ? pushed : changed });
+  push(rows, records, r, 'hardware', text, { layer, details, rip: f.rip, values: isSyscall ? [] : vector === arrived ? pushed : changed });
   const stub = isSyscall ? `switch to k-stack(${of}), build the frame` : `handle it as \`${names.vectors[vector]}\`: correct PC and flags`;
-  if (isSyscall || vector !== arrived) push(rows, r, 'os', stub, { layer: 'trap-frame', values: frameValues(f) });
+  if (isSyscall || vector !== arrived) push(rows, records, r, 'os', stub, { layer: 'trap-frame', values: frameValues(f) });
   general(rows, records, r, false);
 }
 
@@ -130,7 +150,7 @@ function general(rows, records, r, isReturn) {
   const trap = rows.find(row => row.layer === 'hardware-registers'), kept = Object.fromEntries(all);
   if (trap && !isReturn && kept.rcx === trap.rip) trap.values = [['RCX', kept.rcx], ['R11', kept.r11]];
   const text = isReturn ? `restore general registers of ${of}` : `save general registers of ${of} beside the frame`;
-  push(rows, r, 'os', text, { layer: 'trap-frame', ...notZero(all) });
+  push(rows, records, r, 'os', text, { layer: 'trap-frame', ...notZero(all) });
 }
 
 /// The row of the program that trapped.
@@ -139,7 +159,7 @@ function program(rows, records, r, f) {
   if (!isCall && (f.rip >= USER_END || vector >= 32 && rows.at(-1)?.actor === 'program')) return;
   const text = isCall ? `${of} calls system: trap into OS`
     : vector < 32 ? `${of} faults: ${fault(vector, Number(records.get(r, 'error_code')), records.get(r, 'cr2'))}` : `${of} runs\u2026`;
-  push(rows, r, 'program', text, { isCall, details: [`${isCall ? 'PC after the trap' : 'PC'} ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
+  push(rows, records, r, 'program', text, { isCall, details: [`${isCall ? 'PC after the trap' : 'PC'} ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
 }
 
 /// The return arrived.
@@ -148,10 +168,10 @@ function arrived(rows, records, left) {
   const isFirst = !isReturn || f.vector === names.first_return;
   if (isReturn) {
     const mode = f.cs & 3 ? `move to user mode: CPL 0 \u2192 ${f.cs & 3}` : 'stay in kernel mode: CPL 0';
-    push(rows, left, 'hardware', `restore regs(${of}) from k-stack(${of})`,
+    push(rows, records, left, 'hardware', `restore regs(${of}) from k-stack(${of})`,
       { layer: 'hardware-frame', values: frameValues(f), details: [mode, `jump to ${isFirst ? 'main' : 'PC'}: ${hex(f.rip)}`] });
   }
-  push(rows, left, 'program', isFirst ? `${of} runs main()\u2026` : `${of} goes on\u2026`, { details: [`PC ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
+  push(rows, records, left, 'program', isFirst ? `${of} runs main()\u2026` : `${of} goes on\u2026`, { details: [`PC ${hex(f.rip)}`, `CPL ${f.cs & 3}`] });
 }
 
 /// The handler of this vector, and that interrupts are off in it, as the kernel set the trap table at boot.
@@ -202,25 +222,49 @@ function context(records, r) {
 const withCode = text => text.split('`').map((part, i) => i % 2 ? make('code', {}, part) : part);
 
 /// A row of the table.
-function rowOf(records, load, { record, actor, text, layer, details, values }) {
+function rowOf({ time, actor, text, layer, details, values }) {
   const content = [make('p', {}, ...withCode(text))];
   const [colour, out, into] = LAYERS[layer] ?? [''];
-  if (layer) content.unshift(make('span', { class: `layer ${colour}` }, record >= load ? into : out));
+  if (layer) content.unshift(make('span', { class: `layer ${colour}` }, text.startsWith('restore') ? into : out));
   const pair = ([name, word]) => make('div', {}, make('dt', {}, name), make('dd', {}, hex(word) + (['RFLAGS', 'R11'].includes(name) ? ` [${flags(Number(word))}]` : '')));
   if (values.length) content.push(make('dl', { class: 'values' }, ...values.map(pair)));
   if (details.length) content.push(make('ul', { class: 'details' }, ...details.map(line => make('li', {}, ...withCode(line)))));
   const cells = Object.keys(COLUMNS).map(column => column === actor ? make('td', { class: colour, 'data-actor': COLUMNS[actor] }, ...content) : make('td'));
-  return make('tr', {}, make('th', { scope: 'row', class: 'number' }, stamp(records.time[record])), ...cells);
+  return make('tr', {}, make('th', { scope: 'row', class: 'number' }, timed ? stamp(time) : '\u2013'), ...cells);
 }
 
 /// Fills the table of a switch.
 function showSwitch(records, switches, i) {
   const load = switches.load[i];
-  $('protocol').tBodies[0].replaceChildren(...steps(records, switches, i).map(row => rowOf(records, load, row)));
+  $('protocol').tBodies[0].replaceChildren(...switchSteps(records, switches, i).map(rowOf));
   const why = switches.save[i] < 0 ? '' : `, ${named(names.reasons, records.detail(switches.save[i]))}`;
   const text = `${who(records.detail(load))} \u2192 ${who(records.process(load))}${why}`;
   $('h-switch').textContent = `Switch ${count(i + 1)}`;
   $('who').textContent = text;
   $('number').value = i + 1;
   return text;
+}
+
+/// Fills the table of a system call.
+function showCall(records, calls, i) {
+  const text = `${who(records.process(calls[i]))}: ${call(records, calls[i])}`;
+  $('call-steps').tBodies[0].replaceChildren(...callSteps(records, calls[i]).map(rowOf));
+  $('h-call').textContent = `System call ${count(i + 1)}`;
+  $('what').textContent = text;
+  $('call-number').value = i + 1;
+  return text;
+}
+
+/// Fills the tables of the boot and the first run.
+function fillStart() {
+  const tables = facts.start.map(({ title, figure, rows, elided, notes }) => {
+    const lines = rows.map(row => rowOf({ ...row, values: row.values.map(([name, word]) => [name, BigInt(word)]) }));
+    if (elided) lines.splice(elided[0], 0, make('tr', {}, make('td', { colspan: 4, class: 'elided' }, elided[1])));
+    const table = make('table', { class: 'protocol' }, $('protocol').tHead.cloneNode(true), make('tbody', {}, ...lines));
+    return [make('h3', {}, title), make('p', { class: 'note' }, figure),
+      make('div', { class: 'wide', role: 'region', tabindex: 0, 'aria-label': title }, table),
+      ...notes.map(note => make('p', { class: 'note' }, ...withCode(note)))];
+  });
+  $('start').append(...tables.flat());
+  $('start').hidden = !tables.length;
 }
