@@ -1,57 +1,163 @@
-//! The kernel's command line: words of `key=value`, each at most once. An unknown key or a bad value
+//! What a host tells the kernel at boot: the options, and each program's command line.
+//!
+//! The kernel's command line has words `key=value` with blanks between: [`KEYS`] has the keys. An unknown key or a bad value
 //! stops the boot with a message on the console and [`crate::record::Panic::BadCommandLine`].
+//!
+//! A host that knows this crate also passes the options as numbers, in [`Prepared`]. The kernel then does not read the
+//! text, which would take more than a thousand instructions: each is slow on a host that emulates ring 0.
 
-/// The scheduling policy: [`ROUND_ROBIN`], [`COOPERATIVE`] or [`DIRECT`].
-pub const POLICY: &str = "policy";
-/// Each process runs for a quantum; the timer ends it.
-pub const ROUND_ROBIN: &str = "rr";
-/// No timer: the kernel waits for system calls and faults.
-pub const COOPERATIVE: &str = "cooperative";
-/// No limits: the program is called in ring 0.
-pub const DIRECT: &str = "direct";
+use crate::record::{Policy, Timer};
 
-/// The quantum in microseconds, [`QUANTUM_US_MIN`]`..=`[`QUANTUM_US_MAX`].
-pub const QUANTUM_US: &str = "quantum_us";
+/// A key of the command line, by its place in [`KEYS`] and in [`Options`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The scheduling policy: a [`Policy`].
+    Policy,
+    /// The quantum in microseconds. The timer ends a turn after it.
+    QuantumUs,
+    /// How the timer is programmed: a [`Timer`].
+    Timer,
+    /// Ring the doorbell when so many records wait.
+    Batch,
+    /// The guest's TSC rate in kHz, as the host knows it. 0: the kernel uses the rate in CPUID, or measures.
+    TscKhz,
+    /// The LAPIC timer's input rate in kHz (before its divider), as the host knows it. 0: as for the TSC.
+    ApicKhz,
+    /// CLOCK_REALTIME at boot, in nanoseconds since 1970.
+    EpochNs,
+    /// 1: all memory that the host did not fill is zero, so the kernel need not clear page frames. The default is 0, because
+    /// firmware that ran earlier may have written to memory.
+    Zeroed,
+    /// How the guest rings the doorbell and gets its answer: [`BY_PORT`] or [`SHARED`]. See [`crate::ports`].
+    Doorbell,
+}
+
+/// What the command line can say for a key.
+#[derive(Debug)]
+pub struct Rule {
+    /// The key.
+    pub name: &'static str,
+    /// What its value can be.
+    pub values: Values,
+    /// The number where the command line does not have the key.
+    pub default: u64,
+}
+
+/// The values of a key.
+#[derive(Debug)]
+pub enum Values {
+    /// One of these names, each for a number.
+    Names(&'static [(u64, &'static str)]),
+    /// A number from the first to the second.
+    Numbers(u64, u64),
+}
+
 /// The shortest quantum: KVM's own shortest period of a LAPIC timer is 200 us.
 pub const QUANTUM_US_MIN: u64 = 200;
 /// The longest quantum, four seconds: a LAPIC counts 32 bits, at 1 GHz under KVM.
 pub const QUANTUM_US_MAX: u64 = 4_000_000;
 /// The default quantum.
 pub const QUANTUM_US_DEFAULT: u64 = 10_000;
-
-/// How the timer is programmed: [`PERIODIC`], [`ONE_SHOT`] or [`DEADLINE`].
-pub const TIMER: &str = "timer";
-/// The LAPIC reloads its count by itself.
-pub const PERIODIC: &str = "periodic";
-/// The kernel writes a new count at every tick.
-pub const ONE_SHOT: &str = "oneshot";
-/// The kernel writes the TSC value at which to interrupt (IA32_TSC_DEADLINE).
-pub const DEADLINE: &str = "deadline";
-
-/// Ring the doorbell when this many records wait, `1..=`[`BATCH_MAX`].
-pub const BATCH: &str = "batch";
 /// Larger batches would change nothing: the buffer is full before.
 pub const BATCH_MAX: u64 = 65_536;
 /// The default batch.
 pub const BATCH_DEFAULT: u64 = 1024;
+/// [`Key::Doorbell`]: by an access of a port, for which the virtual CPU stops until the host has answered.
+pub const BY_PORT: u64 = 0;
+/// [`Key::Doorbell`]: by a byte at a port, which the host reads later. The guest waits for the answer in memory that it shares
+/// with the host.
+pub const SHARED: u64 = 1;
 
-/// The guest's TSC rate in kHz, as the host knows it. Without it the kernel uses the rate in CPUID.
-pub const TSC_KHZ: &str = "tsc_khz";
-/// The LAPIC timer's input rate in kHz (before its divider), as the host knows it.
-pub const APIC_KHZ: &str = "apic_khz";
-/// CLOCK_REALTIME at boot, in nanoseconds since 1970.
-pub const EPOCH_NS: &str = "epoch_ns";
+/// Every key, in the order of [`Key`].
+#[rustfmt::skip]
+pub static KEYS: [Rule; 9] = [
+    Rule { name: "policy", values: Values::Names(Policy::NAMES), default: Policy::RoundRobin as u64 },
+    Rule { name: "quantum_us", values: Values::Numbers(QUANTUM_US_MIN, QUANTUM_US_MAX), default: QUANTUM_US_DEFAULT },
+    Rule { name: "timer", values: Values::Names(Timer::NAMES), default: Timer::Periodic as u64 },
+    Rule { name: "batch", values: Values::Numbers(1, BATCH_MAX), default: BATCH_DEFAULT },
+    Rule { name: "tsc_khz", values: Values::Numbers(1, u32::MAX as u64), default: 0 },
+    Rule { name: "apic_khz", values: Values::Numbers(1, u32::MAX as u64), default: 0 },
+    Rule { name: "epoch_ns", values: Values::Numbers(0, u64::MAX), default: 0 },
+    Rule { name: "zeroed", values: Values::Numbers(0, 1), default: 0 },
+    Rule { name: "doorbell", values: Values::Names(&[(BY_PORT, "port"), (SHARED, "shared")]), default: BY_PORT },
+];
 
-/// 1: all memory that the host did not fill is zero, so the kernel need not clear page frames. The default is 0, because
-/// firmware that ran earlier may have written to memory.
-pub const ZEROED: &str = "zeroed";
+/// The options: a number for each [`Key`].
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options([u64; KEYS.len()]);
 
-/// How the guest rings the doorbell and gets its answer: [`BY_PORT`] (the default) or [`SHARED`]. See [`crate::ports`].
-pub const DOORBELL: &str = "doorbell";
-/// By an access of a port, for which the virtual CPU stops until the host has answered.
-pub const BY_PORT: &str = "port";
-/// By a byte at a port, which the host reads later. The guest waits for the answer in memory that it shares with the host.
-pub const SHARED: &str = "shared";
+/// The options as numbers. A host may put this directly behind the 56 bytes of `hvm_start_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// [`PREPARED_MAGIC`].
+    pub magic: u64,
+    /// The options.
+    pub options: Options,
+}
+
+/// "TRAPOPT1" in memory. The digit is the version of [`KEYS`].
+pub const PREPARED_MAGIC: u64 = u64::from_le_bytes(*b"TRAPOPT1");
+
+impl Options {
+    /// The options of an empty command line.
+    pub const DEFAULT: Options = {
+        let mut numbers = [0; KEYS.len()];
+        let mut index = 0;
+        while index < numbers.len() {
+            numbers[index] = KEYS[index].default;
+            index += 1;
+        }
+        Options(numbers)
+    };
+
+    /// Reads a command line. `None`: it has an unknown key or a bad value.
+    pub fn parse(line: &[u8]) -> Option<Options> {
+        let mut options = Options::DEFAULT;
+        for word in line.split(|&byte| byte == b' ').filter(|word| !word.is_empty()) {
+            let end = word.iter().position(|&byte| byte == b'=')?;
+            let (key, value) = (&word[..end], &word[end + 1..]);
+            let index = KEYS.iter().position(|rule| rule.name.as_bytes() == key)?;
+            options.0[index] = KEYS[index].values.parse(value)?;
+        }
+        Some(options)
+    }
+
+    /// The number for a key.
+    #[inline(always)]
+    pub const fn get(&self, key: Key) -> u64 {
+        self.0[key as usize]
+    }
+
+    /// The same options with another number for a key.
+    pub const fn with(mut self, key: Key, number: u64) -> Options {
+        self.0[key as usize] = number;
+        self
+    }
+
+    /// The rule of each key, with its number.
+    pub fn all(&self) -> impl Iterator<Item = (&'static Rule, u64)> {
+        KEYS.iter().zip(self.0)
+    }
+}
+
+impl Values {
+    fn parse(&self, value: &[u8]) -> Option<u64> {
+        match *self {
+            Values::Names(names) => {
+                names.iter().find(|(_, name)| name.as_bytes() == value).map(|&(number, _)| number)
+            }
+            Values::Numbers(least, most) => {
+                let number = value.iter().try_fold(0_u64, |number, digit| {
+                    let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+                    number.checked_mul(10)?.checked_add(digit.into())
+                })?;
+                (!value.is_empty() && (least..=most).contains(&number)).then_some(number)
+            }
+        }
+    }
+}
 
 /// The most modules, and so processes, of one boot.
 pub const PROCESSES_MAX: usize = 64;
@@ -74,10 +180,51 @@ pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::*;
 
     fn are(line: &[u8], expected: &[&[u8]]) {
         assert!(words(line).eq(expected.iter().copied()), "{line:?}");
+    }
+
+    #[test]
+    fn an_empty_line_has_the_defaults() {
+        let options = Options::parse(b"").unwrap();
+        assert_eq!(options.get(Key::QuantumUs), QUANTUM_US_DEFAULT);
+        assert_eq!((options.get(Key::Batch), options.get(Key::TscKhz)), (BATCH_DEFAULT, 0));
+        assert_eq!(Options::parse(b"   "), Some(Options::DEFAULT));
+    }
+
+    #[test]
+    fn each_key_sets_its_own_option() {
+        let line =
+            b"policy=direct quantum_us=200 timer=deadline batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1 \
+            doorbell=shared";
+        let numbers = [Policy::Direct as u64, 200, Timer::Deadline as u64, 1, 2, 3, 4, 1, SHARED];
+        assert_eq!(Options::parse(line), Some(Options(numbers)));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let lines = [
+            "quantum",
+            "quantum_us=",
+            "quantum_us=x",
+            "quantum_us=-1",
+            "quantum_us=+300",
+            "quantum_us=199",
+            "quantum_us=4000001",
+            "epoch_ns=18446744073709551616",
+            "batch=0",
+            "zeroed=2",
+            "doorbell=bell",
+            "policy=fair",
+            "timer=",
+            "Policy=rr",
+            "=1",
+        ];
+        for line in lines {
+            assert_eq!(Options::parse(line.as_bytes()), None, "{line}");
+        }
     }
 
     #[test]

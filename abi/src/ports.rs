@@ -29,7 +29,7 @@ pub const ATTACH: u16 = WINDOW;
 pub const DOORBELL: u16 = WINDOW + 4;
 /// The end: a status of [`crate::exit`].
 pub const EXIT: u16 = WINDOW + 8;
-/// Bytes for a standard stream of the host: the physical address of an [`Output`].
+/// Bytes for the console or a standard stream of the host: the physical address of an [`Output`].
 pub const OUTPUT: u16 = WINDOW + 12;
 
 /// Bytes that the guest prints, where they lie in its memory.
@@ -40,9 +40,16 @@ pub struct Output {
     pub address: u64,
     /// How many.
     pub size: u32,
-    /// 1 for standard output, 2 for standard error.
+    /// [`TO_CONSOLE`], [`STDOUT`] or [`STDERR`].
     pub stream: u32,
 }
+
+/// [`Output::stream`]: the console, as if each byte were written to [`CONSOLE`].
+pub const TO_CONSOLE: u32 = 0;
+/// [`Output::stream`]: standard output.
+pub const STDOUT: u32 = 1;
+/// [`Output::stream`]: standard error.
+pub const STDERR: u32 = 2;
 
 /// What a read returns from a port without a device. The guest then knows that no host records a trace.
 pub const NO_DEVICE: u32 = u32::MAX;

@@ -755,9 +755,9 @@ const MUTATIONS: &[Mutation] = &[
     ),
     (
         "count-exits",
-        "more port writes than 64 bits hold",
-        |records| *count(records, HostCounter::ConsoleBytes) = u64::MAX,
-        &["count-console"],
+        "more bells than 64 bits hold exits",
+        |records| *count(records, HostCounter::Doorbells) = u64::MAX,
+        &["count-doorbells"],
     ),
 ];
 

@@ -2,10 +2,6 @@
 
 #![allow(dead_code, unused_imports, reason = "only the tests in these files are used")]
 
-#[path = "../../guest/kernel/src/arch"]
-mod arch {
-    pub mod text;
-}
 #[path = "../../guest/kernel/src/cell.rs"]
 mod cell;
 #[path = "../../guest/kernel/src/clock.rs"]
@@ -14,7 +10,5 @@ mod clock;
 mod frame_pool;
 #[path = "../../guest/kernel/src/layout.rs"]
 mod layout;
-#[path = "../../guest/kernel/src/options.rs"]
-mod options;
 #[path = "../../guest/kernel/src/run_queue.rs"]
 mod run_queue;

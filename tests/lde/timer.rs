@@ -1,6 +1,6 @@
 //! The timer's rate: the rate that the kernel measures is the rate that the host passed to it.
 
-use abi::boot::{DEADLINE, ONE_SHOT, PERIODIC};
+use abi::record::Timer;
 use trace::{Boot, What};
 
 use crate::run::{Run, run};
@@ -16,7 +16,7 @@ const FACTOR: u64 = 5;
 /// a host that stalls spoils some of the times, and a wrong rate all of them.
 pub fn runs_at_the_rate_given() -> TestResult {
     let mut rates = Vec::new();
-    for mode in [PERIODIC, ONE_SHOT, DEADLINE] {
+    for mode in Timer::ALL.iter().map(|mode| mode.name()) {
         let quantum = format!("{QUANTUM_US}us");
         let run = run(&["hog 400", "--quantum", &quantum, "--timer", mode], 0)?;
         let timer = run.events.iter().find_map(|event| match event.what {

@@ -28,17 +28,32 @@ pub struct Signature {
     pub returns: Returns,
 }
 
+/// The arguments of a call that may lead to memory, a bit each, argument 0 lowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointers {
+    /// To memory that the call reads.
+    pub inputs: u8,
+    /// To memory that the call writes.
+    pub outputs: u8,
+}
+
+impl Pointers {
+    /// No argument leads to memory.
+    pub const NONE: Pointers = Pointers { inputs: 0, outputs: 0 };
+}
+
 impl Signature {
-    /// True if an argument may lead to memory that the call reads or writes.
-    pub const fn leads_to_memory(&self) -> bool {
+    /// The arguments that may lead to memory.
+    pub const fn pointers(&self) -> Pointers {
+        let mut pointers = Pointers::NONE;
         let mut index = 0;
         while index < self.arguments.len() {
-            if self.arguments[index].leads_to_memory() {
-                return true;
-            }
+            let argument = self.arguments[index];
+            pointers.inputs |= (argument.leads_to_memory(true) as u8) << index;
+            pointers.outputs |= (argument.leads_to_memory(false) as u8) << index;
             index += 1;
         }
-        false
+        pointers
     }
 }
 

@@ -3,8 +3,8 @@
 //! It has every call of Linux on x86-64, and one of our own. A line is to be read as a C prototype:
 //! `In` and `Out` are pointers, and `Bytes(Argument(2))` is as many bytes as argument 2 says, counted from 0.
 
-use super::Signature;
 use super::types::{Choice, Layout, Names, Type};
+use super::{Pointers, Signature};
 
 macro_rules! calls {
     ($($(#[$doc:meta])* $number:literal $name:ident($($argument:expr),*) -> $returns:expr;)*) => {
@@ -53,20 +53,20 @@ impl Call {
         *CALLS.get(usize::try_from(number).ok()?)?
     }
 
-    /// True if an argument may lead to memory that the call reads or writes.
+    /// The arguments that may lead to memory.
     #[inline]
-    pub fn leads_to_memory(self) -> bool {
-        static LEADS: [bool; END] = {
-            let mut leads = [false; END];
+    pub fn pointers(self) -> Pointers {
+        static POINTERS: [Pointers; END] = {
+            let mut pointers = [Pointers::NONE; END];
             let mut position = 0;
             while position < Call::ALL.len() {
                 let call = Call::ALL[position];
-                leads[call as usize] = call.signature().leads_to_memory();
+                pointers[call as usize] = call.signature().pointers();
                 position += 1;
             }
-            leads
+            pointers
         };
-        LEADS[self as usize]
+        POINTERS[self as usize]
     }
 
     /// Its name in Linux.

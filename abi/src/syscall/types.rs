@@ -104,23 +104,23 @@ impl Type {
         }
     }
 
-    /// True if the call may read or write memory through this argument.
-    pub(super) const fn leads_to_memory(self) -> bool {
+    /// True if the call may write memory through this argument, or, with `is_read`, read it.
+    pub(super) const fn leads_to_memory(self, is_read: bool) -> bool {
         match self {
-            Type::If(_, _, then) => then.leads_to_memory(),
+            Type::If(_, _, then) => then.leads_to_memory(is_read),
             Type::Choice(choice) => {
                 let mut index = 0;
                 while index < choice.cases.len() {
                     if let Some(chosen) = choice.cases[index].1
-                        && chosen.leads_to_memory()
+                        && chosen.leads_to_memory(is_read)
                     {
                         return true;
                     }
                     index += 1;
                 }
-                matches!(choice.other, Some(other) if other.leads_to_memory())
+                matches!(choice.other, Some(other) if other.leads_to_memory(is_read))
             }
-            plain => plain.input().is_some() || plain.output().is_some(),
+            plain => if is_read { plain.input() } else { plain.output() }.is_some(),
         }
     }
 }

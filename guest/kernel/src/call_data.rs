@@ -22,26 +22,30 @@ pub type Reader = fn(u64, u64) -> Option<&'static [u8]>;
 
 /// Records what a call is going to read.
 pub fn inputs(read: Reader, call: Call, arguments: &[u64; 6]) {
-    record(read, call, arguments, 0, Type::input);
+    record(read, call, call.pointers().inputs, arguments, 0, Type::input);
 }
 
 /// Records what a call with this result has written.
 pub fn outputs(read: Reader, call: Call, arguments: &[u64; 6], result: u64) {
-    record(read, call, arguments, result, Type::output);
+    record(read, call, call.pointers().outputs, arguments, result, Type::output);
 }
 
 fn record(
     read: Reader,
     call: Call,
+    mut pointers: u8,
     arguments: &[u64; 6],
     result: u64,
     layout_of: fn(Type) -> Option<Layout>,
 ) {
-    let memory = Memory(read);
-    for (index, (of, &pointer)) in call.signature().arguments.iter().zip(arguments).enumerate() {
+    while pointers != 0 {
+        let index = pointers.trailing_zeros() as usize;
+        pointers &= pointers - 1;
+        let Some(of) = call.signature().arguments.get(index) else { return };
         if let Some(layout) = of.of_call(arguments).and_then(layout_of) {
+            let extent = layout.extent(arguments, result);
             // What cannot be read is left out.
-            let _ = memory.object(index as u8, pointer, layout, layout.extent(arguments, result), result);
+            let _ = Memory(read).object(index as u8, arguments[index % 6], layout, extent, result);
         }
     }
 }

@@ -7,18 +7,17 @@ use core::arch::x86_64::__cpuid_count;
 
 use abi::program::Access;
 
-use crate::arch::{cpu, xsave};
+use crate::arch::{boot, cpu, xsave};
 use crate::cell::Local;
-use crate::layout::{DIRECT_MAP, KERNEL_BASE, PAGE};
-use crate::memory::address_space::AddressSpace;
+use crate::layout::{DIRECT_MAP, KERNEL_BASE, PAGE, STACK_FIRST_PROCESS, STACK_SLOTS, user_code};
+use crate::memory::address_space::{AddressSpace, rights};
 use crate::memory::physical;
 
 /// How registers get into an area and back. A mask has bits of XCR0, whose upper half is not used.
 #[derive(Clone, Copy)]
 enum Method {
-    /// By XSAVE and XRSTOR in user mode, in an address space that has the code for it and all areas. No process has any
-    /// of these pages in its own.
-    InUserMode { mask: u32, root: u64, gate: u64 },
+    /// By XSAVE and XRSTOR in user mode, where the kernel's own root table has the code for it and all areas.
+    InUserMode { mask: u32, gate: u64 },
     /// By XSAVE and XRSTOR. CR4.OSXSAVE is 1, XCR0 is the mask.
     Xsave { mask: u32 },
     /// By FXSAVE and FXRSTOR. CR4.OSXSAVE is 0, so AVX is #UD in user mode (SDM vol. 1, 13.2): there is no other state.
@@ -50,10 +49,11 @@ impl Area {
     pub const NONE: Self = Self { frame: 0, at: 0 };
 
     /// In user mode each area has an absent page behind it, so that one that is too small is a fault.
-    fn new(id: u16, frame: u64) -> Self {
-        const FIRST: u64 = xsave::USER_CODE + 2 * PAGE;
+    fn new(slot: u16, frame: u64) -> Self {
+        const LAST_SLOT: u64 = STACK_SLOTS - STACK_FIRST_PROCESS;
+        const { assert!(user_code::AREAS + 2 * PAGE * LAST_SLOT < 512 * PAGE) }
         let at = match METHOD.get() {
-            Method::InUserMode { .. } => FIRST + 2 * PAGE * u64::from(id),
+            Method::InUserMode { .. } => user_code::AREAS + 2 * PAGE * u64::from(slot),
             _ => DIRECT_MAP + frame,
         };
         Self { frame, at }
@@ -66,8 +66,6 @@ struct Page(Local<[u64; PAGE as usize / 8]>);
 /// The area, with number 0, of registers that no process needs again: those at boot, and those of a process that ended.
 static UNUSED: Page = Page(Local::new([0; PAGE as usize / 8]));
 static METHOD: Local<Method> = Local::new(Method::Fxsave);
-/// The address space of [`Method::InUserMode`].
-static SPACE: Local<AddressSpace> = Local::new(AddressSpace::NONE);
 /// The address of the area whose registers the CPU has.
 static LOADED: Local<u64> = Local::new(0);
 
@@ -97,28 +95,16 @@ pub fn use_ring_0() {
     }
 }
 
-/// The host runs AVX in user mode whatever CR4 says, with this XCR0, and does not run XSAVE in ring 0. `None`: no memory.
-pub fn use_user_mode(xcr0: u32) -> Option<()> {
-    let mut space = AddressSpace::new()?;
-    let code = space.allocate()?;
-    // SAFETY: a fresh frame of this address space.
-    unsafe { physical::<[u8; 16]>(code).write(xsave::user_code_bytes()) };
-    space.map(xsave::USER_CODE, code, Access::ReadExecute).ok()?;
-    METHOD.set(Method::InUserMode { mask: xcr0 & !component::TILES, root: space.root, gate: xsave::gate() });
-    // There and back, between two areas of the same memory: where this fails it panics the kernel.
-    let (here, there) = (unused(), Area::new(1, unused().frame));
-    for area in [here, there] {
-        space.map(area.at, area.frame, Access::ReadWrite).ok()?;
-    }
-    LOADED.set(here.at);
-    // SAFETY: both areas are mapped, and all zeros are valid registers.
-    unsafe {
-        switch(there);
-        switch(here);
-    }
-    space.unmap(there.at);
-    SPACE.set(space);
-    Some(())
+/// The host runs AVX in user mode whatever CR4 says, with this XCR0, and does not run XSAVE in ring 0.
+pub fn use_user_mode(xcr0: u32) {
+    let (mask, gate) = (xcr0 & !component::TILES, xsave::gate());
+    METHOD.set(Method::InUserMode { mask, gate });
+    let unused = unused();
+    unused.show();
+    LOADED.set(unused.at);
+    // Where this fails it panics the kernel.
+    // SAFETY: the kernel's root table is loaded and has the area. What was stored is loaded again.
+    unsafe { xsave::exchange_in_user_mode(unused.at, unused.at, mask, gate) }
 }
 
 /// The components that an area holds, as bits of XCR0.
@@ -147,6 +133,12 @@ pub fn area_size() -> usize {
 }
 
 impl Area {
+    /// Maps it for user mode.
+    fn show(self) {
+        // SAFETY: the entry of a page that only areas use.
+        unsafe { boot::user_entry(self.at).write(self.frame | rights(Access::ReadWrite)) }
+    }
+
     /// Where the kernel sees it.
     pub fn bytes(self) -> *mut u8 {
         physical(self.frame)
@@ -180,10 +172,7 @@ pub fn create(id: u16, space: &mut AddressSpace) -> Option<Area> {
     let area = Area::new(id, space.allocate()?);
     area.clear();
     if let Method::InUserMode { .. } = METHOD.get() {
-        let mut shared = SPACE.replace(AddressSpace::NONE);
-        let mapped = shared.map(area.at, area.frame, Access::ReadWrite);
-        SPACE.set(shared);
-        mapped.ok()?;
+        area.show();
     }
     Some(area)
 }
@@ -194,9 +183,8 @@ pub fn forget(area: Area) {
         LOADED.set(unused().at);
     }
     if let Method::InUserMode { .. } = METHOD.get() {
-        let mut shared = SPACE.replace(AddressSpace::NONE);
-        shared.unmap(area.at);
-        SPACE.set(shared);
+        // SAFETY: as for `show`.
+        unsafe { boot::user_entry(area.at).write(0) }
     }
 }
 
@@ -215,8 +203,8 @@ pub unsafe fn switch(to: Area) {
     // mode has the kernel's half, the code and all areas.
     unsafe {
         match METHOD.get() {
-            Method::InUserMode { mask, root, gate } => {
-                cpu::load_root(root);
+            Method::InUserMode { mask, gate } => {
+                cpu::load_root(boot::root());
                 xsave::exchange_in_user_mode(store, load, mask, gate);
             }
             Method::Xsave { mask } => xsave::exchange_xsave(store, load, mask),

@@ -10,7 +10,7 @@ use abi::record::LoadError;
 use abi::record::emit::{SegmentLoaded, StackBuilt};
 
 use crate::layout::{PAGE, USER_END, USER_STACK};
-use crate::memory::address_space::{AddressSpace, MapError, translate};
+use crate::memory::address_space::AddressSpace;
 use crate::memory::physical;
 use crate::pvh::Module;
 use crate::trace::Emit;
@@ -42,16 +42,13 @@ fn load_segment(
         && segment.file_size == segment.memory_size
         && module.address.is_multiple_of(PAGE)
         && (segment.offset ^ segment.address).is_multiple_of(PAGE);
-    let (mut page, end) = pages(segment);
-    while page < end {
-        let frame = if in_place {
-            module.address + segment.offset + (page.wrapping_sub(segment.address))
-        } else {
-            copy_page(module, space, segment, page)?
-        };
-        map(space, page, frame, access)?;
-        page += PAGE;
-    }
+    let loaded = if in_place {
+        let first = (module.address + segment.offset).wrapping_sub(segment.address);
+        space.map(pages(segment), access, |_, page| Some(first.wrapping_add(page)))
+    } else {
+        space.map(pages(segment), access, |space, page| copy_page(module, space, segment, page))
+    };
+    loaded.ok_or(LoadError::OutOfMemory)?;
     SegmentLoaded {
         flags: segment.flags as u8,
         copied: !in_place,
@@ -64,13 +61,8 @@ fn load_segment(
 }
 
 /// A frame with what the file has of `page`, zero elsewhere.
-fn copy_page(
-    module: &Module,
-    space: &mut AddressSpace,
-    segment: &Segment,
-    page: u64,
-) -> Result<u64, LoadError> {
-    let frame = space.allocate().ok_or(LoadError::OutOfMemory)?;
+fn copy_page(module: &Module, space: &mut AddressSpace, segment: &Segment, page: u64) -> Option<u64> {
+    let frame = space.allocate()?;
     let start = page.max(segment.address);
     let end = (page + PAGE).min(segment.address + segment.file_size);
     if start < end {
@@ -80,14 +72,7 @@ fn copy_page(
             physical::<u8>(frame + (start - page)).copy_from_nonoverlapping(from, (end - start) as usize)
         }
     }
-    Ok(frame)
-}
-
-fn map(space: &mut AddressSpace, page: u64, frame: u64, access: Access) -> Result<(), LoadError> {
-    space.map(page, frame, access).map_err(|error| match error {
-        MapError::OutOfMemory => LoadError::OutOfMemory,
-        MapError::Taken => LoadError::Overlap,
-    })
+    Some(frame)
 }
 
 /// Words above argv: its NULL, that of an empty environment, and the two of AT_NULL.
@@ -95,12 +80,13 @@ const STACK_TAIL: u64 = 4;
 
 /// The user stack as Linux lays it out: argc, argv, NULL, no environment, NULL, AT_NULL, and above them the strings.
 fn build_stack(process: u16, module: &Module, space: &mut AddressSpace) -> Result<u64, LoadError> {
-    let mut page = USER_STACK;
-    while page < USER_END {
-        let frame = space.allocate().ok_or(LoadError::OutOfMemory)?;
-        map(space, page, frame, Access::ReadWrite)?;
-        page += PAGE;
-    }
+    let mut top = 0;
+    space
+        .map((USER_STACK, USER_END), Access::ReadWrite, |space, _| {
+            top = space.allocate()?;
+            Some(top)
+        })
+        .ok_or(LoadError::OutOfMemory)?;
     let line = module.command_line;
     if line.len() > abi::boot::MODULE_COMMAND_LINE_MAX {
         return Err(LoadError::BadArguments);
@@ -109,7 +95,6 @@ fn build_stack(process: u16, module: &Module, space: &mut AddressSpace) -> Resul
     // The strings take a byte more than the line: the last one's NUL. All of it fits the top page.
     let strings = (USER_END - line.len() as u64 - 1) & !7;
     let stack_pointer = (strings - (1 + argc + STACK_TAIL) * 8) & !15;
-    let top = translate(space.root, USER_END - PAGE, true).ok_or(LoadError::OutOfMemory)?;
     if stack_pointer < USER_END - PAGE {
         return Err(LoadError::BadArguments);
     }

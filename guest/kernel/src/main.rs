@@ -18,7 +18,6 @@ mod layout;
 mod linux;
 mod loader;
 mod memory;
-mod options;
 mod panic;
 mod probe;
 mod process;
@@ -30,7 +29,7 @@ mod timer;
 mod trace;
 mod trap;
 
-use abi::boot::PROCESSES_MAX;
+use abi::boot::{Key, PROCESSES_MAX, SHARED};
 use abi::bundle::{Bundle, LINUX, Program};
 use abi::exit::{ALL_WELL, DEADLOCK, PROCESS_FAILED};
 use abi::record::emit::{Deadlock, Memory, boot as record};
@@ -39,36 +38,36 @@ use abi::record::{Panic, Policy};
 use crate::arch::cpu::{self, read_cr};
 use crate::arch::{boot, entry, gdt, idt};
 use crate::memory::frames;
-use crate::options::Options;
 use crate::panic::panic;
 use crate::trace::Emit;
 
 /// `arch::boot` calls this in long mode, in the upper half and on the boot stack; `start_info` is a physical address.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_main(start_info: u64) -> ! {
-    forget_identity_map();
     let boot = pvh::Boot::read(start_info);
-    let options = boot.as_ref().and_then(|boot| Options::parse(boot.command_line()));
-    trace::attach(options.is_some_and(|options| options.is_shared));
+    let options = boot.as_ref().and_then(pvh::Boot::options);
+    trace::attach(options.is_some_and(|options| options.get(Key::Doorbell) == SHARED));
     set_up_traps();
     let Some(boot) = boot else { panic(Panic::NoPrograms, start_info) };
     let Some(options) = options else { panic(Panic::BadCommandLine, 0) };
-    protect(&options);
-    set_up_memory(&boot, &options);
+    let policy = Policy::try_from(options.get(Key::Policy)).unwrap_or(Policy::RoundRobin);
+    protect(policy);
+    set_up_memory(&boot, options.get(Key::Zeroed) == 1);
     timer::initialize(&options);
     fpu::initialize();
-    if options.policy == Policy::Direct {
+    if policy == Policy::Direct {
         process::set_direct();
     } else {
         probe::run();
     }
-    entry::set_calls(options.policy == Policy::Direct);
-    record::Scheduler { policy: options.policy, quantum_us: options.quantum_us, batch: options.batch }.emit();
-    trace::set_batch(options.batch);
+    entry::set_calls(policy == Policy::Direct);
+    let (quantum_us, batch) = (options.get(Key::QuantumUs), options.get(Key::Batch));
+    record::Scheduler { policy, quantum_us, batch }.emit();
+    trace::set_batch(batch);
     let free_at_start = frames::count_free().into();
     let processes = create_processes(&boot);
     record::Ready { processes }.emit();
-    timer::start(&options);
+    timer::start(policy, &options);
     let left = scheduler::run();
     if left > 0 {
         deadlock(left);
@@ -76,16 +75,6 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     Memory { free_at_start, free_at_end: frames::count_free().into() }.emit();
     trace::ring();
     panic::power_off(if scheduler::any_failed() { PROCESS_FAILED } else { ALL_WELL })
-}
-
-/// Removes the identity map. The boot code needed it; from now on the lower half belongs to processes.
-fn forget_identity_map() {
-    let root = boot::root_table();
-    // SAFETY: the root table is a static of the kernel; code, data and stack are in the upper half.
-    unsafe {
-        root.write(0);
-        cpu::load_root(root as u64 - layout::KERNEL_BASE);
-    }
 }
 
 /// The book's "initialise the trap table", and the segments that x86 needs for it.
@@ -99,8 +88,8 @@ fn set_up_traps() {
 }
 
 /// Turns on the CPU's protection against faults of the kernel itself.
-fn protect(options: &Options) {
-    let cr4 = cpu::protect(options.policy == Policy::Direct);
+fn protect(policy: Policy) {
+    let cr4 = cpu::protect(policy == Policy::Direct);
     // SAFETY: every long mode CPU has EFER.
     let efer = unsafe { cpu::read_msr(cpu::IA32_EFER) };
     record::Protection { cr0: read_cr!("cr0"), cr4, efer }.emit();
@@ -108,7 +97,7 @@ fn protect(options: &Options) {
 
 /// Finds the memory that the kernel may hand out: from the end of the kernel and the modules to the end of its RAM, or,
 /// where the VMM put the modules at the end of RAM, from the end of the kernel to the modules.
-fn set_up_memory(boot: &pvh::Boot, options: &Options) {
+fn set_up_memory(boot: &pvh::Boot, is_zeroed: bool) {
     let image = boot::image_end();
     let Some(end) = boot.ram_end(image) else { panic(Panic::OutOfMemory, image) };
     let (first, last) = boot.modules().fold((end, image), |(first, last), module| {
@@ -116,7 +105,7 @@ fn set_up_memory(boot: &pvh::Boot, options: &Options) {
     });
     let (start, end) =
         if end.saturating_sub(last) > first.saturating_sub(image) { (last, end) } else { (image, first) };
-    frames::initialize(start, end, options.zeroed);
+    frames::initialize(start, end, is_zeroed);
     record::Started { start: layout::IMAGE, end: image, usable: end - start }.emit();
 }
 

@@ -19,40 +19,21 @@
 //! though CR0.AM is 0; `int 4` is #OF and `int3` needs no open gate; RDTSCP, RDPID and the FSGSBASE instructions run, and
 //! [`crate::arch::context`] switches the bases.
 
-use abi::program::Access;
 use abi::record::emit::boot::Probed;
 use abi::record::{Panic, SYSCALL_VECTOR};
 use abi::syscall::INT_VECTOR;
 
-use crate::arch::cpu::{load_root, rflags};
+use crate::arch::cpu::rflags;
 use crate::arch::trap_frame::TrapFrame;
-use crate::arch::{boot, entry, gdt, idt};
+use crate::arch::{entry, gdt, idt};
 use crate::cell::Local;
 use crate::fpu;
-use crate::layout::{KERNEL_BASE, PAGE, vector};
-use crate::memory::address_space::AddressSpace;
-use crate::memory::{physical, user};
+use crate::layout::{user_code, vector};
+use crate::memory::user;
 use crate::panic::panic;
 use crate::scheduler;
 use crate::trace::Emit;
 
-/// Where the probe's code is in user memory.
-const CODE: u64 = PAGE;
-/// What it executes there, at the offsets below.
-#[rustfmt::skip]
-const INSTRUCTIONS: [u8; 16] = [
-    0x0F, 0x05,             // syscall
-    INT, INT_VECTOR,        // int 0x80
-    0xC5, 0xFC, 0x57, 0xC0, // vxorps ymm0, ymm0, ymm0
-    0x31, 0xC9,             // xor ecx, ecx
-    0x0F, 0x01, 0xD0,       // xgetbv
-    0x0F, 0x0B,             // ud2
-    0,
-];
-const AT_SYSCALL: u64 = CODE;
-const AT_INT: u64 = CODE + 2;
-const AT_AVX: u64 = CODE + 4;
-const AT_UD2: u64 = CODE + 13;
 /// The first byte of `int n`.
 const INT: u8 = 0xCD;
 const INT_SIZE: u64 = 2;
@@ -74,15 +55,9 @@ static RESULT: Local<u32> = Local::new(0);
 /// `int n` arrives as #UD.
 static INT_IS_UNDEFINED: Local<bool> = Local::new(false);
 
-/// Executes both instructions in user mode, and remembers how they arrived.
+/// Executes the instructions in user mode, and remembers how their traps arrived.
 pub fn run() {
-    let Some(space) = code_page() else { panic(Panic::OutOfMemory, 0) };
-    // SAFETY: the address space has the kernel's half.
-    unsafe { load_root(space.root) };
-    let [syscall, int, avx] = [AT_SYSCALL, AT_INT, AT_AVX].map(execute);
-    // SAFETY: the kernel's own root table.
-    unsafe { load_root(boot::root_table() as u64 - KERNEL_BASE) };
-    space.free();
+    let [syscall, int, avx] = [user_code::SYSCALL, user_code::INT, user_code::AVX].map(execute);
     match syscall.vector {
         SYSCALL_VECTOR => {}
         vector::PAGE_FAULT if [syscall.rip, syscall.cr2] == [entry::SYSCALL_STUB; 2] => {
@@ -93,30 +68,19 @@ pub fn run() {
     }
     match int.vector {
         INT_VECTOR => {}
-        vector::INVALID_OPCODE if int.rip == AT_INT => INT_IS_UNDEFINED.set(true),
+        vector::INVALID_OPCODE if int.rip == user_code::INT => INT_IS_UNDEFINED.set(true),
         other => panic(Panic::ProbeFailed, other.into()),
     }
     match (avx.vector, avx.rip) {
-        (vector::INVALID_OPCODE, AT_AVX) => fpu::use_ring_0(),
-        (vector::INVALID_OPCODE, AT_UD2) => {
-            fpu::use_user_mode(RESULT.get()).unwrap_or_else(|| panic(Panic::OutOfMemory, 0))
-        }
+        (vector::INVALID_OPCODE, user_code::AVX) => fpu::use_ring_0(),
+        (vector::INVALID_OPCODE, user_code::AFTER_AVX) => fpu::use_user_mode(RESULT.get()),
         (other, _) => panic(Panic::ProbeFailed, other.into()),
     }
     Probed { syscall: syscall.vector.into(), int80: int.vector.into() }.emit();
 }
 
-fn code_page() -> Option<AddressSpace> {
-    let mut space = AddressSpace::new()?;
-    let frame = space.allocate()?;
-    // SAFETY: a fresh frame of this address space.
-    unsafe { physical::<[u8; 16]>(frame).write(INSTRUCTIONS) };
-    space.map(CODE, frame, Access::ReadExecute).ok()?;
-    Some(space)
-}
-
 fn execute(rip: u64) -> Arrival {
-    // SAFETY: the address space that is loaded has code there; `translate` comes back at the next trap.
+    // SAFETY: the kernel's root table is loaded, which has code there; `translate` comes back at the next trap.
     unsafe { entry::enter_user_once(rip, RESUME.pointer(), gdt::kernel_stack_field()) };
     ARRIVAL.get()
 }

@@ -1,6 +1,8 @@
 //! The boot information that the VMM passes to a kernel: `hvm_start_info` and what it points to (Xen's public/arch-x86/hvm/start_info.h).
 
-use crate::arch::text::cut;
+use abi::boot::{Options, PREPARED_MAGIC, Prepared};
+
+use crate::arch::mem;
 use crate::layout::DIRECT_MAP_SIZE;
 use crate::memory::physical;
 
@@ -64,37 +66,39 @@ impl Module {
     }
 }
 
-/// The boot information.
-pub struct Boot(StartInfo);
+/// The boot information: what every VMM passes, and what only one that knows the crate `abi` puts behind it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Boot {
+    info: StartInfo,
+    prepared: Prepared,
+}
 
 impl Boot {
     /// Reads it. `None`: there is no `hvm_start_info` at this address.
     pub fn read(address: u64) -> Option<Self> {
-        let info: StartInfo = read(address)?;
-        (info.magic == MAGIC && info.version >= 1).then_some(Self(info))
+        list::<Self>(address, 1).next().filter(|boot| boot.info.magic == MAGIC && boot.info.version >= 1)
     }
 
-    /// The kernel's command line.
-    pub fn command_line(&self) -> &'static [u8] {
-        string(self.0.command_line)
+    /// The kernel's options. `None`: its command line has an unknown key or a bad value.
+    pub fn options(&self) -> Option<Options> {
+        if self.prepared.magic == PREPARED_MAGIC {
+            return Some(self.prepared.options);
+        }
+        Options::parse(string(self.info.command_line))
     }
 
     /// The end of the RAM that `address` lies in.
     pub fn ram_end(&self, address: u64) -> Option<u64> {
-        (0..self.0.memory_map_count.into())
-            .filter_map(|index| read::<MemoryEntry>(entry::<MemoryEntry>(self.0.memory_map, index)))
-            .find(|entry| {
-                entry.kind == RAM && entry.address <= address && address - entry.address < entry.size
-            })
+        list::<MemoryEntry>(self.info.memory_map, self.info.memory_map_count)
+            .find(|entry| entry.kind == RAM && address.wrapping_sub(entry.address) < entry.size)
             .map(|entry| entry.address.saturating_add(entry.size))
     }
 
     /// The modules that the kernel can see.
     pub fn modules(&self) -> impl Iterator<Item = Module> {
-        let list = self.0.modules;
-        (0..self.0.module_count.into())
-            .filter_map(move |index| read::<ModuleEntry>(entry::<ModuleEntry>(list, index)))
-            .filter(|entry| entry.address.checked_add(entry.size).is_some_and(|end| end <= DIRECT_MAP_SIZE))
+        list::<ModuleEntry>(self.info.modules, self.info.module_count)
+            .filter(|entry| is_seen(entry.address, entry.size))
             .map(|entry| Module {
                 address: entry.address,
                 size: entry.size,
@@ -103,25 +107,26 @@ impl Boot {
     }
 }
 
-fn entry<T>(list: u64, index: u64) -> u64 {
-    list.saturating_add(index * size_of::<T>() as u64)
+/// True if the direct map shows all of it.
+fn is_seen(address: u64, size: u64) -> bool {
+    address.checked_add(size).is_some_and(|end| end <= DIRECT_MAP_SIZE)
 }
 
-/// Reads plain data of physical memory, if the kernel sees it.
-fn read<T: Copy>(address: u64) -> Option<T> {
-    if address == 0 || address.checked_add(size_of::<T>() as u64)? > DIRECT_MAP_SIZE {
-        return None;
-    }
-    // SAFETY: inside the direct map; the kernel does not write what the VMM left there.
-    Some(unsafe { physical::<T>(address).read_unaligned() })
+/// So many values of plain data in physical memory; none, if the kernel does not see all of them.
+fn list<T: Copy>(address: u64, count: u32) -> impl Iterator<Item = T> {
+    let is_there = address != 0 && is_seen(address, u64::from(count) * size_of::<T>() as u64);
+    (0..if is_there { count as usize } else { 0 }).map(move |index| {
+        // SAFETY: inside the direct map; the kernel does not write what the VMM left there.
+        unsafe { physical::<T>(address).add(index).read_unaligned() }
+    })
 }
 
 /// A NUL-terminated string; empty where there is none.
 fn string(address: u64) -> &'static [u8] {
-    if address == 0 || address.saturating_add(COMMAND_LINE_MAX) > DIRECT_MAP_SIZE {
+    if address == 0 || !is_seen(address, COMMAND_LINE_MAX) {
         return &[];
     }
+    let start = physical::<u8>(address);
     // SAFETY: inside the direct map; the kernel does not write what the VMM left there.
-    let bytes = unsafe { core::slice::from_raw_parts(physical::<u8>(address), COMMAND_LINE_MAX as usize) };
-    cut(bytes, 0).0
+    unsafe { core::slice::from_raw_parts(start, mem::text_size(start, COMMAND_LINE_MAX as usize)) }
 }

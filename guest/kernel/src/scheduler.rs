@@ -6,11 +6,10 @@
 use abi::record::Reason;
 use abi::record::emit::{ContextLoaded, ContextSaved, Idle, ProcessExited, ProcessKilled, Sleep, Wake};
 
-use crate::arch::boot::root_table;
 use crate::arch::context::{Segments, switch};
-use crate::arch::{cpu, gdt};
+use crate::arch::{boot, cpu, gdt};
 use crate::cell::Local;
-use crate::layout::{KERNEL_BASE, STACK_BOOT, stack_top};
+use crate::layout::{STACK_BOOT, stack_top};
 use crate::memory::address_space::AddressSpace;
 use crate::process::{self, KERNEL, NEVER, Process, State};
 use crate::run_queue::RunQueue;
@@ -50,7 +49,7 @@ pub fn add(id: u16) {
 /// stack becomes that of process 0.
 pub fn run() -> u16 {
     let kernel = process::get(KERNEL);
-    kernel.space.set(AddressSpace::without_frames(root_table() as u64 - KERNEL_BASE));
+    kernel.space.set(AddressSpace::without_frames(boot::root()));
     kernel.kernel_stack.set(stack_top(STACK_BOOT));
     while ALIVE.get() > 0 {
         wake_sleepers();

@@ -3,8 +3,9 @@
 //! A process names a call by number, never by address, so it cannot choose what code runs in ring 0.
 //! Results are Linux's: 0 or more, or minus an error.
 
-use abi::syscall::Call;
+use abi::ports::TO_CONSOLE;
 use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
+use abi::syscall::{Call, Pointers};
 
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::USER_END;
@@ -24,7 +25,7 @@ macro_rules! table {
         let mut table: [Handler; _] = [|registers| rax(unknown(registers)); _];
         $(table[Call::$call as usize] = |registers| {
             let handler = |&Registers { $($argument,)* .. }: &Registers| -> Outcome { $handler };
-            rax(if const { Call::$call.signature().leads_to_memory() } {
+            rax(if const { has_pointers(Call::$call) } {
                 with_data(Call::$call, registers, handler)
             } else {
                 handler(registers)
@@ -47,6 +48,10 @@ static TABLE: [Handler; process::NATIVE_CALLS as usize] = table! {
     exit_group(rdi) => scheduler::exit(rdi),
     trapline_on_fault(rdi) => on_fault(rdi),
 };
+
+const fn has_pointers(call: Call) -> bool {
+    !matches!(call.signature().pointers(), Pointers::NONE)
+}
 
 fn rax(outcome: Outcome) -> u64 {
     outcome.unwrap_or_else(|error| error.wrapping_neg() as u64)
@@ -126,7 +131,7 @@ fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
     if now < count && !user::is_below_end(buffer, count) {
         return Err(EFAULT);
     }
-    console::print(bytes.ok_or(EFAULT)?);
+    console::print_of_process(root(), TO_CONSOLE, bytes.ok_or(EFAULT)?);
     Ok(now)
 }
 

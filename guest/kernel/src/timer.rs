@@ -1,12 +1,12 @@
 //! The timer: it interrupts processes so that the kernel gets the CPU back, and it measures time.
 
+use abi::boot::{Key, Options};
 use abi::record::emit::{Tick, TimerArmed, boot};
 use abi::record::{Panic, Policy, Timer};
 
 use crate::arch::{apic, cpu};
 use crate::cell::Local;
 use crate::clock::Clock;
-use crate::options::Options;
 use crate::panic::panic;
 use crate::process::KERNEL;
 use crate::trace::{self, Emit};
@@ -52,8 +52,8 @@ const APIC_KHZ_UNKNOWN: u64 = 1_000_000;
 pub fn initialize(options: &Options) {
     let x2apic = apic::enable();
     let (tsc_given, apic_given) = hypervisor_rates();
-    let apic_khz = first_known([options.apic_khz, apic_given, APIC_KHZ_UNKNOWN]);
-    let known = first_known([options.tsc_khz, tsc_given, 0]);
+    let apic_khz = first_known([options.get(Key::ApicKhz), apic_given, APIC_KHZ_UNKNOWN]);
+    let known = first_known([options.get(Key::TscKhz), tsc_given, 0]);
     let enough_cycles = known * 1000 / MEASURE_PER_SECOND;
     let enough_counts = (apic_khz * 10) as u32;
     let (counts, cycles) =
@@ -65,7 +65,7 @@ pub fn initialize(options: &Options) {
         panic(Panic::NoTimer, counts);
     }
     let measured = (counts * tsc_khz).checked_div(cycles).unwrap_or(0);
-    CLOCK.set(Clock { tsc_khz, apic_khz, start: cpu::tsc(), epoch_ns: options.epoch_ns });
+    CLOCK.set(Clock { tsc_khz, apic_khz, start: cpu::tsc(), epoch_ns: options.get(Key::EpochNs) });
     boot::Timer { tsc_khz, apic_khz, apic_khz_measured: measured, x2apic }.emit();
 }
 
@@ -86,23 +86,24 @@ fn hypervisor_rates() -> (u64, u64) {
 }
 
 /// Programs the timer for the policy. The first turn starts with [`new_turn`].
-pub fn start(options: &Options) {
-    if options.policy != Policy::RoundRobin {
+pub fn start(policy: Policy, options: &Options) {
+    if policy != Policy::RoundRobin {
         // Only to wake sleepers when no other process runs.
         return apic::set_mode(Timer::OneShot);
     }
-    let mode = match options.timer {
-        Timer::Deadline if !apic::has_deadline() => Timer::OneShot,
-        mode => mode,
+    let mode = match Timer::try_from(options.get(Key::Timer) as u32) {
+        Ok(Timer::Deadline) if !apic::has_deadline() => Timer::OneShot,
+        mode => mode.unwrap_or(Timer::Periodic),
     };
+    let quantum_us = options.get(Key::QuantumUs);
     MODE.set(Some(mode));
-    QUANTUM.set(span(CLOCK.get().cycles_of_us(options.quantum_us)));
+    QUANTUM.set(span(CLOCK.get().cycles_of_us(quantum_us)));
     apic::set_mode(mode);
     if mode == Timer::Periodic {
         arm(mode, QUANTUM.get());
     }
     BEGIN.set(match mode {
-        Timer::Periodic if options.quantum_us < SHORT_US => Begin::Unmask,
+        Timer::Periodic if quantum_us < SHORT_US => Begin::Unmask,
         Timer::Periodic => Begin::Nothing,
         _ => Begin::Arm,
     });

@@ -1,8 +1,9 @@
 //! The console: bytes from the guest, written to the host's output a line at a time.
 //!
-//! After a failed write, the console writes nothing more. The run and its trace continue, and [`Console::into_error`] returns
+//! After a failed write, the console writes nothing more. The run and its trace continue, and [`Console::take_error`] returns
 //! the error.
 
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, Write};
 use std::ops::RangeInclusive;
 
@@ -31,6 +32,28 @@ impl<'a, W: Write> Console<'a, W> {
         Console { output, budget, line: Vec::with_capacity(LINE_MAX), bytes: 0, error: None }
     }
 
+    /// Takes bytes; each line that they end is written.
+    pub fn print(&mut self, bytes: &[u8]) -> Flow {
+        let flow = self.budget.take(bytes.len() as u64);
+        if flow != Flow::Continue {
+            return flow;
+        }
+        self.bytes += bytes.len() as u64;
+        for &byte in bytes {
+            self.line.push(byte);
+            if byte == b'\n' || self.line.len() >= LINE_MAX {
+                self.flush();
+            }
+        }
+        Flow::Continue
+    }
+
+    /// Writes bytes of a stream at once, behind what waits.
+    pub fn pass(&mut self, bytes: &[u8]) {
+        self.line.extend(bytes);
+        self.flush();
+    }
+
     /// Writes what waits. A signal ends the attempt, and what was not written still waits: a reader that
     /// never reads must not keep a run from its time-out.
     pub fn flush(&mut self) {
@@ -48,12 +71,13 @@ impl<'a, W: Write> Console<'a, W> {
     }
 
     /// The error of the write that failed, if one did.
-    pub fn into_error(self) -> Option<io::Error> {
-        self.error
+    pub fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
     }
 }
 
-impl<W: Write> Device for Console<'_, W> {
+/// The port of the console, on which the device of the streams prints too.
+impl<W: Write> Device for &RefCell<Console<'_, W>> {
     fn ports(&self) -> RangeInclusive<u16> {
         CONSOLE..=CONSOLE
     }
@@ -64,23 +88,11 @@ impl<W: Write> Device for Console<'_, W> {
     }
 
     fn write(&mut self, _port: u16, size: u8, value: u32) -> Flow {
-        if size != 1 {
-            return Flow::BadAccess;
-        }
-        let flow = self.budget.take(1);
-        if flow != Flow::Continue {
-            return flow;
-        }
-        self.bytes += 1;
-        self.line.push(value as u8);
-        if value as u8 == b'\n' || self.line.len() >= LINE_MAX {
-            self.flush();
-        }
-        Flow::Continue
+        if size == 1 { self.borrow_mut().print(&[value as u8]) } else { Flow::BadAccess }
     }
 
     fn counts(&self) -> Vec<(HostCounter, u64)> {
-        vec![(HostCounter::ConsoleBytes, self.bytes)]
+        vec![(HostCounter::ConsoleBytes, self.borrow().bytes)]
     }
 }
 
@@ -115,9 +127,7 @@ mod tests {
     }
 
     fn say(console: &mut Console<'_, Pipe>, text: &str) {
-        for byte in text.bytes() {
-            assert_eq!(console.write(CONSOLE, 1, byte.into()), Flow::Continue);
-        }
+        assert_eq!(console.print(text.as_bytes()), Flow::Continue);
     }
 
     #[test]
@@ -144,16 +154,19 @@ mod tests {
         let mut console = console(vec![Err(ErrorKind::StorageFull.into())]);
         say(&mut console, "a\nb\nc\n");
         assert_eq!((console.output.calls, console.bytes), (1, 6));
-        assert_eq!(console.into_error().map(|error| error.kind()), Some(ErrorKind::StorageFull));
+        assert_eq!(console.take_error().map(|error| error.kind()), Some(ErrorKind::StorageFull));
     }
 
     #[test]
     fn other_sizes_are_refused() {
-        let mut console = console(vec![]);
+        let console = RefCell::new(console(vec![]));
+        let mut port = &console;
         for size in [0, 2, 4] {
-            assert_eq!(console.write(CONSOLE, size, 65), Flow::BadAccess);
+            assert_eq!(port.write(CONSOLE, size, 65), Flow::BadAccess);
         }
-        assert_eq!(console.read(CONSOLE, 1), Some(0xE9));
-        assert_eq!(console.bytes, 0);
+        assert_eq!(port.read(CONSOLE, 1), Some(0xE9));
+        assert_eq!(console.borrow().bytes, 0);
+        assert_eq!(port.write(CONSOLE, 1, 10), Flow::Continue);
+        assert_eq!(console.borrow().output.taken, b"\n");
     }
 }

@@ -17,6 +17,8 @@ pub use streams::Streams;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
     use crate::machine::bus::Bus;
     use crate::machine::layout::{MEMORY_MIN_MIB, reserve};
@@ -29,12 +31,13 @@ mod tests {
         let memory = reserve(MEMORY_MIN_MIB).unwrap();
         let mut doorbell = Doorbell::new(&memory, trace, u64::MAX);
         let budget = Budget::new(0);
-        let mut console = Console::new(Vec::new(), &budget);
-        let mut streams = Streams::new(&memory, Vec::new(), Vec::new(), &budget);
+        let console = RefCell::new(Console::new(Vec::new(), &budget));
+        let mut console_port = &console;
+        let mut streams = Streams::new(&memory, &console, Vec::new(), &budget);
         let mut exit = ExitPort;
         let mut bus = Bus::new();
         bus.attach(&mut doorbell).unwrap();
-        bus.attach(&mut console).unwrap();
+        bus.attach(&mut console_port).unwrap();
         bus.attach(&mut streams).unwrap();
         bus.attach(&mut exit).unwrap();
     }

@@ -3,14 +3,15 @@
 //! Each write of a program arrives whole and is written at once. When a write to a stream fails, nothing more is written to
 //! it; the run and its trace go on.
 
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, Write};
 use std::ops::RangeInclusive;
 
-use abi::ports::{OUTPUT, Output};
+use abi::ports::{OUTPUT, Output, STDERR, STDOUT, TO_CONSOLE};
 use abi::record::HostCounter;
 use vm_memory::{Bytes, GuestAddress};
 
-use super::Budget;
+use super::{Budget, Console};
 use crate::machine::bus::{Device, Flow};
 use crate::machine::layout::Memory;
 
@@ -19,23 +20,23 @@ const SIZE_MAX: u32 = 4096;
 
 /// Both streams.
 #[derive(Debug)]
-pub struct Streams<'a, W, E> {
+pub struct Streams<'a, 'b, W, E> {
     memory: &'a Memory,
-    output: Stream<W>,
+    console: &'a RefCell<Console<'b, W>>,
     errors: Stream<E>,
     budget: &'a Budget,
     bytes: u64,
 }
 
-impl<'a, W: Write, E: Write> Streams<'a, W, E> {
-    /// Streams of a guest with this memory, which may print as much as `budget` allows.
-    pub fn new(memory: &'a Memory, output: W, errors: E, budget: &'a Budget) -> Self {
-        Streams { memory, output: Stream::new(output), errors: Stream::new(errors), budget, bytes: 0 }
-    }
-
-    /// The error of the first write to standard output that failed, if one did.
-    pub fn into_error(self) -> Option<io::Error> {
-        self.output.error
+impl<'a, 'b, W: Write, E: Write> Streams<'a, 'b, W, E> {
+    /// Streams of a guest with this memory. Standard output is the console's. Together they may print as much as `budget` allows.
+    pub fn new(
+        memory: &'a Memory,
+        console: &'a RefCell<Console<'b, W>>,
+        errors: E,
+        budget: &'a Budget,
+    ) -> Self {
+        Streams { memory, console, errors: Stream::new(errors), budget, bytes: 0 }
     }
 
     /// What the guest asks to be printed, and on which stream; `None`: it breaks the contract.
@@ -45,7 +46,7 @@ impl<'a, W: Write, E: Write> Streams<'a, W, E> {
         let word = |at: usize| u32::from_le_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
         let from = u64::from(word(0)) | u64::from(word(4)) << 32;
         let (size, stream) = (word(8), word(12));
-        if size > SIZE_MAX || !(1..=2).contains(&stream) {
+        if size > SIZE_MAX || stream > STDERR {
             return None;
         }
         let mut bytes = vec![0; size as usize];
@@ -54,7 +55,7 @@ impl<'a, W: Write, E: Write> Streams<'a, W, E> {
     }
 }
 
-impl<W: Write, E: Write> Device for Streams<'_, W, E> {
+impl<W: Write, E: Write> Device for Streams<'_, '_, W, E> {
     fn ports(&self) -> RangeInclusive<u16> {
         OUTPUT..=OUTPUT + 3
     }
@@ -66,15 +67,18 @@ impl<W: Write, E: Write> Device for Streams<'_, W, E> {
     fn write(&mut self, port: u16, size: u8, value: u32) -> Flow {
         let taken = if (port, size) == (OUTPUT, 4) { self.take(value) } else { None };
         let Some((bytes, stream)) = taken else { return Flow::BadAccess };
+        if stream == TO_CONSOLE {
+            return self.console.borrow_mut().print(&bytes);
+        }
         let flow = self.budget.take(bytes.len() as u64);
         if flow != Flow::Continue {
             return flow;
         }
         self.bytes += bytes.len() as u64;
-        if stream == 1 {
-            self.output.write(&bytes)
+        if stream == STDOUT {
+            self.console.borrow_mut().pass(&bytes);
         } else {
-            self.errors.write(&bytes)
+            self.errors.write(&bytes);
         }
         Flow::Continue
     }
@@ -127,7 +131,9 @@ mod tests {
         memory.write_slice(&stream.to_le_bytes(), GuestAddress(AT + 12)).unwrap();
         let (mut output, mut errors) = (Vec::new(), Vec::new());
         let budget = Budget::new(5);
-        let flow = Streams::new(&memory, &mut output, &mut errors, &budget).write(OUTPUT, 4, AT as u32);
+        let console = RefCell::new(Console::new(&mut output, &budget));
+        let flow = Streams::new(&memory, &console, &mut errors, &budget).write(OUTPUT, 4, AT as u32);
+        drop(console);
         (flow, output, errors)
     }
 
@@ -135,16 +141,18 @@ mod tests {
     fn each_stream_gets_its_bytes() {
         assert_eq!(print(5, 1), (Flow::Continue, b"hello".to_vec(), vec![]));
         assert_eq!(print(4, 2), (Flow::Continue, vec![], b"hell".to_vec()));
+        assert_eq!(print(5, 0), (Flow::Continue, vec![], vec![]), "the console waits for the end of a line");
     }
 
     #[test]
     fn what_breaks_the_contract_is_refused() {
-        for (size, stream) in [(5, 0), (5, 3), (4097, 1), (u32::MAX, 1)] {
+        for (size, stream) in [(5, 3), (4097, 1), (u32::MAX, 1)] {
             assert_eq!(print(size, stream), (Flow::BadAccess, vec![], vec![]));
         }
         let memory = reserve(MEMORY_MIN_MIB).unwrap();
         let budget = Budget::new(5);
-        let mut streams = Streams::new(&memory, Vec::new(), Vec::new(), &budget);
+        let console = RefCell::new(Console::new(Vec::new(), &budget));
+        let mut streams = Streams::new(&memory, &console, Vec::new(), &budget);
         for (port, size, value) in [(OUTPUT, 2, AT as u32), (OUTPUT + 1, 4, AT as u32), (OUTPUT, 4, u32::MAX)]
         {
             assert_eq!(streams.write(port, size, value), Flow::BadAccess);

@@ -1,6 +1,6 @@
 //! The KVM engine: a VM with one vCPU in this process.
 
-use abi::boot::ZEROED;
+use abi::boot::Key;
 use nix::time::ClockId;
 
 use super::{Engine, EngineError, Guest, Host};
@@ -45,14 +45,14 @@ impl Kvm {
         let tsc_khz = vm.vcpu.tsc_khz()?;
         let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
         // `layout::reserve` maps memory afresh for each boot, and no firmware runs, so it is zeroed.
-        let kernel_command_line = boot::command_line(guest.settings, &clocks, (ZEROED, "1"));
-        boot::write_command_line(&memory, &kernel_command_line)?;
+        let options = boot::options(guest.settings, &clocks, (Key::Zeroed, 1));
+        boot::write_options(&memory, &options)?;
         let host = Host {
             cpu: host::cpu_name(),
             back_end: host::back_end().into(),
             emulator: None,
             tsc_khz,
-            kernel_command_line,
+            kernel_command_line: boot::command_line(&options),
         };
         Ok(Kvm { clock: vm.vcpu.clock(tsc_khz)?, vm, memory, host })
     }

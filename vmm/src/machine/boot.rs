@@ -4,6 +4,7 @@
 //! What the kernel finds: 32-bit protected mode, paging off, flat segments, interrupts off, and EBX at
 //! `hvm_start_info`, which leads to the memory map, the command line and a module a user program.
 
+use abi::boot::{Key, Options, PREPARED_MAGIC, Values};
 use abi::record::{Policy, Timer};
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
 use linux_loader::configurator::pvh::PvhBootConfigurator;
@@ -27,7 +28,7 @@ pub struct Module<'a> {
     pub command_line: &'a [u8],
 }
 
-/// The settings on the kernel's command line.
+/// The settings of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The scheduling policy.
@@ -147,18 +148,30 @@ pub enum BootError {
     StartInfo(#[source] linux_loader::configurator::Error),
 }
 
-/// The kernel's command line, with the keys of [`abi::boot`]. `engine` is a key and its value that depend on what runs the
-/// guest.
-pub fn command_line(settings: &Settings, clocks: &Clocks, engine: (&str, &str)) -> String {
-    use abi::boot::{APIC_KHZ, BATCH, EPOCH_NS, POLICY, QUANTUM_US, TIMER, TSC_KHZ};
-    let Settings { policy, quantum_us, timer, batch } = settings;
-    let (policy, timer) = (policy.name(), timer.name());
-    let Clocks { tsc_khz, apic_khz, epoch_ns } = clocks;
-    let (key, value) = engine;
-    format!(
-        "{POLICY}={policy} {QUANTUM_US}={quantum_us} {TIMER}={timer} {BATCH}={batch} {TSC_KHZ}={tsc_khz} \
-         {APIC_KHZ}={apic_khz} {EPOCH_NS}={epoch_ns} {key}={value}"
-    )
+/// The options of a run. `engine` is an option that depends on what runs the guest.
+pub fn options(settings: &Settings, clocks: &Clocks, engine: (Key, u64)) -> Options {
+    let Settings { policy, quantum_us, timer, batch } = *settings;
+    Options::DEFAULT
+        .with(Key::Policy, policy as u64)
+        .with(Key::QuantumUs, quantum_us)
+        .with(Key::Timer, timer as u64)
+        .with(Key::Batch, batch)
+        .with(Key::TscKhz, clocks.tsc_khz)
+        .with(Key::ApicKhz, clocks.apic_khz)
+        .with(Key::EpochNs, clocks.epoch_ns)
+        .with(engine.0, engine.1)
+}
+
+/// The kernel's command line with these options. One that has its default is left out.
+pub fn command_line(options: &Options) -> String {
+    let words = options.all().filter(|(rule, number)| *number != rule.default).map(|(rule, number)| {
+        let name = match rule.values {
+            Values::Names(names) => names.iter().find(|name| name.0 == number),
+            Values::Numbers(..) => None,
+        };
+        name.map_or_else(|| format!("{}={number}", rule.name), |name| format!("{}={}", rule.name, name.1))
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Loads the kernel and its modules into `memory` and writes the start info. This needs no KVM, so what is
@@ -172,9 +185,14 @@ pub fn load(memory: &Memory, kernel: &[u8], modules: &[Module]) -> Result<Entry,
     Ok(Entry { address: kernel.entry })
 }
 
-/// Puts the kernel's command line where the start info says that it is.
-pub fn write_command_line(memory: &Memory, text: &str) -> Result<(), BootError> {
-    write_text(memory, layout::COMMAND_LINE, text.as_bytes(), layout::PAGE as usize)
+/// Passes the options to the kernel: as its command line, and as numbers behind the start info.
+pub fn write_options(memory: &Memory, options: &Options) -> Result<(), BootError> {
+    let text = command_line(options);
+    write_text(memory, layout::COMMAND_LINE, text.as_bytes(), layout::PAGE as usize)?;
+    let mut bytes = PREPARED_MAGIC.to_le_bytes().to_vec();
+    bytes.extend(options.all().flat_map(|(_, number)| number.to_le_bytes()));
+    let behind = layout::START_INFO + size_of::<hvm_start_info>() as u64;
+    memory.write_slice(&bytes, GuestAddress(behind)).map_err(BootError::Memory)
 }
 
 /// Copies the modules behind the kernel, with their command lines; the module list for the start info.

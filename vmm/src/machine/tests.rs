@@ -2,6 +2,7 @@
 //!
 //! None of them enters the guest: what needs KVM is in the whole-program tests (`tests/hosts`).
 
+use abi::boot::{KEYS, Key, Options, PREPARED_MAGIC};
 use abi::record::{Policy, Timer};
 use linux_loader::loader::elf::start_info::hvm_start_info;
 use vm_memory::{Bytes, GuestAddress};
@@ -31,7 +32,8 @@ fn the_start_info_leads_to_everything() {
         [Module { elf: b"first", command_line: b"one 1" }, Module { elf: &[7; 5000], command_line: b"two" }];
     let (memory, entry) = load(&kernel(&[0xF4]), &modules);
     assert_eq!(entry.unwrap(), Entry { address: KERNEL_LOWEST });
-    boot::write_command_line(&memory, "key=value").unwrap();
+    let options = Options::DEFAULT.with(Key::Batch, 7);
+    boot::write_options(&memory, &options).unwrap();
 
     let text = |address: u64| {
         let mut bytes = [0; 32];
@@ -40,13 +42,16 @@ fn the_start_info_leads_to_everything() {
     };
     let info: hvm_start_info = memory.read_obj(GuestAddress(layout::START_INFO)).unwrap();
     assert_eq!((info.magic, info.version, info.nr_modules), (0x336E_C578, 1, 2));
-    assert_eq!(text(info.cmdline_paddr), "key=value");
+    assert_eq!(text(info.cmdline_paddr), "batch=7");
     let word = |address| memory.read_obj::<u64>(GuestAddress(address)).unwrap();
     let module = |index: u64| [0, 8, 16].map(|at| word(info.modlist_paddr + 32 * index + at));
     let [first, second] = [module(0), module(1)];
     assert_eq!((text(first[0]), first[1], text(first[2])), ("first".into(), 5, "one 1".into()));
     assert_eq!((second[0], second[1], text(second[2])), (first[0] + layout::PAGE, 5000, "two".into()));
     assert_eq!([word(info.memmap_paddr), word(info.memmap_paddr + 8)], [0, layout::LEGACY_HOLE]);
+    let prepared: Vec<u64> =
+        (0..=KEYS.len() as u64).map(|index| word(layout::START_INFO + 56 + 8 * index)).collect();
+    assert_eq!((prepared[0], prepared[1 + Key::Batch as usize]), (PREPARED_MAGIC, 7));
 }
 
 #[test]
@@ -91,12 +96,15 @@ fn command_lines_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn the_command_line_has_each_key_of_the_contract_once() {
+fn the_command_line_says_the_options() {
     let settings =
-        Settings { policy: Policy::RoundRobin, quantum_us: 1000, timer: Timer::Periodic, batch: 1 };
+        Settings { policy: Policy::Cooperative, quantum_us: 1000, timer: Timer::OneShot, batch: 1 };
     let clocks = Clocks { tsc_khz: 2, apic_khz: 3, epoch_ns: 4 };
+    let options = boot::options(&settings, &clocks, (Key::Zeroed, 1));
+    let text = boot::command_line(&options);
     assert_eq!(
-        boot::command_line(&settings, &clocks, (abi::boot::ZEROED, "1")),
-        "policy=rr quantum_us=1000 timer=periodic batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1"
+        text,
+        "policy=cooperative quantum_us=1000 timer=oneshot batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1"
     );
+    assert_eq!(Options::parse(text.as_bytes()), Some(options));
 }

@@ -34,7 +34,7 @@ pub use trace_file::TraceFile;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -210,10 +210,10 @@ impl Run {
         exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         let (memory, clock) = (engine.memory(), engine.clock());
-        let output = Shared(&RefCell::new(console));
         let budget = Budget::new(self.max_output);
-        let mut console = Console::new(output, &budget);
-        let mut streams = Streams::new(&memory, output, errors, &budget);
+        let console = RefCell::new(Console::new(console, &budget));
+        let mut console_port = &console;
+        let mut streams = Streams::new(&memory, &console, errors, &budget);
         let mut exit = ExitPort;
         let role = engine.calls().map(Role::Run);
         let sandbox = self.sandbox.as_ref().zip(role);
@@ -224,7 +224,7 @@ impl Run {
 
         let mut bus = Bus::new();
         bus.attach(&mut doorbell)?;
-        bus.attach(&mut console)?;
+        bus.attach(&mut console_port)?;
         bus.attach(&mut streams)?;
         bus.attach(&mut exit)?;
         if let Some(sandbox) = sandbox {
@@ -236,9 +236,9 @@ impl Run {
 
         let closed = close(doorbell, place, ended, &clock, exit_code);
         // The rest of the last line is printed when the trace is safe, as its reader may never read it.
-        console.flush();
+        console.borrow_mut().flush();
         let mut outcome = closed?;
-        outcome.console_error = console.into_error().or(streams.into_error());
+        outcome.console_error = console.borrow_mut().take_error();
         Ok(outcome)
     }
 
@@ -302,27 +302,6 @@ impl Closing<'_> {
     pub fn trace(&mut self) -> Result<Trace, RunError> {
         self.writer.flush()?;
         self.outcome.trace().map_err(RunError::ReadBack)
-    }
-}
-
-/// Standard output of the host, to which the console and the streams of programs write.
-struct Shared<'a, W>(&'a RefCell<W>);
-
-impl<W> Clone for Shared<'_, W> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<W> Copy for Shared<'_, W> {}
-
-impl<W: Write> Write for Shared<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.borrow_mut().flush()
     }
 }
 

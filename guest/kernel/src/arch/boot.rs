@@ -8,6 +8,7 @@ use core::arch::global_asm;
 
 use abi::exit::KERNEL_PANIC;
 use abi::ports::EXIT;
+use abi::syscall::INT_VECTOR;
 
 use super::cpu::{
     CR0_ET, CR0_MP, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_PAE, EFER_LME, EFER_NXE,
@@ -86,15 +87,27 @@ boot_gdt_pointer:
     .balign 4096
     .global kernel_pml4
 kernel_pml4:
-    .quad boot_pdpt - {base} + 3        // identity, gone after the jump
+    .quad user_pdpt - {base} + 7
     .fill 255, 8, 0
     .quad direct_pdpt - {base} + 3      // 256: DIRECT_MAP
     .fill 254, 8, 0
     .quad upper_pdpt - {base} + 3       // 511
 
-boot_pdpt:
-    .quad upper_pd - {base} + 3         // where 2 MiB is the kernel's text, as in the upper half
+    // The lower half, for code that the kernel runs in user mode.
+user_pdpt:
+    .quad user_pd - {base} + 7
     .fill 511, 8, 0
+user_pd:
+    .quad user_table - {base} + 7
+    .quad 0x200000 + 0x81               // text and constants where they are in physical memory, for the
+    .quad 0x8000000000400000 + 0x81     // jump to the upper half
+    .fill 509, 8, 0
+    .global user_table
+user_table:
+    .quad 0
+    .quad user_code - {base} + 5        // USER_CODE
+    .fill 510, 8, 0                     // areas of `fpu`
+
 direct_pdpt:
     .quad direct_pd - {base} + 3
     .fill 511, 8, 0
@@ -138,6 +151,26 @@ stack_table:
     .endr
     .fill 512 + 500, 8, 0
 
+    // The code in user mode, in slots of 16 bytes: see `layout::user_code`.
+    .section .text.user_code, "ax"
+    .balign 4096
+user_code:
+    syscall
+    .balign 16
+    int {int}
+    .balign 16
+    vxorps ymm0, ymm0, ymm0
+    xor ecx, ecx
+    xgetbv
+    ud2
+    .balign 16
+    xor edx, edx
+    xsave64 [r8]
+    fninit
+    xrstor64 [r9]
+    ud2
+user_code_end:
+
     .set boot_stack_top, {stack_top}
     .section .bss.stacks, "aw", @nobits
     .balign 4096
@@ -152,6 +185,7 @@ first_stacks:
     efer = const EFER_LME | EFER_NXE | EFER_SCE,
     cr0 = const CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG,
     code = const selector::KERNEL_CODE,
+    int = const INT_VECTOR,
     exit = const EXIT,
     panic = const KERNEL_PANIC,
     stack_top = const crate::layout::stack_top(crate::layout::STACK_BOOT),
@@ -160,6 +194,8 @@ first_stacks:
 unsafe extern "C" {
     /// The kernel's root page table.
     static mut kernel_pml4: [u64; 512];
+    /// The page table of the lowest 2 MiB.
+    static mut user_table: [u64; 512];
     /// The two page tables of [`crate::layout::STACKS`], one behind the other.
     static mut stack_table: [u64; STACK_TABLE_ENTRIES];
     /// The first byte behind the kernel.
@@ -169,6 +205,18 @@ unsafe extern "C" {
 /// Virtual address of the kernel's root page table.
 pub fn root_table() -> *mut u64 {
     (&raw mut kernel_pml4).cast()
+}
+
+/// Physical address of the kernel's root page table.
+#[inline(always)]
+pub fn root() -> u64 {
+    root_table() as u64 - KERNEL_BASE
+}
+
+/// The entry of the kernel's page tables for a page below 2 MiB.
+pub fn user_entry(page: u64) -> *mut u64 {
+    // SAFETY: the table has 512 entries.
+    unsafe { (&raw mut user_table).cast::<u64>().add((page / PAGE % 512) as usize) }
 }
 
 /// Entries of the page tables of the kernel stacks.

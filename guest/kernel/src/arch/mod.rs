@@ -8,6 +8,5 @@ pub mod entry;
 pub mod gdt;
 pub mod idt;
 pub mod mem;
-pub mod text;
 pub mod trap_frame;
 pub mod xsave;

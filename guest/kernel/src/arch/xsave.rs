@@ -9,7 +9,7 @@ use core::arch::{asm, naked_asm};
 
 use super::cpu::rflags;
 use super::{gdt, idt};
-use crate::layout::{PAGE, selector, vector};
+use crate::layout::{selector, user_code, vector};
 
 /// Stores the x87 and SSE registers in the area at `store` and loads those in the area at `load`.
 ///
@@ -37,21 +37,6 @@ pub unsafe fn exchange_xsave(store: u64, load: u64, mask: u32) {
     }
 }
 
-/// The same for user mode. UD2 brings the CPU back.
-#[unsafe(naked)]
-unsafe extern "C" fn user_code() {
-    naked_asm!("xor edx, edx", "xsave64 [r8]", "fninit", "xrstor64 [r9]", "ud2")
-}
-
-/// The bytes of that code, as they go into a page for user mode.
-pub fn user_code_bytes() -> [u8; 16] {
-    // SAFETY: the function's instructions have 16 bytes together, and the next function is 16 behind. The probe tries them.
-    unsafe { (user_code as *const [u8; 16]).read() }
-}
-
-/// Where user mode has that code.
-pub const USER_CODE: u64 = PAGE;
-
 /// The gate of #UD for [`exchange_in_user_mode`].
 pub fn gate() -> u64 {
     idt::gate_to(vector::INVALID_OPCODE, back_from_user_mode as *const () as u64)
@@ -62,7 +47,7 @@ pub fn gate() -> u64 {
 /// The gate of #UD leads back here meanwhile, so that no other trap pays for it.
 ///
 /// # Safety
-/// The root table that is loaded has [`user_code_bytes`] at [`USER_CODE`], and both areas for user mode; `gate` is [`gate`].
+/// The kernel's root table is loaded and has both areas; `gate` is [`gate`].
 #[inline(always)]
 pub unsafe fn exchange_in_user_mode(store: u64, load: u64, mask: u32, gate: u64) {
     let before = idt::redirect(vector::INVALID_OPCODE, gate);
@@ -90,7 +75,7 @@ pub unsafe fn exchange_in_user_mode(store: u64, load: u64, mask: u32, gate: u64)
 
 /// What IRETQ loads to enter user mode: RIP, CS, RFLAGS, RSP, SS.
 static ENTRY: [u64; 5] =
-    [USER_CODE, selector::USER_CODE as u64, rflags::FIXED, 0, selector::USER_DATA as u64];
+    [user_code::EXCHANGE, selector::USER_CODE as u64, rflags::FIXED, 0, selector::USER_DATA as u64];
 
 /// The handler of #UD meanwhile: drops the trap frame.
 #[unsafe(naked)]

@@ -10,8 +10,9 @@ use abi::syscall::errno::{
 
 use super::task::{Group, Tables};
 use super::tree::{self, Node};
-use super::{Outcome, first, misc, output, pipe, stat, task, user, zeroed};
+use super::{Outcome, first, misc, pipe, stat, task, user, zeroed};
 use crate::cell::Local;
+use crate::console;
 
 /// Descriptors of a thread group.
 pub const DESCRIPTORS: usize = 256;
@@ -387,7 +388,7 @@ pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let count = count.min(COUNT_MAX);
     match open.kind.get() {
         Kind::Stream => {
-            output::print(open.object.get(), user::bytes(buffer, count)?);
+            console::print_of_process(task::process().root(), open.object.get(), user::bytes(buffer, count)?);
             Ok(count)
         }
         Kind::PipeWrite => pipe::write(open, buffer, count),

@@ -12,7 +12,7 @@
 //! | `exec` | ELF files and the stack of a new program |
 //! | `space`, `memory`, `user` | what is mapped, the calls that change it, and how the kernel reaches it |
 //! | `signal` | signals and their frames |
-//! | `files`, `pipe`, `poll`, `stat`, `tree`, `output` | descriptors, and what is behind them |
+//! | `files`, `pipe`, `poll`, `stat`, `tree` | descriptors, and what is behind them |
 //! | `futex`, `time`, `misc` | as they say |
 //!
 //! Limits: one CPU; no job control; no files but those that the host gave, which are read-only; no sockets. What is not
@@ -25,7 +25,6 @@ mod life;
 mod list;
 mod memory;
 mod misc;
-mod output;
 mod pipe;
 mod poll;
 mod signal;
@@ -38,8 +37,8 @@ mod user;
 
 use abi::bundle::{Bundle, Program};
 use abi::record::Wait;
-use abi::syscall::Call;
 use abi::syscall::errno::{EINVAL, ENOSYS};
+use abi::syscall::{Call, Pointers};
 
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::{USER_END, vector};
@@ -146,7 +145,7 @@ pub fn call(frame: &mut TrapFrame) -> u64 {
 
 fn answer(frame: &mut TrapFrame) -> Outcome<u64> {
     let call = Call::from_number(frame.registers.rax).ok_or(ENOSYS)?;
-    if call.leads_to_memory() { with_data(call, frame) } else { handle(call, frame) }
+    if call.pointers() != Pointers::NONE { with_data(call, frame) } else { handle(call, frame) }
 }
 
 /// Handles a call and records the memory that its arguments lead to: what it reads before, and what it has written after.

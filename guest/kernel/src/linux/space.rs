@@ -351,7 +351,7 @@ impl Space {
             return Err(Bad::BeyondFile);
         }
         // SAFETY: no one else uses the tables meanwhile.
-        let entry = unsafe { &mut *self.tables.pointer() }.entry(page).map_err(|_| Bad::OutOfMemory)?;
+        let entry = unsafe { &mut *self.tables.pointer() }.entry(page).ok_or(Bad::OutOfMemory)?;
         // SAFETY: an entry of a page table of this space.
         let old = unsafe { entry.read() };
         let (new, resolution) = resolve(old, mapping, page, touch == Touch::Write).ok_or(Bad::OutOfMemory)?;
@@ -426,8 +426,8 @@ impl Space {
             // SAFETY: both are entries of page tables of this space, for different pages.
             unsafe {
                 match (&mut *self.tables.pointer()).entry(page - start + to) {
-                    Ok(moved) => *moved = entry.replace(0),
-                    Err(_) => whole = Err(ENOMEM),
+                    Some(moved) => *moved = entry.replace(0),
+                    None => whole = Err(ENOMEM),
                 }
             }
             cpu::invalidate(page);
@@ -498,7 +498,7 @@ impl Space {
                 if *entry & needed != needed || whole.is_none() {
                     return;
                 }
-                let Ok(copy) = (&mut *child.tables.pointer()).entry(page) else {
+                let Some(copy) = (&mut *child.tables.pointer()).entry(page) else {
                     whole = None;
                     return;
                 };

@@ -20,20 +20,12 @@ const KERNEL_ENTRIES: [usize; 2] = [256, 511];
 const NO_TABLE: (u64, u64) = (u64::MAX, 0);
 
 /// The bits of a page-table entry for a page of user mode.
-fn rights(access: Access) -> u64 {
+pub fn rights(access: Access) -> u64 {
     match access {
         Access::Read => PRESENT | USER | NO_EXECUTE,
         Access::ReadWrite => PRESENT | USER | WRITABLE | NO_EXECUTE,
         Access::ReadExecute => PRESENT | USER,
     }
-}
-
-/// The reason why a page could not be mapped.
-#[derive(Clone, Copy)]
-pub enum MapError {
-    OutOfMemory,
-    /// The page is mapped already.
-    Taken,
 }
 
 /// An address space and every frame that went into it.
@@ -70,50 +62,48 @@ impl AddressSpace {
         frames::allocate(&mut self.frames)
     }
 
-    /// Maps `page` to `frame`.
-    pub fn map(&mut self, page: u64, frame: u64, access: Access) -> Result<(), MapError> {
-        let entry = self.entry(page)?;
-        // SAFETY: an entry of a table of this address space.
-        unsafe {
-            if *entry & PRESENT != 0 {
-                return Err(MapError::Taken);
-            }
-            *entry = frame | rights(access);
-        }
-        Ok(())
-    }
-
-    /// Removes `page` from the address space, which keeps its frame. A translation that the CPU has of it stays.
-    pub fn unmap(&mut self, page: u64) {
-        if let Ok(entry) = self.entry(page) {
+    /// Maps the pages from the first to the end, each to the frame that `frame` returns for it. `None`: no memory.
+    #[inline(always)]
+    pub fn map(
+        &mut self,
+        (mut page, end): (u64, u64),
+        access: Access,
+        mut frame: impl FnMut(&mut Self, u64) -> Option<u64>,
+    ) -> Option<()> {
+        while page < end {
+            let frame = frame(self, page)?;
             // SAFETY: an entry of a table of this address space.
-            unsafe { entry.write(0) }
+            unsafe { self.entry(page)?.write(frame | rights(access)) }
+            page += PAGE;
         }
+        Some(())
     }
 
     /// The entry for `page` in its page table, which is made where there is none yet.
-    pub fn entry(&mut self, page: u64) -> Result<*mut u64, MapError> {
+    #[inline(always)]
+    pub fn entry(&mut self, page: u64) -> Option<*mut u64> {
         if self.last.0 != page >> 21 {
             self.last = (page >> 21, self.leaf_table(page)?);
         }
-        Ok(entry(self.last.1, page, 12))
+        Some(entry(self.last.1, page, 12))
     }
 
     /// The page table for `page`, made where there is none yet.
-    fn leaf_table(&mut self, page: u64) -> Result<u64, MapError> {
+    #[inline(never)]
+    fn leaf_table(&mut self, page: u64) -> Option<u64> {
         let mut table = self.root;
         for shift in [39, 30, 21] {
             let entry = entry(table, page, shift);
             // SAFETY: an entry of a table of this address space.
             unsafe {
                 if *entry & PRESENT == 0 {
-                    let below = frames::allocate(&mut self.frames).ok_or(MapError::OutOfMemory)?;
+                    let below = frames::allocate(&mut self.frames)?;
                     *entry = below | PRESENT | WRITABLE | USER;
                 }
                 table = *entry & ADDRESS;
             }
         }
-        Ok(table)
+        Some(table)
     }
 
     /// Frees all its frames and returns how many there were.

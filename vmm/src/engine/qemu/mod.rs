@@ -17,7 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 
-use abi::boot::{DOORBELL as DOORBELL_KEY, SHARED};
+use abi::boot::{Key, SHARED};
 use abi::ports::{ATTACH, CONSOLE, DOORBELL};
 use abi::record::{BufferHead, Ending};
 use kvm_bindings::kvm_regs;
@@ -69,7 +69,8 @@ impl Qemu {
         let tsc_khz = host_khz();
         let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
         // Firmware runs before the kernel, so memory is not zeroed.
-        let kernel_command_line = boot::command_line(guest.settings, &clocks, (DOORBELL_KEY, SHARED));
+        let options = boot::options(guest.settings, &clocks, (Key::Doorbell, SHARED));
+        let kernel_command_line = boot::command_line(&options);
         let file = process::memory_file("memory", &[])?;
         file.set_len(guest.memory_mib * MIB).map_err(QemuError::Start)?;
         let memory = layout::map(file.try_clone().map_err(QemuError::Start)?, guest.memory_mib)
