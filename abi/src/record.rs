@@ -430,14 +430,18 @@ records! {
         /// The name of the program.
         program: &'a Name, text, words[1..3];
     }
-    /// A signal waits for a process.
+    /// A signal was sent to a process.
     SignalSent = 33, "signal-sent" {
         /// The signal.
         signal: u32, number, detail[0..8];
-        /// The process that did what sends it; 0: the kernel.
+        /// 1: the process ignores it, so nothing else happens. 0: it waits for the process.
+        is_ignored: bool, number, detail[8..9];
+        /// The process that sent it, or the child that it is about; 0: the kernel.
         by: u16, number, detail[16..32];
         /// Why, as `si_code` says.
         code: i64, signed, word[0];
+        /// Of a fault: its address. Of a child: its exit status or signal.
+        about: u64, hex, word[1];
     }
     /// A signal's handler runs next: the registers are in a frame on the stack of the process.
     SignalDelivered = 34, "signal-delivered" {
@@ -481,6 +485,14 @@ records! {
     Deadlock = 38, "deadlock" {
         /// How many processes wait.
         processes: u64, number, word[0];
+    }
+    /// A thread lost the CPU, or got a signal, in a restartable sequence (`rseq`): it continues with the sequence's abort
+    /// handler.
+    SequenceAborted = 39, "sequence-aborted" {
+        /// Where it was in the sequence.
+        rip: u64, address, word[0];
+        /// Address of the abort handler.
+        abort: u64, address, word[1];
     }
     /// The clocks of the host at this record's TSC.
     HostClock = 128, "host-clock" {
@@ -658,6 +670,8 @@ numbered! {
         Vfork = 8, "a child of vfork";
         /// The other threads of its group, until all have ended.
         Threads = 9, "its other threads";
+        /// A signal stopped it: SIGCONT, or SIGKILL.
+        Continue = 10, "SIGCONT";
     }
 }
 

@@ -34,7 +34,9 @@ fn main() {
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
         .needs(&GCC, "no_frame_is_lost_by_many_processes", many)
         .needs(&GCC, "a_deadlock_names_the_processes_that_wait", deadlock);
-    as_natively!(suite, "signals" "threads" "memory" "exec" "files" "clocks" "forks").run()
+    as_natively!(suite, "signals" "threads" "memory" "exec" "files" "clocks" "forks" "stops" "shares"
+        "sequence")
+    .run()
 }
 
 /// Compiles a program of this folder.

@@ -71,11 +71,16 @@ fn idle() {
 }
 
 /// The quantum is over: the process that runs loses the CPU if another one waits for it. In the idle wait no process
-/// runs, and `run` looks for one itself.
-pub fn preempt() {
-    if trace::current() != KERNEL && !give_way(Reason::Preempted) {
+/// runs, and `run` looks for one itself. Returns true if it lost the CPU.
+pub fn preempt() -> bool {
+    if trace::current() == KERNEL {
+        return false;
+    }
+    let lost = give_way(Reason::Preempted);
+    if !lost {
         timer::new_turn();
     }
+    lost
 }
 
 /// The process that runs lets the next one run, if there is one.

@@ -18,6 +18,9 @@ use crate::probe::Arrival;
 use crate::trace::Emit;
 use crate::{linux, panic, probe, process, scheduler, syscall, timer, trace};
 
+/// The error code of #GP for the gate of vector 0x80 (SDM vol. 3, 6.13): the index, and that it is of the IDT.
+const INT_GATE_ERROR: u64 = (INT_VECTOR as u64) << 3 | 1 << 1;
+
 /// Handles `syscall`. This path and the next are those that programs take most.
 pub extern "C" fn system_call(frame: &mut TrapFrame) {
     call(frame, Arrival { vector: SYSCALL_VECTOR, rip: frame.rip, cr2: 0 });
@@ -62,7 +65,9 @@ pub extern "C" fn timer_interrupt(frame: &mut TrapFrame) {
     entry(frame, arrival).emit_with(timer::tick());
     trace::ring();
     timer::end_of_interrupt();
-    scheduler::preempt();
+    if scheduler::preempt() && scheduler::runs_linux() {
+        linux::preempted(frame);
+    }
     return_from(frame);
 }
 
@@ -82,6 +87,9 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
     if frame.is_from_user() {
         probe::translate(frame, arrival);
     }
+    if frame.vector as u8 == INT_VECTOR && scheduler::runs_linux() {
+        refuse_int(frame);
+    }
     let vector = frame.vector as u8;
     if vector == INT_VECTOR {
         return call(frame, arrival);
@@ -93,6 +101,14 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
         _ => panic::exception(frame),
     }
     return_from(frame);
+}
+
+/// `int 0x80` of a Linux program asks for the calls of 32-bit programs, which have other numbers and are not here. It
+/// becomes what it is where their gate is closed: #GP at the instruction, two bytes back.
+fn refuse_int(frame: &mut TrapFrame) {
+    frame.vector = vector::GENERAL_PROTECTION.into();
+    frame.error = INT_GATE_ERROR;
+    frame.rip -= 2;
 }
 
 #[inline(always)]

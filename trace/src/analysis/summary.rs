@@ -331,7 +331,7 @@ mod tests {
         let text = summary().to_string();
         let (counts, processes) = text.split_once("\n\n").expect("two parts");
         assert!(
-            counts.starts_with("68 events in 0.067 ms (switches 3, ticks 1, system calls 2)\n"),
+            counts.starts_with("70 events in 0.069 ms (switches 3, ticks 1, system calls 2)\n"),
             "{counts}"
         );
         assert!(counts.lines().all(|line| line.chars().count() <= 100), "{counts}");

@@ -98,7 +98,9 @@ pub(crate) fn every_kind() -> Vec<Sample> {
     add(Kind::Woken, 1, 2 << 16, &[2]);
     add(Kind::Cloned, 4, 1, &[0x120_0000]);
     add(Kind::Executed, 4, 0, &[[0x60_0000].as_slice(), &HELLO].concat());
-    add(Kind::SignalSent, 4, 11 | 1 << 16, &[-6_i64 as u64]);
+    add(Kind::SignalSent, 4, 11 | 1 << 16, &[-6_i64 as u64, 0]);
+    add(Kind::SignalSent, 4, 17 | 1 << 8 | 5 << 16, &[1, 3]);
+    add(Kind::SequenceAborted, 4, 0, &[0x40_1020, 0x40_1100]);
     add(Kind::SignalDelivered, 4, 11, &[0x7fff_e000, 0x40_1200, 0x40_1020, 0x7fff_ef48]);
     add(Kind::SignalReturned, 4, 0, &[0x7fff_e000, 0x40_1020, 0x7fff_ef48]);
     add(Kind::ProcessSignaled, 4, 15, &[0, 1]);

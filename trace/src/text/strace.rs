@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use abi::record::ARGUMENTS;
+use abi::record::{ARGUMENTS, Wait};
 use abi::syscall::{Call, Returns, Type};
 
 use super::arguments::{Known, Memory, SHOWN_MAX, put_cloned, put_pointer, put_result, put_string};
@@ -33,6 +33,18 @@ struct Pending {
     is_unfinished: bool,
 }
 
+/// A signal that was sent, as its siginfo says.
+#[derive(Clone, Copy, Debug)]
+struct Signal {
+    number: u32,
+    is_ignored: bool,
+    code: i64,
+    /// The sender, or the child.
+    process: u16,
+    /// An address, or the status of the child.
+    value: u64,
+}
+
 /// A process that is being made: when that began, and its name.
 #[derive(Debug)]
 struct Making {
@@ -55,8 +67,8 @@ pub struct Strace<W> {
     /// The arguments that the last trap frame of a process holds.
     arguments: BTreeMap<u16, [u64; ARGUMENTS.len()]>,
     making: BTreeMap<u16, Making>,
-    /// The signal that the kernel last sent a process for a fault, and its `si_code`.
-    sent: BTreeMap<u16, (u32, i64)>,
+    /// The signals that were sent to a process and have no line yet, the last one last.
+    sent: BTreeMap<u16, Vec<Signal>>,
     line: String,
     /// How many open calls were looked at for one to be written as unfinished.
     #[cfg(test)]
@@ -97,6 +109,11 @@ impl<W: Write> Strace<W> {
             }
             What::ProcessCreated { .. } if is_wanted => {
                 self.making.insert(process, Making { start: now, environment: 0 });
+                Ok(())
+            }
+            // A child has its parent's program: strace shows no `execve`.
+            What::Cloned { .. } => {
+                self.making.remove(&process);
                 Ok(())
             }
             What::StackBuilt { argc, argv, .. } => {
@@ -144,22 +161,79 @@ impl<W: Write> Strace<W> {
                     Ok(())
                 }
             }
-            What::SignalSent { signal, by: 0, code } => {
-                self.sent.insert(process, (signal, code));
+            What::SignalSent { signal: number, is_ignored, by, code, about: value } => {
+                let signal = Signal { number, is_ignored, code, process: by, value };
+                self.sent.entry(process).or_default().push(signal);
                 Ok(())
             }
+            What::Blocked { wait: Wait::Continue, .. } if is_wanted => {
+                let Some(signal) = self.take_sent(process, |signal| STOPS.contains(&signal.number)) else {
+                    return Ok(());
+                };
+                self.tell(process, now, &signal.line())?;
+                self.tell(process, now, &format!("--- stopped by {} ---", signal_name(signal.number)))
+            }
+            // A signal that is ignored has its line where a handler would run.
+            What::TrapReturn { .. } if !self.sent.is_empty() => {
+                while let Some(signal) = self.take_sent(process, |signal| signal.is_ignored) {
+                    if is_wanted {
+                        self.tell(process, now, &signal.line())?;
+                    }
+                }
+                Ok(())
+            }
+            What::SignalDelivered { signal: number, .. } => {
+                match self.take_sent_to_any(process, number).filter(|_| is_wanted) {
+                    Some(signal) => self.tell(process, now, &signal.line()),
+                    None => Ok(()),
+                }
+            }
+            What::ProcessSignaled { signal: number, .. } => {
+                self.ended(process, now)?;
+                let sent = self.take_sent_to_any(process, number);
+                if !is_wanted {
+                    return Ok(());
+                }
+                // No tracer sees the signal that nothing can stop.
+                if let Some(signal) = sent.filter(|signal| signal.number != SIGKILL) {
+                    self.tell(process, now, &signal.line())?;
+                }
+                self.tell(process, now, &format!("+++ killed by {} +++", signal_name(number)))
+            }
             What::ProcessKilled { vector, error_code, rip, cr2 } if is_wanted => {
-                let sent = self.sent.remove(&process);
-                let (name, rest) = signal(vector, error_code, rip, cr2, sent);
-                self.tell(process, now, &format!("--- {name} {{si_signo={name}, {rest}}} ---"))?;
+                let (name, line) = match self.sent.remove(&process).and_then(|sent| sent.last().copied()) {
+                    Some(signal) => (signal_name(signal.number), signal.line()),
+                    None => fault(vector, error_code, rip, cr2),
+                };
+                self.tell(process, now, &line)?;
                 self.tell(process, now, &format!("+++ killed by {name} +++"))
             }
             What::FaultRedirected { vector, error_code, rip, cr2, .. } if is_wanted => {
-                let (name, rest) = signal(vector, error_code, rip, cr2, None);
-                self.tell(process, now, &format!("--- {name} {{si_signo={name}, {rest}}} ---"))
+                let (_, line) = fault(vector, error_code, rip, cr2);
+                self.tell(process, now, &line)
             }
             _ => Ok(()),
         }
+    }
+
+    /// The first signal sent to a process that `which` names, and that has no line yet.
+    fn take_sent(&mut self, process: u16, which: impl Fn(&Signal) -> bool) -> Option<Signal> {
+        let sent = self.sent.get_mut(&process)?;
+        let signal = sent.remove(sent.iter().position(which)?);
+        if sent.is_empty() {
+            self.sent.remove(&process);
+        }
+        Some(signal)
+    }
+
+    /// A signal sent to a process, or to another thread of it that did not take it.
+    fn take_sent_to_any(&mut self, process: u16, number: u32) -> Option<Signal> {
+        let which = |signal: &Signal| signal.number == number && !signal.is_ignored;
+        if let Some(signal) = self.take_sent(process, which) {
+            return Some(signal);
+        }
+        let (&other, _) = self.sent.iter().find(|(_, sent)| sent.iter().any(which))?;
+        self.take_sent(other, which)
     }
 
     /// Passes on what was written.
@@ -359,32 +433,86 @@ fn put_execve(out: &mut String, words: &[String], environment: u64) {
     put!(out, "], {environment:#x} /* 0 vars */) ");
 }
 
-/// The signal that Linux sends for an exception, and what strace says of its siginfo. `sent` is what the kernel recorded:
-/// pages come at first touch, so the error code of a page fault does not tell whether the address is mapped.
-fn signal(vector: u8, error_code: u16, rip: u64, cr2: u64, sent: Option<(u32, i64)>) -> (String, String) {
-    const SIGBUS: u32 = 7;
-    const SEGV_ACCERR: i64 = 2;
-    const PAGE_FAULT: u8 = 14;
+impl Signal {
+    /// The line of the signal.
+    fn line(&self) -> String {
+        let name = signal_name(self.number);
+        let mut rest = match code_name(self.number, self.code) {
+            Some(code) => format!("si_code={code}"),
+            None => format!("si_code={}", self.code),
+        };
+        match self.number {
+            SIGCHLD if self.code > 0 => {
+                put!(rest, ", si_pid={}, si_uid=0, si_status=", self.process);
+                match self.code {
+                    CLD_EXITED => put!(rest, "{}", self.value),
+                    _ => rest.push_str(&signal_name(u32::try_from(self.value).unwrap_or(0))),
+                }
+                rest.push_str(", si_utime=0, si_stime=0");
+            }
+            SIGILL | SIGTRAP | SIGBUS | SIGFPE | SIGSEGV if self.code > 0 => {
+                rest.push_str(", si_addr=");
+                put_pointer(&mut rest, self.value);
+            }
+            _ if self.code <= 0 => put!(rest, ", si_pid={}, si_uid=0", self.process),
+            _ => {}
+        }
+        format!("--- {name} {{si_signo={name}, {rest}}} ---")
+    }
+}
+
+const SIGILL: u32 = 4;
+const SIGTRAP: u32 = 5;
+const SIGBUS: u32 = 7;
+const SIGFPE: u32 = 8;
+const SIGKILL: u32 = 9;
+const SIGSEGV: u32 = 11;
+const SIGCHLD: u32 = 17;
+/// The signals that stop a process.
+const STOPS: std::ops::RangeInclusive<u32> = 19..=22;
+const CLD_EXITED: i64 = 1;
+
+/// Linux's names of `si_code` (asm-generic/siginfo.h), from 1 on.
+const CODES: [(u32, &[&str]); 6] = [
+    (SIGILL, &["ILL_ILLOPC", "ILL_ILLOPN"]),
+    (SIGTRAP, &["TRAP_BRKPT", "TRAP_TRACE"]),
+    (SIGBUS, &["BUS_ADRALN", "BUS_ADRERR"]),
+    (
+        SIGFPE,
+        &["FPE_INTDIV", "FPE_INTOVF", "FPE_FLTDIV", "FPE_FLTOVF", "FPE_FLTUND", "FPE_FLTRES", "FPE_FLTINV"],
+    ),
+    (SIGSEGV, &["SEGV_MAPERR", "SEGV_ACCERR"]),
+    (SIGCHLD, &["CLD_EXITED", "CLD_KILLED", "CLD_DUMPED", "CLD_TRAPPED", "CLD_STOPPED", "CLD_CONTINUED"]),
+];
+
+fn code_name(signal: u32, code: i64) -> Option<&'static str> {
+    match code {
+        0 => Some("SI_USER"),
+        -6 => Some("SI_TKILL"),
+        0x80 => Some("SI_KERNEL"),
+        _ => {
+            let (_, names) = CODES.iter().find(|(of, _)| *of == signal)?;
+            names.get(usize::try_from(code).ok()?.checked_sub(1)?).copied()
+        }
+    }
+}
+
+/// The signal that Linux sends for a fault of a process that is no Linux program: its name, and its line.
+fn fault(vector: u8, error_code: u16, rip: u64, cr2: u64) -> (String, String) {
+    const SI_KERNEL: i64 = 0x80;
     const PROTECTION: u16 = 1;
-    let is_bus = vector == PAGE_FAULT && matches!(sent, Some((SIGBUS, _)));
-    let name = signal_name(if is_bus { SIGBUS } else { signal_of_vector(vector) });
-    let is_mapped = match sent {
-        Some((_, code)) => code == SEGV_ACCERR,
-        None => error_code & PROTECTION != 0 && cr2 < USER_END,
+    let number = signal_of_vector(vector);
+    let (code, value) = match vector {
+        0 => (1, rip),
+        1 | 6 => (2, rip),
+        14 if error_code & PROTECTION != 0 && cr2 < USER_END => (2, cr2),
+        14 => (1, cr2),
+        16 | 19 => (7, rip),
+        17 => (1, 0),
+        _ => (SI_KERNEL, 0),
     };
-    let (code, address) = match vector {
-        0 => ("FPE_INTDIV", rip),
-        1 => ("TRAP_TRACE", rip),
-        6 => ("ILL_ILLOPN", rip),
-        16 | 19 => ("FPE_FLTINV", rip),
-        17 => ("BUS_ADRALN", 0),
-        PAGE_FAULT if is_bus => ("BUS_ADRERR", cr2),
-        PAGE_FAULT => (if is_mapped { "SEGV_ACCERR" } else { "SEGV_MAPERR" }, cr2),
-        _ => ("SI_KERNEL", 0),
-    };
-    let mut text = format!("si_code={code}, si_addr=");
-    put_pointer(&mut text, address);
-    (name, text)
+    let signal = Signal { number, is_ignored: false, code, process: 0, value };
+    (signal_name(number), signal.line())
 }
 
 #[cfg(test)]

@@ -209,8 +209,12 @@ impl Words {
                 put!(out, "{}  cr3={cr3:#x}", name_text(program));
                 "exec"
             }
-            What::SignalSent { signal, by, code } => {
+            What::SignalSent { signal, is_ignored, by, code, about } => {
                 put!(out, "{} by {}  code={code}", signal_name(signal), names.label(Origin::Guest, by));
+                if about != 0 {
+                    put!(out, " about={about:#x}");
+                }
+                out.push_str(if is_ignored { " (ignored)" } else { "" });
                 "signal"
             }
             What::SignalDelivered { signal, at, handler, rip, rsp } => {
@@ -221,6 +225,10 @@ impl Words {
             What::SignalReturned { at, rip, rsp } => {
                 put!(out, "through the frame {at:#x}  rip={rip:#x} rsp={rsp:#x}");
                 "handled"
+            }
+            What::SequenceAborted { rip, abort } => {
+                put!(out, "at {rip:#x}  rip={abort:#x}");
+                "abort"
             }
             What::ProcessSignaled { signal, code, by } => {
                 match code {

@@ -8,11 +8,12 @@ use abi::syscall::errno::{
     EACCES, EBADF, EFAULT, EINVAL, EISDIR, EMFILE, ENFILE, ENOENT, ENOSPC, ENOTDIR, ENOTTY, EROFS, ESPIPE,
 };
 
-use super::task::{Group, Tables};
+use super::task::Group;
 use super::tree::{self, Node};
 use super::{Outcome, first, misc, pipe, stat, task, user, zeroed};
 use crate::cell::Local;
 use crate::console;
+use crate::process::TABLE;
 
 /// Descriptors of a thread group.
 pub const DESCRIPTORS: usize = 256;
@@ -68,6 +69,17 @@ impl Descriptor {
     }
 }
 
+/// The descriptors of a thread group, or of several that `clone` let share them.
+struct Table {
+    descriptors: [Local<Descriptor>; DESCRIPTORS],
+    /// One more than the highest descriptor that was ever used.
+    end: Local<u16>,
+    /// Groups that use it; 0: it is free.
+    users: Local<u16>,
+}
+
+static TABLES: [Table; TABLE] = [const { zeroed() }; TABLE];
+
 const O_ACCMODE: u32 = 3;
 const O_WRONLY: u32 = 1;
 const O_CREAT: u32 = 0o100;
@@ -78,24 +90,55 @@ const O_DIRECTORY: u32 = 0o200_000;
 pub const O_CLOEXEC: u32 = 0o2_000_000;
 const O_LARGEFILE: u32 = 0o100_000;
 
-/// The descriptors of a group up to the last one that it ever used.
-fn of(group: &Group) -> &'static [Local<Descriptor>] {
-    first(&group.tables().descriptors, group.descriptors_end.get().into())
+impl Table {
+    /// The descriptors up to the last one that was ever used.
+    fn used(&self) -> &[Local<Descriptor>] {
+        first(&self.descriptors, self.end.get().into())
+    }
+
+    /// Lets a descriptor lead to an open file.
+    fn set(&self, descriptor: usize, index: usize, close_on_exec: bool) {
+        let flag = if close_on_exec { CLOSE_ON_EXEC } else { 0 };
+        if let Some(entry) = self.descriptors.get(descriptor) {
+            entry.set(Descriptor((index as u16 + 1) | flag));
+            self.end.set(self.end.get().max(descriptor as u16 + 1));
+        }
+    }
+
+    /// Closes the descriptors that `which` names.
+    fn close_where(&self, which: impl Fn(usize, Descriptor) -> bool) {
+        for (number, entry) in self.used().iter().enumerate() {
+            let descriptor = entry.get();
+            if let Some(index) = descriptor.index()
+                && which(number, descriptor)
+            {
+                entry.set(Descriptor(0));
+                drop_user(file(index));
+            }
+        }
+    }
 }
 
-fn table() -> &'static Tables {
-    task::group().tables()
+fn of(group: &Group) -> &'static Table {
+    &TABLES[usize::from(group.files.get())]
+}
+
+fn table() -> &'static Table {
+    of(task::group())
+}
+
+/// Gives a group a table without descriptors. There are as many tables as groups.
+fn new_table(group: &Group) -> &'static Table {
+    let index = TABLES.iter().position(|table| table.users.get() == 0).unwrap_or_default();
+    group.files.set(index as u8);
+    TABLES[index].users.set(1);
+    TABLES[index].end.set(0);
+    &TABLES[index]
 }
 
 /// The entry of a descriptor, which need not be open.
 fn entry(descriptor: u64) -> Outcome<&'static Local<Descriptor>> {
     table().descriptors.get(descriptor as u32 as usize).ok_or(EBADF)
-}
-
-fn put(group: &Group, descriptor: usize, value: Descriptor) {
-    if let Some(entry) = group.tables().descriptors.get(descriptor) {
-        entry.set(value);
-    }
 }
 
 /// The open file of a number.
@@ -130,15 +173,8 @@ fn install(index: usize, least: usize, close_on_exec: bool) -> Outcome<u64> {
     let free = |entry: &Local<Descriptor>| entry.get().index().is_none();
     let offset = table().descriptors.get(least..).ok_or(EINVAL)?.iter().position(free).ok_or(EMFILE)?;
     add_user(index);
-    set(least + offset, index, close_on_exec);
+    table().set(least + offset, index, close_on_exec);
     Ok((least + offset) as u64)
-}
-
-fn set(descriptor: usize, index: usize, close_on_exec: bool) {
-    let flag = if close_on_exec { CLOSE_ON_EXEC } else { 0 };
-    let group = task::group();
-    put(group, descriptor, Descriptor((index as u16 + 1) | flag));
-    group.descriptors_end.set(group.descriptors_end.get().max(descriptor as u16 + 1));
 }
 
 /// A new open file with a descriptor.
@@ -160,51 +196,51 @@ fn new_open(kind: Kind, object: u32, flags: u32) -> Outcome<usize> {
 
 /// The standard streams of a program that the host starts.
 pub fn open_streams(group: &Group) {
+    let table = new_table(group);
     for (stream, flags) in [(0, 0), (1, O_WRONLY), (2, O_WRONLY)] {
         let same = |open: &Open| open.kind.get() == Kind::Stream && open.object.get() == stream;
         // There is always room: these are the first files that are opened.
         let found = OPEN.iter().position(same).or_else(|| new_open(Kind::Stream, stream, flags).ok());
         if let Some(index) = found {
             add_user(index);
-            put(group, stream as usize, Descriptor(index as u16 + 1));
+            table.set(stream as usize, index, false);
         }
     }
-    group.descriptors_end.set(3);
 }
 
-/// A child of `fork` has the same descriptors.
-pub fn copy_descriptors(parent: &Group, child: &Group) {
-    child.descriptors_end.set(parent.descriptors_end.get());
-    for (from, to) in of(parent).iter().zip(of(child)) {
-        let descriptor = from.get();
-        if let Some(index) = descriptor.index() {
+/// A child has the same descriptors: its parent's own (`shares`), or copies.
+pub fn pass_descriptors(parent: &Group, child: &Group, shares: bool) {
+    let from = of(parent);
+    if shares {
+        from.users.set(from.users.get() + 1);
+        return child.files.set(parent.files.get());
+    }
+    let to = new_table(child);
+    for (number, entry) in from.used().iter().enumerate() {
+        if let Some(index) = entry.get().index() {
             add_user(index);
-            to.set(descriptor);
+            to.set(number, index, entry.get().0 & CLOSE_ON_EXEC != 0);
         }
     }
 }
 
-/// Closes the descriptors of a group that `which` names.
-fn close_where(group: &Group, which: impl Fn(usize, Descriptor) -> bool) {
-    for (number, entry) in of(group).iter().enumerate() {
-        let descriptor = entry.get();
-        if let Some(index) = descriptor.index()
-            && which(number, descriptor)
-        {
-            entry.set(Descriptor(0));
-            drop_user(file(index));
-        }
-    }
-}
-
-/// A group that ends closes everything.
+/// A group that ends closes everything, unless another group uses the table too.
 pub fn close_all(group: &Group) {
-    close_where(group, |_, _| true);
+    let table = of(group);
+    if table.users.get() == 1 {
+        table.close_where(|_, _| true);
+    }
+    table.users.set(table.users.get() - 1);
 }
 
-/// `execve` closes what is marked so.
+/// `execve` closes what is marked so, in a table of the group's own.
 pub fn close_on_exec() {
-    close_where(task::group(), |_, descriptor| descriptor.0 & CLOSE_ON_EXEC != 0);
+    let (group, shared) = (task::group(), table());
+    if shared.users.get() > 1 {
+        pass_descriptors(group, group, false);
+        shared.users.set(shared.users.get() - 1);
+    }
+    table().close_where(|_, descriptor| descriptor.0 & CLOSE_ON_EXEC != 0);
 }
 
 fn drop_user(open: &Open) {
@@ -235,7 +271,7 @@ pub fn close_range(first: u64, last: u64, flags: u64) -> Outcome<u64> {
         return Err(EINVAL);
     }
     if flags == 0 {
-        close_where(task::group(), |number, _| (first..=last).contains(&number));
+        table().close_where(|number, _| (first..=last).contains(&number));
         return Ok(0);
     }
     for entry in table().descriptors.iter().skip(first).take(last - first + 1) {
@@ -267,7 +303,7 @@ pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
     if from != to {
         let _ = close(to as u64);
         add_user(index);
-        set(to, index, flags != 0);
+        table().set(to, index, flags != 0);
     }
     Ok(to as u64)
 }

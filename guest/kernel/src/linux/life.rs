@@ -1,6 +1,6 @@
 //! The life of processes and threads: start, fork, clone, execve, exit, wait.
 
-use abi::record::emit::{Cloned, Executed, ProcessExited};
+use abi::record::emit::{Cloned, Executed, ProcessExited, ProcessSignaled};
 use abi::record::{FIRST_RETURN, Wait};
 use abi::syscall::errno::{EACCES, EAGAIN, ECHILD, EINVAL, ENOMEM, EPERM, ESRCH};
 
@@ -47,7 +47,7 @@ fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Ou
     let strings = (Strings::Packed(program.arguments), Strings::Packed(program.environment));
     let start = exec::load(id, space, program.file, program.path, strings.0, strings.1)?;
     process::fill_kernel_stack(id, TrapFrame::first(start.rip, start.rsp)).ok_or(ENOMEM)?;
-    let group = task::new_group(id).ok_or(ENOMEM)?;
+    let group = task::new_group(id, None).ok_or(ENOMEM)?;
     group.parent.set(0);
     group.process_group.set(id);
     group.session.set(id);
@@ -98,9 +98,10 @@ const CLONE_PARENT_SETTID: u64 = 0x10_0000;
 const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
 const CLONE_DETACHED: u64 = 0x40_0000;
 const CLONE_CHILD_SETTID: u64 = 0x100_0000;
-/// What a thread shares.
-const THREAD: u64 = CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
-const KNOWN: u64 = THREAD
+const KNOWN: u64 = CLONE_VM
+    | CLONE_FILES
+    | CLONE_SIGHAND
+    | CLONE_THREAD
     | CLONE_FS
     | CLONE_VFORK
     | CLONE_SYSVSEM
@@ -133,9 +134,13 @@ pub fn clone3(frame: &TrapFrame, address: u64, size: u64) -> Outcome<u64> {
 pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     let flags = what.flags;
     let is_thread = flags & CLONE_THREAD != 0;
-    let shares = flags & THREAD;
-    // A thread shares everything; a process shares memory at most.
-    if flags & !KNOWN != 0 || (is_thread && shares != THREAD) || (!is_thread && shares & !CLONE_VM != 0) {
+    // A thread shares its group's files too, and handlers need the memory that they are in.
+    let needed = match flags & (CLONE_THREAD | CLONE_SIGHAND) {
+        0 => 0,
+        CLONE_SIGHAND => CLONE_VM,
+        _ => CLONE_VM | CLONE_SIGHAND | CLONE_FILES,
+    };
+    if flags & !KNOWN != 0 || flags & needed != needed {
         return Err(EINVAL);
     }
     let parent = task::group();
@@ -161,7 +166,7 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
         parent.threads.set(parent.threads.get() + 1);
         parent
     } else {
-        let Some(group) = new_child_group(id, parent, space, what.exit_signal as u32) else {
+        let Some(group) = new_child_group(id, parent, space, &what) else {
             process::give_up(id, parent.name.get(), abi::record::LoadError::OutOfMemory);
             return Err(discard(space, flags));
         };
@@ -175,6 +180,9 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     let child = begin(id, group);
     let own = task::current();
     child.blocked.set(own.blocked.get());
+    if flags & CLONE_VM == 0 {
+        child.rseq.set(own.rseq.get());
+    }
     if flags & CLONE_VM == 0 || flags & CLONE_VFORK != 0 {
         child.signal_stack.set(own.signal_stack.get());
     }
@@ -191,24 +199,13 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
         child.vfork_parent.set(trace::current());
         while process::find(id).is_some() && task::of(id).vfork_parent.get() != 0 {
             // As in Linux only what ends the parent ends this wait.
-            if wait(Wait::Vfork, id.into(), NEVER).is_err() {
-                if own.group().is_ending() {
-                    break;
-                }
-                wait_on(id);
+            if own.group().is_ending() {
+                break;
             }
+            signal::wait_under(u64::MAX, Wait::Vfork, id);
         }
     }
     Ok(id.into())
-}
-
-/// Waits for a child of `vfork` though there is a signal.
-fn wait_on(id: u16) {
-    let task = task::current();
-    let blocked = task.blocked.replace(u64::MAX);
-    let _ = wait(Wait::Vfork, id.into(), NEVER);
-    task.blocked.set(blocked);
-    task.attention.set(true);
 }
 
 /// A copy of an address space that is not used.
@@ -223,11 +220,12 @@ fn new_child_group(
     id: u16,
     parent: &'static Group,
     space: &'static Space,
-    exit_signal: u32,
+    what: &Clone,
 ) -> Option<&'static Group> {
-    let group = task::new_group(id)?;
+    let shares_actions = what.flags & CLONE_SIGHAND != 0;
+    let group = task::new_group(id, shares_actions.then_some(parent))?;
     group.parent.set(parent.id.get());
-    group.exit_signal.set(exit_signal);
+    group.exit_signal.set(what.exit_signal as u32);
     group.process_group.set(parent.process_group.get());
     group.session.set(parent.session.get());
     group.space.set(Some(space));
@@ -235,8 +233,10 @@ fn new_child_group(
     group.directory.set(parent.directory.get());
     group.umask.set(parent.umask.get());
     group.name.set(parent.name.get());
-    signal::copy_actions(parent, group);
-    files::copy_descriptors(parent, group);
+    if !shares_actions {
+        signal::copy_actions(parent, group);
+    }
+    files::pass_descriptors(parent, group, what.flags & CLONE_FILES != 0);
     Some(group)
 }
 
@@ -265,6 +265,7 @@ pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp:
     let name = name_of(path);
     end_other_threads();
     let (task, group) = (task::current(), task::group());
+    group.own_tables();
     Executed { cr3: space.root(), program: &name }.emit();
     let old = group.space.replace(Some(space));
     task::process().set_root(space.root());
@@ -280,6 +281,7 @@ pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp:
     signal::reset_handlers(group);
     task.clear_tid.set(0);
     task.robust_list.set(0);
+    task.rseq.set((0, 0));
     signal::with_fpu(fpu::Area::clear);
     Segments::set_bases([0; 2]);
     let first = TrapFrame::first(rip, rsp);
@@ -298,7 +300,10 @@ fn end_other_threads() {
     signal::rouse_all(group);
     task::current().attention.set(false);
     while group.threads.get() > 1 {
-        let _ = wait(Wait::Threads, group.id.get().into(), NEVER);
+        if group.exiting.get() {
+            end_task();
+        }
+        signal::wait_under(u64::MAX, Wait::Threads, group.id.get());
     }
     group.survivor.set(0);
 }
@@ -326,8 +331,10 @@ pub fn end_task() -> ! {
         futex::wake_one_at(clear);
     }
     if !task.was_recorded.replace(false) {
-        let status = group.status.get() >> 8;
-        ProcessExited { status: status.into() }.emit();
+        match group.status.get() {
+            signal @ 1..0x80 => ProcessSignaled { signal, code: 0, by: 0 }.emit(),
+            status => ProcessExited { status: (status >> 8).into() }.emit(),
+        }
     }
     group.cycles.set(group.cycles.get() + scheduler::cycles_of_current());
     release_parent(task);
@@ -372,23 +379,44 @@ fn end_last(group: &'static Group) {
     }
     group.free_tables();
     match task::find_group(group.parent.get()) {
-        Some(parent) if !parent.is_zombie() => tell_parent(parent, group),
+        Some(parent) if !parent.is_zombie() => {
+            let signal = group.exit_signal.get();
+            if signal::ignores_children(parent) {
+                group.forget();
+            }
+            notify(parent, group, signal, group.status.get());
+        }
         _ => group.forget(),
     }
 }
 
-fn tell_parent(parent: &'static Group, child: &'static Group) {
-    let status = child.status.get();
-    let (code, value) = if status & 0x7F == 0 { (1, status >> 8) } else { (2, status & 0x7F) };
-    let info = signal::Info { code, process: child.id.get().into(), value: u64::from(value) };
-    let signal = child.exit_signal.get();
-    if signal::ignores_children(parent) {
-        child.forget();
-    }
+/// A parent gets a signal because of a child, whose status this is, and looks at its children if it waits for one.
+fn notify(parent: &'static Group, child: &Group, signal: u32, status: u32) {
+    let (code, value) = code_of(status);
+    let info = signal::Info { code, process: child.id.get().into(), value: value.into() };
     if (1..=signal::COUNT as u32).contains(&signal) {
         signal::send_to_group(parent, signal, info);
     }
     wake_all(Wait::Child, parent.id.get().into(), NEVER, |_| true);
+}
+
+/// A signal stopped the group, or it continues: its parent can wait for that.
+pub fn note_stop(group: &Group, status: u32) {
+    group.stop_status.set(status);
+    if let Some(parent) = task::find_group(group.parent.get()).filter(|parent| !parent.is_zombie()) {
+        let signal = if signal::ignores_stops(parent) { 0 } else { signal::SIGCHLD };
+        notify(parent, group, signal, status);
+    }
+}
+
+/// `si_code` and `si_status` for a status as `wait` shows it.
+fn code_of(status: u32) -> (i32, u32) {
+    match status & 0xFF {
+        0 => (1, status >> 8),
+        0xFF => (6, signal::SIGCONT),
+        0x7F => (5, status >> 8),
+        signal => (2, signal),
+    }
 }
 
 /// A child of `vfork` lets go of its parent's memory.
@@ -409,22 +437,29 @@ pub fn exit(status: u64) -> ! {
 }
 
 const WNOHANG: u64 = 1;
+const WSTOPPED: u64 = 2;
+const WEXITED: u64 = 4;
+const WCONTINUED: u64 = 8;
+/// The status of a child that SIGCONT continued.
+pub const CONTINUED: u32 = 0xFFFF;
 
-/// A child that ended and suits, by its process number, or any child of a process group.
-fn zombie(which: impl Fn(&Group) -> bool) -> Outcome<Option<&'static Group>> {
-    let mut any = false;
-    for child in task::group().children().filter(|child| which(child)) {
-        any = true;
-        if child.is_zombie() {
-            return Ok(Some(child));
-        }
-    }
-    if any { Ok(None) } else { Err(ECHILD) }
+/// What there is to say of a child: its status as `wait` shows it.
+fn status_of(child: &Group, options: u64) -> Option<u32> {
+    let (status, wanted) = match child.stop_status.get() {
+        _ if child.is_zombie() => (child.status.get(), WEXITED),
+        0 => return None,
+        CONTINUED => (CONTINUED, WCONTINUED),
+        status => (status, WSTOPPED),
+    };
+    (options & wanted != 0).then_some(status)
 }
 
-fn wait_for(which: impl Fn(&Group) -> bool, options: u64) -> Outcome<Option<&'static Group>> {
+/// Waits until there is something to say of a child that `which` names. `None`: there is not, and the call does not wait.
+fn wait_for(which: impl Fn(&Group) -> bool, options: u64) -> Outcome<Option<(&'static Group, u32)>> {
     loop {
-        let found = zombie(&which)?;
+        let mut children = task::group().children().filter(|child| which(child)).peekable();
+        children.peek().ok_or(ECHILD)?;
+        let found = children.find_map(|child| Some((child, status_of(child, options)?)));
         if found.is_some() || options & WNOHANG != 0 {
             return Ok(found);
         }
@@ -432,18 +467,21 @@ fn wait_for(which: impl Fn(&Group) -> bool, options: u64) -> Outcome<Option<&'st
     }
 }
 
-/// The parent knows: nothing is left of a child. Returns its CPU time.
+/// The parent knows: nothing is left of a child that ended. Returns its CPU time.
 fn reap(child: &Group) -> u64 {
-    let own = task::group();
     let cycles = child.cycles.get() + child.children_cycles.get();
-    own.children_cycles.set(own.children_cycles.get() + cycles);
-    child.forget();
+    child.stop_status.set(0);
+    if child.is_zombie() {
+        let own = task::group();
+        own.children_cycles.set(own.children_cycles.get() + cycles);
+        child.forget();
+    }
     cycles
 }
 
 #[inline(never)]
 pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
-    const KNOWN: u64 = WNOHANG | 2 | 8 | 0xE000_0000;
+    const KNOWN: u64 = WNOHANG | WSTOPPED | WCONTINUED | 0xE000_0000;
     if options & 0xFFFF_FFFF & !KNOWN != 0 {
         return Err(EINVAL);
     }
@@ -454,8 +492,8 @@ pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
         1.. => i32::from(child.id.get()) == pid,
         _ => i64::from(child.process_group.get()) == -i64::from(pid),
     };
-    let Some(child) = wait_for(which, options)? else { return Ok(0) };
-    user::write_if_asked(status, child.status.get())?;
+    let Some((child, found)) = wait_for(which, options | WEXITED)? else { return Ok(0) };
+    user::write_if_asked(status, found)?;
     let id = child.id.get();
     let cycles = reap(child);
     if usage != 0 {
@@ -469,9 +507,8 @@ pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
 
 #[inline(never)]
 pub fn waitid(kind: u64, id: u64, info: u64, options: u64) -> Outcome<u64> {
-    const WEXITED: u64 = 4;
     const WNOWAIT: u64 = 0x100_0000;
-    if options & WEXITED == 0 {
+    if options & (WEXITED | WSTOPPED | WCONTINUED) == 0 {
         return Err(EINVAL);
     }
     let id = id as u32;
@@ -484,14 +521,14 @@ pub fn waitid(kind: u64, id: u64, info: u64, options: u64) -> Outcome<u64> {
         return Err(EINVAL);
     }
     let mut words = [0_u32; 32];
-    let child = wait_for(which, options)?;
-    if let Some(child) = child {
-        let status = child.status.get();
-        let (code, value) = if status & 0x7F == 0 { (1, status >> 8) } else { (2, status & 0x7F) };
-        [words[0], words[2], words[4], words[6]] = [signal::SIGCHLD, code, child.id.get().into(), value];
+    let found = wait_for(which, options)?;
+    if let Some((child, status)) = found {
+        let (code, value) = code_of(status);
+        [words[0], words[2], words[4], words[6]] =
+            [signal::SIGCHLD, code as u32, child.id.get().into(), value];
     }
     user::write_if_asked(info, words)?;
-    if let Some(child) = child.filter(|_| options & WNOWAIT == 0) {
+    if let Some((child, _)) = found.filter(|_| options & WNOWAIT == 0) {
         reap(child);
     }
     Ok(0)

@@ -2,15 +2,19 @@
 
 use core::arch::x86_64::__cpuid;
 
-use abi::syscall::errno::{EINVAL, EPERM, ESRCH};
+use abi::record::emit::SequenceAborted;
+use abi::syscall::errno::{EBUSY, EINVAL, EPERM, ESRCH};
 
 use super::space::{EXECUTE, READ, SHARED, STACK, STACK_LIMIT, WRITE};
-use super::{Outcome, files, first, task, tree, user};
+use super::task::{self, Task};
+use super::{Outcome, files, first, signal, tree, user};
 use crate::arch::context::Segments;
 use crate::arch::cpu;
+use crate::arch::trap_frame::TrapFrame;
 use crate::cell::Local;
 use crate::layout::{PAGE, USER_END};
 use crate::memory::frames;
+use crate::trace::Emit;
 use crate::{process, timer};
 
 /// What `times` and AT_CLKTCK count in.
@@ -181,11 +185,42 @@ pub fn prctl(what: u64, argument: u64) -> Outcome<u64> {
 
 /// `rseq`: the one CPU never changes, so its number is written once.
 #[inline(never)]
-pub fn rseq(address: u64, size: u64) -> Outcome<u64> {
-    if size < 32 || !address.is_multiple_of(32) {
-        return Err(EINVAL);
+pub fn rseq(address: u64, size: u64, flags: u64, signature: u64) -> Outcome<u64> {
+    const UNREGISTER: u64 = 1;
+    let (new, old) = ((address, signature as u32), &task::current().rseq);
+    match (flags, old.get()) {
+        (UNREGISTER, registered) if registered == new => {
+            old.set((0, 0));
+            user::write(address + 4, u32::MAX).map(|()| 0)
+        }
+        (0, (0, _)) if size >= 32 && address.is_multiple_of(32) => {
+            user::write(address, 0_u64)?;
+            old.set(new);
+            Ok(0)
+        }
+        (0, registered) if registered == new => Err(EBUSY),
+        (0 | UNREGISTER, (registered, _)) if registered == address => Err(EPERM),
+        _ => Err(EINVAL),
     }
-    user::write(address, 0_u64).map(|()| 0)
+}
+
+/// The task lost the CPU, or gets a signal: a restartable sequence that it was in starts again.
+pub fn leave_sequence(frame: &mut TrapFrame, task: &Task) {
+    let (address, signature) = task.rseq.get();
+    if address == 0 {
+        return;
+    }
+    let Ok(sequence @ 1..) = user::read::<u64>(address + 8) else { return };
+    let _ = user::write(address + 8, 0_u64);
+    let parts: Outcome<[u64; 4]> = user::read(sequence);
+    let Ok([_, start, size, abort]) = parts else { signal::end_by_forced(signal::SIGSEGV) };
+    if frame.rip.wrapping_sub(start) < size {
+        if abort >= USER_END || user::read(abort.wrapping_sub(4)) != Ok(signature) {
+            signal::end_by_forced(signal::SIGSEGV);
+        }
+        SequenceAborted { rip: frame.rip, abort }.emit();
+        frame.rip = abort;
+    }
 }
 
 /// `/proc/self/maps` from an offset on, made anew for each call.

@@ -105,6 +105,11 @@ pub fn page_fault(error: u64, address: u64) -> PageFault {
     }
 }
 
+/// The process that runs lost the CPU to another one meanwhile.
+pub fn preempted(frame: &mut TrapFrame) {
+    misc::leave_sequence(frame, task::current());
+}
+
 /// A fault of the process that runs: its page comes, or it gets a signal.
 pub fn fault(frame: &mut TrapFrame, cr2: u64) {
     let mut bad = None;
@@ -272,7 +277,7 @@ fn plain(call: Call, [a, b, c, d, e, f]: [u64; 6]) -> Outcome<u64> {
             task::current().clear_tid.set(a);
             Ok(crate::trace::current().into())
         }
-        Call::rseq => misc::rseq(a, b),
+        Call::rseq => misc::rseq(a, b, c, d),
         Call::sched_yield => {
             scheduler::yield_now();
             Ok(0)

@@ -130,7 +130,7 @@ pub fn write(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
     let mut done = 0;
     while done < count {
         if pipe.readers.get() == 0 {
-            signal::send_to_task(task::current(), signal::SIGPIPE, signal::Info::of_kernel());
+            signal::send_to_task(task::current(), signal::SIGPIPE, signal::from_program(signal::SI_USER));
             return if done == 0 { Err(EPIPE) } else { Ok(done) };
         }
         let room = CAPACITY - pipe.waiting();

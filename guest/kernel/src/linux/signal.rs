@@ -10,14 +10,14 @@ use abi::syscall::errno::{EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
 
 use super::space::Bad;
 use super::task::{self, Group, Task, Woken, wait};
-use super::{Outcome, life, time, user};
+use super::{Outcome, life, misc, time, user};
 use crate::arch::cpu::{self, rflags};
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::cell::Local;
 use crate::layout::{USER_END, selector};
 use crate::process::NEVER;
 use crate::trace::Emit;
-use crate::{fpu, process, scheduler, trace};
+use crate::{fpu, process, scheduler};
 
 /// Signals are numbered from 1 to this.
 pub const COUNT: usize = 64;
@@ -31,9 +31,8 @@ pub const SIGSEGV: u32 = 11;
 pub const SIGPIPE: u32 = 13;
 pub const SIGALRM: u32 = 14;
 pub const SIGCHLD: u32 = 17;
-const SIGCONT: u32 = 18;
+pub const SIGCONT: u32 = 18;
 const SIGSTOP: u32 = 19;
-const SIGTTOU: u32 = 22;
 const SIGURG: u32 = 23;
 const SIGWINCH: u32 = 28;
 
@@ -49,6 +48,7 @@ pub struct Action {
 
 const DEFAULT: u64 = 0;
 const IGNORE: u64 = 1;
+const SA_NOCLDSTOP: u64 = 1;
 const SA_NOCLDWAIT: u64 = 2;
 const SA_RESTORER: u64 = 0x0400_0000;
 const SA_ONSTACK: u64 = 0x0800_0000;
@@ -66,7 +66,7 @@ pub struct Info {
     pub value: u64,
 }
 
-const SI_USER: i32 = 0;
+pub const SI_USER: i32 = 0;
 const SI_TKILL: i32 = -6;
 const SI_KERNEL: i32 = 0x80;
 
@@ -101,14 +101,15 @@ const fn bit(signal: u32) -> u64 {
     1 << (signal - 1)
 }
 
+/// The signals that stop a process: SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU.
+const STOPS: u64 = 0b1111 << (SIGSTOP - 1);
 /// No mask can block these two.
 const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
 
 fn is_ignored(action: Action, signal: u32) -> bool {
     match action.handler {
         IGNORE => signal != SIGKILL,
-        // There is no job control, so what would stop a process is ignored too.
-        DEFAULT => matches!(signal, SIGCHLD | SIGURG | SIGWINCH | SIGCONT..=SIGTTOU),
+        DEFAULT => matches!(signal, SIGCHLD | SIGURG | SIGWINCH | SIGCONT),
         _ => false,
     }
 }
@@ -117,6 +118,11 @@ fn is_ignored(action: Action, signal: u32) -> bool {
 pub fn ignores_children(group: &Group) -> bool {
     let action = group.tables().action(SIGCHLD).get();
     action.handler == IGNORE || action.flags & SA_NOCLDWAIT != 0
+}
+
+/// True if the parent gets no signal when a child stops.
+pub fn ignores_stops(group: &Group) -> bool {
+    group.tables().action(SIGCHLD).get().flags & SA_NOCLDSTOP != 0
 }
 
 /// The signals that a task can take now.
@@ -149,11 +155,10 @@ fn check_alarm(group: &'static Group) {
 
 /// Sends a signal to one task.
 pub fn send_to_task(task: &'static Task, signal: u32, info: Info) {
-    if !note(task.group(), signal, info, task.blocked.get()) {
-        return;
+    if note(task.group(), task.id.get(), signal, info, task.blocked.get()) {
+        task.pending.set(task.pending.get() | bit(signal));
+        rouse(task, signal);
     }
-    task.pending.set(task.pending.get() | bit(signal));
-    rouse(task, signal);
 }
 
 /// Sends a signal to a group: to a task of it that does not block it, or to the first that unblocks it.
@@ -162,8 +167,8 @@ pub fn send_to_group(group: &'static Group, signal: u32, info: Info) {
         return;
     }
     let taker = group.tasks().find(|(_, task)| task.blocked.get() & bit(signal) == 0);
-    let blocked = if taker.is_none() { bit(signal) } else { 0 };
-    if !note(group, signal, info, blocked) {
+    let (id, blocked) = taker.map_or((group.id.get(), bit(signal)), |(id, _)| (id, 0));
+    if !note(group, id, signal, info, blocked) {
         return;
     }
     group.pending.set(group.pending.get() | bit(signal));
@@ -172,21 +177,57 @@ pub fn send_to_group(group: &'static Group, signal: u32, info: Info) {
     }
 }
 
-/// Keeps what comes with a signal; false: the signal is ignored.
-fn note(group: &Group, signal: u32, info: Info, blocked: u64) -> bool {
-    let tables = group.tables();
-    if blocked & bit(signal) == 0 && is_ignored(tables.action(signal).get(), signal) {
-        return false;
+/// Keeps what comes with a signal to a task of the group; false: the signal is ignored.
+fn note(group: &'static Group, task: u16, signal: u32, info: Info, blocked: u64) -> bool {
+    if signal == SIGCONT {
+        forget(group, STOPS);
+        resume(group);
+    } else if STOPS & bit(signal) != 0 {
+        forget(group, bit(SIGCONT));
     }
-    tables.info(signal).set(info);
-    SignalSent { signal, by: trace::current(), code: info.code.into() }.emit_for(group.id.get());
-    true
+    let is_ignored = blocked & bit(signal) == 0 && is_ignored(group.tables().action(signal).get(), signal);
+    if !is_ignored {
+        group.tables().info(signal).set(info);
+    }
+    let (code, by) = (info.code.into(), info.process as u16);
+    SignalSent { signal, is_ignored, by, code, about: info.value }.emit_for(task);
+    !is_ignored
+}
+
+/// Signals that wait for the group or a task of it are forgotten.
+fn forget(group: &Group, signals: u64) {
+    group.pending.set(group.pending.get() & !signals);
+    group.tasks().for_each(|(_, task)| task.pending.set(task.pending.get() & !signals));
+}
+
+/// A signal stops the group: each task waits when it would return to user mode.
+fn stop(group: &'static Group, signal: u32) {
+    group.is_stopped.set(true);
+    group.tasks().for_each(|(_, task)| task.attention.set(true));
+    life::note_stop(group, signal << 8 | 0x7F);
+}
+
+/// A group that was stopped continues.
+fn resume(group: &'static Group) {
+    if group.is_stopped.replace(false) {
+        task::wake_all(Wait::Continue, group.id.get().into(), NEVER, |_| true);
+        life::note_stop(group, life::CONTINUED);
+    }
+}
+
+/// The task that runs waits under a mask, and looks for signals afterwards.
+pub fn wait_under(mask: u64, what: Wait, object: u16) {
+    let task = task::current();
+    let blocked = task.blocked.replace(mask);
+    let _ = wait(what, object.into(), NEVER);
+    task.blocked.set(blocked);
+    task.attention.set(true);
 }
 
 fn rouse(task: &'static Task, signal: u32) {
     task.attention.set(true);
     if task.blocked.get() & bit(signal) == 0 {
-        task::wake(task.id.get());
+        task::rouse(task.id.get());
     }
 }
 
@@ -194,7 +235,7 @@ fn rouse(task: &'static Task, signal: u32) {
 pub fn rouse_all(group: &Group) {
     for (id, task) in group.tasks() {
         task.attention.set(true);
-        task::wake(id);
+        task::rouse(id);
     }
 }
 
@@ -208,13 +249,17 @@ pub fn is_attention_due() -> bool {
 pub fn before_return(frame: &mut TrapFrame) {
     let task = task::current();
     let group = task.group();
-    check_alarm(group);
-    if group.is_ending() {
-        life::end_task();
-    }
-    task.attention.set(false);
     loop {
+        check_alarm(group);
+        if group.is_ending() {
+            life::end_task();
+        }
+        task.attention.set(false);
         let signals = due(task);
+        if group.is_stopped.get() && signals & bit(SIGKILL) == 0 {
+            wait_under(!bit(SIGKILL), Wait::Continue, group.id.get());
+            continue;
+        }
         if signals == 0 {
             break;
         }
@@ -222,6 +267,7 @@ pub fn before_return(frame: &mut TrapFrame) {
         let action = group.tables().action(signal).get();
         match action.handler {
             _ if is_ignored(action, signal) => {}
+            DEFAULT if STOPS & bit(signal) != 0 => stop(group, signal),
             DEFAULT => end_by(signal),
             _ => call_handler(frame, task, signal, action, group.tables().info(signal).get(), [0; 3]),
         }
@@ -320,6 +366,7 @@ fn call_handler(
     info: Info,
     trap: [u64; 3],
 ) {
+    misc::leave_sequence(frame, task);
     if let Some(number) = task.restart.replace(None) {
         if action.flags & SA_RESTART != 0 {
             again(frame, number);
@@ -521,7 +568,7 @@ fn restore_fpu(address: u64) -> Outcome<()> {
 }
 
 /// The task cannot go on: what the signal's handler would need is not there, or came back forged.
-fn end_by_forced(signal: u32) -> ! {
+pub fn end_by_forced(signal: u32) -> ! {
     task::group().tables().info(signal).set(Info::of_kernel());
     end_by(signal)
 }
@@ -541,7 +588,7 @@ pub fn fault(frame: &mut TrapFrame, cr2: u64, bad: Option<Bad>) {
     let action = tables.action(signal).get();
     let info = Info { code, process: 0, value: address };
     tables.info(signal).set(info);
-    SignalSent { signal, by: 0, code: code.into() }.emit();
+    SignalSent { signal, is_ignored: false, by: 0, code: code.into(), about: address }.emit();
     if task.blocked.get() & bit(signal) != 0 || action.handler <= IGNORE {
         // It would fault again for ever.
         let (vector, error_code) = (frame.vector as u8, frame.error as u16);
@@ -600,11 +647,10 @@ pub fn sigaction(signal: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
         let mut action: Action = user::read(new)?;
         action.mask &= !UNBLOCKABLE;
         entry.set(action);
-        group.handled.set(group.handled.get() | bit(signal));
+        let handled = &group.tables().handled;
+        handled.set(handled.get() | bit(signal));
         if is_ignored(action, signal) {
-            // What waits is forgotten.
-            group.pending.set(group.pending.get() & !bit(signal));
-            group.tasks().for_each(|(_, task)| task.pending.set(task.pending.get() & !bit(signal)));
+            forget(group, bit(signal));
         }
     }
     user::write_if_asked(old, before).map(|()| 0)
@@ -731,7 +777,8 @@ pub fn sigaltstack(new: u64, old: u64, rsp: u64) -> Outcome<u64> {
     user::write_if_asked(old, before).map(|()| 0)
 }
 
-fn from_program(code: i32) -> Info {
+/// Of a signal that the group of the task that runs sends.
+pub fn from_program(code: i32) -> Info {
     Info { code, process: task::group().id.get().into(), value: 0 }
 }
 
@@ -781,11 +828,10 @@ pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
 
 /// After `execve`: handlers are gone with the code that they were in.
 pub fn reset_handlers(group: &Group) {
-    for signal in handled(group) {
-        let action = group.tables().action(signal);
+    let tables = group.tables();
+    for action in handled(group).map(|signal| tables.action(signal)) {
         if action.get().handler != IGNORE {
             action.set(Action::default());
-            group.handled.set(group.handled.get() & !bit(signal));
         }
     }
     task::current().signal_stack.set([0, STACK_DISABLED, 0]);
@@ -793,7 +839,7 @@ pub fn reset_handlers(group: &Group) {
 
 /// The signals whose action is not the default.
 fn handled(group: &Group) -> impl Iterator<Item = u32> {
-    let mut left = group.handled.get();
+    let mut left = group.tables().handled.get();
     core::iter::from_fn(move || {
         let signal = (left != 0).then(|| left.trailing_zeros() + 1)?;
         left &= left - 1;
@@ -806,5 +852,5 @@ pub fn copy_actions(parent: &Group, child: &Group) {
     for signal in handled(parent) {
         child.tables().action(signal).set(parent.tables().action(signal).get());
     }
-    child.handled.set(parent.handled.get());
+    child.tables().handled.set(parent.tables().handled.get());
 }

@@ -8,15 +8,15 @@ use abi::record::emit::{Blocked, Woken as WokenRecord};
 use abi::record::{Reason, Wait};
 use abi::syscall::errno::EINTR;
 
-use super::files::Descriptor;
 use super::list::List;
 use super::signal::{self, Action, Info};
 use super::space::Space;
-use super::{Outcome, files, zeroed};
+use super::{Outcome, zeroed};
+use crate::arch::cpu;
 use crate::cell::Local;
 use crate::layout::PAGE;
 use crate::memory::{frames, physical};
-use crate::process::{self, NEVER, Process, SLOTS, TABLE};
+use crate::process::{self, NEVER, Process, SLOTS, State, TABLE};
 use crate::trace::Emit;
 use crate::{scheduler, trace};
 
@@ -47,6 +47,8 @@ pub struct Task {
     pub restart: Local<Option<u64>>,
     /// The trace has a record of its end.
     pub was_recorded: Local<bool>,
+    /// The address and signature that it registered by `rseq`; address 0: none.
+    pub rseq: Local<(u64, u32)>,
 }
 
 /// A thread group.
@@ -66,12 +68,14 @@ pub struct Group {
     pub survivor: Local<u16>,
     /// As `wait` shows it: the exit status << 8, or the signal.
     pub status: Local<u32>,
+    /// A signal stopped it.
+    pub is_stopped: Local<bool>,
+    /// The status of a stop, or of its end, that its parent has not seen; 0: none.
+    pub stop_status: Local<u32>,
     pub space: Local<Option<&'static Space>>,
     /// Physical address of the frame with its [`Tables`].
     tables: Local<u64>,
     pub pending: Local<u64>,
-    /// The signals whose action is not the default, a bit each.
-    pub handled: Local<u64>,
     /// TSC of the next SIGALRM, and the cycles between two.
     pub alarm: Local<u64>,
     pub alarm_interval: Local<u64>,
@@ -79,8 +83,8 @@ pub struct Group {
     pub program: Local<u32>,
     pub directory: Local<u32>,
     pub umask: Local<u32>,
-    /// One more than the highest descriptor that it ever used.
-    pub descriptors_end: Local<u16>,
+    /// The index of its table of descriptors.
+    pub files: Local<u8>,
     /// The program's name, as `prctl` shows it.
     pub name: Local<[u64; 2]>,
     /// Cycles that threads which ended ran, and those of children that were waited for.
@@ -88,13 +92,14 @@ pub struct Group {
     pub children_cycles: Local<u64>,
 }
 
-/// The larger tables of a thread group, in a frame of their own.
+/// What signals do, and what came with them, in a frame of its own; groups share it after `clone` with CLONE_SIGHAND.
 #[repr(C)]
 pub struct Tables {
     actions: [Local<Action>; signal::COUNT],
     /// What came with each pending signal.
     infos: [Local<Info>; signal::COUNT],
-    pub descriptors: [Local<Descriptor>; files::DESCRIPTORS],
+    /// The signals whose action is not the default, a bit each.
+    pub handled: Local<u64>,
 }
 
 const _: () = assert!(size_of::<Tables>() <= PAGE as usize);
@@ -133,6 +138,7 @@ impl Task {
         self.attention.set(false);
         self.restart.set(None);
         self.was_recorded.set(false);
+        self.rseq.set((0, 0));
     }
 }
 
@@ -169,6 +175,17 @@ impl Group {
     pub fn children(&self) -> impl Iterator<Item = &'static Group> {
         let parent = self.id.get();
         groups().filter(move |group| group.parent.get() == parent)
+    }
+
+    /// After `execve` its tables are its own.
+    pub fn own_tables(&self) {
+        let shared = self.tables.get();
+        if frames::users(shared) > 1
+            && let Some(copy) = frames::take_copy(shared)
+        {
+            self.tables.set(copy);
+            frames::release(shared);
+        }
     }
 
     /// Gives back what only a group that runs needs.
@@ -248,16 +265,24 @@ fn free_group() -> Option<&'static Group> {
     None
 }
 
-/// A free group structure with tables, for a process of this number. `None`: no memory, or no structure.
-pub fn new_group(id: u16) -> Option<&'static Group> {
+/// A free group structure for a process of this number, with the tables of the group `sharer`, or its own. `None`: no
+/// memory, or no structure.
+pub fn new_group(id: u16, sharer: Option<&Group>) -> Option<&'static Group> {
     let group = free_group()?;
-    group.tables.set(frames::take()?);
+    match sharer {
+        Some(sharer) => {
+            frames::share(sharer.tables.get());
+            group.tables.set(sharer.tables.get());
+        }
+        None => group.tables.set(frames::take()?),
+    }
     GROUP_LIST.push(group.index() as u16);
     group.id.set(id);
     group.threads.set(1);
     group.exiting.set(false);
     group.pending.set(0);
-    group.handled.set(0);
+    group.is_stopped.set(false);
+    group.stop_status.set(0);
     group.survivor.set(0);
     group.space.set(None);
     group.alarm.set(NEVER);
@@ -284,23 +309,34 @@ pub fn wait(what: Wait, object: u64, until: u64) -> Outcome<Woken> {
     }
     task.waits.set(Some((what, object)));
     WAITING.push(trace::current());
-    Blocked { wait: what, object, until_tsc: until }.emit();
-    scheduler::wait(until.min(group().alarm.get()), Reason::Blocked);
-    if task.waits.replace(None).is_some() {
-        WAITING.remove(trace::current());
-        if scheduler::current().wake.get() == until {
-            return Ok(Woken::TimeOut);
+    while let Some((wait, object)) = task.waits.get() {
+        Blocked { wait, object, until_tsc: until }.emit();
+        scheduler::wait(until.min(group().alarm.get()), Reason::Blocked);
+        // Where no task woke it, a time is over, the call's or the alarm's, or there is another alarm.
+        if task.waits.get().is_some() && (cpu::tsc() >= until || signal::is_due(task)) {
+            task.waits.set(None);
+            WAITING.remove(trace::current());
+            return if cpu::tsc() >= until { Ok(Woken::TimeOut) } else { Err(EINTR) };
         }
     }
-    if signal::is_due(task) { Err(EINTR) } else { Ok(Woken::Event) }
+    // What it waited for counts more than a signal: the caller looks at it first.
+    Ok(Woken::Event)
 }
 
-/// A task that waits goes on, because of what the task that runs did.
-pub fn wake(id: u16) {
-    let Some((what, object)) = of(id).waits.replace(None) else { return };
+/// A task that waits looks for signals and at the time, and may wait on.
+pub fn rouse(id: u16) {
+    let Some((wait, object)) = of(id).waits.get() else { return };
+    if process::get(id).state.get() == State::Waiting {
+        WokenRecord { wait, object, by: trace::current() }.emit_for(id);
+        scheduler::wake(id);
+    }
+}
+
+/// What a task waits for happened.
+fn wake(id: u16) {
+    rouse(id);
+    of(id).waits.set(None);
     WAITING.remove(id);
-    WokenRecord { wait: what, object, by: trace::current() }.emit_for(id);
-    scheduler::wake(id);
 }
 
 /// Wakes the tasks that wait for `what` at `object`, at most `most`, the longest first, those that `suits`. Returns how

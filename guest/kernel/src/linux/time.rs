@@ -134,6 +134,8 @@ fn set_alarm(ns: u64, interval_ns: u64) -> [u64; 2] {
     let old = group.alarm.replace(next);
     let old_interval = group.alarm_interval.replace(timer::cycles_of_ns(interval_ns));
     signal::alarms_changed(old != NEVER, next != NEVER);
+    // Tasks that wait do so until another time.
+    group.tasks().for_each(|(id, _)| task::rouse(id));
     [remaining(old), timer::ns_of_cycles(old_interval)]
 }
 

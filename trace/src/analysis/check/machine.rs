@@ -383,9 +383,10 @@ fn apply_trap(process: &mut Process, event: &Event) {
         What::SystemCallResult { .. } => &mut trap.result,
         What::Tick { .. } => &mut trap.tick,
         What::FaultRedirected { .. } => &mut trap.redirected,
-        What::SignalDelivered { .. } | What::SignalReturned { .. } | What::Executed { .. } => {
-            &mut trap.rewritten
-        }
+        What::SignalDelivered { .. }
+        | What::SignalReturned { .. }
+        | What::SequenceAborted { .. }
+        | What::Executed { .. } => &mut trap.rewritten,
         What::ContextSaved { .. } => {
             trap.switched = true;
             return;

@@ -112,6 +112,7 @@ fn is_running(what: &What) -> bool {
             | What::Executed { .. }
             | What::SignalDelivered { .. }
             | What::SignalReturned { .. }
+            | What::SequenceAborted { .. }
             | What::ProcessSignaled { .. }
             | What::ProcessExited { .. }
             | What::ProcessKilled { .. }

@@ -167,10 +167,11 @@ const RESTART: i64 = -512;
 const SYSCALL_SIZE: u64 = 2;
 
 /// How the frame differs from what gave it other registers.
-fn rewritten_fault(what: &What, frame: Frame) -> Option<String> {
+fn rewritten_fault(what: &What, trap: &Trap, frame: Frame) -> Option<String> {
     let (rip, rsp) = match *what {
         What::SignalDelivered { handler, at, .. } => (handler, at),
         What::SignalReturned { rip, rsp, .. } => (rip, rsp),
+        What::SequenceAborted { abort, .. } => (abort, trap.frame.rsp),
         _ => return None,
     };
     let message = || {
@@ -186,7 +187,7 @@ fn rewritten_fault(what: &What, frame: Frame) -> Option<String> {
 /// call, and the start of a fault handler.
 fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
     if let Some(rewritten) = &trap.rewritten {
-        return rewritten_fault(&rewritten.what, frame);
+        return rewritten_fault(&rewritten.what, trap, frame);
     }
     let mut expected = trap.frame;
     match trap.result.as_ref().map(|event| event.what) {

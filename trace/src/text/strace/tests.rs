@@ -4,7 +4,7 @@ use abi::record::DATA_MAX;
 use abi::syscall::errno::{EAGAIN, EBADF, EFAULT, EINVAL, ENOENT, ENOTTY, EPERM};
 
 use super::*;
-use crate::file::{Origin, Trace, samples};
+use crate::file::{Frame, Origin, Trace, samples};
 
 /// The memory that an argument leads to, in the pieces that the kernel records.
 enum Piece<'a> {
@@ -547,4 +547,73 @@ fn a_call_with_its_text_is_a_line() {
         ]
     );
     assert!(lines.contains(&"2     1700000000.000043 +++ killed by SIGSEGV +++"), "{text}");
+}
+
+/// The lines of these events, from the time on, without the times.
+fn lines(events: &[(u16, What)]) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut strace = Strace::new(&Meta::default(), &mut out);
+    for (number, &(process, what)) in events.iter().enumerate() {
+        let number = number as u64;
+        let event = Event {
+            sequence: number,
+            origin: Origin::Guest,
+            tsc: number,
+            nanoseconds: number,
+            process,
+            what,
+        };
+        strace.event(&event, true).expect("a Vec takes all");
+    }
+    let text = String::from_utf8(out).expect("text");
+    text.lines().map(|line| line.splitn(3, ' ').last().unwrap_or_default().trim_start().to_owned()).collect()
+}
+
+#[test]
+fn signals_and_ends_are_as_strace_shows_them() {
+    let frame = Frame::default();
+    let sent = |signal, is_ignored, by, code, about| What::SignalSent { signal, is_ignored, by, code, about };
+    let delivered = |signal| What::SignalDelivered { signal, at: 0, handler: 0, rip: 0, rsp: 0 };
+    let ended = |signal| What::ProcessSignaled { signal, code: 0, by: 0 };
+    let created = What::ProcessCreated { structure: 0, cr3: 0, kernel_stack_top: 0, program: [b'p'; 16] };
+    let found = lines(&[
+        // A child: no `execve` of its own.
+        (2, created),
+        (2, What::Cloned { parent: 1, is_thread: false, flags: 0 }),
+        (2, What::KernelStackFilled { frame }),
+        (1, sent(17, true, 2, 1, 3)),
+        (1, What::SystemCallResult { number: 61, result: 2 }),
+        (1, What::TrapReturn { frame }),
+        (1, sent(17, false, 3, 2, 15)),
+        (1, delivered(17)),
+        (1, sent(14, false, 0, 0x80, 0)),
+        (1, delivered(14)),
+        // Another thread takes it.
+        (1, sent(10, false, 2, 0, 0)),
+        (4, delivered(10)),
+        (1, sent(19, false, 1, -6, 0)),
+        (1, What::Blocked { wait: Wait::Continue, object: 1, until_tsc: u64::MAX }),
+        (1, sent(8, false, 0, 3, 0x401000)),
+        (1, delivered(8)),
+        (1, sent(15, false, 5, 0, 0)),
+        (1, ended(15)),
+        (4, ended(15)),
+        (5, sent(9, false, 1, 0, 0)),
+        (5, ended(9)),
+    ]);
+    let expected = [
+        "--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=2, si_uid=0, si_status=3, si_utime=0, si_stime=0} ---",
+        "--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_KILLED, si_pid=3, si_uid=0, si_status=SIGTERM, si_utime=0, si_stime=0} ---",
+        "--- SIGALRM {si_signo=SIGALRM, si_code=SI_KERNEL} ---",
+        "--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=2, si_uid=0} ---",
+        "--- SIGSTOP {si_signo=SIGSTOP, si_code=SI_TKILL, si_pid=1, si_uid=0} ---",
+        "--- stopped by SIGSTOP ---",
+        "--- SIGFPE {si_signo=SIGFPE, si_code=FPE_FLTDIV, si_addr=0x401000} ---",
+        "--- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=5, si_uid=0} ---",
+        "+++ killed by SIGTERM +++",
+        "+++ killed by SIGTERM +++",
+        "+++ killed by SIGKILL +++",
+    ];
+    let tails: Vec<&str> = found.iter().map(|line| &line[line.find(['-', '+']).unwrap_or(0)..]).collect();
+    assert_eq!(tails, expected);
 }
