@@ -2,41 +2,27 @@
 //! and their traces keep every rule of `check`.
 
 mod command_line;
+mod programs;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
 use support::{Need, TestResult, ensure};
 use trace::What;
-use trace::analysis::{End, Summary};
 use trapline::run::{Outcome, Program, Run, TraceFile};
 
 const GCC: [Need; 2] = [Need::Kvm, Need::Tool("gcc")];
-const MUSL: [Need; 2] = [Need::Kvm, Need::Tool("musl-gcc")];
-
-/// A test for each program, with each C library.
-macro_rules! as_natively {
-    ($suite:expr, $($program:literal)*) => {
-        $suite$(
-            .needs(&GCC, concat!("glibc_", $program), || as_natively("gcc", $program))
-            .needs(&MUSL, concat!("musl_", $program), || as_natively("musl-gcc", $program))
-        )*
-    };
-}
 
 fn main() {
-    let suite = command_line::add(support::Suite::default())
+    programs::add(command_line::add(support::Suite::default()))
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
         .needs(&GCC, "no_frame_is_lost_by_many_processes", many)
-        .needs(&GCC, "a_deadlock_names_the_processes_that_wait", deadlock);
-    as_natively!(suite, "signals" "threads" "memory" "exec" "files" "clocks" "forks" "stops" "shares"
-        "sequence")
-    .run()
+        .needs(&GCC, "a_deadlock_names_the_processes_that_wait", deadlock)
+        .run()
 }
 
 /// Compiles a program of this folder.
@@ -60,32 +46,6 @@ fn run(program: &Path, arguments: &[&str], folder: &Path) -> Result<Outcome, Fai
 /// Every rule holds for the trace of the last run.
 fn check(folder: &Path) -> TestResult {
     support::trapline(folder, &["check", "t.trap"])?.expect(0).map(|_| ())
-}
-
-fn as_natively(compiler: &str, name: &str) -> TestResult {
-    let folder = support::folder();
-    let program = compile(compiler, name, folder.path())?;
-    let native = Command::new(&program).env_clear().output()?;
-    let outcome = run(&program, &[], folder.path())?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    ensure(outcome.console == native.stdout, || {
-        format!("natively:\n{}\nhere:\n{}", text(&native.stdout), text(&outcome.console))
-    })?;
-    ensure(outcome.errors == native.stderr, || {
-        format!("stderr natively:\n{}\nhere:\n{}", text(&native.stderr), text(&outcome.errors))
-    })?;
-    let end = Summary::of(&outcome.trace()?).processes[&1].end;
-    ensure(is_same_end(native.status, end), || format!("natively {}, here {end}", native.status))?;
-    check(folder.path())
-}
-
-fn is_same_end(native: ExitStatus, end: End) -> bool {
-    match end {
-        End::Exited(status) => native.code().map(i64::from) == Some(status),
-        End::Signaled(signal) => native.signal() == i32::try_from(signal).ok(),
-        End::Killed(..) => native.signal().is_some(),
-        End::Running => false,
-    }
 }
 
 fn hostile() -> TestResult {

@@ -57,7 +57,12 @@ impl Suite {
     }
 
     /// A test that needs all of these. It is skipped where one is missing, but fails where that one is required.
-    pub fn needs(self, needs: &[Need], name: &str, test: fn() -> TestResult) -> Self {
+    pub fn needs(
+        self,
+        needs: &[Need],
+        name: &str,
+        test: impl FnOnce() -> TestResult + Send + 'static,
+    ) -> Self {
         self.add(needs, name, move || test().map(|()| Completion::Completed))
     }
 

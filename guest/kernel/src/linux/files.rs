@@ -55,6 +55,12 @@ pub struct Open {
     users: Local<u32>,
 }
 
+impl Open {
+    fn set_flag(&self, flag: u32, is_set: bool) {
+        self.flags.set(if is_set { self.flags.get() | flag } else { self.flags.get() & !flag });
+    }
+}
+
 static OPEN: [Open; OPEN_FILES] = [const { zeroed() }; OPEN_FILES];
 
 /// A descriptor: 1 more than the number of the open file, 0 for none; and whether `execve` closes it.
@@ -66,6 +72,10 @@ const CLOSE_ON_EXEC: u16 = 1 << 15;
 impl Descriptor {
     fn index(self) -> Option<usize> {
         usize::from(self.0 & !CLOSE_ON_EXEC).checked_sub(1)
+    }
+
+    fn closing_on_exec(self, closes: bool) -> Self {
+        Self(self.0 & !CLOSE_ON_EXEC | if closes { CLOSE_ON_EXEC } else { 0 })
     }
 }
 
@@ -171,7 +181,13 @@ fn writable(descriptor: u64) -> Outcome<&'static Open> {
 /// Lets the lowest free descriptor from `least` on lead to an open file.
 fn install(index: usize, least: usize, close_on_exec: bool) -> Outcome<u64> {
     let free = |entry: &Local<Descriptor>| entry.get().index().is_none();
-    let offset = table().descriptors.get(least..).ok_or(EINVAL)?.iter().position(free).ok_or(EMFILE)?;
+    let offset = table()
+        .descriptors
+        .get(least..misc::descriptor_limit())
+        .ok_or(EINVAL)?
+        .iter()
+        .position(free)
+        .ok_or(EMFILE)?;
     add_user(index);
     table().set(least + offset, index, close_on_exec);
     Ok((least + offset) as u64)
@@ -297,7 +313,7 @@ pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
         return Err(EINVAL);
     }
     let index = table().descriptors.get(from).and_then(|entry| entry.get().index()).ok_or(EBADF)?;
-    if to >= DESCRIPTORS {
+    if to >= misc::descriptor_limit() {
         return Err(EBADF);
     }
     if from != to {
@@ -318,19 +334,17 @@ pub fn fcntl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     const F_DUPFD_CLOEXEC: u32 = 1030;
     let open = open(descriptor)?;
     let entry = entry(descriptor)?;
-    let bits = entry.get().0;
     match command as u32 {
         F_DUPFD => dup(descriptor, argument, false),
         F_DUPFD_CLOEXEC => dup(descriptor, argument, true),
-        F_GETFD => Ok((bits & CLOSE_ON_EXEC != 0).into()),
+        F_GETFD => Ok((entry.get().0 & CLOSE_ON_EXEC != 0).into()),
         F_SETFD => {
-            let flag = if argument & 1 != 0 { CLOSE_ON_EXEC } else { 0 };
-            entry.set(Descriptor(bits & !CLOSE_ON_EXEC | flag));
+            entry.set(entry.get().closing_on_exec(argument & 1 != 0));
             Ok(0)
         }
         F_GETFL => Ok(open.flags.get().into()),
         F_SETFL => {
-            open.flags.set(open.flags.get() & !O_NONBLOCK | argument as u32 & O_NONBLOCK);
+            open.set_flag(O_NONBLOCK, argument as u32 & O_NONBLOCK != 0);
             Ok(0)
         }
         _ => Err(EINVAL),
@@ -344,6 +358,7 @@ pub fn open_at(directory: u64, path: u64, flags: u64) -> Outcome<u64> {
     let node = tree::resolve_user(directory, path);
     let (kind, object) = match node {
         Ok(Node::Special(kind)) => (kind, 0),
+        Ok(Node::Descriptor(number)) => return dup(number, 0, flags & O_CLOEXEC != 0).or(Err(ENOENT)),
         Ok(Node::Given(_)) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => {
             return Err(abi::syscall::errno::EEXIST);
         }
@@ -493,10 +508,13 @@ pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     const TCGETS: u32 = 0x5401;
     const TIOCGWINSZ: u32 = 0x5413;
     const FIONREAD: u32 = 0x541B;
+    const FIONBIO: u32 = 0x5421;
+    const FIONCLEX: u32 = 0x5450;
+    const FIOCLEX: u32 = 0x5451;
     /// As a terminal starts: input flags, output flags, control flags, local flags.
     const TERMIOS: [u32; 4] = [0x4500, 0x5, 0xBF, 0x8A3B];
     const WINDOW: [u16; 4] = [24, 80, 0, 0];
-    let open = open(descriptor)?;
+    let (open, entry) = (open(descriptor)?, entry(descriptor)?);
     let is_terminal = open.kind.get() == Kind::Stream && stat::stream(open.object.get()) & TERMINAL != 0;
     match command as u32 {
         TCGETS if is_terminal => {
@@ -507,6 +525,8 @@ pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
         FIONREAD if open.kind.get() == Kind::PipeRead => {
             user::write(argument, pipe::size(open.object.get()))?;
         }
+        FIONBIO => open.set_flag(O_NONBLOCK, user::read::<u32>(argument)? != 0),
+        FIOCLEX | FIONCLEX => entry.set(entry.get().closing_on_exec(command as u32 == FIOCLEX)),
         _ => return Err(ENOTTY),
     }
     Ok(0)
@@ -571,6 +591,7 @@ pub fn access(directory: u64, path: u64, mode: u64) -> Outcome<u64> {
         Node::Given(_) if mode & WRITE != 0 => Err(EROFS),
         Node::Given(index) if mode & EXECUTE != 0 && tree::entry(index).mode & 0o111 == 0 => Err(EACCES),
         Node::Special(_) if mode & EXECUTE != 0 => Err(EACCES),
+        Node::Descriptor(number) => open(number).and(Ok(0)).or(Err(ENOENT)),
         _ => Ok(0),
     }
 }

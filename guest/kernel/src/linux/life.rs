@@ -8,7 +8,7 @@ use super::exec::{self, Start, Strings};
 use super::space::Space;
 use super::task::{self, Group, Task, wait, wake_all};
 use super::tree::{self, Node};
-use super::{Outcome, files, futex, signal, user};
+use super::{Outcome, files, futex, misc, signal, user};
 use crate::arch::boot::root_table;
 use crate::arch::context::Segments;
 use crate::arch::cpu;
@@ -55,6 +55,8 @@ fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Ou
     group.program.set(program.file);
     group.directory.set(program.directory);
     group.umask.set(0o022);
+    group.nice.set(0);
+    misc::set_limits(group);
     group.name.set(name);
     files::open_streams(group);
     begin(id, group);
@@ -232,6 +234,8 @@ fn new_child_group(
     group.program.set(parent.program.get());
     group.directory.set(parent.directory.get());
     group.umask.set(parent.umask.get());
+    group.nice.set(parent.nice.get());
+    group.limits.iter().zip(&parent.limits).for_each(|(own, from)| own.set(from.get()));
     group.name.set(parent.name.get());
     if !shares_actions {
         signal::copy_actions(parent, group);

@@ -6,8 +6,8 @@ use abi::record::emit::SequenceAborted;
 use abi::syscall::errno::{EBUSY, EINVAL, EPERM, ESRCH};
 
 use super::space::{EXECUTE, READ, SHARED, STACK, STACK_LIMIT, WRITE};
-use super::task::{self, Task};
-use super::{Outcome, files, first, signal, tree, user};
+use super::task::{self, Group, Task};
+use super::{Outcome, files, first, life, signal, tree, user};
 use crate::arch::context::Segments;
 use crate::arch::cpu;
 use crate::arch::trap_frame::TrapFrame;
@@ -89,36 +89,72 @@ pub fn sysinfo(to: u64) -> Outcome<u64> {
 }
 
 const UNLIMITED: u64 = u64::MAX;
+/// How many resources have a limit. Those of the stack and of descriptors are kept; the others are only numbers.
+pub const LIMITS: usize = 16;
+const STACK_SIZE: usize = 3;
+const DESCRIPTORS: usize = 7;
 
-fn limit(resource: u64) -> Outcome<[u64; 2]> {
-    match resource as u32 {
-        3 => Ok([STACK_LIMIT, UNLIMITED]),
-        4 => Ok([0, UNLIMITED]),
-        6 => Ok([process::SLOTS as u64; 2]),
-        7 => Ok([files::DESCRIPTORS as u64; 2]),
-        8 => Ok([8 << 20; 2]),
-        11 => Ok([process::SLOTS as u64; 2]),
-        12 => Ok([819_200; 2]),
-        13 | 14 => Ok([0; 2]),
-        0..16 => Ok([UNLIMITED; 2]),
-        _ => Err(EINVAL),
+/// The limits of a program that the host starts.
+pub fn set_limits(group: &Group) {
+    for (resource, limit) in group.limits.iter().enumerate() {
+        limit.set(match resource {
+            STACK_SIZE => [STACK_LIMIT, UNLIMITED],
+            4 => [0, UNLIMITED],
+            6 | 11 => [process::SLOTS as u64; 2],
+            DESCRIPTORS => [files::DESCRIPTORS as u64; 2],
+            8 => [8 << 20; 2],
+            12 => [819_200; 2],
+            13 | 14 => [0; 2],
+            _ => [UNLIMITED; 2],
+        });
     }
 }
 
-/// The limits are what they are: a program may set them, and nothing changes.
+/// How far the stack of the group that runs may grow.
+pub fn stack_limit() -> u64 {
+    task::group().limits[STACK_SIZE].get()[0].min(STACK_LIMIT)
+}
+
+/// The descriptors of the group that runs are below this.
+pub fn descriptor_limit() -> usize {
+    task::group().limits[DESCRIPTORS].get()[0] as usize
+}
+
 #[inline(never)]
 pub fn prlimit(pid: u64, resource: u64, new: u64, old: u64) -> Outcome<u64> {
     if pid as u32 != 0 && pid as u32 != u32::from(task::group().id.get()) {
         return Err(ESRCH);
     }
-    let limit = limit(resource)?;
+    let limit = task::group().limits.get(resource as u32 as usize).ok_or(EINVAL)?;
+    let before = limit.get();
     if new != 0 {
         let [soft, hard]: [u64; 2] = user::read(new)?;
         if soft > hard {
             return Err(EINVAL);
         }
+        if resource == DESCRIPTORS as u64 && hard > files::DESCRIPTORS as u64 {
+            return Err(EPERM);
+        }
+        limit.set([soft, hard]);
     }
-    user::write_if_asked(old, limit).map(|()| 0)
+    user::write_if_asked(old, before).map(|()| 0)
+}
+
+#[inline(never)]
+pub fn setpriority(who: u64, value: u64) -> Outcome<u64> {
+    life::of_group(who, |group| {
+        group.nice.set((value as i32).clamp(-20, 19));
+        0
+    })
+}
+
+/// The highest or lowest priority under a scheduling policy: only the real-time policies have any.
+pub fn real_time_priority(policy: u64, value: u64) -> Outcome<u64> {
+    match policy as u32 {
+        1 | 2 => Ok(value),
+        0 | 3 | 5 | 6 => Ok(0),
+        _ => Err(EINVAL),
+    }
 }
 
 /// There is one CPU.

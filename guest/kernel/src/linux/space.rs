@@ -11,7 +11,7 @@ use abi::record::emit::PageResolved;
 use abi::record::{Panic, Resolution};
 use abi::syscall::errno::ENOMEM;
 
-use super::first;
+use super::{first, misc};
 use crate::arch::{cpu, mem};
 use crate::cell::Local;
 use crate::layout::{PAGE, USER_END, USER_START};
@@ -372,7 +372,10 @@ impl Space {
             return Ok(mapping);
         }
         let floor = index.checked_sub(1).and_then(|index| self.at(index)).map_or(USER_START, Mapping::end);
-        if mapping.flags() & STACK == 0 || page < mapping.end() - STACK_LIMIT || page < floor {
+        if mapping.flags() & STACK == 0
+            || page < mapping.end().saturating_sub(misc::stack_limit())
+            || page < floor
+        {
             return Err(Bad::Unmapped);
         }
         let grown = Mapping::new(page, mapping.end(), mapping.flags(), 0);

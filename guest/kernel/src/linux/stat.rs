@@ -1,6 +1,6 @@
 //! What a file is: `stat` in its forms.
 
-use abi::syscall::errno::EBADF;
+use abi::syscall::errno::{EBADF, ENOENT};
 
 use super::files::{self, Kind, Open};
 use super::tree::{self, Node};
@@ -112,11 +112,12 @@ fn of_open(open: &Open) -> Stat {
     }
 }
 
-fn of_node(node: Node) -> Stat {
-    match node {
+fn of_node(node: Node) -> Outcome<Stat> {
+    Ok(match node {
         Node::Given(index) => of_file(index),
         Node::Special(kind) => of_kind(kind, 0),
-    }
+        Node::Descriptor(number) => of_open(files::open(number).or(Err(ENOENT))?),
+    })
 }
 
 /// What `path` leads to, or with `AT_EMPTY_PATH` and an empty path, what is open as `directory`.
@@ -126,14 +127,14 @@ fn find(directory: u64, path: u64, flags: u64) -> Outcome<Stat> {
     let text = user::string(path, tree::PATH_MAX as u64)?;
     if text.is_empty() && flags & EMPTY_PATH != 0 {
         return match files::open(directory) {
-            Err(EBADF) if directory as i32 == -100 => tree::resolve(directory, b".").map(of_node),
+            Err(EBADF) if directory as i32 == -100 => tree::resolve(directory, b".").and_then(of_node),
             open => open.map(of_open),
         };
     }
     if text == b"/proc/self/exe" && flags & NO_FOLLOW != 0 {
         return Ok(Stat { mode: 0o120_777, links: 1, block_size: 1024, ..Default::default() });
     }
-    tree::resolve(directory, text).map(of_node)
+    tree::resolve(directory, text).and_then(of_node)
 }
 
 #[inline(never)]

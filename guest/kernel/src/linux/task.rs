@@ -11,7 +11,7 @@ use abi::syscall::errno::EINTR;
 use super::list::List;
 use super::signal::{self, Action, Info};
 use super::space::Space;
-use super::{Outcome, zeroed};
+use super::{Outcome, misc, zeroed};
 use crate::arch::cpu;
 use crate::cell::Local;
 use crate::layout::PAGE;
@@ -83,6 +83,10 @@ pub struct Group {
     pub program: Local<u32>,
     pub directory: Local<u32>,
     pub umask: Local<u32>,
+    /// Its nice value, which the scheduler does not use.
+    pub nice: Local<i32>,
+    /// The resource limits, soft and hard.
+    pub limits: [Local<[u64; 2]>; misc::LIMITS],
     /// The index of its table of descriptors.
     pub files: Local<u8>,
     /// The program's name, as `prctl` shows it.

@@ -21,6 +21,8 @@ pub enum Node {
     Given(u32),
     /// A file that the kernel makes.
     Special(Kind),
+    /// A descriptor of the process.
+    Descriptor(u64),
 }
 
 /// Files that the kernel makes, by path.
@@ -140,11 +142,25 @@ pub fn resolve(directory: u64, path: &[u8]) -> Outcome<Node> {
             Node::Special(*kind)
         });
     }
+    if let Some(number) = descriptor(wanted) {
+        return Ok(Node::Descriptor(number));
+    }
     match find(wanted) {
         Some(index) if path.ends_with(b"/") && !is_directory(index) => Err(ENOTDIR),
         Some(index) => Ok(Node::Given(index)),
         None => Err(reason_for_absence(wanted)),
     }
+}
+
+/// The number in `/dev/fd/N`, or the one that a name such as `/dev/stdout` stands for.
+fn descriptor(path: &[u8]) -> Option<u64> {
+    const NAMES: [&[u8]; 3] = [b"/dev/stdin", b"/dev/stdout", b"/dev/stderr"];
+    if let Some(number) = NAMES.iter().position(|name| *name == path) {
+        return Some(number as u64);
+    }
+    let digits = path.strip_prefix(b"/dev/fd/").or(path.strip_prefix(b"/proc/self/fd/"))?;
+    let number = |sum: u64, digit: &u8| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0'));
+    if (1..=3).contains(&digits.len()) { digits.iter().try_fold(0, number) } else { None }
 }
 
 /// The path of the directory that is open as `directory`.
