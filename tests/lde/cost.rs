@@ -2,27 +2,27 @@
 
 use std::process::Command;
 
-use crate::run::run;
+use crate::run::{Run, run};
 use crate::support::{self, TestResult, ensure};
-use abi::record::HostCounter;
+use abi::record::{HostCounter, Reason};
 use libtest_mimic::Failed;
 use trace::What;
 
-/// The most instructions of ring 0 in a system call that does nothing, with its four records, of a Linux program.
-const NULL_CALL_MAX: u64 = 181;
+/// The most instructions of ring 0 in a system call that does nothing, with its four records.
+const NULL_CALL_MAX: u64 = 110;
+/// The most in a tick after which the same process continues, and in one after which another does.
+const TICK_MAX: u64 = 129;
+const SWITCH_MAX: u64 = 272;
+/// The most to start the timer.
+const TIMER_START_MAX: u64 = 130;
+/// The most in all of `run hello`.
+const HELLO_MAX: u64 = 4550;
 const CALLS: u64 = 2000;
 
+/// A Linux program; one of Trapline's own takes a part of this path.
+///
 /// The difference of two runs leaves out boot and end. There is no timer, so nothing else happens.
 pub fn null_call() -> TestResult {
-    let [once, twice] = [instructions(CALLS)?, instructions(2 * CALLS)?];
-    let each = (twice - once).div_ceil(CALLS);
-    ensure(each > 0 && each <= NULL_CALL_MAX, || {
-        format!("{each} instructions a call, at most {NULL_CALL_MAX}")
-    })
-}
-
-/// How many instructions KVM emulates in a run with so many calls.
-fn instructions(calls: u64) -> Result<u64, Failed> {
     let folder = support::folder();
     let program = folder.path().join("null");
     let mut gcc = Command::new("gcc");
@@ -30,7 +30,46 @@ fn instructions(calls: u64) -> Result<u64, Failed> {
         .arg(&program);
     gcc.arg(format!("{}/../tests/fixtures/null.c", env!("CARGO_MANIFEST_DIR")));
     support::command(&mut gcc, folder.path())?.expect(0)?;
-    let run = run(&[&format!("{} {calls}", program.display()), "--policy", "cooperative"], 0)?;
+    let calls = |count| untimed(&[&format!("{} {count}", program.display())]);
+    let each = (calls(2 * CALLS)? - calls(CALLS)?).div_ceil(CALLS);
+    ensure(each > 0 && each <= NULL_CALL_MAX, || {
+        format!("{each} instructions a call, at most {NULL_CALL_MAX}")
+    })
+}
+
+pub fn tick() -> TestResult {
+    timed(&["hog 100"])
+}
+
+pub fn tick_with_switch() -> TestResult {
+    timed(&["hog 100", "hog 100"])
+}
+
+pub fn hello() -> TestResult {
+    let all = instructions(&run(&["hello"], 0)?)?;
+    ensure(all <= HELLO_MAX, || format!("{all} instructions, at most {HELLO_MAX}"))
+}
+
+/// The difference to a run without a timer is what its ticks take.
+fn timed(programs: &[&str]) -> TestResult {
+    let run = run(&[programs, &["--quantum", "2ms"]].concat(), 0)?;
+    let count = |is: fn(&What) -> bool| run.events.iter().filter(|event| is(&event.what)).count() as u64;
+    let ticks = count(|what| matches!(what, What::Tick { .. }));
+    let switches =
+        count(|what| matches!(what, What::ContextSaved { reason: Reason::Preempted, .. })).min(ticks);
+    let most = TIMER_START_MAX + (ticks - switches) * TICK_MAX + switches * SWITCH_MAX;
+    let found = instructions(&run)?.saturating_sub(untimed(programs)?);
+    ensure(ticks > 0 && found <= most, || {
+        format!("{found} instructions in {ticks} ticks, {switches} of them with a switch: at most {most}")
+    })
+}
+
+fn untimed(programs: &[&str]) -> Result<u64, Failed> {
+    instructions(&run(&[programs, &["--policy", "cooperative"]].concat(), 0)?)
+}
+
+/// How many instructions KVM emulated.
+fn instructions(run: &Run) -> Result<u64, Failed> {
     let count = run.events.iter().find_map(|event| match event.what {
         What::HostCount { counter: HostCounter::KvmEmulated, value } => Some(value),
         _ => None,

@@ -31,6 +31,8 @@ const QEMU_WITH_KVM: [Need; 2] = [Need::Kvm, Need::Tool("qemu-system-x86_64")];
 /// The files that these tests run are in the repository, which the emulated machine does not have.
 const FIXTURES: [Need; 2] =
     [Need::Kvm, Need::File(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/kernel-elf32.elf"))];
+/// The back end that emulates ring 0.
+const EMULATED: [Need; 2] = [Need::Kvm, Need::BackEnd("kvm_pvm")];
 /// The excerpts in the documents are of this back end. Others deliver some traps in other ways.
 const EXCERPTS: [Need; 2] = [Need::Kvm, Need::BackEnd("kvm_pvm")];
 
@@ -70,6 +72,9 @@ fn main() {
             "a_null_call_takes_no_more_instructions",
             cost::null_call,
         )
+        .needs(&EMULATED, "a_tick_takes_no_more_instructions", cost::tick)
+        .needs(&EMULATED, "a_tick_with_a_switch_takes_no_more_instructions", cost::tick_with_switch)
+        .needs(&EMULATED, "hello_takes_no_more_instructions", cost::hello)
         .kvm("forged_calls_are_refused", protection::forgeries)
         .kvm("thieves_get_nothing", protection::thieves)
         .kvm("jumps_into_the_kernel_fault", protection::jumps)

@@ -15,7 +15,7 @@ unsafe fn copy(from: *const u64, to: *mut u64, count: usize) {
     // SAFETY: the caller's promise. DF is 0 between functions (System V ABI, AMD64, 3.2.1). One instruction, because where
     // ring 0 is emulated each instruction is slow, and the compiler would use one or two for each word.
     unsafe {
-        core::arch::asm!("rep movsq", inout("rcx") count => _, inout("rsi") from => _, inout("rdi") to => _,
+        core::arch::asm!("rep movsq", inout("rsi") from => _, inout("rdi") to => _, inout("rcx") count => _,
             options(nostack, preserves_flags));
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -1,7 +1,7 @@
 //! Processes: the process structure, how a process is created, how its memory is freed.
 
 use abi::record::emit::{KernelStackFilled, LoadFailed, ProcessCreated, ProcessFreed};
-use abi::record::{self, LoadError, Panic};
+use abi::record::{self, LoadError};
 use abi::syscall::Call;
 
 use crate::arch::context::{Context, Segments};
@@ -10,15 +10,26 @@ use crate::arch::{boot, cpu, entry};
 use crate::cell::Local;
 use crate::layout::{PAGE, STACK_FIRST_PROCESS, STACK_PAGES, STACK_SLOTS, STACKS, stack_top};
 use crate::memory::address_space::AddressSpace;
-use crate::panic::panic;
 use crate::pvh::Module;
 use crate::trace::Emit;
 use crate::{fpu, loader};
 
 /// No time: who waits until then waits for another process.
 pub const NEVER: u64 = u64::MAX;
-/// The size of the system call table.
-pub const NATIVE_CALLS: u64 = Call::trapline_on_fault as u64 + 1;
+/// Answers a system call: does its work, puts the result into RAX, and records result and return.
+pub type Handler = fn(&mut TrapFrame);
+
+/// The system call table of a kind of process.
+pub struct Calls {
+    /// The processes are Linux programs: `linux` handles their faults too.
+    pub is_linux: bool,
+    /// By number.
+    pub handlers: [Handler; Call::trapline_on_fault as usize + 1],
+}
+
+/// That of the kernel, which makes no calls.
+pub static NO_CALLS: Calls = Calls { is_linux: false, handlers: [|_| {}; _] };
+
 /// Process 0 is the kernel itself: it boots, then waits while no process can run.
 pub const KERNEL: u16 = 0;
 
@@ -42,9 +53,9 @@ pub struct Process {
     pub next_sleeper: Local<u16>,
     /// Cycles of the TSC that it ran, up to the last switch away.
     pub cycles: Local<u64>,
-    /// The calls below this number are answered by `syscall`: [`NATIVE_CALLS`], or 0 for a Linux program, whose calls and
-    /// faults `linux` answers.
-    pub native_calls: Local<u64>,
+    pub calls: Local<&'static Calls>,
+    /// What `getpid` tells it: its number, or that of the process whose thread it is.
+    pub group: Local<u16>,
     /// Address of the handler of its next fault; 0: the fault ends it.
     pub fault_handler: Local<u64>,
 }
@@ -75,7 +86,8 @@ impl Process {
             wake: Local::new(NEVER),
             next_sleeper: Local::new(KERNEL),
             cycles: Local::new(0),
-            native_calls: Local::new(NATIVE_CALLS),
+            calls: Local::new(&NO_CALLS),
+            group: Local::new(KERNEL),
             fault_handler: Local::new(0),
         }
     }
@@ -100,11 +112,6 @@ impl Process {
         unsafe { (*self.space.pointer()).root = root }
     }
 
-    /// It is a Linux program.
-    pub fn is_linux(&self) -> bool {
-        self.native_calls.get() == 0
-    }
-
     /// Where the structure is, as records show it.
     pub fn address(&self) -> u64 {
         &raw const *self as u64
@@ -126,14 +133,10 @@ static LAST_ID: Local<u16> = Local::new(KERNEL);
 /// The slot where the search for a free one starts.
 static NEXT_SLOT: Local<u8> = Local::new(1);
 
-/// The process of a number. A number of no process panics the kernel.
+/// The process of a number; for a number of no process, the kernel.
 #[inline(always)]
 pub fn get(id: u16) -> &'static Process {
-    let slot = SLOT_OF[usize::from(id)].get();
-    if slot == 0 && id != KERNEL {
-        panic(Panic::Bug, id.into())
-    }
-    &PROCESSES[usize::from(slot)]
+    &PROCESSES[usize::from(slot(id))]
 }
 
 /// The process of a number, if there is one.
@@ -163,10 +166,10 @@ pub fn set_direct() {
 
 /// Makes a process of a module, ready to return from its first trap, and returns its number. The book's steps, in its
 /// order.
-pub fn create(module: &Module) -> Result<u16, LoadError> {
+pub fn create(module: &Module, calls: &'static Calls) -> Result<u16, LoadError> {
     let mut space = AddressSpace::new().ok_or(LoadError::OutOfMemory)?;
     let name = name(module.name());
-    let id = reserve(space.root, name).ok_or(LoadError::OutOfMemory)?;
+    let id = reserve(space.root, name, calls).ok_or(LoadError::OutOfMemory)?;
     let loaded = loader::load(id, module, &mut space);
     get(id).space.set(space);
     match loaded.map(|start| fill_kernel_stack(id, TrapFrame::first(start.rip, start.rsp))) {
@@ -185,7 +188,7 @@ pub fn give_up(id: u16, name: [u64; 2], error: LoadError) -> LoadError {
 
 /// The entry in the process list: a number and a slot, for a process that will use the page tables at `root`. `None`:
 /// there are as many processes as there are slots, or all numbers were given.
-pub fn reserve(root: u64, name: [u64; 2]) -> Option<u16> {
+pub fn reserve(root: u64, name: [u64; 2], calls: &'static Calls) -> Option<u16> {
     let id = LAST_ID.get().checked_add(1)?;
     let slot = free_slot()?;
     let process = &PROCESSES[usize::from(slot)];
@@ -198,7 +201,8 @@ pub fn reserve(root: u64, name: [u64; 2]) -> Option<u16> {
     process.kernel_stack.set(stack_top(STACK_FIRST_PROCESS + u64::from(slot) - 1));
     process.fault_handler.set(0);
     process.cycles.set(0);
-    process.native_calls.set(NATIVE_CALLS);
+    process.calls.set(calls);
+    process.group.set(id);
     process.state.set(State::Runnable);
     let (structure, kernel_stack_top) = (process.address(), process.kernel_stack.get());
     ProcessCreated { structure, cr3: root, kernel_stack_top, program: &name }.emit_for(id);

@@ -11,18 +11,18 @@ use crate::arch::{boot, cpu, gdt};
 use crate::cell::Local;
 use crate::layout::{STACK_BOOT, stack_top};
 use crate::memory::address_space::AddressSpace;
-use crate::process::{self, KERNEL, NEVER, Process, State};
+use crate::process::{self, Calls, KERNEL, NEVER, Process, State};
 use crate::run_queue::RunQueue;
 use crate::trace::Emit;
 use crate::{fpu, timer, trace};
 
 static QUEUE: RunQueue = RunQueue::new();
-/// The [`Process::native_calls`] of the process that runs.
-static NATIVE_CALLS: Local<u64> = Local::new(process::NATIVE_CALLS);
+/// The system call table of the process that runs.
+static CALLS: Local<&Calls> = Local::new(&process::NO_CALLS);
 /// TSC of the last switch.
 static TURN: Local<u64> = Local::new(0);
 /// Which process had the CPU before the last switch, and why it lost it.
-static PREVIOUS: Local<(u16, Reason)> = Local::new((KERNEL, Reason::Idle));
+static PREVIOUS: Local<(&Process, Reason)> = Local::new((&process::PROCESSES[KERNEL as usize], Reason::Idle));
 /// How many processes have not ended.
 static ALIVE: Local<u16> = Local::new(0);
 /// The process that wakes first, of those that wait for a time; [`KERNEL`]: there is none.
@@ -141,13 +141,13 @@ fn sleepers_until(found: impl Fn(&Process) -> bool) -> &'static Local<u16> {
 /// True if the process that runs is a Linux program.
 #[inline(always)]
 pub fn runs_linux() -> bool {
-    NATIVE_CALLS.get() == 0
+    CALLS.get().is_linux
 }
 
-/// The [`Process::native_calls`] of the process that runs.
+/// The system call table of the process that runs.
 #[inline(always)]
-pub fn native_calls() -> u64 {
-    NATIVE_CALLS.get()
+pub fn calls() -> &'static Calls {
+    CALLS.get()
 }
 
 /// Cycles since the last switch.
@@ -231,12 +231,12 @@ fn wake_those_due() {
 /// already come is switched to itself.
 fn switch_to(next: u16, reason: Reason) {
     let (from, to) = (current(), process::get(next));
-    PREVIOUS.set((trace::current(), reason));
+    PREVIOUS.set((from, reason));
     let now = cpu::tsc();
     from.cycles.set(from.cycles.get() + now - TURN.replace(now));
     trace::set_current(next);
     CURRENT.set(to);
-    NATIVE_CALLS.set(to.native_calls.get());
+    CALLS.set(to.calls.get());
     // SAFETY: both are entries of the process list. Every root table has the kernel's half, so code and stacks stay
     // mapped; `to` was stored by a switch or filled by `create`; its kernel stack is mapped.
     unsafe {
@@ -260,9 +260,8 @@ pub fn load_space(process: &Process) {
 
 /// Runs after every switch, on the new process's stack: records both contexts and frees a process that ended.
 pub fn arrived() {
-    let (previous, reason) = PREVIOUS.get();
-    let from = process::get(previous);
-    let to = current();
+    let ((from, reason), to) = (PREVIOUS.get(), current());
+    let previous = from.id.get();
     let saved = ContextSaved { reason, structure: from.address(), context: from.saved() };
     let loaded = ContextLoaded {
         from: previous.into(),
@@ -274,7 +273,7 @@ pub fn arrived() {
     saved.emit_with_for(previous, loaded, trace::current());
     // Read again, so that no register is kept for it.
     if PREVIOUS.get().1 == Reason::Ended {
-        process::free(PREVIOUS.get().0);
+        process::free(PREVIOUS.get().0.id.get());
     }
     timer::new_turn();
 }

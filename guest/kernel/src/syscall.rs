@@ -3,75 +3,83 @@
 //! A process names a call by number, never by address, so it cannot choose what code runs in ring 0.
 //! Results are Linux's: 0 or more, or minus an error.
 
+use core::mem;
+
 use abi::ports::TO_CONSOLE;
+use abi::record::emit::{SystemCallResult, TrapReturn};
 use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
 use abi::syscall::{Call, Pointers};
 
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::USER_END;
 use crate::memory::user;
-use crate::{call_data, console, linux, process, scheduler, timer, trace};
+use crate::process::{Calls, Handler};
+use crate::trace::Emit;
+use crate::{call_data, console, scheduler, timer};
 
 /// The result of a call: a value, or an error number (positive).
-type Outcome = Result<u64, i64>;
+pub type Outcome = Result<u64, i64>;
 
-/// A call. It takes its arguments from the registers and returns what goes into RAX.
-pub type Handler = fn(&Registers) -> u64;
-
-/// The system call table, by number. Whether the arguments of a call may lead to memory is decided when the kernel is built, so
-/// other calls spend no instruction on it.
+/// The system call table. Whether the arguments of a call may lead to memory is decided when the kernel is built, so other
+/// calls spend no instruction on it.
 macro_rules! table {
     ($($call:ident($($argument:ident),*) => $handler:expr,)*) => {{
-        let mut table: [Handler; _] = [|registers| rax(unknown(registers)); _];
-        $(table[Call::$call as usize] = |registers| {
+        let mut handlers: [Handler; _] = [|frame| answer(frame, unknown(&frame.registers)); _];
+        $(handlers[Call::$call as usize] = |frame| {
             let handler = |&Registers { $($argument,)* .. }: &Registers| -> Outcome { $handler };
-            rax(if const { has_pointers(Call::$call) } {
-                with_data(Call::$call, registers, handler)
+            let outcome = if const { has_pointers(Call::$call) } {
+                with_data(Call::$call, &frame.registers, handler)
             } else {
-                handler(registers)
-            })
+                handler(&frame.registers)
+            };
+            answer(frame, outcome)
         };)*
-        table
+        handlers
     }};
 }
 
 /// The calls that the kernel has. To add one, add its line to the table in `abi` and its handler here: the data records, the
 /// text of `view` and `strace`, and the rules of `check` follow from the types in the table.
-static TABLE: [Handler; process::NATIVE_CALLS as usize] = table! {
-    read(rdi, rsi, rdx) => read(rdi, rsi, rdx),
-    write(rdi, rsi, rdx) => write(rdi, rsi, rdx),
-    sched_yield() => sched_yield(),
-    nanosleep(rdi) => nanosleep(rdi),
-    getpid() => Ok(trace::current().into()),
-    exit(rdi) => scheduler::exit(rdi),
-    clock_gettime(rdi, rsi) => clock_gettime(rdi, rsi),
-    exit_group(rdi) => scheduler::exit(rdi),
-    trapline_on_fault(rdi) => on_fault(rdi),
+pub static CALLS: Calls = Calls {
+    is_linux: false,
+    handlers: table! {
+        read(rdi, rsi, rdx) => read(rdi, rsi, rdx),
+        write(rdi, rsi, rdx) => write(rdi, rsi, rdx),
+        sched_yield() => sched_yield(),
+        nanosleep(rdi) => nanosleep(rdi),
+        getpid() => Ok(scheduler::current().group.get().into()),
+        exit(rdi) => scheduler::exit(rdi),
+        clock_gettime(rdi, rsi) => clock_gettime(rdi, rsi),
+        exit_group(rdi) => scheduler::exit(rdi),
+        trapline_on_fault(rdi) => on_fault(rdi),
+    },
 };
 
 const fn has_pointers(call: Call) -> bool {
     !matches!(call.signature().pointers(), Pointers::NONE)
 }
 
-fn rax(outcome: Outcome) -> u64 {
-    outcome.unwrap_or_else(|error| error.wrapping_neg() as u64)
-}
-
-/// The function that answers a call of the process that runs. `None`: [`other`] does.
+/// Answers a call of the process that runs.
 #[inline(always)]
-pub fn native(number: u64) -> Option<Handler> {
-    // SAFETY: no process has more calls than the table.
-    (number < scheduler::native_calls()).then(|| unsafe { *TABLE.get_unchecked(number as usize) })
+pub fn call(number: u64, frame: &mut TrapFrame) {
+    match scheduler::calls().handlers.get(number as usize) {
+        Some(handler) => handler(frame),
+        None => refuse(frame),
+    }
 }
 
-/// Answers a call of a Linux program, or one that there is not.
-pub fn other(frame: &mut TrapFrame) -> u64 {
-    const ON_FAULT: u64 = Call::trapline_on_fault as u64;
-    match frame.registers.rax {
-        ON_FAULT => rax(on_fault(frame.registers.rdi)),
-        _ if scheduler::runs_linux() => linux::call(frame),
-        _ => rax(unknown(&frame.registers)),
-    }
+#[cold]
+#[inline(never)]
+fn refuse(frame: &mut TrapFrame) {
+    answer(frame, Err(ENOSYS));
+}
+
+/// Puts the result of a call into RAX: a value, or minus an error. Records it and the return to the process.
+#[inline(always)]
+pub fn answer(frame: &mut TrapFrame, outcome: Outcome) {
+    let result = outcome.unwrap_or_else(|error| error.wrapping_neg() as u64);
+    let number = mem::replace(&mut frame.registers.rax, result) as u32;
+    SystemCallResult { number, result: result as i64 }.emit_with(TrapReturn { frame: frame.words() });
 }
 
 /// Records the memory that the arguments of a call lead to around its handler: what the call reads before, and what it has

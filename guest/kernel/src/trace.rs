@@ -156,7 +156,7 @@ fn append(count: u64, fill: impl FnOnce(*mut Head) -> usize) {
     let left = LEFT.get();
     LEFT.set(left.wrapping_sub(count));
     if left <= count {
-        ring_for_room();
+        cpu::call_aside(ring_for_room);
     }
 }
 
@@ -183,10 +183,7 @@ unsafe fn write<R: Record>(to: *mut Head, process: u16, record: &R) -> usize {
     HEAD_SIZE + 8 * words
 }
 
-/// Not inlined: it is called once in hundreds of records.
-#[cold]
-#[inline(never)]
-fn ring_for_room() {
+extern "C" fn ring_for_room() {
     ring();
 }
 
@@ -197,13 +194,12 @@ pub fn ring() {
     unsafe {
         let head = &raw mut (*BUFFER.pointer()).head;
         match LISTENER.get() {
-            _ if (*head).used == 0 => {}
-            Listener::None => {}
-            Listener::Port => cpu::out32(ports::DOORBELL, (*head).used),
-            Listener::Memory => {
+            Listener::Port if (*head).used != 0 => cpu::out32(ports::DOORBELL, (*head).used),
+            Listener::Memory if (*head).used != 0 => {
                 cpu::out8(ports::DOORBELL, 0);
                 wait_for_answer();
             }
+            _ => {}
         }
         (*head).used = 0;
     }

@@ -2,11 +2,9 @@
 //!
 //! `arch::entry` calls the `extern "C"` functions here. Those calls are the only imports that point upwards.
 
-use core::mem;
-
 use abi::record::SYSCALL_VECTOR;
 use abi::record::emit::{
-    Called, FaultRedirected, ProcessKilled, Returned, SystemCall, SystemCallResult, TrapEntry, TrapReturn,
+    Called, FaultRedirected, ProcessKilled, Returned, SystemCall, TrapEntry, TrapReturn,
 };
 use abi::syscall::INT_VECTOR;
 
@@ -34,29 +32,9 @@ pub extern "C" fn system_call_by_fault(frame: &mut TrapFrame) {
 /// The number of the call is in RAX, where the process finds the result.
 #[inline(always)]
 fn call(frame: &mut TrapFrame, arrival: Arrival) {
-    entry(frame, arrival).emit_with(SystemCall { number: frame.registers.rax });
-    let frame = cpu::anew(frame);
-    let Some(answer) = syscall::native(frame.registers.rax) else { return other_call(frame) };
-    let result = answer(&frame.registers);
-    let frame = cpu::anew(frame);
-    let number = mem::replace(&mut frame.registers.rax, result);
-    SystemCallResult { number: number as u32, result: result as i64 }
-        .emit_with(TrapReturn { frame: frame.words() });
-}
-
-/// The same for a Linux program. Here the call may rewrite the frame, and a signal may be due before the return.
-#[inline(never)]
-fn other_call(frame: &mut TrapFrame) {
-    let number = frame.registers.rax as u32;
-    let result = syscall::other(frame);
-    frame.registers.rax = result;
-    let result = SystemCallResult { number, result: result as i64 };
-    if !scheduler::runs_linux() || !linux::is_attention_due() {
-        return result.emit_with(TrapReturn { frame: frame.words() });
-    }
-    result.emit();
-    linux::before_return(frame);
-    TrapReturn { frame: frame.words() }.emit();
+    let number = frame.registers.rax;
+    entry(frame, arrival).emit_with(SystemCall { number });
+    syscall::call(number, frame);
 }
 
 /// Handles the timer's interrupt.
@@ -65,17 +43,20 @@ pub extern "C" fn timer_interrupt(frame: &mut TrapFrame) {
     entry(frame, arrival).emit_with(timer::tick());
     trace::ring();
     timer::end_of_interrupt();
-    if scheduler::preempt() && scheduler::runs_linux() {
-        linux::preempted(frame);
-    }
-    return_from(frame);
+    let lost = scheduler::preempt();
+    return_from(frame, lost);
 }
 
-/// Records the return, after what a Linux program has to do before it.
+/// Records the return, after what a Linux program has to do before it. `lost`: it had lost the CPU meanwhile.
 #[inline(always)]
-fn return_from(frame: &mut TrapFrame) {
-    if scheduler::runs_linux() && linux::is_attention_due() {
-        linux::before_return(frame);
+fn return_from(frame: &mut TrapFrame, lost: bool) {
+    if scheduler::runs_linux() {
+        if lost {
+            linux::preempted(frame);
+        }
+        if linux::is_attention_due() {
+            linux::before_return(frame);
+        }
     }
     TrapReturn { frame: cpu::anew(frame).words() }.emit();
 }
@@ -100,7 +81,7 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
         _ if frame.is_from_user() && !is_from_the_machine(vector) => fault(frame, cr2),
         _ => panic::exception(frame),
     }
-    return_from(frame);
+    return_from(frame, false);
 }
 
 /// `int 0x80` of a Linux program asks for the calls of 32-bit programs, which have other numbers and are not here. It

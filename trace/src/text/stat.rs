@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use abi::record::Kind;
+use abi::record::{HostCounter, Kind};
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::layout::{MARGIN, duration, put_wrapped, setting};
@@ -84,7 +84,8 @@ const SECTIONS: [Section; 7] = [
         columns: &["count", "host", "host each", "guest", "guest each"],
         legend: "Exits that reach the host program, by reason. host: the time that the host program spent on them. \
                  guest: the time in KVM_RUN before them. in KVM: all exits by KVM's own count. KVM handles most of \
-                 them itself.",
+                 them itself. emulated: instructions that KVM emulated. Without hardware virtualization these are \
+                 all instructions of the guest's kernel, each about 1,500 cycles.",
         rows: exits,
     },
 ];
@@ -269,11 +270,12 @@ fn exits(stat: &Stat) -> Vec<Row> {
         let cells = vec![duration(host), each(host, exits.count), duration(guest), each(guest, exits.count)];
         (name, [exits.count.to_string()].into_iter().chain(cells).collect())
     });
-    let all = stat.counters.get(&abi::record::HostCounter::KvmExits);
-    let all = all.map(|count| {
-        ("in KVM".into(), [count.to_string()].into_iter().chain((0..4).map(|_| "-".into())).collect())
+    let own = [("in KVM", HostCounter::KvmExits), ("emulated", HostCounter::KvmEmulated)];
+    let own = own.into_iter().filter_map(|(name, counter)| {
+        let count = stat.counters.get(&counter)?.to_string();
+        Some((name.into(), [count].into_iter().chain((0..4).map(|_| "-".into())).collect()))
     });
-    seen.chain(all).collect()
+    seen.chain(own).collect()
 }
 
 fn some_duration(cycles: u64, clock: &Clock) -> String {

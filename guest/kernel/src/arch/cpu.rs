@@ -106,6 +106,24 @@ pub fn anew<T>(reference: &mut T) -> &mut T {
     }
 }
 
+/// Calls a function that is called once in hundreds of times: no other register than RAX changes, so the code around the call
+/// need not save any.
+#[inline(always)]
+pub fn call_aside(function: extern "C" fn()) {
+    #[unsafe(naked)]
+    unsafe extern "C" fn aside() {
+        core::arch::naked_asm!(
+            "push rcx; push rdx; push rsi; push rdi; push r8; push r9; push r10; push r11",
+            "call rax",
+            "pop r11; pop r10; pop r9; pop r8; pop rdi; pop rsi; pop rdx; pop rcx",
+            "ret",
+        )
+    }
+    // SAFETY: `aside` restores every register that the function may change, but RAX. What it pushes overwrites nothing, as
+    // there is no red zone, and the kernel needs no alignment of its stack.
+    unsafe { asm!("call {}", sym aside, inout("rax") function => _, options(nostack)) }
+}
+
 /// A random number of the CPU's own, where it has RDRAND and has one ready.
 pub fn random() -> Option<u64> {
     const RDRAND: u32 = 1 << 30;
@@ -122,8 +140,8 @@ pub fn random() -> Option<u64> {
 #[inline(always)]
 pub fn flags() -> u64 {
     let flags;
-    // SAFETY: a push and a pop; there is no red zone.
-    unsafe { asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags)) }
+    // SAFETY: what is pushed overwrites nothing, as there is no red zone, and is popped again.
+    unsafe { asm!("pushfq", "pop {}", out(reg) flags, options(nostack, preserves_flags)) }
     flags
 }
 

@@ -31,7 +31,7 @@ pub struct Program {
 pub fn start(program: &Program) -> Outcome<u16> {
     let space = Space::new().ok_or(ENOMEM)?;
     let name = name_of(program.path);
-    let Some(id) = process::reserve(space.root(), name) else {
+    let Some(id) = process::reserve(space.root(), name, &super::CALLS) else {
         space.release();
         return Err(EAGAIN);
     };
@@ -65,7 +65,6 @@ fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Ou
 
 /// A task is complete and joins the run queue.
 fn begin(id: u16, group: &Group) -> &'static Task {
-    process::get(id).native_calls.set(0);
     let task = task::of(id);
     task.reset(id, group);
     scheduler::add(id);
@@ -156,7 +155,7 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     if what.stack != 0 {
         child_frame.rsp = what.stack;
     }
-    let Some(id) = process::reserve(space.root(), parent.name.get()) else {
+    let Some(id) = process::reserve(space.root(), parent.name.get(), &super::CALLS) else {
         return Err(discard(space, flags));
     };
     Cloned { parent: trace::current(), flags, is_thread }.emit_for(id);

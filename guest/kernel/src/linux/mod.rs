@@ -37,12 +37,15 @@ mod user;
 
 use abi::bundle::{Bundle, Program};
 use abi::record::Wait;
+use abi::record::emit::{SystemCallResult, TrapReturn};
 use abi::syscall::errno::{EINVAL, ENOSYS};
 use abi::syscall::{Call, Pointers};
 
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::{USER_END, vector};
-use crate::{call_data, scheduler};
+use crate::process::{Calls, Handler};
+use crate::trace::Emit;
+use crate::{call_data, scheduler, syscall};
 use space::{Bad, Touch};
 
 pub use signal::{before_return, is_attention_due};
@@ -133,19 +136,34 @@ pub fn for_waiting(mut print: impl FnMut(&[u8], u16, Wait)) {
     }
 }
 
-/// Answers a system call; returns what RAX is to be.
-pub fn call(frame: &mut TrapFrame) -> u64 {
-    match answer(frame) {
-        Ok(value) => value,
-        Err(error) => {
-            if error == signal::RESTART {
-                let task = task::current();
-                task.restart.set(Some(frame.registers.rax));
-                task.attention.set(true);
-            }
-            error.wrapping_neg() as u64
-        }
+/// The system call table of Linux programs. Calls that only tell a number are answered at once: no signal can come of them.
+pub static CALLS: Calls = {
+    let mut handlers: [Handler; _] = [call; _];
+    handlers[Call::trapline_on_fault as usize] = syscall::CALLS.handlers[Call::trapline_on_fault as usize];
+    handlers[Call::getpid as usize] = syscall::CALLS.handlers[Call::getpid as usize];
+    handlers[Call::gettid as usize] = |frame| syscall::answer(frame, Ok(crate::trace::current().into()));
+    handlers[Call::getppid as usize] = |frame| syscall::answer(frame, Ok(task::group().parent.get().into()));
+    Calls { is_linux: true, handlers }
+};
+
+/// Answers any other call. It may rewrite the frame, and a signal may be due before the return.
+fn call(frame: &mut TrapFrame) {
+    let number = frame.registers.rax;
+    let outcome = answer(frame);
+    if outcome == Err(signal::RESTART) {
+        let task = task::current();
+        task.restart.set(Some(number));
+        task.attention.set(true);
     }
+    let result = outcome.unwrap_or_else(|error| error.wrapping_neg() as u64);
+    frame.registers.rax = result;
+    let result = SystemCallResult { number: number as u32, result: result as i64 };
+    if !is_attention_due() {
+        return result.emit_with(TrapReturn { frame: frame.words() });
+    }
+    result.emit();
+    before_return(frame);
+    TrapReturn { frame: frame.words() }.emit();
 }
 
 fn answer(frame: &mut TrapFrame) -> Outcome<u64> {
@@ -291,9 +309,6 @@ fn plain(call: Call, [a, b, c, d, e, f]: [u64; 6]) -> Outcome<u64> {
         Call::getpriority => life::of_group(b, |group| (20 - group.nice.get()) as u16),
         Call::setpriority => misc::setpriority(b, c),
         Call::getcpu => misc::getcpu(a, b),
-        Call::getpid => Ok(group.id.get().into()),
-        Call::gettid => Ok(crate::trace::current().into()),
-        Call::getppid => Ok(group.parent.get().into()),
         Call::getpgrp => Ok(group.process_group.get().into()),
         Call::getpgid => life::of_group(a, |group| group.process_group.get()),
         Call::getsid => life::of_group(a, |group| group.session.get()),

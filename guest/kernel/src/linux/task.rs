@@ -131,6 +131,7 @@ impl Task {
         TASK_LIST.push(id);
         self.id.set(id);
         self.group.set(group.index() as u8);
+        process::get(id).group.set(group.id.get());
         self.blocked.set(0);
         self.pending.set(0);
         self.saved_mask.set(None);
