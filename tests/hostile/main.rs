@@ -6,13 +6,17 @@ mod support;
 mod files;
 #[path = "../support/handmade.rs"]
 mod handmade;
+mod hosts;
 mod inside;
 mod kernels;
 mod needed;
+mod programs;
+mod random;
 mod sandbox;
 
 fn main() {
     inside::run_if_asked();
     let suite = sandbox::add(needed::add(support::Suite::default()));
-    kernels::add(files::add(suite)).run()
+    let suite = hosts::add(suite);
+    programs::add(random::add(kernels::add(files::add(suite)))).run()
 }

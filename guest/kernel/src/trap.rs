@@ -8,7 +8,7 @@ use abi::record::emit::{
 };
 use abi::syscall::INT_VECTOR;
 
-use crate::arch::cpu::{self, read_cr};
+use crate::arch::cpu::{self, read_cr, rflags};
 use crate::arch::entry::SYSCALL_STUB;
 use crate::arch::trap_frame::TrapFrame;
 use crate::layout::vector;
@@ -126,6 +126,8 @@ fn fault(frame: &mut TrapFrame, cr2: u64) {
     let registers = &mut frame.registers;
     (registers.rdi, registers.rsi, registers.rdx, registers.rcx) = (frame.vector, frame.error, rip, cr2);
     frame.rip = handler;
+    // A function starts with DF clear (System V ABI, 3.2.1), and a handler that keeps TF or AC may fault at once.
+    frame.rflags &= !(rflags::TF | rflags::DF | rflags::AC);
     frame.rsp = handler_stack(frame.rsp);
     FaultRedirected { vector, error_code, rip, cr2, handler, rsp: frame.rsp }.emit();
 }
