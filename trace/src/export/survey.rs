@@ -14,11 +14,14 @@ pub(super) struct Survey {
     pub(super) missing: u64,
     /// CLOCK_REALTIME at the trace's 0, in nanoseconds since 1970; none where the host did not note one that can be.
     pub(super) epoch_ns: Option<u64>,
+    /// What emulated the CPU, if it was emulated.
+    pub(super) emulator: Option<String>,
 }
 
 impl Survey {
     pub(super) fn of(trace: &Trace) -> Survey {
         let (mut survey, mut missing) = (Survey::default(), Missing::default());
+        survey.emulator.clone_from(&trace.meta().emulator);
         for event in trace.events() {
             survey.missing = survey.missing.saturating_add(missing.before(event.origin, event.sequence));
             survey.names.learn(&event);

@@ -37,6 +37,7 @@ const MISSED: u64 = 1 << 31 | 1 << 30;
 const OPTION_DATE: u16 = 1;
 const OPTION_CPU_STATISTICS: u16 = 2;
 const OPTION_CLOCK: u16 = 4;
+const OPTION_UNAME: u16 = 5;
 
 const PAGE_FORMAT: &str = "\
 \tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
@@ -328,11 +329,17 @@ fn options(out: &mut Vec<u8>, survey: &Survey) {
     // Entries would be those that were not taken from the kernel's buffer.
     let statistics = format!("CPU: 0\nentries: 0\noverrun: {}\n\0", survey.missing);
     let date = survey.epoch_ns.map(|epoch| format!("{:#x}\0", epoch / 1000));
+    let emulated = survey
+        .emulator
+        .as_ref()
+        .map(|name| format!("emulated by {}: all times are emulated\0", crate::file::printable(name)));
     out.extend_from_slice(b"options  \0");
     let options = [
         (OPTION_DATE, date),
         (OPTION_CPU_STATISTICS, Some(statistics)),
         (OPTION_CLOCK, Some("[local]\0".into())),
+        // `trace-cmd report --uname` prints it.
+        (OPTION_UNAME, emulated),
     ];
     for (option, text) in options {
         let Some(text) = text else { continue };

@@ -58,6 +58,7 @@ pub struct Strace<W> {
     out: W,
     /// Command lines in the order of processes: a record has only 16 bytes of the name.
     programs: Vec<Vec<String>>,
+    is_emulated: bool,
     /// CLOCK_REALTIME at the start of the trace, in nanoseconds.
     epoch: u64,
     calls: BTreeMap<u16, Pending>,
@@ -86,6 +87,7 @@ impl<W: Write> Strace<W> {
         Self {
             out,
             programs,
+            is_emulated: meta.is_emulated(),
             epoch: 0,
             calls,
             without_line: None,
@@ -251,7 +253,7 @@ impl<W: Write> Strace<W> {
         let Some(Making { start, environment }) = self.making.remove(&process) else { return Ok(()) };
         self.line_start(process, start);
         let words = self.programs.get(usize::from(process).wrapping_sub(1)).map_or(&[][..], Vec::as_slice);
-        put_execve(&mut self.line, words, environment);
+        put_execve(&mut self.line, words, environment, self.is_emulated);
         self.put_equals();
         self.line.push('0');
         self.line_end(Some(now.saturating_sub(start)))
@@ -420,7 +422,9 @@ impl Pending {
     }
 }
 
-fn put_execve(out: &mut String, words: &[String], environment: u64) {
+/// `execve`, with the number of variables as strace's comment has it. That times are emulated is said there too: readers of
+/// strace's form skip comments.
+fn put_execve(out: &mut String, words: &[String], environment: u64, is_emulated: bool) {
     out.push_str("execve(");
     put_string(out, words.first().map_or(&[], |word| word.as_bytes()), false);
     out.push_str(", [");
@@ -430,7 +434,8 @@ fn put_execve(out: &mut String, words: &[String], environment: u64) {
         put_string(out, shown, shown.len() < word.len());
     }
     out.push_str(if words.len() > SHOWN_MAX { ", ..." } else { "" });
-    put!(out, "], {environment:#x} /* 0 vars */) ");
+    let emulated = if is_emulated { "; all times are emulated" } else { "" };
+    put!(out, "], {environment:#x} /* 0 vars{emulated} */) ");
 }
 
 impl Signal {

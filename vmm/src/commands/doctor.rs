@@ -7,6 +7,7 @@ use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;
 
 use super::run::WITHOUT_KVM;
+use crate::engine::qemu;
 use crate::machine::host;
 use crate::machine::layout::{self, MEMORY_MIN_MIB};
 use crate::machine::vcpu::Vm;
@@ -74,6 +75,18 @@ fn diagnose() -> Diagnosis {
         }
     }
     diagnosis.usable = diagnosis.checks.iter().all(|check| check.ok);
+    // The other way to run a guest, which no use of KVM needs.
+    diagnosis.add(
+        "QEMU",
+        Ok(match qemu::version() {
+            Ok(version) => {
+                format!("version {version} is on PATH: `trapline run --accel qemu` works without KVM")
+            }
+            Err(error) => {
+                format!("{:#}; only `trapline run --accel qemu` needs it", anyhow::Error::from(error))
+            }
+        }),
+    );
     diagnosis
 }
 

@@ -130,6 +130,8 @@ impl Process {
 #[derive(Debug)]
 pub(super) struct Machine {
     pub tsc_khz: u64,
+    /// The CPU was emulated, so that times are of the emulation.
+    pub is_emulated: bool,
     pub policy: Option<Policy>,
     /// The quantum in TSC cycles; 0: none.
     pub quantum: u128,
@@ -171,6 +173,7 @@ impl Machine {
     pub fn new(tsc_khz: u64) -> Machine {
         Machine {
             tsc_khz,
+            is_emulated: false,
             policy: None,
             quantum: 0,
             current: Some(0),

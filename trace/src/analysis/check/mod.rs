@@ -386,9 +386,15 @@ fn count_rules() -> Vec<Checked> {
 const SEQUENCE: (&str, &str) =
     ("sequence", "the sequence is complete: the file holds every record of the run");
 
+/// The names of all rules, in the order of their findings.
+pub fn names() -> Vec<&'static str> {
+    std::iter::once(SEQUENCE.0).chain(rules().iter().map(|checked| checked.name)).collect()
+}
+
 /// Checks a trace.
 pub fn check(trace: &Trace) -> Report {
     let mut check = Check::new(trace.meta().tsc_khz);
+    check.machine.is_emulated = trace.meta().is_emulated();
     trace.events().for_each(|event| check.see(&event));
     check.report(trace.damage())
 }

@@ -16,9 +16,10 @@ pub(super) fn longest_turn(machine: &Machine) -> u128 {
     machine.quantum.saturating_add(second.saturating_mul(HOST_SECONDS))
 }
 
-/// A number of TSC cycles in milliseconds; 0 where the rate of the TSC is unknown.
-pub(super) fn milliseconds(cycles: u128, machine: &Machine) -> u128 {
-    cycles.checked_div(machine.tsc_khz.into()).unwrap_or(0)
+/// A number of TSC cycles as `3 ms`, or `3 emulated ms`; 0 where the rate of the TSC is unknown.
+pub(super) fn milliseconds(cycles: u128, machine: &Machine) -> String {
+    let number = cycles.checked_div(machine.tsc_khz.into()).unwrap_or(0);
+    format!("{number} {}ms", if machine.is_emulated { "emulated " } else { "" })
 }
 
 /// Every tick was armed.
@@ -76,7 +77,7 @@ impl Rule for Turn {
                 let longest = longest_turn(machine);
                 log.test(user <= longest, || {
                     let message = format!(
-                        "{} ms in user mode without a tick, {} ms are explained, and process {waiting} waits",
+                        "{} in user mode without a tick, {} are explained, and process {waiting} waits",
                         milliseconds(user, machine),
                         milliseconds(longest, machine)
                     );

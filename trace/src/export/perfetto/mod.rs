@@ -432,20 +432,25 @@ impl<'a, W: Write> Packets<'a, W> {
             return Ok(());
         }
         let mut descriptor = TrackDescriptor { uuid: track.uuid(), ..TrackDescriptor::default() };
+        // Every track has times, and its name is all that is always seen of it.
+        let named = |name: &str| match self.survey.emulator {
+            None => name.to_owned(),
+            Some(_) => format!("{name} (emulated)"),
+        };
         match track {
-            Track::Kernel => descriptor.name = Some("kernel".into()),
-            Track::Host => descriptor.name = Some("host".into()),
+            Track::Kernel => descriptor.name = Some(named("kernel")),
+            Track::Host => descriptor.name = Some(named("host")),
             Track::Runnable => {
-                descriptor.name = Some("processes that can run".into());
+                descriptor.name = Some(named("processes that can run"));
                 descriptor.counter = Some(CounterDescriptor {});
             }
             Track::Exits(reason) => {
                 let reason = exit_reason(reason).map_or_else(|| reason.to_string(), str::to_owned);
-                descriptor.name = Some(format!("VM exits: {reason}"));
+                descriptor.name = Some(named(&format!("VM exits: {reason}")));
                 descriptor.counter = Some(CounterDescriptor {});
             }
             Track::Process(process) => {
-                let process_name = self.survey.name(Origin::Guest, process).into();
+                let process_name = named(self.survey.name(Origin::Guest, process));
                 descriptor.process = Some(ProcessDescriptor { pid: pid(process), process_name });
             }
             Track::Thread(process) => {
