@@ -14,6 +14,7 @@ pub fn add(suite: Suite) -> Suite {
         .namespace("not_a_kvm_device", not_a_kvm_device)
         .namespace("a_file_in_place_of_the_device", a_file_in_place_of_the_device)
         .namespace("no_permission", no_permission)
+        .namespace("no_devices_on_its_file_system", no_devices_on_its_file_system)
         .namespace("skipped_tests_are_named", skipped_tests_are_named)
         .namespace("required_tests_fail", required_tests_fail)
 }
@@ -69,8 +70,13 @@ fn no_permission() -> TestResult {
             "mount -t tmpfs none /mnt && cp TRAPLINE /mnt/trapline && mkdir -m 777 /mnt/work && cd /mnt/work && {FORBID} \
              setpriv --reuid 65534 --regid 65534 --clear-groups /mnt/trapline ARGUMENTS"
         ),
-        &["/dev/kvm", "permission", "group"],
+        &["/dev/kvm", "permission", "chmod 660", "usermod -aG kvm"],
     )
+}
+
+fn no_devices_on_its_file_system() -> TestResult {
+    let line = "mount -t tmpfs -o nodev none /dev && mknod /dev/kvm c 10 232 && exec TRAPLINE ARGUMENTS";
+    run_says(line, &["permission", "nodev"])
 }
 
 /// This very test program, where it finds no KVM.

@@ -7,9 +7,11 @@ use std::arch::x86_64::__cpuid;
 use std::io;
 use std::ops::RangeInclusive;
 use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use kvm_ioctls::{Cap, Kvm};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use thiserror::Error;
 
 /// KVM's device.
@@ -46,12 +48,13 @@ pub enum Missing {
     },
     /// The device exists, but this user may not open it.
     #[error(
-        "no permission to open {device}; join the group that owns it (on most systems: sudo usermod \
-         -aG kvm $USER, then log in again), or in a container pass the device in (--device {device})"
+        "no permission to open {device}; {remedy}, or in a container pass the device in (--device {device})"
     )]
     NoPermission {
         /// The device.
         device: PathBuf,
+        /// What the user should do.
+        remedy: &'static str,
         /// The error of the call.
         #[source]
         error: io::Error,
@@ -153,11 +156,28 @@ pub fn diagnose(device: PathBuf, error: io::Error) -> Missing {
         Some(libc::ENXIO | libc::ENODEV) => {
             Missing::NoDevice { device, found: "has no driver", remedy: remedy() }
         }
-        Some(libc::EACCES | libc::EPERM) => Missing::NoPermission { device, error },
+        Some(libc::EACCES | libc::EPERM) => {
+            Missing::NoPermission { remedy: remedy_of_permission(&device), device, error }
+        }
         Some(libc::EBUSY) => Missing::Busy { error },
         _ if is_exhaustion(&error) => Missing::Exhausted { device, error },
         Some(libc::EISDIR | libc::ENOTTY) => Missing::NotKvm { device, error },
         _ => Missing::Other { device, error },
+    }
+}
+
+/// What keeps a user from opening a device that exists.
+fn remedy_of_permission(device: &Path) -> &'static str {
+    const OF_GROUP: u32 = 0o060;
+    let is_nodev = statvfs(device).is_ok_and(|system| system.flags().contains(FsFlags::ST_NODEV));
+    let is_roots = device.metadata().is_ok_and(|of| of.mode() & OF_GROUP != OF_GROUP || of.gid() == 0);
+    if is_nodev {
+        "its file system is mounted with nodev: mount it again without (sudo mount -o remount,dev /dev)"
+    } else if is_roots {
+        "only root may: give it to the group kvm (sudo chgrp kvm /dev/kvm && sudo chmod 660 /dev/kvm) and join that group (sudo \
+         usermod -aG kvm $USER, then log in again)"
+    } else {
+        "join the group that owns it (on most systems: sudo usermod -aG kvm $USER, then log in again)"
     }
 }
 
