@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The guest is compiled for the host's own target, made freestanding by the flags of `guest/rustflags`. Naming it
-/// keeps those flags from the guest's own build scripts.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The targets that the guest is compiled for, made freestanding by the flags of `guest/rustflags`. Naming one keeps those
+/// flags from the guest's own build scripts. It is the first, except on a host whose toolchain has only the other one.
+const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"];
 /// The folders with the guest's sources, under the repository's root. The `target` of a manual build is not a source.
 const SOURCES: [&str; 6] =
     ["abi", "guest/kernel", "guest/programs", "guest/Cargo.toml", "guest/Cargo.lock", "guest/rustflags"];
@@ -103,8 +103,10 @@ fn variable(name: &str) -> Result<String, String> {
 /// They come from the environment, and from cargo's configuration in `CARGO_HOME`, the current directory and those above
 /// it. So this cargo gets an empty `CARGO_HOME`, which is enough as the guest has no dependencies to fetch, and runs in `/`.
 fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let host = variable("HOST")?;
+    let target = TARGETS.into_iter().find(|target| *target == host).unwrap_or(TARGETS[0]);
     let mut cargo = Command::new(variable("CARGO")?);
-    cargo.current_dir("/").args(["build", "--release", "--frozen", "--target", TARGET]);
+    cargo.current_dir("/").args(["build", "--release", "--frozen", "--target", target]);
     cargo.arg("--manifest-path").arg(guest.join("Cargo.toml")).arg("--target-dir").arg(target_dir);
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -125,7 +127,7 @@ fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error
         );
         return Err(format!("cargo build in {}: {}", guest.display(), output.status).into());
     }
-    Ok(target_dir.join(TARGET).join("release"))
+    Ok(target_dir.join(target).join("release"))
 }
 
 /// The flags of a file with one a line, and comments.

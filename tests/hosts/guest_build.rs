@@ -57,6 +57,7 @@ fn minds_no_setting_of_the_user() -> TestResult {
             .env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION"))
             .env("CARGO_MANIFEST_DIR", root.join("vmm"))
             .env("OUT_DIR", root.join("out"))
+            .env("HOST", "x86_64-unknown-linux-gnu")
             .env("CARGO_CFG_TARGET_OS", "linux")
             .env("CARGO_CFG_TARGET_ARCH", "x86_64");
         set(&mut build, &root);
