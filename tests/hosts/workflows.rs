@@ -15,6 +15,7 @@ use crate::gate::{KVM_AND_BASH, TREE, players};
 use crate::support::{self, Output, Suite, TestResult, ensure, folder};
 
 const WORKFLOW: &str = include_str!("../../.github/workflows/ci.yml");
+const RELEASE: &str = include_str!("../../.github/workflows/release.yml");
 const ACTION: &str = include_str!("../../action.yml");
 
 /// Adds the tests of this file.
@@ -22,6 +23,7 @@ pub fn add(suite: Suite) -> Suite {
     suite
         .needs(&KVM_AND_BASH, "every_step_of_the_workflow_runs", every_step_of_the_workflow_runs)
         .needs(&KVM_AND_BASH, "every_step_of_the_action_runs", every_step_of_the_action_runs)
+        .tools(&["bash"], "every_step_of_the_release_runs", every_step_of_the_release_runs)
         .pure("a_workflow_without_kvm_tests_fails", a_workflow_without_kvm_tests_fails)
         .pure("workflows_are_pinned_and_bounded", workflows_are_pinned_and_bounded)
 }
@@ -63,6 +65,8 @@ fn value_of(expression: &str, context: &Context) -> Option<String> {
         ["matrix", name] => Some(text(context.matrix.get(name)?)),
         ["needs", _, "result"] => Some("success".into()),
         ["needs", _, "outputs", "kvm-tests"] => Some(context.kvm_tests.into()),
+        ["github", "ref_name"] => Some("v1.2.3".into()),
+        ["github", name] => Some(name.into()),
         ["inputs", name] => Some(text(context.inputs.get(name)?.get("default")?)),
         _ => None,
     }
@@ -92,12 +96,24 @@ impl Machine {
         );
         // What is written by root is printed instead.
         let sudo = "[ \"$1\" != -n ] || shift\n[ \"$1\" != tee ] || set -- cat\nexec \"$@\"";
-        let programs =
-            [("sudo", sudo), ("udevadm", "echo udevadm \"$@\""), ("rustup", ""), ("cargo", &cargo)];
+        let programs = [
+            ("sudo", sudo),
+            ("udevadm", "echo udevadm \"$@\""),
+            ("gh", "echo gh \"$@\""),
+            ("rustup", ""),
+            ("cargo", &cargo),
+        ];
         let (players, tree) = (players(&programs)?, folder());
         let gate =
             "mkdir -p \"$TRAPLINE_LOGS\"; echo 'test kvm::a ... ok' >\"$TRAPLINE_LOGS/tests on this host\"";
-        for (name, script) in [("scripts/test", gate), (".ci/run", gate), ("scripts/install", "exit 1")] {
+        let release = "mkdir \"$1\"; touch \"$1/trapline-1.2.3-x86_64-linux.tar.gz\"";
+        let scripts = [
+            ("scripts/test", gate),
+            (".ci/run", gate),
+            ("scripts/install", "exit 1"),
+            ("scripts/release", release),
+        ];
+        for (name, script) in scripts {
             let played = self::players(&[("played", script)])?;
             let file = tree.path().join(name);
             fs::create_dir_all(file.parent().ok_or("a folder")?)?;
@@ -165,6 +181,14 @@ fn every_step_of_the_action_runs() -> TestResult {
     ensure(machine.tree.path().join("trapline.trap").is_file(), || "there is no trace".into())
 }
 
+fn every_step_of_the_release_runs() -> TestResult {
+    let release = parsed(RELEASE)?;
+    let context = Context { matrix: &Value::Null, kvm_tests: "", inputs: &Value::Null };
+    let said = Machine::new()?.run(&release["jobs"]["release"]["steps"], &Value::Null, &context)?;
+    let file = "dist/trapline-1.2.3-x86_64-linux.tar.gz";
+    ensure(said.starts_with("gh release create v1.2.3 ") && said.contains(file), || said)
+}
+
 fn a_workflow_without_kvm_tests_fails() -> TestResult {
     let workflow = parsed(WORKFLOW)?;
     for kvm_tests in ["", "0"] {
@@ -177,17 +201,22 @@ fn a_workflow_without_kvm_tests_fails() -> TestResult {
 
 /// A tag can be moved to other code. A job without a limit waits for six hours.
 fn workflows_are_pinned_and_bounded() -> TestResult {
-    let (workflow, action) = (parsed(WORKFLOW)?, parsed(ACTION)?);
-    ensure(workflow["permissions"] == serde_json::json!({ "contents": "read" }), || {
-        format!("permissions: {}", workflow["permissions"])
-    })?;
+    let (workflow, release, action) = (parsed(WORKFLOW)?, parsed(RELEASE)?, parsed(ACTION)?);
+    for workflow in [&workflow, &release] {
+        ensure(workflow["permissions"] == serde_json::json!({ "contents": "read" }), || {
+            format!("permissions: {}", workflow["permissions"])
+        })?;
+    }
     let mut steps = list(&action["runs"]["steps"]).to_vec();
-    for (name, job) in entries(&workflow["jobs"]) {
+    for (name, job) in entries(&workflow["jobs"]).chain(entries(&release["jobs"])) {
         let limit = job["timeout-minutes"].as_u64();
         ensure(limit.is_some_and(|minutes| minutes <= 60), || {
             format!("{name}: a limit of {limit:?} minutes")
         })?;
-        ensure(job["permissions"].is_null(), || format!("{name}: it has permissions of its own"))?;
+        // A release is written and attested.
+        ensure(job["permissions"].is_null() || name == "release", || {
+            format!("{name}: it has permissions of its own")
+        })?;
         steps.extend_from_slice(list(&job["steps"]));
     }
     let used = steps.iter().filter_map(|step| step["uses"].as_str()).collect::<Vec<_>>();
