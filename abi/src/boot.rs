@@ -28,7 +28,7 @@ pub enum Key {
     /// 1: all memory that the host did not fill is zero, so the kernel need not clear page frames. The default is 0, because
     /// firmware that ran earlier may have written to memory.
     Zeroed,
-    /// How the guest rings the doorbell and gets its answer: [`BY_PORT`] or [`SHARED`]. See [`crate::ports`].
+    /// How the guest rings the doorbell and gets its answer: [`BY_PORT`], [`SHARED`] or [`STREAM`]. See [`crate::ports`].
     Doorbell,
 }
 
@@ -67,6 +67,8 @@ pub const BY_PORT: u64 = 0;
 /// [`Key::Doorbell`]: by a byte at a port, which the host reads later. The guest waits for the answer in memory that it shares
 /// with the host.
 pub const SHARED: u64 = 1;
+/// [`Key::Doorbell`]: no host answers. The records themselves go to the port, for an emulator that keeps them in a file.
+pub const STREAM: u64 = 2;
 
 /// Every key, in the order of [`Key`].
 #[rustfmt::skip]
@@ -79,7 +81,7 @@ pub static KEYS: [Rule; 9] = [
     Rule { name: "apic_khz", values: Values::Numbers(1, u32::MAX as u64), default: 0 },
     Rule { name: "epoch_ns", values: Values::Numbers(0, u64::MAX), default: 0 },
     Rule { name: "zeroed", values: Values::Numbers(0, 1), default: 0 },
-    Rule { name: "doorbell", values: Values::Names(&[(BY_PORT, "port"), (SHARED, "shared")]), default: BY_PORT },
+    Rule { name: "doorbell", values: Values::Names(&[(BY_PORT, "port"), (SHARED, "shared"), (STREAM, "stream")]), default: BY_PORT },
 ];
 
 /// The options: a number for each [`Key`].

@@ -16,6 +16,9 @@
 //! [`ATTACH`]: first the four bytes of the buffer's page frame number, the lowest first; then one byte for each bell, of
 //! any value. After the four bytes and after each bell it waits until the host has set
 //! [`BufferHead::used`](crate::record::BufferHead::used) to 0.
+//!
+//! With `doorbell=stream` ([`crate::boot::STREAM`]) nothing is attached and no host answers: at each bell the guest writes the
+//! buffer itself to [`DOORBELL`], byte by byte: its head and the records that wait. `trapline import` makes a trace of these bytes.
 
 /// Console: one byte a write.
 pub const CONSOLE: u16 = 0xE9;

@@ -159,6 +159,10 @@ fn every_call_of_a_reader_is_needed() -> TestResult {
         |trapline| trapline.dies(&["view", "t.trap"]),
         |trapline| trapline.dies(&["stat", "t.trap", "t.trap", "t.trap"]),
         |trapline| trapline.dies(&["check", "t.trap"]),
+        |trapline| {
+            fs::write(trapline.folder.join("expect.toml"), "[[expect]]\nrules = [\"all\"]\n")?;
+            trapline.dies(&["expect", "t.trap", "-f", "expect.toml", "--format", "junit"])
+        },
         followed,
         with_a_pager,
         // A text of more than a MiB.

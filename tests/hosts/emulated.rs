@@ -24,6 +24,7 @@ pub fn add(suite: Suite) -> Suite {
         .tools(&[QEMU], "emulated_interrupt", interrupt)
         .tools(&[QEMU], "emulated_cpu_ends_with_trapline", ends_with_trapline)
         .tools(&[QEMU], "emulated_triple_fault", triple_fault)
+        .tools(&[QEMU], "emulated_stream_is_imported", stream_is_imported)
         .needs(&[Need::Kvm, Need::Tool(QEMU)], "emulated_is_the_same_as_kvm", same_as_kvm)
         .pure("emulator_missing", missing)
         .pure("emulator_too_old", too_old)
@@ -46,7 +47,43 @@ fn tour() -> TestResult {
             ensure(said.contains(word), || format!("{command} does not say {word:?}: {said:.2000}"))?;
         }
     }
+    let strace = trapline(folder.path(), &["view", "--format", "strace", "t.trap"])?.expect(0)?.stdout;
+    ensure(strace.contains("/* 0 vars; all times are emulated */"), || format!("{strace:.2000}"))?;
+    for (format, word) in
+        [("perfetto", "hello (emulated)"), ("trace-cmd", "all times are emulated"), ("csv", "")]
+    {
+        let export = ["export", "t.trap", "--force", "--format", format, "-o", "out"];
+        let said = trapline(folder.path(), &export)?.expect(0)?.stderr;
+        ensure(said.contains("all times are emulated"), || said.clone())?;
+        let file = String::from_utf8_lossy(&std::fs::read(folder.path().join("out"))?).into_owned();
+        ensure(file.contains(word), || format!("{format} does not say {word:?}"))?;
+    }
     Ok(())
+}
+
+/// The commands of `trapline import --help`, as they stand there.
+fn stream_is_imported() -> TestResult {
+    let folder = folder();
+    let folder = folder.path();
+    trapline(folder, &["extract", "guest"])?.expect(0)?;
+    let help = trapline(folder, &["import", "--help"])?.expect(0)?.stdout;
+    let commands = help
+        .split_once("`trapline extract guest`:\n")
+        .and_then(|(_, rest)| rest.split_once("The exit status"));
+    let (qemu, import) =
+        commands.and_then(|(commands, _)| commands.split_once("  trapline ")).ok_or("no commands")?;
+    let run =
+        support::command(Command::new("sh").args(["-c", qemu]).current_dir(folder), folder)?.expect(1)?;
+    ensure(run.stdout.starts_with("hello: "), || run.stdout.clone())?;
+    trapline(folder, &import.split_whitespace().collect::<Vec<_>>())?.expect(0)?;
+    let check = trapline(folder, &["check", "hello.trap"])?.expect(0)?.stdout;
+    ensure(check.contains(" 0 fail"), || check)?;
+    let view = trapline(folder, &["view", "hello.trap"])?.expect(0)?;
+    // QEMU passes no name of a program to the kernel.
+    let is_right = view.stdout.contains("emulated us")
+        && view.stdout.contains("exit     with 0")
+        && view.stderr.is_empty();
+    ensure(is_right, || format!("{view:#?}"))
 }
 
 fn linux_program() -> TestResult {

@@ -12,6 +12,7 @@ mod gate;
 mod guest_build;
 #[path = "../support/handmade.rs"]
 mod handmade;
+mod install;
 mod ioctls;
 mod library;
 mod machine;
@@ -23,5 +24,5 @@ mod workflows;
 fn main() {
     let suite = support::Suite::default().kvm("runs_eleven_bytes_of_machine_code", raw::eleven_bytes);
     let suite = ioctls::add(machine::add(gate::add(workflows::add(missing::add(suite)))));
-    emulated::add(additions::add(guest_build::add(starts::add(library::add(suite))))).run()
+    install::add(emulated::add(additions::add(guest_build::add(starts::add(library::add(suite)))))).run()
 }

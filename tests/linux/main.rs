@@ -2,6 +2,7 @@
 //! and their traces keep every rule of `check`.
 
 mod command_line;
+mod lab;
 mod programs;
 #[path = "../support/mod.rs"]
 mod support;
@@ -21,6 +22,17 @@ fn main() {
     programs::add(command_line::add(support::Suite::default()))
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
         .needs(&GCC, "no_frame_is_lost_by_many_processes", many)
+        .needs(&GCC, "lab::the_right_solution_passes", lab::the_right_solution_passes)
+        .needs(
+            &GCC,
+            "lab::each_wrong_solution_fails_on_its_mistake",
+            lab::each_wrong_solution_fails_on_its_mistake,
+        )
+        .needs(
+            &[Need::Kvm, Need::Tool("gcc"), Need::Tool("make")],
+            "lab::the_example_repository_passes",
+            lab::the_example_repository_passes,
+        )
         .needs(&GCC, "a_deadlock_names_the_processes_that_wait", deadlock)
         .run()
 }

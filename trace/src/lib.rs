@@ -17,7 +17,7 @@
 //!
 //! - [`mod@file`]: the file's format, its reader, and the events that its records decode to. With the feature `write`, also
 //!   its writer. All names are at the root of this crate too.
-//! - `analysis` (feature `analysis`): what events mean: summary, protocol, rules, times, filters.
+//! - `analysis` (feature `analysis`, and `expect` for expectations): what events mean: summary, protocol, rules, times, filters.
 //! - `text` (feature `analysis`): events and analyses as text for people.
 //! - `export` (feature `export`, and `parquet` for one format): events as files for other tools.
 //! - `report` (feature `report`): a page for the browser.

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use trapline::commands;
 
 fn main() -> ExitCode {
     #[cfg(unix)]
     return_errors_of_long_files();
-    let result = commands::Cli::parse().execute();
+    let result = commands::Cli::from_command_line().execute();
     ExitCode::from(result.unwrap_or_else(|error| commands::report(&error)))
 }
 

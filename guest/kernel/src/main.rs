@@ -29,7 +29,7 @@ mod timer;
 mod trace;
 mod trap;
 
-use abi::boot::{Key, PROCESSES_MAX, SHARED};
+use abi::boot::{BY_PORT, Key, PROCESSES_MAX};
 use abi::bundle::{Bundle, LINUX, Program};
 use abi::exit::{ALL_WELL, DEADLOCK, PROCESS_FAILED};
 use abi::record::emit::{Deadlock, Memory, boot as record};
@@ -46,7 +46,7 @@ use crate::trace::Emit;
 extern "C" fn kernel_main(start_info: u64) -> ! {
     let boot = pvh::Boot::read(start_info);
     let options = boot.as_ref().and_then(pvh::Boot::options);
-    trace::attach(options.is_some_and(|options| options.get(Key::Doorbell) == SHARED));
+    trace::attach(options.map_or(BY_PORT, |options| options.get(Key::Doorbell)));
     set_up_traps();
     let Some(boot) = boot else { panic(Panic::NoPrograms, start_info) };
     let Some(options) = options else { panic(Panic::BadCommandLine, 0) };

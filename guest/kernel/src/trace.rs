@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use abi::boot::{BY_PORT, SHARED, STREAM};
 use abi::ports;
 use abi::record::emit::Data;
 use abi::record::{BUFFER_MAGIC, BufferHead, HEAD_SIZE, Head, RECORD_MAX, Record, UNANSWERED};
@@ -35,6 +36,8 @@ enum Listener {
     Port,
     /// It answers in memory that it shares: `doorbell=shared`.
     Memory,
+    /// It keeps what is written to a port and never answers: `doorbell=stream`.
+    Stream,
 }
 
 /// The process that runs. Every record names it, so it is kept here.
@@ -60,9 +63,10 @@ pub fn set_current(id: u16) {
     CURRENT.set(id);
 }
 
-/// Tells the host where the buffer is, if there is a host that knows the port, or one that shares memory.
-pub fn attach(is_shared: bool) {
-    if !is_shared && cpu::in32(ports::ATTACH) == ports::NO_DEVICE {
+/// Tells the host where the buffer is, if there is a host that knows the port, or one that shares memory. `doorbell` is the value
+/// of the option.
+pub fn attach(doorbell: u64) {
+    if doorbell == BY_PORT && cpu::in32(ports::ATTACH) == ports::NO_DEVICE {
         return;
     }
     let head = BufferHead {
@@ -70,7 +74,7 @@ pub fn attach(is_shared: bool) {
         version: abi::VERSION,
         head_size: BufferHead::SIZE as u16,
         capacity: CAPACITY as u32,
-        used: if is_shared { UNANSWERED } else { 0 },
+        used: if doorbell == SHARED { UNANSWERED } else { 0 },
         records: 0,
         lost: 0,
     };
@@ -78,13 +82,17 @@ pub fn attach(is_shared: bool) {
     // SAFETY: one CPU; the host reads the buffer only while this CPU stands still.
     unsafe { (*buffer).head = head };
     let page = ((buffer as u64 - KERNEL_BASE) / PAGE) as u32;
-    if is_shared {
-        page.to_le_bytes().into_iter().for_each(|byte| cpu::out8(ports::DOORBELL, byte));
-        wait_for_answer();
-        LISTENER.set(Listener::Memory);
-    } else {
-        cpu::out32(ports::ATTACH, page);
-        LISTENER.set(Listener::Port);
+    match doorbell {
+        SHARED => {
+            page.to_le_bytes().into_iter().for_each(|byte| cpu::out8(ports::DOORBELL, byte));
+            wait_for_answer();
+            LISTENER.set(Listener::Memory);
+        }
+        STREAM => LISTENER.set(Listener::Stream),
+        _ => {
+            cpu::out32(ports::ATTACH, page);
+            LISTENER.set(Listener::Port);
+        }
     }
 }
 
@@ -199,11 +207,23 @@ pub fn ring() {
                 cpu::out8(ports::DOORBELL, 0);
                 wait_for_answer();
             }
+            Listener::Stream if (*head).used != 0 => write_out(),
             _ => {}
         }
         (*head).used = 0;
     }
     LEFT.set(BATCH.get());
+}
+
+/// Writes the buffer to a port byte by byte: its head, and the records that wait.
+#[cold]
+fn write_out() {
+    // SAFETY: one CPU, no nesting: nothing is appended meanwhile.
+    let bytes = unsafe {
+        let head = &raw const (*BUFFER.pointer()).head;
+        core::slice::from_raw_parts(head.cast::<u8>(), BufferHead::SIZE + (*head).used as usize)
+    };
+    bytes.iter().for_each(|&byte| cpu::out8(ports::DOORBELL, byte));
 }
 
 /// Waits until the host has set `used` to 0 in memory that it shares.

@@ -7,6 +7,7 @@
 //! test    = "process" = NAME | NUMBER | NAME/NUMBER | kernel | host
 //!         | "kind"    = a kind, such as trap-entry
 //!         | "call"    = a system call's name or number
+//!         | "result"  = what a system call returns: a number, or minus an error such as -ENOENT
 //!         | "vector"  = a number, or a name such as #PF, timer, syscall
 //!         | "time"    = TIME..TIME  (since the start; TIME is a number with ns, us, ms or s)
 //!         | "event"   = NUMBER..NUMBER, or one NUMBER  (the guest's events, counted from 0)
@@ -19,7 +20,7 @@ use std::fmt;
 use std::ops::Range;
 
 use abi::record::{Kind, SYSCALL_VECTOR};
-use abi::syscall::{Call, INT_VECTOR};
+use abi::syscall::{Call, INT_VECTOR, errno};
 use unicode_width::UnicodeWidthStr;
 
 use super::hardware::exception;
@@ -49,6 +50,7 @@ enum Node {
     Process(String),
     Kind(u8),
     Call(u64),
+    Result(i64),
     Vector(u8),
     /// Nanoseconds since the start, the end left out.
     Time(u64, u64),
@@ -132,6 +134,9 @@ impl Node {
             Node::Process(wanted) => is_called(event, names, wanted),
             Node::Kind(kind) => event.what.kind() == *kind,
             Node::Call(number) => is_call(&event.what, *number),
+            Node::Result(wanted) => {
+                matches!(event.what, What::SystemCallResult { result, .. } if result == *wanted)
+            }
             Node::Vector(vector) => has_vector(&event.what, *vector),
             Node::Time(from, to) => (*from..*to).contains(&event.nanoseconds),
             Node::Event(from, to) => event.origin == Origin::Guest && (*from..*to).contains(&event.sequence),
@@ -148,7 +153,7 @@ fn either(one: Range<u64>, other: Range<u64>) -> Range<u64> {
 }
 
 /// Whether the process of an event, such as `hello/1`, is meant by `hello`, `1` or `hello/1`. The kernel's number is 0.
-fn is_called(event: &Event, names: &Names, wanted: &str) -> bool {
+pub(super) fn is_called(event: &Event, names: &Names, wanted: &str) -> bool {
     let label = names.label(event.origin, event.process);
     let is_number = || event.origin == Origin::Guest && wanted.parse() == Ok(event.process);
     label == wanted || label.split_once('/').is_some_and(|(name, _)| name == wanted) || is_number()
@@ -274,12 +279,13 @@ impl<'a> Parser<'a> {
     }
 
     fn test(&mut self) -> Result<Node, FilterError> {
-        const KEYS: &str = "one of process, kind, call, vector, time, event";
+        const KEYS: &str = "one of process, kind, call, result, vector, time, event";
         let key = self.take(KEYS)?;
         let make: fn(&str) -> Result<Node, String> = match key.text {
             "process" => |value| Ok(process(value)),
             "kind" => kind,
             "call" => call,
+            "result" => result,
             "vector" => vector,
             "time" => time,
             "event" => event,
@@ -328,7 +334,29 @@ fn call(value: &str) -> Result<Node, String> {
         .ok_or_else(|| "no such call; write a number, or a name that Linux on x86-64 has".into())
 }
 
+fn result(value: &str) -> Result<Node, String> {
+    let negative = value.strip_prefix('-');
+    let size = match negative {
+        Some(name) => {
+            (1..=errno::MAX).find(|&error| errno::name(error) == Some(name)).or_else(|| signed(name))
+        }
+        None => signed(value),
+    };
+    let result = size.map(|size| if negative.is_some() { size.saturating_neg() } else { size });
+    result.map(Node::Result).ok_or_else(|| "expected a number, or minus an error, such as -ENOENT".into())
+}
+
+/// A number that a result can be, without its sign.
+fn signed(text: &str) -> Option<i64> {
+    number(text).and_then(|number| number.try_into().ok())
+}
+
 fn vector(value: &str) -> Result<Node, String> {
+    vector_number(value).map(Node::Vector)
+}
+
+/// The number of a vector that is named.
+pub(super) fn vector_number(value: &str) -> Result<u8, String> {
     let known = match value {
         "timer" => Some(TIMER_VECTOR),
         "syscall" => Some(SYSCALL_VECTOR),
@@ -336,7 +364,7 @@ fn vector(value: &str) -> Result<Node, String> {
         _ => (0..TIMER_VECTOR).find(|&vector| exception(vector).is_some_and(|(name, _)| name == value)),
     };
     let numbered = || number(value).and_then(|number| u8::try_from(number).ok());
-    known.or_else(numbered).map(Node::Vector).ok_or_else(|| {
+    known.or_else(numbered).ok_or_else(|| {
         "no such vector; write a number below 256, an exception such as #PF, or timer, syscall, int80".into()
     })
 }
@@ -362,7 +390,8 @@ fn range(value: &str, bound: fn(&str) -> Option<u64>) -> Option<(u64, u64)> {
     from.zip(to).filter(|(from, to)| from < to)
 }
 
-fn nanoseconds(text: &str) -> Option<u64> {
+/// A time such as `1.5ms`.
+pub(super) fn nanoseconds(text: &str) -> Option<u64> {
     let units = [("ns", 1.0), ("us", 1e3), ("ms", 1e6), ("s", 1e9)];
     let (digits, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))?;
     // Neither a sign nor `inf`.
@@ -447,6 +476,9 @@ mod tests {
         // Only a result may be that of so large a number.
         assert_eq!(wanted("call=0x100000001"), wanted("call=write")[1..]);
         assert_eq!(wanted("vector=#PF"), wanted("vector=0xe"));
+        assert_eq!(wanted("result=-EFAULT"), wanted("result=-14"));
+        assert_eq!(result("-ENOENT"), Ok(Node::Result(-2)));
+        assert_eq!(result("0x10"), Ok(Node::Result(16)));
         assert_eq!(wanted("time=2us..4us"), [2, 3]);
         assert_eq!(time("1.001ms..30.801291s"), Ok(Node::Time(1_001_000, 30_801_291_000)));
         assert_eq!(wanted("process=hello"), wanted("process=1"));
@@ -478,6 +510,9 @@ mod tests {
         assert_eq!(error("kind==tick").0, 5);
         assert_eq!(error("").0, 0);
         assert_eq!(error("vector=300").0, 7);
+        for no_result in ["ENOENT", "-ENOSUCH", "--1", "0xffffffffffffffff"] {
+            assert_eq!(error(&format!("result={no_result}")).0, 7, "{no_result}");
+        }
         for no_range in
             ["1", "1ms", "1..2ms", "2ms..1ms", "1ms..1ms", "+1ms..", "-1ms..", "infs..", "1e400s.."]
         {

@@ -245,6 +245,11 @@ pub fn signal_of_vector(vector: u8) -> u32 {
     }
 }
 
+/// The number of a signal that is named.
+pub fn signal_number(name: &str) -> Option<u32> {
+    (1..).zip(SIGNALS).find_map(|(number, own)| (own == name).then_some(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

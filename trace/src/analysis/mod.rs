@@ -1,10 +1,12 @@
 //! What the events of a trace mean: filters, the hardware's numbers in words, the summary of a run,
-//! the book's tables.
+//! the book's tables, expectations.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::unwrap_used))]
 
 pub mod check;
 pub mod diff;
+#[cfg(feature = "expect")]
+pub mod expect;
 pub mod filter;
 pub mod hardware;
 pub mod protocol;

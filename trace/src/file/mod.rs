@@ -33,6 +33,8 @@ mod damage;
 mod event;
 mod follow;
 pub mod format;
+#[cfg(feature = "write")]
+mod import;
 mod index;
 mod meta;
 mod names;
@@ -59,6 +61,8 @@ pub use damage::Damage;
 pub use event::{Boot, Context, Event, Frame, Trap, What};
 pub use follow::{Follow, News};
 pub use format::Origin;
+#[cfg(feature = "write")]
+pub use import::{ImportError, import};
 pub use meta::{Image, Meta, Options, Program};
 pub use names::{Names, printable, text as name_text};
 #[cfg(feature = "write")]

@@ -15,6 +15,8 @@ macro_rules! put {
 mod arguments;
 pub mod check;
 pub mod diff;
+#[cfg(feature = "expect")]
+pub mod expect;
 mod layout;
 mod lines;
 mod names;

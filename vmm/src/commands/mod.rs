@@ -4,8 +4,12 @@
 //! fits its error.
 
 pub mod check;
+pub mod completions;
 pub mod diff;
+pub mod expect;
 pub mod export;
+pub mod import;
+pub mod man;
 mod output;
 pub mod protocol;
 pub mod recover;
@@ -40,8 +44,10 @@ use elsewhere::{self as doctor, self as extract, self as list, self as run, sand
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::LazyLock;
 
-use trace::{Damage, OpenError, Trace, WriteError};
+use clap::{CommandFactory, FromArgMatches};
+use trace::{Damage, Meta, OpenError, Trace, WriteError};
 
 /// All is well.
 pub const OK: u8 = 0;
@@ -84,6 +90,15 @@ pub struct Cli {
     command: Command,
 }
 
+/// The version, and those of what it reads, writes and runs.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let (abi, format) = (abi::VERSION, trace::format::VERSION);
+    let text = format!("{}\nABI {abi}, trace format {format}", env!("CARGO_PKG_VERSION"));
+    #[cfg(kvm)]
+    let text = format!("{text}\nkernel {} (SHA-256)", crate::run::sha256(crate::images::KERNEL));
+    text
+});
+
 const EXAMPLES: &str = "\
 Start here:
   trapline doctor                      check whether this computer can run Trapline
@@ -101,16 +116,28 @@ enum Command {
     View(view::Args),
     Protocol(protocol::Args),
     Recover(recover::Args),
+    Import(import::Args),
     Check(check::Args),
+    Expect(expect::Args),
     Stat(stat::Args),
     Diff(diff::Args),
     Report(report::Args),
     Export(export::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
+    /// Parses the command line of this process. Only `--version` works out the hash of the kernel.
+    pub fn from_command_line() -> Cli {
+        let is_version = std::env::args_os().any(|word| word == "--version");
+        let command = Cli::command();
+        let command = if is_version { command.long_version(LONG_VERSION.as_str()) } else { command };
+        Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the command; the value is the exit code.
     pub fn execute(&self) -> anyhow::Result<u8> {
         match &self.command {
@@ -119,13 +146,17 @@ impl Cli {
             Command::View(args) => view::execute(args),
             Command::Protocol(args) => protocol::execute(args),
             Command::Recover(args) => recover::execute(args),
+            Command::Import(args) => import::execute(args),
             Command::Check(args) => check::execute(args),
+            Command::Expect(args) => expect::execute(args),
             Command::Stat(args) => stat::execute(args),
             Command::Diff(args) => diff::execute(args),
             Command::Report(args) => report::execute(args),
             Command::Export(args) => export::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
+            Command::Completions(args) => completions::execute(args),
+            Command::Man(args) => man::execute(args),
         }
     }
 }
@@ -175,6 +206,16 @@ fn open(path: &Path) -> Result<Trace, OpenError> {
     Ok(trace)
 }
 
+/// Says that the times in a form for other programs are emulated, if they are: they have no place for the word.
+fn note_emulated(meta: &Meta) {
+    if let Some(emulator) = &meta.emulator {
+        complain(&format!(
+            "note: the CPU was emulated by {}, so all times are emulated",
+            trace::printable(emulator)
+        ));
+    }
+}
+
 fn warn(path: &Path, damage: &[Damage]) {
     let lines = trace::analysis::damage_lines(damage);
     lines.iter().for_each(|line| complain(&format!("warning: {}: {line}", path.display())));
@@ -183,7 +224,6 @@ fn warn(path: &Path, damage: &[Damage]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ColorChoice;
 use same_file::Handle;
 
-use super::{Usage, complain, sandbox, warn};
+use super::{Usage, complain, note_emulated, sandbox, warn};
 use trace::analysis::filter::Filter;
 use trace::export::fields::{Csv, JsonLines};
 use trace::text::strace::Strace;
@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
   process=NAME, NUMBER, NAME/NUMBER, kernel or host      kind=trap-entry, system-call, tick, ...
   call=write, or a number                                vector=#PF, timer, syscall, int80, or a number
+  result=0 or -ENOENT, what a system call returns
   time=1ms..2ms, since the start                         event=100..200 or 100, the guest's events by number
 A range does not include its end, and either side may be omitted. A time has a unit: ns, us, ms or s.
 `not` binds closest, then `and`, then `or`. `!=` is the opposite of `=`. `check` prints the numbers of
@@ -236,6 +237,9 @@ enum Form {
 impl Writer {
     fn new(args: &Args, filter: Filter, meta: &Meta, mut output: Output) -> io::Result<Writer> {
         let out = output.writer();
+        if matches!(args.format, Format::Jsonl | Format::Csv) {
+            note_emulated(meta);
+        }
         let form = match args.format {
             Format::Text => {
                 let options = view::Options {

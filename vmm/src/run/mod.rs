@@ -331,6 +331,6 @@ fn write(trace: &mut Writer, records: impl IntoIterator<Item = HostRecord>) -> R
         .try_for_each(|record| trace.host_record(record.tsc, record.kind, HOST, record.detail, &record.words))
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -64,7 +64,7 @@ impl Role {
         let lists: Vec<&'static [Call]> = match self {
             Role::Run(engine) => vec![MEMORY, THREADS, OUTPUT, READING, STOPPING, PROCESS, engine],
             Role::Writer => vec![MEMORY, THREAD, THREADS, WRITING, ROOM],
-            Role::Read => vec![MEMORY, THREADS, OUTPUT, READING, FOLLOWING, PROCESS],
+            Role::Read => vec![MEMORY, THREADS, OUTPUT, READING, FOLLOWING, HASHING, PROCESS],
             Role::Make => vec![MEMORY, THREADS, OUTPUT, READING, PROCESS, WRITING, MAKING],
         };
         lists.into_iter().flatten().copied()
@@ -110,6 +110,9 @@ const READING: &[Call] = &[
 /// `view --follow` looks again and again; `view` waits for its pager.
 const FOLLOWING: &[Call] =
     &[Call::new("clock_nanosleep", libc::SYS_clock_nanosleep), Call::new("wait4", libc::SYS_wait4)];
+
+/// The seed of a hash map, of the writer of JUnit XML.
+const HASHING: &[Call] = &[Call::new("getrandom", libc::SYS_getrandom)];
 
 /// The end of the process.
 const PROCESS: &[Call] =
