@@ -6,8 +6,10 @@ mod support;
 mod calls;
 mod damage;
 mod diff;
+mod expect;
 mod export;
 mod faults;
+mod fleet;
 #[path = "../support/handmade.rs"]
 mod handmade;
 mod second_reader;
@@ -15,7 +17,7 @@ mod stat;
 mod view;
 
 fn main() {
-    let suite = calls::add(faults::add(support::Suite::default()));
-    let suite = export::add(second_reader::add(damage::add(suite)));
+    let suite = expect::add(calls::add(faults::add(support::Suite::default())));
+    let suite = fleet::add(export::add(second_reader::add(damage::add(suite))));
     view::add(diff::add(stat::add(suite))).run()
 }

@@ -1,15 +1,16 @@
 //! `trapline export`: a trace in the format of another tool. The formats are those of [`FORMATS`].
 
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use anyhow::Context;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use super::open;
 use super::output::Output;
 use super::sandbox;
-use trace::Trace;
+use super::{note_emulated, open};
 use trace::export::{FORMATS, Format, Writes};
+use trace::{Meta, Trace};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,8 +30,15 @@ pub struct Args {
     #[arg(long, value_parser = format())]
     format: &'static Format,
     /// The file or folder to write
-    #[arg(short, long, value_name = "OUT")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "OUT", required_unless_present = "dataset")]
+    output: Option<PathBuf>,
+    /// Instead of OUT: write FOLDER/host=HOST/backend=BACKEND/run=RUN/events.FORMAT, the layout that DuckDB and Spark read as
+    /// columns. RUN is the name of the trace file without its extension (docs/fleet.md)
+    #[arg(long, value_name = "FOLDER", conflicts_with = "output")]
+    dataset: Option<PathBuf>,
+    /// The host's name in the data set [default: the name of its CPU]
+    #[arg(long, value_name = "NAME", requires = "dataset")]
+    host: Option<String>,
     /// Replace OUT if it exists
     #[arg(long)]
     force: bool,
@@ -41,14 +49,41 @@ pub struct Args {
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
-    args.sandbox.make(&args.trace, &args.output)?;
+    let output = match &args.dataset {
+        Some(dataset) => &partition(dataset, args, trace.meta())?,
+        None => args.output.as_ref().context("--output is required")?,
+    };
+    args.sandbox.make(&args.trace, output)?;
     match args.format.writes {
-        Writes::File(write) => Output::file(&args.output, &args.trace, args.force)?
-            .write(|out| intact(&trace, write(&trace, out)))?,
-        Writes::Folder(files, write) => Output::folder(&args.output, &args.trace, args.force, files)?
+        Writes::File(write) => {
+            Output::file(output, &args.trace, args.force)?.write(|out| intact(&trace, write(&trace, out)))?
+        }
+        Writes::Folder(files, write) => Output::folder(output, &args.trace, args.force, files)?
             .write_folder(|folder| intact(&trace, write(&trace, folder)))?,
     }
+    note_emulated(trace.meta());
     Ok(super::OK)
+}
+
+/// The file of a trace in a data set. Its folders are made if they do not exist.
+fn partition(dataset: &Path, args: &Args, meta: &Meta) -> anyhow::Result<PathBuf> {
+    let host = args.host.as_deref().unwrap_or(&meta.host_cpu);
+    let run = args.trace.file_stem().unwrap_or_default().to_string_lossy();
+    let values = [("host", host), ("backend", &meta.engine()), ("run", &run)];
+    let folder = values
+        .iter()
+        .fold(dataset.to_owned(), |folder, (key, value)| folder.join(format!("{key}={}", encoded(value))));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder.join(format!("events.{}", args.format.name)))
+}
+
+/// A value in the name of a folder: as in a URL, what is no letter or digit is `%` and its number.
+fn encoded(value: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(encode).collect()
 }
 
 /// A parser of a format by its name.
