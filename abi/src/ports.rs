@@ -1,4 +1,5 @@
-//! The I/O ports. The guest writes them with `out`. It reads only [`ATTACH`], to find out whether a host records a trace.
+//! The I/O ports. The guest writes them with `out`. It reads [`ATTACH`], to find out whether a host records a trace, and
+//! [`INPUT`].
 //!
 //! ```text
 //! 0x00E9          console      1 byte      as in Bochs, QEMU and most others
@@ -6,10 +7,17 @@
 //! 0x0504  DOORBELL 4 bytes     the bytes of records that wait in the buffer
 //! 0x0508  EXIT    4 bytes      a status of `abi::exit`; the guest does not run on
 //! 0x050C  OUTPUT  4 bytes      physical address of an [`Output`]
+//! 0x0510  INPUT   4 bytes      write: physical address of an [`Input`]; read: what there is, see below
+//! 0x0514  ASK     4 bytes      how many bytes of standard input the host is to read
 //! ```
 //!
 //! A port exit is synchronous: the vCPU stops until the host has read the buffer. So the buffer needs no ring arithmetic and
 //! no lock, and no record is lost.
+//!
+//! Standard input: the guest writes to [`ASK`], and continues. The host reads at most so many bytes of its standard input, and
+//! then interrupts with the vector [`INPUT_VECTOR`]. With 0, it interrupts as soon as something can be read. The guest reads
+//! from [`INPUT`] what there is: a number of bytes up to [`INPUT_MAX`], or 0, or one of the values below. It writes to
+//! [`INPUT`] to take the bytes, at one or several times, or to take note of the end or of an error.
 //!
 //! An emulator such as QEMU only stores the bytes that are written to a port, and the host reads them later. With
 //! `doorbell=shared` (see [`crate::boot::SHARED`]) the guest therefore writes single bytes to [`DOORBELL`] and nothing to
@@ -25,7 +33,7 @@ pub const CONSOLE: u16 = 0xE9;
 /// First port of Trapline's window of [`WINDOW_SIZE`] ports.
 pub const WINDOW: u16 = 0x0500;
 /// Size of the window, in ports.
-pub const WINDOW_SIZE: u16 = 16;
+pub const WINDOW_SIZE: u16 = 24;
 /// Attach the trace buffer: the page frame number (physical address / 4096) of its head.
 pub const ATTACH: u16 = WINDOW;
 /// Records wait: their size in bytes.
@@ -53,6 +61,31 @@ pub const TO_CONSOLE: u32 = 0;
 pub const STDOUT: u32 = 1;
 /// [`Output::stream`]: standard error.
 pub const STDERR: u32 = 2;
+
+/// Standard input: see above.
+pub const INPUT: u16 = WINDOW + 16;
+/// Asks for bytes of standard input, at most [`INPUT_MAX`].
+pub const ASK: u16 = WINDOW + 20;
+/// The most bytes of standard input at once.
+pub const INPUT_MAX: u32 = 64 << 10;
+/// The vector of the interrupt of standard input.
+pub const INPUT_VECTOR: u8 = 0x21;
+/// In a value of [`INPUT`]: something can be read; the low 16 bits are the events of `poll`.
+pub const INPUT_READY: u32 = 1 << 24;
+/// In a value of [`INPUT`]: the input is at its end.
+pub const INPUT_END: u32 = 2 << 24;
+/// In a value of [`INPUT`]: the read failed; the low 16 bits are the error number of Linux.
+pub const INPUT_FAILED: u32 = 3 << 24;
+
+/// Where the guest wants bytes of standard input.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Physical address of the first.
+    pub address: u64,
+    /// How many.
+    pub size: u64,
+}
 
 /// What a read returns from a port without a device. The guest then knows that no host records a trace.
 pub const NO_DEVICE: u32 = u32::MAX;

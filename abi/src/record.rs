@@ -405,11 +405,11 @@ records! {
         /// The TSC value at which it wakes in any case; all ones: never.
         until_tsc: u64, number, word[1];
     }
-    /// A process that waited is ready again, because of what another process did.
+    /// A process that waited is ready again, because of what another process or a device did.
     Woken = 30, "woken" {
         /// What it waited for.
         wait: Wait, name(Wait), detail[0..8];
-        /// The process that woke it.
+        /// The process that woke it; 0: an interrupt of a device.
         by: u16, number, detail[16..32];
         /// Which one, as in [`Kind::Blocked`].
         object: u64, hex, word[0];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use trapline::sandbox::{Role, UNSEEN};
 
 use crate::handmade;
 use crate::inside::was_killed;
-use crate::support::{Need, Suite, TestResult, binary, ensure, fill, folder, trapline, wait};
+use crate::support::{Need, Suite, TestResult, binary, ensure, fill, folder, path_of, trapline, wait};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
         // How often the writer's buffers grow, and so whether it moves them, depends on what runs at the same time.
         .needs(
-            &[Need::Kvm, Need::TwoCpus],
+            &[Need::Kvm, Need::TwoCpus, Need::Tool("busybox")],
             "sandbox::every_call_of_a_run_is_needed",
             every_call_of_a_run_is_needed,
         )
@@ -94,6 +94,7 @@ fn every_call_of_a_run_is_needed() -> TestResult {
             trapline.dies(&[&["run", BUSY, "hog", "--force", "--trace", "t.trap"][..], &quick].concat())
         },
         a_late_reader_of_the_trace,
+        input,
         |trapline| {
             std::fs::write(trapline.folder.join("halt"), handmade::kernel(&handmade::HALT))?;
             trapline.dies(&["run", "hello", "--kernel", "halt", "--force", "--trace", "t.trap"])
@@ -102,7 +103,19 @@ fn every_call_of_a_run_is_needed() -> TestResult {
             stopped(trapline.command(&["run", "hello", "--force", "--trace", "t.trap"]), Stream::Output)
         },
     ];
-    every_call_is_needed(&[Role::Run(kvm::CALLS), Role::Writer], cases)
+    let roles = [Role::Run(kvm::CALLS), Role::Input(kvm::INTERRUPT_CALLS), Role::Writer];
+    every_call_is_needed(&roles, cases)
+}
+
+/// A program reads to the end of its standard input.
+fn input(trapline: &Without) -> Result<bool, Failed> {
+    let cat = format!("{} cat", path_of("busybox")?);
+    let arguments = ["run", &cat, "--timeout", "10s", "--force", "--trace", "t.trap"];
+    let (reader, mut writer) = std::io::pipe()?;
+    let mut child = trapline.command(&arguments).stdin(reader).spawn()?;
+    writer.write_all(b"hello")?;
+    drop(writer);
+    ended(&mut child)
 }
 
 /// Much waits for the reader of a FIFO.

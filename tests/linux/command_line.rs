@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::support::{self, Need, Suite, TestResult, ensure};
+use crate::support::{self, Need, Suite, TestResult, ensure, path_of};
 
 const BUSYBOX: [Need; 2] = [Need::Kvm, Need::Tool("busybox")];
 
@@ -16,14 +16,6 @@ pub fn add(suite: Suite) -> Suite {
         .needs(&BUSYBOX, "the_exit_status_is_the_programs_on_request", exit_status_of_the_program)
 }
 
-/// The path of busybox.
-fn busybox() -> Result<String, libtest_mimic::Failed> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut files = std::env::split_paths(&path).map(|folder| folder.join("busybox"));
-    let found = files.find(|file| file.is_file()).ok_or("busybox is not on PATH")?;
-    Ok(found.to_string_lossy().into_owned())
-}
-
 fn named_files() -> TestResult {
     let folder = support::folder();
     fs::create_dir_all(folder.path().join("host/sub"))?;
@@ -31,20 +23,21 @@ fn named_files() -> TestResult {
     fs::write(folder.path().join("own"), "at its own path\n")?;
     fs::write(folder.path().join("secret"), "not given\n")?;
     let script = "cat /data/sub/text own; ls /data; cat secret; echo x > own";
-    let arguments = ["run", "--file", "host:/data", "--file", "own", "--", &busybox()?, "sh", "-c", script];
+    let arguments =
+        ["run", "--file", "host:/data", "--file", "own", "--", &path_of("busybox")?, "sh", "-c", script];
     let output = support::trapline(folder.path(), &arguments)?.expect(32)?;
     ensure(output.stdout == "of the host\nat its own path\nsub\n", || format!("{output:#?}"))?;
     for line in ["cat: can't open 'secret': No such file", "can't create own: Read-only file system"] {
         ensure(output.stderr.contains(line), || format!("{line}: {output:#?}"))?;
     }
-    let arguments = ["run", "--file", "/dev/zero:/x", "--", &busybox()?, "true"];
+    let arguments = ["run", "--file", "/dev/zero:/x", "--", &path_of("busybox")?, "true"];
     let output = support::trapline(folder.path(), &arguments)?.expect(2)?;
     ensure(output.stderr.contains("/dev/zero (--file): it is not a regular file"), || format!("{output:#?}"))
 }
 
 fn named_variables() -> TestResult {
     let folder = support::folder();
-    let arguments = ["run", "--env", "A=1 2", "--env", "B=", "--", &busybox()?, "env"];
+    let arguments = ["run", "--env", "A=1 2", "--env", "B=", "--", &path_of("busybox")?, "env"];
     let output = support::trapline(folder.path(), &arguments)?.expect(0)?;
     ensure(output.stdout == "A=1 2\nB=\n", || format!("{output:#?}"))
 }
@@ -52,12 +45,12 @@ fn named_variables() -> TestResult {
 /// What a program writes is all that is on the stream, but for the summary on standard error.
 fn streams_are_the_programs() -> TestResult {
     let folder = support::folder();
-    let arguments = ["run", "--", &busybox()?, "sh", "-c", "seq 5; echo problem >&2"];
+    let arguments = ["run", "--", &path_of("busybox")?, "sh", "-c", "seq 5; echo problem >&2"];
     let output = support::trapline(folder.path(), &arguments)?.expect(0)?;
     ensure(output.stdout == "1\n2\n3\n4\n5\n", || format!("{output:#?}"))?;
     ensure(output.stderr.starts_with("problem\n\n"), || format!("{output:#?}"))?;
     ensure(output.stderr.contains("The trace is in trapline-1.trap"), || format!("{output:#?}"))?;
-    let line = format!("{} run -- {} seq 5 > /dev/full", support::binary().display(), busybox()?);
+    let line = format!("{} run -- {} seq 5 > /dev/full", support::binary().display(), path_of("busybox")?);
     let mut shell = Command::new("sh");
     let full = support::command(shell.args(["-c", &line]).current_dir(&folder), folder.path())?.expect(1)?;
     ensure(full.stderr.contains("cannot write to standard output: No space left"), || format!("{full:#?}"))
@@ -65,7 +58,7 @@ fn streams_are_the_programs() -> TestResult {
 
 fn exit_status_of_the_program() -> TestResult {
     let folder = support::folder();
-    let busybox = busybox()?;
+    let busybox = path_of("busybox")?;
     for (script, code) in [("exit 0", 0), ("exit 7", 7), ("(exit 3); exit 0", 0), ("kill -TERM $$", 143)] {
         let arguments = ["run", "--exit-status", "--", &busybox, "sh", "-c", script];
         support::trapline(folder.path(), &arguments)?.expect(code)?;

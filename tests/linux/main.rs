@@ -2,6 +2,7 @@
 //! and their traces keep every rule of `check`.
 
 mod command_line;
+mod input;
 mod lab;
 mod programs;
 #[path = "../support/mod.rs"]
@@ -19,7 +20,7 @@ use trapline::run::{Outcome, Program, Run, TraceFile};
 const GCC: [Need; 2] = [Need::Kvm, Need::Tool("gcc")];
 
 fn main() {
-    programs::add(command_line::add(support::Suite::default()))
+    input::add(programs::add(command_line::add(support::Suite::default())))
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
         .needs(&GCC, "no_frame_is_lost_by_many_processes", many)
         .needs(&GCC, "lab::the_right_solution_passes", lab::the_right_solution_passes)

@@ -258,8 +258,15 @@ pub fn browser() -> &'static str {
 }
 
 fn installed(tool: &str) -> bool {
+    path_of(tool).is_ok()
+}
+
+/// The path of an installed program.
+pub fn path_of(tool: &str) -> Result<String, Failed> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+    let mut files = std::env::split_paths(&path).map(|folder| folder.join(tool));
+    let found = files.find(|file| file.is_file()).ok_or_else(|| format!("{tool} is not on PATH"))?;
+    Ok(found.to_string_lossy().into_owned())
 }
 
 /// True on emulated hardware, where everything takes fifty times as long.

@@ -102,6 +102,8 @@ pub mod vector {
     pub const NMI: u8 = 2;
     /// The LAPIC timer, the first vector after the exceptions.
     pub const TIMER: u8 = 32;
+    /// Standard input.
+    pub const INPUT: u8 = abi::ports::INPUT_VECTOR;
     /// The LAPIC's spurious interrupt.
     pub const SPURIOUS: u8 = 0xFF;
 }

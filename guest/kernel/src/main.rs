@@ -68,7 +68,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     let processes = create_processes(&boot);
     record::Ready { processes }.emit();
     timer::start(policy, &options);
-    let left = scheduler::run();
+    let left = scheduler::run(linux::awaits_input);
     if left > 0 {
         deadlock(left);
     }

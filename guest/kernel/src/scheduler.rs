@@ -45,9 +45,9 @@ pub fn add(id: u16) {
     QUEUE.push(id);
 }
 
-/// Runs processes until all have ended; returns how many have not, because each of them waits for another. The caller's
-/// stack becomes that of process 0.
-pub fn run() -> u16 {
+/// Runs processes until all have ended; returns how many have not, because each of them waits for another and
+/// `awaits_input` says that no input is to come. The caller's stack becomes that of process 0.
+pub fn run(awaits_input: fn() -> bool) -> u16 {
     let kernel = process::get(KERNEL);
     kernel.space.set(AddressSpace::without_frames(boot::root()));
     kernel.kernel_stack.set(stack_top(STACK_BOOT));
@@ -55,18 +55,20 @@ pub fn run() -> u16 {
         wake_sleepers();
         match QUEUE.pop() {
             Some(next) => switch_to(next, Reason::Idle),
-            None if FIRST_SLEEPER.get() == KERNEL => break,
+            None if FIRST_SLEEPER.get() == KERNEL && !awaits_input() => break,
             None => idle(),
         }
     }
     ALIVE.get()
 }
 
-/// No process can run, but some sleep: waits for the timer. The caller looks for sleepers after each tick.
+/// No process can run, but some sleep or wait for input: waits for an interrupt. The caller looks for sleepers after each.
 fn idle() {
     Idle {}.emit();
     trace::ring();
-    timer::arm_for_idle(process::get(FIRST_SLEEPER.get()).wake.get());
+    if FIRST_SLEEPER.get() != KERNEL {
+        timer::arm_for_idle(process::get(FIRST_SLEEPER.get()).wake.get());
+    }
     cpu::wait_for_interrupt();
 }
 

@@ -78,6 +78,7 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
     entry(frame, arrival).emit();
     match vector {
         vector::SPURIOUS => {}
+        vector::INPUT => linux::input_arrived(),
         _ if frame.is_from_user() && !is_from_the_machine(vector) => fault(frame, cr2),
         _ => panic::exception(frame),
     }

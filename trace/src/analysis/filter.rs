@@ -359,13 +359,14 @@ fn vector(value: &str) -> Result<Node, String> {
 pub(super) fn vector_number(value: &str) -> Result<u8, String> {
     let known = match value {
         "timer" => Some(TIMER_VECTOR),
+        "input" => Some(abi::ports::INPUT_VECTOR),
         "syscall" => Some(SYSCALL_VECTOR),
         "int80" => Some(INT_VECTOR),
         _ => (0..TIMER_VECTOR).find(|&vector| exception(vector).is_some_and(|(name, _)| name == value)),
     };
     let numbered = || number(value).and_then(|number| u8::try_from(number).ok());
     known.or_else(numbered).ok_or_else(|| {
-        "no such vector; write a number below 256, an exception such as #PF, or timer, syscall, int80".into()
+        "no such vector; write a number below 256, an exception such as #PF, or timer, input, syscall, int80".into()
     })
 }
 

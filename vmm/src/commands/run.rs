@@ -179,6 +179,7 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
     let quantum_default = if is_tour { tour::QUANTUM } else { Duration::from_micros(QUANTUM_US_DEFAULT) };
     let mut run = Run::new(chosen);
     run.files.clone_from(&args.files);
+    run.has_input = true;
     run.accelerator = args.accel;
     run.settings = Settings {
         policy: args.policy,

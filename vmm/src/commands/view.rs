@@ -18,7 +18,7 @@ use trace::{Event, Follow, Meta, Names, News, Origin, Part, Trace};
 const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
   process=NAME, NUMBER, NAME/NUMBER, kernel or host      kind=trap-entry, system-call, tick, ...
-  call=write, or a number                                vector=#PF, timer, syscall, int80, or a number
+  call=write, or a number                                vector=#PF, timer, input, syscall, int80, or a number
   result=0 or -ENOENT, what a system call returns
   time=1ms..2ms, since the start                         event=100..200 or 100, the guest's events by number
 A range does not include its end, and either side may be omitted. A time has a unit: ns, us, ms or s.

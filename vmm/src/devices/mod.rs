@@ -1,4 +1,4 @@
-//! The devices on the port bus: the trace doorbell, the console, the streams of programs and the exit port.
+//! The devices on the port bus: the trace doorbell, the console, the streams of programs, standard input and the exit port.
 //!
 //! Devices do not trust the guest: whatever it writes, the worst outcome is the end of the run, with a message that says what
 //! the guest did.
@@ -7,12 +7,14 @@ mod budget;
 mod console;
 mod doorbell;
 mod exit;
+mod input;
 mod streams;
 
 pub use budget::Budget;
 pub use console::Console;
 pub use doorbell::Doorbell;
 pub use exit::ExitPort;
+pub use input::{Input, Reader};
 pub use streams::Streams;
 
 #[cfg(test)]
@@ -34,11 +36,13 @@ mod tests {
         let console = RefCell::new(Console::new(Vec::new(), &budget));
         let mut console_port = &console;
         let mut streams = Streams::new(&memory, &console, Vec::new(), &budget);
+        let (mut input, _reader) = Input::new(&memory, std::io::stdin()).unwrap();
         let mut exit = ExitPort;
         let mut bus = Bus::new();
         bus.attach(&mut doorbell).unwrap();
         bus.attach(&mut console_port).unwrap();
         bus.attach(&mut streams).unwrap();
+        bus.attach(&mut input).unwrap();
         bus.attach(&mut exit).unwrap();
     }
 }

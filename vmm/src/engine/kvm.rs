@@ -1,9 +1,10 @@
 //! The KVM engine: a VM with one vCPU in this process.
 
 use abi::boot::Key;
+use abi::ports::INPUT_VECTOR;
 use nix::time::ClockId;
 
-use super::{Engine, EngineError, Guest, Host};
+use super::{Engine, EngineError, Guest, Host, Interrupt};
 use crate::machine::boot::{self, Clocks};
 use crate::machine::bus::Bus;
 use crate::machine::clock::{Clock, host_ns};
@@ -25,6 +26,9 @@ pub const CALLS: &[Call] = &[
     Call::ioctl("ioctl(KVM_GET_STATS_FD)", stats::KVM_GET_STATS_FD as u32),
     Call::new("read", libc::SYS_read),
 ];
+
+/// What the thread that reads standard input asks of Linux, to interrupt the guest.
+pub const INTERRUPT_CALLS: &[Call] = &[Call::ioctl("ioctl(KVM_SIGNAL_MSI)", 0x4020_AEA5)];
 
 /// A guest that is loaded and ready to run.
 #[derive(Debug)]
@@ -73,6 +77,10 @@ impl Engine for Kvm {
 
     fn calls(&self) -> Option<&'static [Call]> {
         Some(CALLS)
+    }
+
+    fn interrupt(&self) -> Option<Interrupt> {
+        Some(self.vm.interrupt(INPUT_VECTOR))
     }
 
     fn run(&mut self, bus: &mut Bus) -> Ended {

@@ -78,6 +78,9 @@ pub struct Host {
     pub kernel_command_line: String,
 }
 
+/// Interrupts a guest.
+pub type Interrupt = Box<dyn Fn() + Send>;
+
 /// Something that runs a guest. Making one loads the guest, so that nothing but the guest itself can fail later.
 pub trait Engine {
     /// What the trace says about the machine.
@@ -89,6 +92,8 @@ pub trait Engine {
     /// The system calls of [`Engine::run`], for the sandbox. None: the guest runs in another process, and this one stays
     /// out of the sandbox.
     fn calls(&self) -> Option<&'static [Call]>;
+    /// What interrupts the guest for its standard input; called in another thread. None: the guest has no input.
+    fn interrupt(&self) -> Option<Interrupt>;
     /// Runs the guest until it ends or a signal stops it, then stops the devices on `bus`. Called once, in the thread of
     /// the [`Watch`](crate::machine::kick::Watch).
     fn run(&mut self, bus: &mut Bus) -> Ended;

@@ -7,10 +7,11 @@
 
 use std::io;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use kvm_bindings::{
     CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_EXIT_INTR, KVM_MAX_CPUID_ENTRIES, KVM_MP_STATE_HALTED,
-    KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, Msrs, kvm_enable_cap, kvm_msr_entry, kvm_regs,
+    KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, Msrs, kvm_enable_cap, kvm_msi, kvm_msr_entry, kvm_regs,
     kvm_userspace_memory_region, kvm_xcrs,
 };
 use kvm_ioctls::{Cap, Kvm, VcpuExit, VcpuFd, VmFd};
@@ -120,6 +121,7 @@ impl Exit {
 pub struct Vm {
     /// Its one vCPU.
     pub vcpu: Vcpu,
+    fd: Arc<VmFd>,
     _memory: Memory,
 }
 
@@ -140,7 +142,19 @@ impl Vm {
         if kvm.check_extension(Cap::Xcrs) {
             vcpu.set_xcrs(&xcrs(&cpuid)).map_err(failed("KVM_SET_XCRS"))?;
         }
-        Ok(Vm { vcpu: Vcpu { fd: vcpu }, _memory: memory })
+        Ok(Vm { vcpu: Vcpu { fd: vcpu }, fd: Arc::new(fd), _memory: memory })
+    }
+
+    /// Sends the vCPU an interrupt with this vector, from any thread: a message that names its local APIC, 0 (SDM vol. 3,
+    /// 10.11).
+    pub fn interrupt(&self, vector: u8) -> Box<dyn Fn() + Send> {
+        const LOCAL_APICS: u32 = 0xFEE0_0000;
+        let message = kvm_msi { address_lo: LOCAL_APICS, data: vector.into(), ..Default::default() };
+        let fd = Arc::clone(&self.fd);
+        Box::new(move || {
+            // The guest does not get it if it turned its APIC off, and then it does not want it.
+            let _ = fd.signal_msi(message);
+        })
     }
 }
 

@@ -81,6 +81,9 @@ pub enum RunError {
     /// There is no place for a temporary trace file.
     #[error("cannot create a temporary folder for the trace")]
     Temporary(#[source] io::Error),
+    /// The thread that reads standard input cannot be started.
+    #[error("cannot start the thread that reads standard input")]
+    Input(#[source] io::Error),
     /// Two devices want the same port.
     #[error(transparent)]
     Overlap(#[from] Overlap),

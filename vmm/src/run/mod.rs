@@ -34,18 +34,19 @@ pub use trace_file::TraceFile;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use abi::boot::{BATCH_DEFAULT, PROCESSES_MAX, QUANTUM_US_DEFAULT};
 use abi::record::{HostCounter, Policy, Timer};
+use nix::sys::signal::{SigSet, SigmaskHow};
 use sha2::{Digest, Sha256};
 use trace::{Image, Meta, Options, Trace, WriteError, Writer};
 
-use crate::devices::{Budget, Console, Doorbell, ExitPort, Streams};
+use crate::devices::{Budget, Console, Doorbell, ExitPort, Input, Reader, Streams};
 pub use crate::engine::Accelerator;
-use crate::engine::{Engine, Guest, Host};
+use crate::engine::{Engine, Guest, Host, Interrupt, kvm};
 use crate::images;
 use crate::machine;
 use crate::machine::boot::Module;
@@ -92,6 +93,8 @@ pub struct Run {
     pub programs: Vec<Program>,
     /// The files of the host that Linux programs can read.
     pub files: Vec<GivenFile>,
+    /// Linux programs read the standard input of this process. Otherwise theirs is at its end.
+    pub has_input: bool,
     /// What runs the guest.
     pub accelerator: Accelerator,
     /// The kernel.
@@ -122,6 +125,7 @@ impl Run {
         Run {
             programs,
             files: Vec::new(),
+            has_input: false,
             accelerator: Accelerator::Kvm,
             kernel: Kernel::built_in(),
             settings: Settings {
@@ -160,9 +164,8 @@ impl Run {
         self.check()?;
         let command_lines: Vec<Vec<u8>> = self.programs.iter().map(Program::command_line).collect();
         let is_direct = self.settings.policy == Policy::Direct;
-        let is_linux = !is_direct && self.programs.iter().any(|program| program.is_linux);
         // QEMU passes one module.
-        let is_bundle = is_linux || self.accelerator == Accelerator::Qemu;
+        let is_bundle = self.runs_linux() || self.accelerator == Accelerator::Qemu;
         let bundle = if is_bundle { bundle::build(self, is_direct)? } else { Vec::new() };
         let modules: Vec<Module> = match is_bundle {
             true => vec![Module { elf: &bundle, command_line: b"bundle" }],
@@ -179,6 +182,11 @@ impl Run {
         };
         let _watch = Watch::start(self.timeout)?;
         self.drive(self.accelerator.load(&guest)?.as_mut(), console, errors, exit_code)
+    }
+
+    /// Whether a process is a Linux program.
+    fn runs_linux(&self) -> bool {
+        self.settings.policy != Policy::Direct && self.programs.iter().any(|program| program.is_linux)
     }
 
     /// What can be refused before there is memory for a guest.
@@ -214,6 +222,14 @@ impl Run {
         let console = RefCell::new(Console::new(console, &budget));
         let mut console_port = &console;
         let mut streams = Streams::new(&memory, &console, errors, &budget);
+        let mut input = match engine.interrupt().filter(|_| self.has_input && self.runs_linux()) {
+            Some(interrupt) => {
+                let (input, reader) = Input::new(&memory, io::stdin()).map_err(RunError::Input)?;
+                self.start_reader(reader, interrupt)?;
+                Some(input)
+            }
+            None => None,
+        };
         let mut exit = ExitPort;
         let role = engine.calls().map(Role::Run);
         let sandbox = self.sandbox.as_ref().zip(role);
@@ -226,6 +242,9 @@ impl Run {
         bus.attach(&mut doorbell)?;
         bus.attach(&mut console_port)?;
         bus.attach(&mut streams)?;
+        if let Some(input) = &mut input {
+            bus.attach(input)?;
+        }
         bus.attach(&mut exit)?;
         if let Some(sandbox) = sandbox {
             let trace = place.path().to_path_buf();
@@ -240,6 +259,21 @@ impl Run {
         let mut outcome = closed?;
         outcome.console_error = console.borrow_mut().take_error();
         Ok(outcome)
+    }
+
+    /// Starts the thread that reads standard input. It enters the sandbox and gets no signal, as the thread that writes.
+    fn start_reader(&self, reader: Reader, interrupt: Interrupt) -> Result<(), RunError> {
+        let role = Role::Input(kvm::INTERRUPT_CALLS);
+        let entrance = self.sandbox.as_ref().map(|sandbox| sandbox.entrance(role)).transpose()?;
+        let work = move || {
+            let entered = entrance.map_or(Ok(()), |entrance| entrance.enter());
+            // Outside of the sandbox it reads nothing, and the guest waits.
+            if entered.is_ok() {
+                reader.work(interrupt);
+            }
+        };
+        let start = || std::thread::Builder::new().name("input".into()).spawn(work);
+        signals_blocked(start).and_then(|started| started).map(drop).map_err(RunError::Input)
     }
 
     /// The host's records at the start of the trace.
@@ -329,6 +363,14 @@ fn write(trace: &mut Writer, records: impl IntoIterator<Item = HostRecord>) -> R
     records
         .into_iter()
         .try_for_each(|record| trace.host_record(record.tsc, record.kind, HOST, record.detail, &record.words))
+}
+
+/// Does something with all signals blocked, such as to start a thread: signals must reach the vCPU's thread.
+fn signals_blocked<T>(act: impl FnOnce() -> T) -> io::Result<T> {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let done = act();
+    before.thread_set_mask()?;
+    Ok(done)
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

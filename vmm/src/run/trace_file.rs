@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, fallocate, fcntl};
-use nix::sys::signal::{SigSet, SigmaskHow};
 use tempfile::TempDir;
 use trace::{Meta, Name, Target, WriteError, Writer, create_file};
 
-use super::RunError;
+use super::{RunError, signals_blocked};
 use crate::sandbox::{Entrance, Role, Sandbox};
 
 /// Where a trace goes.
@@ -88,11 +87,8 @@ fn create(path: &Path, replace: bool, meta: &Meta, sandbox: Option<&Sandbox>) ->
     let (file, name) =
         if is_special { (open_special(path)?, Name::taken(path)) } else { create_file(path, replace)? };
     let target = Box::new(TraceTarget { file, has_room: !is_special, entrance });
-    let failed = |error: Errno| WriteError::Create { path: path.into(), cause: error.into() };
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(failed)?;
-    let writer = Writer::new(target, name, meta);
-    before.thread_set_mask().map_err(failed)?;
-    Ok(writer?)
+    let failed = |cause| WriteError::Create { path: path.into(), cause };
+    Ok(signals_blocked(|| Writer::new(target, name, meta)).map_err(failed)??)
 }
 
 /// The file, FIFO or device that a trace is written to.

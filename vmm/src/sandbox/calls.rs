@@ -50,6 +50,8 @@ impl Call {
 pub enum Role {
     /// It runs the guest, then reads the trace back and prints the summary. The calls are those of the engine.
     Run(&'static [Call]),
+    /// It reads standard input. The calls are those by which it interrupts the guest.
+    Input(&'static [Call]),
     /// It writes the trace file.
     Writer,
     /// It reads traces and prints.
@@ -63,6 +65,7 @@ impl Role {
     pub fn calls(self) -> impl Iterator<Item = Call> {
         let lists: Vec<&'static [Call]> = match self {
             Role::Run(engine) => vec![MEMORY, THREADS, OUTPUT, READING, STOPPING, PROCESS, engine],
+            Role::Input(interrupt) => vec![MEMORY, THREAD, THREADS, INPUT, interrupt],
             Role::Writer => vec![MEMORY, THREAD, THREADS, WRITING, ROOM],
             Role::Read => vec![MEMORY, THREADS, OUTPUT, READING, FOLLOWING, HASHING, PROCESS],
             Role::Make => vec![MEMORY, THREADS, OUTPUT, READING, PROCESS, WRITING, MAKING],
@@ -98,6 +101,13 @@ const THREADS: &[Call] = &[
 
 /// The user's streams.
 const OUTPUT: &[Call] = &[Call::new("write", libc::SYS_write), Call::new("poll", libc::SYS_poll)];
+
+/// Standard input, and requests for it.
+const INPUT: &[Call] = &[
+    Call::new("poll", libc::SYS_poll),
+    Call::new("read", libc::SYS_read),
+    Call::new("close", libc::SYS_close),
+];
 
 /// A trace. A file is opened to read only, and Landlock names the files.
 const READING: &[Call] = &[

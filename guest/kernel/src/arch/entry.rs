@@ -19,9 +19,10 @@ use crate::layout::{TEXT, USER_END, selector, vector};
 const STUB_SIZE: u64 = 16;
 /// The stubs behind those of the vectors 0 to 31, in this order.
 const TIMER: u64 = 32;
-const INT: u64 = 33;
-const SPURIOUS: u64 = 34;
-const SYSCALL: u64 = 35;
+const INPUT: u64 = 33;
+const INT: u64 = 34;
+const SPURIOUS: u64 = 35;
+const SYSCALL: u64 = 36;
 
 global_asm!(
     r#"
@@ -62,6 +63,11 @@ trap_stubs:
     push 0
     push {timer}
     jmp timer_interrupt_common
+
+    .balign {size}
+    push 0
+    push {input}
+    jmp any_trap
 
     .balign {size}
     push 0
@@ -151,6 +157,7 @@ user_rsp:
     started = sym crate::trap::started,
     page_fault = const vector::PAGE_FAULT,
     timer = const vector::TIMER,
+    input = const vector::INPUT,
     int = const INT_VECTOR,
     spurious = const vector::SPURIOUS,
     syscall = const SYSCALL_VECTOR,
@@ -184,6 +191,8 @@ pub const fn exception(number: u8) -> u64 {
 
 /// The stub of the timer.
 pub const TIMER_STUB: u64 = stub(TIMER);
+/// The stub of standard input.
+pub const INPUT_STUB: u64 = stub(INPUT);
 /// The stub of `int 0x80`.
 pub const INT_STUB: u64 = stub(INT);
 /// The stub of the spurious interrupt.

@@ -1,4 +1,4 @@
-//! The trap table: a gate for each exception, the timer and the system call (SDM vol. 3, 6.14.1).
+//! The trap table: a gate for each exception, the timer, standard input and the system call (SDM vol. 3, 6.14.1).
 
 use core::arch::asm;
 
@@ -20,8 +20,8 @@ const INTERRUPT: u64 = 0x8E;
 /// The same, open to `int n` of user mode.
 const INTERRUPT_USER: u64 = 0xEE;
 
-/// The number of gates: the exceptions, the timer, the system call and the spurious interrupt.
-const GATES: u64 = 32 + 3;
+/// The number of gates: the exceptions, the timer, standard input, the system call and the spurious interrupt.
+const GATES: u64 = 32 + 4;
 
 /// The compiler fills it, so that boot spends no instruction on it.
 static IDT: Local<[Gate; 256]> = Local::new(table());
@@ -41,6 +41,7 @@ const fn table() -> [Gate; 256] {
         number += 1;
     }
     table[vector::TIMER as usize] = gate(entry::TIMER_STUB, INTERRUPT, 0);
+    table[vector::INPUT as usize] = gate(entry::INPUT_STUB, INTERRUPT, 0);
     table[INT_VECTOR as usize] = gate(entry::INT_STUB, INTERRUPT_USER, 0);
     table[vector::SPURIOUS as usize] = gate(entry::SPURIOUS_STUB, INTERRUPT, 0);
     table
@@ -57,7 +58,7 @@ pub fn load() -> (u64, u64) {
     let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base };
     // SAFETY: the table is a static, each present gate leads to a stub.
     unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) }
-    record(0, vector::TIMER);
+    record(0, vector::INPUT);
     record(INT_VECTOR, INT_VECTOR);
     record(vector::SPURIOUS, vector::SPURIOUS);
     (base, GATES)

@@ -10,9 +10,10 @@ use abi::syscall::errno::{
 
 use super::task::Group;
 use super::tree::{self, Node};
-use super::{Outcome, first, misc, pipe, stat, task, user, zeroed};
+use super::{Outcome, first, input, misc, pipe, stat, task, user, zeroed};
 use crate::cell::Local;
 use crate::console;
+use crate::layout::USER_END;
 use crate::process::TABLE;
 
 /// Descriptors of a thread group.
@@ -405,6 +406,7 @@ pub fn pread(descriptor: u64, buffer: u64, count: u64, offset: u64) -> Outcome<u
 }
 
 fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> {
+    buffer.checked_add(count).filter(|&end| end <= USER_END).ok_or(EFAULT)?;
     let count = count.min(COUNT_MAX);
     match open.kind.get() {
         Kind::File => {
@@ -416,10 +418,7 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
         }
         Kind::Directory => Err(EISDIR),
         Kind::PipeRead => pipe::read(open, buffer, count),
-        Kind::Stream => {
-            user::reach(buffer, count, true)?;
-            Ok(0)
-        }
+        Kind::Stream => input::read(open, buffer, count),
         Kind::Null => Ok(0),
         Kind::Zero | Kind::Full => {
             user::reach(buffer, count, true)?;
@@ -538,7 +537,7 @@ pub fn ready(open: &Open, events: u16) -> u16 {
     const OUT: u16 = 4;
     let now = match open.kind.get() {
         Kind::PipeRead | Kind::PipeWrite => return pipe::ready(open, events),
-        Kind::Stream if open.object.get() == 0 => IN,
+        Kind::Stream if open.object.get() == 0 => return input::ready(events),
         Kind::Stream => OUT,
         _ => IN | OUT,
     };

@@ -12,7 +12,7 @@
 //! | `exec` | ELF files and the stack of a new program |
 //! | `space`, `memory`, `user` | what is mapped, the calls that change it, and how the kernel reaches it |
 //! | `signal` | signals and their frames |
-//! | `files`, `pipe`, `poll`, `stat`, `tree` | descriptors, and what is behind them |
+//! | `files`, `pipe`, `poll`, `stat`, `tree`, `input` | descriptors, and what is behind them |
 //! | `futex`, `time`, `misc` | as they say |
 //!
 //! Limits: one CPU; no job control; no files but those that the host gave, which are read-only; no sockets. What is not
@@ -21,6 +21,7 @@
 mod exec;
 mod files;
 mod futex;
+mod input;
 mod life;
 mod list;
 mod memory;
@@ -48,6 +49,7 @@ use crate::trace::Emit;
 use crate::{call_data, scheduler, syscall};
 use space::{Bad, Touch};
 
+pub use input::{arrived as input_arrived, is_awaited as awaits_input};
 pub use signal::{before_return, is_attention_due};
 
 /// A result, or an error number of Linux (positive).

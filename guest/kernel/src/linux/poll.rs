@@ -4,16 +4,21 @@ use abi::record::Wait;
 use abi::syscall::errno::{EBADF, EINVAL};
 
 use super::files;
-use super::task::{Woken, wait, wake_all};
+use super::task::{Woken, wait, wake_all_by};
 use super::{Outcome, signal, time, user};
 use crate::process::NEVER;
-use crate::timer;
+use crate::{timer, trace};
 
 const INVALID: u16 = 32;
 
-/// A file changed: whoever polls looks again.
+/// A file changed by what the process that runs did: those that poll look again.
 pub fn changed() {
-    wake_all(Wait::Poll, 0, NEVER, |_| true);
+    changed_by(trace::current());
+}
+
+/// A file changed by what a process or, for [`KERNEL`](crate::process::KERNEL), a device did.
+pub fn changed_by(by: u16) {
+    wake_all_by(by, Wait::Poll, 0, NEVER, |_| true);
 }
 
 /// Calls `look` until it finds something, or the time is over.

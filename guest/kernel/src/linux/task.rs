@@ -330,16 +330,21 @@ pub fn wait(what: Wait, object: u64, until: u64) -> Outcome<Woken> {
 
 /// A task that waits looks for signals and at the time, and may wait on.
 pub fn rouse(id: u16) {
+    rouse_by(trace::current(), id);
+}
+
+/// The same, because of what the process `by` did or, for [`KERNEL`](process::KERNEL), a device.
+fn rouse_by(by: u16, id: u16) {
     let Some((wait, object)) = of(id).waits.get() else { return };
     if process::get(id).state.get() == State::Waiting {
-        WokenRecord { wait, object, by: trace::current() }.emit_for(id);
+        WokenRecord { wait, object, by }.emit_for(id);
         scheduler::wake(id);
     }
 }
 
 /// What a task waits for happened.
-fn wake(id: u16) {
-    rouse(id);
+fn wake(by: u16, id: u16) {
+    rouse_by(by, id);
     of(id).waits.set(None);
     WAITING.remove(id);
 }
@@ -347,11 +352,16 @@ fn wake(id: u16) {
 /// Wakes the tasks that wait for `what` at `object`, at most `most`, the longest first, those that `suits`. Returns how
 /// many.
 pub fn wake_all(what: Wait, object: u64, most: u64, suits: impl Fn(&Task) -> bool) -> u64 {
+    wake_all_by(trace::current(), what, object, most, suits)
+}
+
+/// The same, because of what `by` did.
+pub fn wake_all_by(by: u16, what: Wait, object: u64, most: u64, suits: impl Fn(&Task) -> bool) -> u64 {
     let (mut index, mut woken) = (0, 0);
     while index < WAITING.len() && woken < most {
         let id = WAITING.at(index);
         if of(id).waits.get() == Some((what, object)) && suits(of(id)) {
-            wake(id);
+            wake(by, id);
             woken += 1;
         } else {
             index += 1;

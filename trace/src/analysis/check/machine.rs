@@ -49,6 +49,11 @@ impl Trap {
         is_interrupt(self.vector)
     }
 
+    /// An interrupt of the timer: standard input has a vector of its own.
+    pub fn is_timer(&self) -> bool {
+        self.is_interrupt() && self.vector != abi::ports::INPUT_VECTOR
+    }
+
     /// The records of the trap so far, in their order.
     pub fn events(&self) -> Vec<&Event> {
         let Trap { entry, call, result, tick, redirected, rewritten, .. } = self;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use abi::record::{Kind, Policy, Reason};
 use abi::syscall::Call;
 
-use super::machine::{Machine, is_interrupt};
+use super::machine::Machine;
 use super::{Log, Rule, Violation};
 use crate::file::{self, Event, Origin, What};
 
@@ -193,7 +193,7 @@ impl Rule for Trap {
         let is_doubled = match event.what {
             What::SystemCall { .. } => trap.call.is_some() || !trap.is_call(),
             What::SystemCallResult { .. } => trap.result.is_some() || !trap.is_call(),
-            What::Tick { .. } => trap.tick.is_some() || !trap.is_interrupt(),
+            What::Tick { .. } => trap.tick.is_some() || !trap.is_timer(),
             What::FaultRedirected { .. } => {
                 trap.redirected.is_some() || trap.is_call() || trap.is_interrupt()
             }
@@ -222,7 +222,7 @@ impl Rule for Trap {
                 Kind::SystemCallResult,
                 "the result of the system call",
             ),
-            (at_return && is_interrupt(trap.vector) && trap.tick.is_none(), Kind::Tick, "the tick"),
+            (at_return && trap.is_timer() && trap.tick.is_none(), Kind::Tick, "the tick"),
         ];
         for (_, kind, name) in needed.into_iter().filter(|(is_missing, ..)| *is_missing) {
             log.miss(kind, || missing(name, trap.events().into_iter().chain([event])));

@@ -29,7 +29,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use self::process::{Images, Process};
 pub use self::process::{QemuError, version};
-use super::{Engine, EngineError, Guest, Host};
+use super::{Engine, EngineError, Guest, Host, Interrupt};
 use crate::machine::boot::{self, BootError, Clocks};
 use crate::machine::bus::{Bus, End, Flow};
 use crate::machine::clock::{Clock, host_khz, host_ns};
@@ -150,6 +150,10 @@ impl Engine for Qemu {
     }
 
     fn calls(&self) -> Option<&'static [Call]> {
+        None
+    }
+
+    fn interrupt(&self) -> Option<Interrupt> {
         None
     }
 

@@ -1,0 +1,192 @@
+//! Standard input of the guest's programs: the guest asks for bytes, a thread reads them and interrupts.
+//!
+//! The thread reads only what the guest asked for, so what no program wants stays for the next reader of the host. Neither
+//! the guest nor the thread of its vCPU waits for it. It holds at most [`INPUT_MAX`] bytes.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::ops::{Range, RangeInclusive};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use abi::ports::{ASK, INPUT, INPUT_END, INPUT_FAILED, INPUT_MAX, INPUT_READY, Input as Place};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use vm_memory::{Bytes, GuestAddress};
+
+use crate::machine::bus::{Device, Flow};
+use crate::machine::layout::Memory;
+
+/// What the thread has for the guest. Memory is taken once, so that the threads in the sandbox need no calls for it.
+#[derive(Debug)]
+struct Held {
+    answer: Answer,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+enum Answer {
+    None,
+    /// These of the bytes, which the guest has not taken yet.
+    Bytes(Range<usize>),
+    /// Something can be read: the events of poll(2).
+    Ready(u16),
+    End,
+    Failed(Errno),
+}
+
+type Shared = Arc<Mutex<Held>>;
+
+fn lock(shared: &Shared) -> MutexGuard<'_, Held> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The device. Its thread ends with it.
+#[derive(Debug)]
+pub struct Input<'a> {
+    memory: &'a Memory,
+    source: OwnedFd,
+    held: Shared,
+    requests: PipeWriter,
+}
+
+/// The part of the device that its thread runs.
+#[derive(Debug)]
+pub struct Reader {
+    source: OwnedFd,
+    held: Shared,
+    requests: PipeReader,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Input<'a> {
+    /// A device that reads from `source`, for a guest with this memory, and what its thread is to run.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn new(memory: &'a Memory, source: impl AsFd) -> io::Result<(Input<'a>, Reader)> {
+        let source = source.as_fd().try_clone_to_owned()?;
+        let (receiver, requests) = io::pipe()?;
+        let buffer = vec![0; INPUT_MAX as usize];
+        let held = Arc::new(Mutex::new(Held { answer: Answer::None, bytes: buffer.clone() }));
+        let reader = Reader { source: source.try_clone()?, held: held.clone(), requests: receiver, buffer };
+        Ok((Input { memory, source, held, requests }, reader))
+    }
+
+    /// What the guest reads from [`INPUT`].
+    fn status(&self) -> u32 {
+        match &lock(&self.held).answer {
+            Answer::None => events(&self.source, PollTimeout::ZERO).map_or(0, |events| ready(events)),
+            Answer::Bytes(rest) => rest.len() as u32,
+            Answer::Ready(events) => ready(*events),
+            Answer::End => INPUT_END,
+            Answer::Failed(error) => INPUT_FAILED | *error as u32,
+        }
+    }
+
+    /// Puts bytes where the guest wants them. `None`: the guest breaks the contract.
+    fn put(&self, address: u32) -> Option<()> {
+        let mut words = [0; size_of::<Place>()];
+        self.memory.read_slice(&mut words, GuestAddress(address.into())).ok()?;
+        let [to, size] =
+            [0, 8].map(|at| u64::from_le_bytes(words[at..at + 8].try_into().unwrap_or_default()));
+        let mut held = lock(&self.held);
+        let Answer::Bytes(rest) = held.answer.clone() else {
+            held.answer = Answer::None;
+            return Some(());
+        };
+        let now = held.bytes[rest.clone()].get(..usize::try_from(size).ok()?)?;
+        self.memory.write_slice(now, GuestAddress(to)).ok()?;
+        let rest = rest.start + now.len()..rest.end;
+        held.answer = if rest.is_empty() { Answer::None } else { Answer::Bytes(rest) };
+        Some(())
+    }
+
+    /// Asks the thread for bytes. `None`: they are too many.
+    fn ask(&mut self, size: u32) -> Option<()> {
+        if size > INPUT_MAX {
+            return None;
+        }
+        // A pipe takes four bytes at once, and fails only where the thread has ended.
+        let _ = self.requests.write_all(&size.to_le_bytes());
+        Some(())
+    }
+}
+
+fn ready(events: u16) -> u32 {
+    if events == 0 { 0 } else { INPUT_READY | u32::from(events) }
+}
+
+/// The events of a file, as soon as there are any.
+fn events(file: &OwnedFd, wait: PollTimeout) -> Result<u16, Errno> {
+    let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, wait)?;
+    Ok(polled[0].revents().unwrap_or(PollFlags::POLLIN).bits().cast_unsigned())
+}
+
+impl Device for Input<'_> {
+    fn ports(&self) -> RangeInclusive<u16> {
+        INPUT..=ASK + 3
+    }
+
+    fn read(&mut self, port: u16, size: u8) -> Option<u32> {
+        ((port, size) == (INPUT, 4)).then(|| self.status())
+    }
+
+    fn write(&mut self, port: u16, size: u8, value: u32) -> Flow {
+        let done = match (port, size) {
+            (INPUT, 4) => self.put(value),
+            (ASK, 4) => self.ask(value),
+            _ => None,
+        };
+        done.map_or(Flow::BadAccess, |()| Flow::Continue)
+    }
+}
+
+impl Reader {
+    /// Answers requests, each with an interrupt, until the device is dropped.
+    pub fn work(mut self, interrupt: impl Fn()) {
+        let mut wanted = None;
+        while let Ok([is_asked, is_readable]) = self.wait(wanted.is_some()) {
+            if is_asked {
+                let mut size = [0; 4];
+                if self.requests.read_exact(&mut size).is_err() {
+                    return;
+                }
+                wanted = Some(u32::from_le_bytes(size).max(wanted.unwrap_or(0)));
+            } else if is_readable && self.answer(wanted.unwrap_or(0)).is_some() {
+                wanted = None;
+                interrupt();
+            }
+        }
+    }
+
+    /// Waits until there is a request or, if that is wanted, something to read.
+    fn wait(&self, for_input: bool) -> Result<[bool; 2], Errno> {
+        let flags = PollFlags::POLLIN;
+        let mut polled = [PollFd::new(self.requests.as_fd(), flags), PollFd::new(self.source.as_fd(), flags)];
+        let count = if for_input { 2 } else { 1 };
+        poll(&mut polled[..count], PollTimeout::NONE)?;
+        Ok(polled.map(|file| file.revents().is_none_or(|events| !events.is_empty())))
+    }
+
+    /// Holds what there is for the guest, if there still is something.
+    fn answer(&mut self, size: u32) -> Option<()> {
+        let answer = if size == 0 {
+            let events = events(&self.source, PollTimeout::ZERO).ok().filter(|events| *events != 0)?;
+            Answer::Ready(events)
+        } else {
+            match nix::unistd::read(&self.source, &mut self.buffer[..size as usize]) {
+                Ok(0) => Answer::End,
+                Ok(count) => Answer::Bytes(0..count),
+                Err(Errno::EAGAIN | Errno::EINTR) => return None,
+                Err(error) => Answer::Failed(error),
+            }
+        };
+        let mut held = lock(&self.held);
+        if let Answer::Bytes(all) = &answer {
+            held.bytes[all.clone()].copy_from_slice(&self.buffer[all.clone()]);
+        }
+        held.answer = answer;
+        Some(())
+    }
+}
