@@ -5,6 +5,7 @@ mod command_line;
 mod input;
 mod lab;
 mod programs;
+mod strace;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -20,7 +21,7 @@ use trapline::run::{Outcome, Program, Run, TraceFile};
 const GCC: [Need; 2] = [Need::Kvm, Need::Tool("gcc")];
 
 fn main() {
-    input::add(programs::add(command_line::add(support::Suite::default())))
+    strace::add(input::add(programs::add(command_line::add(support::Suite::default()))))
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
         .needs(&GCC, "no_frame_is_lost_by_many_processes", many)
         .needs(&GCC, "lab::the_right_solution_passes", lab::the_right_solution_passes)

@@ -13,6 +13,9 @@ use crate::file::{Damage, Event, Origin, Trace, What, name_text};
 /// The most processes, programs that were not loaded, and damages that text lists: it has to fit a screen.
 pub const LISTED_MAX: usize = 24;
 
+/// The result of a call that the kernel does not have: minus ENOSYS.
+const NO_SUCH_CALL: i64 = -abi::syscall::errno::ENOSYS;
+
 /// The numbers of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -26,6 +29,8 @@ pub struct Summary {
     pub kinds: BTreeMap<u8, u64>,
     /// System calls by name, those that the kernel does not have as `unknown`.
     pub calls: BTreeMap<&'static str, u64>,
+    /// How often a program asked for a call that the kernel does not have (`-ENOSYS`), by the call's name.
+    pub refused: BTreeMap<String, u64>,
     /// Timer interrupts.
     pub ticks: u64,
     /// Context switches.
@@ -129,6 +134,13 @@ impl Summary {
                 let name = Call::from_number(number).map_or("unknown", Call::name);
                 count(self.calls.entry(name).or_default());
             }
+            What::SystemCallResult { number, result: NO_SUCH_CALL } => {
+                let name = Call::from_number(number.into());
+                let name = name.map_or_else(|| format!("call {number}"), |call| call.name().into());
+                if self.refused.len() < LISTED_MAX || self.refused.contains_key(&name) {
+                    count(self.refused.entry(name).or_default());
+                }
+            }
             What::LoadFailed { error, program } => {
                 count(&mut self.not_loaded_count);
                 if self.not_loaded.len() < LISTED_MAX {
@@ -226,6 +238,12 @@ impl fmt::Display for Summary {
         write_counts(f, "  kinds  ", kinds)?;
         write_counts(f, "  calls  ", self.calls.iter().map(|(&name, &count)| (name.into(), count)))?;
         self.write_processes(f)?;
+        if !self.refused.is_empty() {
+            let times = |count| if count == 1 { "once".into() } else { format!("{count} times") };
+            let calls = self.refused.iter().map(|(name, &count)| format!("{name} ({})", times(count)));
+            let calls: Vec<String> = calls.collect();
+            writeln!(f, "  calls that the kernel does not have: {}\n", calls.join(", "))?;
+        }
         for (name, reason) in &self.not_loaded {
             writeln!(f, "  {name} was not loaded: {reason}")?;
         }
@@ -323,6 +341,7 @@ mod tests {
             "killed by #PF page fault: write to 0xdead0000 (not present)"
         );
         assert_eq!(summary.not_loaded, [("hello".to_owned(), "cut short")]);
+        assert!(summary.refused.is_empty(), "{:?}", summary.refused);
         assert_eq!(summary.ending, Some((Ending::Stopped, 0, 36)));
     }
 
@@ -357,6 +376,21 @@ mod tests {
         assert_eq!(code(End::Signaled(15), Some(14)), Some(143));
         assert_eq!((code(fault(0), None), code(fault(6), None)), (Some(136), Some(132)));
         assert_eq!((code(fault(14), None), code(fault(14), Some(7))), (Some(139), Some(135)));
+    }
+
+    #[test]
+    fn calls_that_the_kernel_does_not_have_are_named() {
+        let mut summary = Summary::default();
+        let mut add = |number, result| {
+            let what = What::SystemCallResult { number, result };
+            let (origin, process) = (Origin::Guest, 1);
+            summary.add(&Event { sequence: 0, origin, tsc: 0, nanoseconds: 0, process, what });
+        };
+        add(Call::getpid as u32, 7);
+        add(999_999, NO_SUCH_CALL);
+        (0..2).for_each(|_| add(Call::socket as u32, NO_SUCH_CALL));
+        let line = "  calls that the kernel does not have: call 999999 (once), socket (2 times)\n";
+        assert!(summary.to_string().contains(line), "{summary}");
     }
 
     #[test]

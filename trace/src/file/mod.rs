@@ -36,6 +36,8 @@ pub mod format;
 #[cfg(feature = "write")]
 mod import;
 mod index;
+#[cfg(feature = "write")]
+mod live;
 mod meta;
 mod names;
 #[cfg(feature = "write")]
@@ -63,6 +65,8 @@ pub use follow::{Follow, News};
 pub use format::Origin;
 #[cfg(feature = "write")]
 pub use import::{ImportError, import};
+#[cfg(feature = "write")]
+pub use live::Watcher;
 pub use meta::{Image, Meta, Options, Program};
 pub use names::{Names, printable, text as name_text};
 #[cfg(feature = "write")]

@@ -21,6 +21,7 @@ use same_file::Handle;
 use super::Meta;
 use super::compact::Encoder;
 use super::format::{self, CHUNK_SIZE, COMPACT, ChunkHead, Content, Origin, PAYLOAD_MAX, RAW};
+use super::live::{Live, Watcher};
 use super::output::{Name, Output, Target, create_file};
 
 /// A chunk is written when so many bytes of records wait for it.
@@ -246,6 +247,7 @@ pub struct Writer {
     place: Option<Handle>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    live: Option<Live>,
 }
 
 impl Writer {
@@ -271,13 +273,18 @@ impl Writer {
         let writer_thread = WriterThread::new(output, shared.clone());
         let thread = thread::Builder::new().name("trace".into()).spawn(move || writer_thread.work());
         let thread = thread.map_err(|cause| WriteError::Create { path: path.clone(), cause })?;
-        let mut writer = Writer { path, place: None, shared, thread: Some(thread) };
+        let mut writer = Writer { path, place: None, shared, thread: Some(thread), live: None };
         // The last step that can fail.
         name.publish()?;
         if writer.path.is_file() {
             writer.place = Handle::from_path(&writer.path).ok();
         }
         Ok(writer)
+    }
+
+    /// Lets `watcher` see the events of the records that come from now on, in the calling thread, until the writer ends.
+    pub fn watch(&mut self, meta: &Meta, watcher: Watcher) {
+        self.live = Some(Live::new(meta, watcher));
     }
 
     /// Takes `bytes` bytes of guest records, which `fill` copies from where they are. `records` is how many they
@@ -292,6 +299,7 @@ impl Writer {
             return Err(WriteError::TooLarge { bytes });
         }
         let mut waiting = self.room(Origin::Guest, bytes);
+        let mut seen = Vec::new();
         if waiting.failed.is_none() {
             let before = waiting.guest.bytes.len();
             waiting.guest.bytes.resize(before.saturating_add(bytes), 0);
@@ -300,8 +308,14 @@ impl Writer {
                 waiting.guest.bytes.truncate(before);
                 return Ok(Err(error));
             }
+            if self.live.is_some() {
+                seen.extend_from_slice(room);
+            }
         }
         self.taken(waiting, Origin::Guest, records)?;
+        if let Some(live) = &mut self.live {
+            live.take(Origin::Guest, &seen);
+        }
         // The size of a record is a multiple of 8. Bytes that are no records must not spoil the records behind them.
         if bytes.is_multiple_of(8) { Ok(Ok(())) } else { self.flush().map(Ok) }
     }
@@ -315,9 +329,15 @@ impl Writer {
         detail: u32,
         words: &[u64],
     ) -> Result<(), WriteError> {
-        let mut waiting = self.room(Origin::Host, abi::record::RECORD_MAX);
-        format::push_record(&mut waiting.host.bytes, tsc, kind as u8, process, detail, words);
-        self.taken(waiting, Origin::Host, 1)
+        let mut record = Vec::new();
+        format::push_record(&mut record, tsc, kind as u8, process, detail, words);
+        let mut waiting = self.room(Origin::Host, record.len());
+        waiting.host.bytes.extend_from_slice(&record);
+        self.taken(waiting, Origin::Host, 1)?;
+        if let Some(live) = &mut self.live {
+            live.take(Origin::Host, &record);
+        }
+        Ok(())
     }
 
     /// The size of the file when all that waits is written, at most.

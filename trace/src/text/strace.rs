@@ -1,16 +1,17 @@
-//! System calls and signals as `strace -f -ttt -T -o FILE` writes them, for the tools that read that.
+//! System calls and signals as strace writes them: by default as with `-f -ttt -T -o FILE`, for the tools that read that.
 //!
 //! A process is its number in the trace, times are CLOCK_REALTIME, a fault is the signal that Linux would have sent. The
 //! first line of a process is the `execve` that a shell would have made. Events that strace cannot know (ticks, switches,
 //! boot) are left out.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use abi::record::{ARGUMENTS, Wait};
 use abi::syscall::{Call, Returns, Type};
 
+use self::counts::Counts;
 use super::arguments::{Known, Memory, SHOWN_MAX, put_cloned, put_pointer, put_result, put_string};
 use crate::analysis::hardware::{signal_name, signal_of_vector};
 use crate::file::{Event, Meta, What};
@@ -19,8 +20,44 @@ use crate::file::{Event, Meta, What};
 const CLONE_ORDER: [usize; 6] = [1, 0, 2, 4, 3, 5];
 /// strace's own: where results are aligned.
 const RESULT_COLUMN: usize = 40;
+/// Results from minus this on are errors.
+const ERROR_MAX: i64 = 4095;
 /// The end of user memory on Linux; it does not tell user mode what of the kernel's half is present.
 const USER_END: u64 = 1 << 47;
+
+mod counts;
+
+/// What stands in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Which lines begin with the number of their process.
+    pub numbers: Numbers,
+    /// Each line has its time: `-ttt`.
+    pub times: bool,
+    /// Each call has the time that it took: `-T`.
+    pub durations: bool,
+    /// Instead of lines, a table of how often each call was made and how long it took: `-c`.
+    pub counts: bool,
+    /// How many variables the environment of the programs has.
+    pub variables: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { numbers: Numbers::All, times: true, durations: true, counts: false, variables: 0 }
+    }
+}
+
+/// Which lines begin with the number of their process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// All, as with `-f -o FILE`.
+    All,
+    /// Those of the time when there are several processes, as with `-f`.
+    Several,
+    /// None.
+    None,
+}
 
 /// A call that has not come back.
 #[derive(Debug)]
@@ -70,6 +107,10 @@ pub struct Strace<W> {
     making: BTreeMap<u16, Making>,
     /// The signals that were sent to a process and have no line yet, the last one last.
     sent: BTreeMap<u16, Vec<Signal>>,
+    /// The processes that have not ended.
+    alive: BTreeSet<u16>,
+    options: Options,
+    counts: Counts,
     line: String,
     /// How many open calls were looked at for one to be written as unfinished.
     #[cfg(test)]
@@ -78,7 +119,7 @@ pub struct Strace<W> {
 
 impl<W: Write> Strace<W> {
     /// Lines of the processes of one run.
-    pub fn new(meta: &Meta, out: W) -> Self {
+    pub fn new(meta: &Meta, options: Options, out: W) -> Self {
         let command = |program: &crate::file::Program| {
             std::iter::once(&program.name).chain(&program.arguments).cloned().collect()
         };
@@ -94,6 +135,9 @@ impl<W: Write> Strace<W> {
             arguments,
             making,
             sent: BTreeMap::new(),
+            alive: BTreeSet::new(),
+            options,
+            counts: Counts::default(),
             line: String::new(),
             #[cfg(test)]
             looked_at: 0,
@@ -103,20 +147,35 @@ impl<W: Write> Strace<W> {
     /// Writes what strace would say of an event, if anything. A line is there if the event that it begins with is wanted,
     /// and then it is whole.
     pub fn event(&mut self, event: &Event, is_wanted: bool) -> io::Result<()> {
+        self.write(event, is_wanted)?;
+        let is_end = matches!(
+            event.what,
+            What::ProcessExited { .. } | What::ProcessSignaled { .. } | What::ProcessKilled { .. }
+        );
+        if is_end {
+            self.alive.remove(&event.process);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, event: &Event, is_wanted: bool) -> io::Result<()> {
         let (process, now) = (event.process, event.nanoseconds);
         match event.what {
             What::HostClock { realtime_ns, .. } if self.epoch == 0 => {
                 self.epoch = realtime_ns.saturating_sub(now);
                 Ok(())
             }
-            What::ProcessCreated { .. } if is_wanted => {
-                self.making.insert(process, Making { start: now, environment: 0 });
+            What::ProcessCreated { .. } => {
+                self.alive.insert(process);
+                if is_wanted {
+                    self.making.insert(process, Making { start: now, environment: 0 });
+                }
                 Ok(())
             }
             // A child has its parent's program: strace shows no `execve`.
             What::Cloned { .. } => {
                 self.making.remove(&process);
-                Ok(())
+                self.attached(process)
             }
             What::StackBuilt { argc, argv, .. } => {
                 if let Some(making) = self.making.get_mut(&process) {
@@ -245,15 +304,33 @@ impl<W: Write> Strace<W> {
 
     /// Writes the calls that never came back.
     pub fn finish(&mut self) -> io::Result<()> {
-        self.interrupt_others(0)?;
+        if self.options.counts {
+            self.counts.write(&mut self.out)?;
+        } else {
+            self.interrupt_others(0)?;
+        }
         self.out.flush()
+    }
+
+    /// Another process made this one.
+    fn attached(&mut self, process: u16) -> io::Result<()> {
+        if self.options.numbers != Numbers::Several || self.options.counts {
+            return Ok(());
+        }
+        self.interrupt_others(process)?;
+        writeln!(self.out, "strace: Process {process} attached")
     }
 
     fn executed(&mut self, process: u16, now: u64) -> io::Result<()> {
         let Some(Making { start, environment }) = self.making.remove(&process) else { return Ok(()) };
         self.line_start(process, start);
+        if self.options.counts {
+            self.counts.add("execve".into(), now.saturating_sub(start), false);
+            return Ok(());
+        }
         let words = self.programs.get(usize::from(process).wrapping_sub(1)).map_or(&[][..], Vec::as_slice);
-        put_execve(&mut self.line, words, environment, self.is_emulated);
+        let variables = self.options.variables;
+        put_execve(&mut self.line, words, environment, variables, self.is_emulated);
         self.put_equals();
         self.line.push('0');
         self.line_end(Some(now.saturating_sub(start)))
@@ -261,6 +338,11 @@ impl<W: Write> Strace<W> {
 
     fn result(&mut self, process: u16, now: u64, result: i64) -> io::Result<()> {
         let Some(call) = self.calls.remove(&process) else { return Ok(()) };
+        if self.options.counts {
+            let is_error = (-ERROR_MAX..0).contains(&result);
+            self.counts.add(call.name(), now.saturating_sub(call.start), is_error);
+            return Ok(());
+        }
         self.call_start(process, now, &call)?;
         call.put_end(&mut self.line, result);
         self.put_equals();
@@ -270,7 +352,7 @@ impl<W: Write> Strace<W> {
 
     /// The call by which a process ended does not come back.
     fn ended(&mut self, process: u16, now: u64) -> io::Result<()> {
-        let Some(call) = self.calls.remove(&process) else { return Ok(()) };
+        let Some(call) = self.calls.remove(&process).filter(|_| !self.options.counts) else { return Ok(()) };
         self.call_start(process, now, &call)?;
         self.line.push_str(") ");
         self.put_equals();
@@ -293,6 +375,9 @@ impl<W: Write> Strace<W> {
 
     /// A line of its own.
     fn tell(&mut self, process: u16, now: u64, text: &str) -> io::Result<()> {
+        if self.options.counts {
+            return Ok(());
+        }
         self.interrupt_others(process)?;
         self.line_start(process, now);
         writeln!(self.out, "{}{text}", self.line)
@@ -301,21 +386,35 @@ impl<W: Write> Strace<W> {
     /// Writes the call of another process that is under way as unfinished, before a line of `process`.
     fn interrupt_others(&mut self, process: u16) -> io::Result<()> {
         let Some(other) = self.without_line.take_if(|other| *other != process) else { return Ok(()) };
-        let Self { calls, line, out, epoch, .. } = self;
+        if self.options.counts {
+            return Ok(());
+        }
+        let prefix = self.prefix(other);
+        let Self { calls, line, out, epoch, options, .. } = self;
         let open = calls.range_mut(other..=other);
         #[cfg(test)]
         let open = open.inspect(|_| self.looked_at += 1);
         let Some((_, call)) = { open }.next() else { return Ok(()) };
         call.is_unfinished = true;
         line.clear();
-        put_prefix(line, other, epoch.saturating_add(call.start));
+        put_prefix(line, &prefix, options.times, epoch.saturating_add(call.start));
         call.put_beginning(line);
         writeln!(out, "{line} <unfinished ...>")
     }
 
     fn line_start(&mut self, process: u16, nanoseconds: u64) {
         self.line.clear();
-        put_prefix(&mut self.line, process, self.epoch.saturating_add(nanoseconds));
+        let prefix = self.prefix(process);
+        put_prefix(&mut self.line, &prefix, self.options.times, self.epoch.saturating_add(nanoseconds));
+    }
+
+    /// The number of the process, as it begins a line.
+    fn prefix(&self, process: u16) -> String {
+        match self.options.numbers {
+            Numbers::All => format!("{process:<5} "),
+            Numbers::Several if self.alive.len() > 1 => format!("[pid {process:>5}] "),
+            Numbers::Several | Numbers::None => String::new(),
+        }
     }
 
     /// The column of the result.
@@ -326,15 +425,18 @@ impl<W: Write> Strace<W> {
 
     /// The time that the call took, if it came back.
     fn line_end(&mut self, took: Option<u64>) -> io::Result<()> {
-        if let Some(took) = took {
+        if let Some(took) = took.filter(|_| self.options.durations) {
             put!(self.line, " <{}.{:06}>", took / 1_000_000_000, took % 1_000_000_000 / 1000);
         }
         writeln!(self.out, "{}", self.line)
     }
 }
 
-fn put_prefix(line: &mut String, process: u16, ns: u64) {
-    put!(line, "{process:<5} {}.{:06} ", ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
+fn put_prefix(line: &mut String, number: &str, has_time: bool, ns: u64) {
+    line.push_str(number);
+    if has_time {
+        put!(line, "{}.{:06} ", ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
+    }
 }
 
 impl Pending {
@@ -424,7 +526,7 @@ impl Pending {
 
 /// `execve`, with the number of variables as strace's comment has it. That times are emulated is said there too: readers of
 /// strace's form skip comments.
-fn put_execve(out: &mut String, words: &[String], environment: u64, is_emulated: bool) {
+fn put_execve(out: &mut String, words: &[String], environment: u64, variables: usize, is_emulated: bool) {
     out.push_str("execve(");
     put_string(out, words.first().map_or(&[], |word| word.as_bytes()), false);
     out.push_str(", [");
@@ -435,7 +537,8 @@ fn put_execve(out: &mut String, words: &[String], environment: u64, is_emulated:
     }
     out.push_str(if words.len() > SHOWN_MAX { ", ..." } else { "" });
     let emulated = if is_emulated { "; all times are emulated" } else { "" };
-    put!(out, "], {environment:#x} /* 0 vars{emulated} */) ");
+    let ending = if variables == 1 { "" } else { "s" };
+    put!(out, "], {environment:#x} /* {variables} var{ending}{emulated} */) ");
 }
 
 impl Signal {

@@ -27,11 +27,15 @@ pub mod extract;
 #[cfg(kvm)]
 pub mod list;
 #[cfg(kvm)]
+mod live;
+#[cfg(kvm)]
 pub mod programs;
 #[cfg(kvm)]
 pub mod run;
 #[cfg(kvm)]
 mod sandbox;
+#[cfg(kvm)]
+pub mod strace;
 #[cfg(kvm)]
 mod stream;
 #[cfg(kvm)]
@@ -40,7 +44,7 @@ pub mod tour;
 #[cfg(any(not(kvm), test))]
 pub mod elsewhere;
 #[cfg(not(kvm))]
-use elsewhere::{self as doctor, self as extract, self as list, self as run, sandbox};
+use elsewhere::{self as doctor, self as extract, self as list, self as run, self as strace, sandbox};
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -112,6 +116,7 @@ crashed; 34 the kernel panicked; 36 time-out; 77 this host has no usable KVM, or
 #[derive(clap::Subcommand, Debug)]
 enum Command {
     Run(run::Args),
+    Strace(strace::Args),
     List(list::Args),
     View(view::Args),
     Protocol(protocol::Args),
@@ -142,6 +147,7 @@ impl Cli {
     pub fn execute(&self) -> anyhow::Result<u8> {
         match &self.command {
             Command::Run(args) => run::execute(args),
+            Command::Strace(args) => strace::execute(args),
             Command::List(args) => list::execute(args),
             Command::View(args) => view::execute(args),
             Command::Protocol(args) => protocol::execute(args),

@@ -44,6 +44,17 @@ pub fn named(name: &OsStr, arguments: Vec<OsString>) -> anyhow::Result<Program> 
     Ok(program.with_arguments(arguments)?)
 }
 
+/// The file on PATH of this name, or the name itself: of a built-in program, of a file, or of what is on no folder of PATH.
+pub fn on_path(name: &OsStr) -> OsString {
+    let is_built_in = name.to_str().and_then(Program::built_in).is_some();
+    if is_built_in || name.as_bytes().contains(&b'/') {
+        return name.into();
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut files = std::env::split_paths(&folders).map(|folder| folder.join(name));
+    files.find(|file| file.is_file()).map_or_else(|| name.into(), OsString::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

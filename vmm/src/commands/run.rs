@@ -14,14 +14,15 @@ use abi::record::{Ending, Policy, Stop, Timer};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::stream::{Stream, is_output};
-use super::{Usage, boots, complain, programs, sandbox, tour, warn};
+use super::{Usage, boots, complain, live, programs, sandbox, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
 use crate::run::{
     Accelerator, End, GivenFile, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile,
 };
-use trace::Trace;
+use trace::analysis::filter::Filter;
 use trace::analysis::{ProcessSummary, Summary};
+use trace::{Meta, Trace, Watcher};
 
 /// Boot the kernel, run programs on it, and record their traps, ticks and switches in a trace file.
 ///
@@ -42,7 +43,7 @@ pub struct Args {
     env: Vec<OsString>,
     /// A file or directory of the host that Linux programs can read, at the path GUEST or else at its own; repeatable.
     /// All of a directory is read at the start, and symbolic links are followed
-    #[arg(long = "file", value_name = "HOST[:GUEST]", value_parser = clap::builder::OsStringValueParser::new().map(given_file))]
+    #[arg(long = "file", value_name = "HOST[:GUEST]", value_parser = file_parser())]
     files: Vec<GivenFile>,
     /// What runs the guest: the CPU, by KVM, or an emulated CPU, by the QEMU on PATH. With QEMU no time in the trace
     /// says anything about hardware
@@ -91,13 +92,19 @@ pub struct Args {
     /// Exit as the program did, with 128 and the number of the signal if one ended it; for one program
     #[arg(long)]
     exit_status: bool,
+    /// Show the events as `view` does, on standard error, while they happen
+    #[arg(long)]
+    live: bool,
+    /// With --live: show only the events that match this filter of `view`
+    #[arg(long, value_name = "FILTER", requires = "live")]
+    filter: Option<String>,
     #[command(flatten)]
     sandbox: sandbox::Args,
 }
 
 /// What the exit code says of a run that came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Judge {
+pub enum Judge {
     /// Whether every process exited with status 0.
     Processes,
     /// Whether each process of the tour ended as it should.
@@ -134,14 +141,19 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         false if is_tour(args) => Judge::Tour,
         false => Judge::Processes,
     };
+    let filter = match &args.filter {
+        Some(text) => Filter::parse(text).map_err(|error| Usage(error.to_string()))?,
+        None => Filter::default(),
+    };
+    let boot = |run: &Run| boot(run, judge, true, |meta| args.live.then(|| live::view(meta, filter.clone())));
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
     let mut first_trace = None;
     loop {
         let may_boot_again = run.boots_before < args.restart_on_crash;
         let (code, trace) = if may_boot_again && run.sandbox.is_some() {
-            boots::in_child(|| boot(&run, judge))?
+            boots::in_child(|| boot(&run))?
         } else {
-            boot(&run, judge)?
+            boot(&run)?
         };
         let first_trace = first_trace.get_or_insert(trace);
         if !may_boot_again || !matches!(code, super::CRASHED | super::KERNEL_PANIC) {
@@ -199,9 +211,14 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 
 /// Boots a new machine, which shares nothing with an earlier one, and prints the result. Returns the exit code and the
 /// trace file.
-fn boot(run: &Run, judge: Judge) -> anyhow::Result<(u8, PathBuf)> {
+pub fn boot(
+    run: &Run,
+    judge: Judge,
+    has_summary: bool,
+    watcher: impl FnOnce(&Meta) -> Option<Watcher>,
+) -> anyhow::Result<(u8, PathBuf)> {
     let mut complaints = Vec::new();
-    let outcome = run.execute_with(Stream(io::stdout()), Stream(io::stderr()), |closing| {
+    let outcome = run.execute_with(Stream(io::stdout()), Stream(io::stderr()), watcher, |closing| {
         let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
         // What went down a pipe cannot be read back.
@@ -231,7 +248,7 @@ fn boot(run: &Run, judge: Judge) -> anyhow::Result<(u8, PathBuf)> {
         let missing = outcome.missing;
         complain(&format!("the trace is not whole: {missing} records or bytes of records are missing"));
     }
-    let is_whole = summarise(&outcome, judge);
+    let is_whole = !has_summary || summarise(&outcome, judge);
     let mut code = outcome.exit_code;
     if code == super::OK && !is_whole {
         code = super::FAILED;
@@ -382,11 +399,17 @@ fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Str
     }
 }
 
-fn variable(text: &str) -> Result<OsString, String> {
+/// A variable of the environment.
+pub fn variable(text: &str) -> Result<OsString, String> {
     match text.split_once('=') {
         Some((name, _)) if !name.is_empty() => Ok(text.into()),
         _ => Err("it needs a name and `=`, such as LANG=C".into()),
     }
+}
+
+/// A parser of `--file`.
+pub fn file_parser() -> impl TypedValueParser<Value = GivenFile> {
+    clap::builder::OsStringValueParser::new().map(given_file)
 }
 
 /// The last colon separates the two paths, unless there is a file of the whole name.

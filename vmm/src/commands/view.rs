@@ -11,7 +11,7 @@ use same_file::Handle;
 use super::{Usage, complain, note_emulated, sandbox, warn};
 use trace::analysis::filter::Filter;
 use trace::export::fields::{Csv, JsonLines};
-use trace::text::strace::Strace;
+use trace::text::strace::{self, Strace};
 use trace::text::view::{self, Text};
 use trace::{Event, Follow, Meta, Names, News, Origin, Part, Trace};
 
@@ -161,11 +161,9 @@ struct Output {
 impl Output {
     fn new(may_page: bool, colours: ColorChoice) -> io::Result<Output> {
         let terminal = io::stdout().is_terminal();
-        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         let colour = match colours {
             ColorChoice::Always => true,
-            ColorChoice::Auto => terminal && !is_unwanted && !is_dumb,
+            ColorChoice::Auto => may_colour(terminal),
             ColorChoice::Never => false,
         };
         let pager = if terminal && may_page { start_pager() } else { None };
@@ -178,6 +176,13 @@ impl Output {
             None => Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
         }
     }
+}
+
+/// Whether text for a terminal, or for something else, is to have colours.
+pub fn may_colour(is_terminal: bool) -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    is_terminal && !is_unwanted && !is_dumb
 }
 
 /// A command with one of these characters needs a shell.
@@ -252,7 +257,7 @@ impl Writer {
                 ignore_closed(text.header(meta))?;
                 Form::Text(Box::new(text))
             }
-            Format::Strace => Form::Strace(Strace::new(meta, out)),
+            Format::Strace => Form::Strace(Strace::new(meta, strace::Options::default(), out)),
             Format::Jsonl => Form::Json(JsonLines::new(out)),
             Format::Csv => Form::Csv(Box::new(Csv::new(out)?)),
         };

@@ -42,7 +42,7 @@ use abi::boot::{BATCH_DEFAULT, PROCESSES_MAX, QUANTUM_US_DEFAULT};
 use abi::record::{HostCounter, Policy, Timer};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use sha2::{Digest, Sha256};
-use trace::{Image, Meta, Options, Trace, WriteError, Writer};
+use trace::{Image, Meta, Options, Trace, Watcher, WriteError, Writer};
 
 use crate::devices::{Budget, Console, Doorbell, ExitPort, Input, Reader, Streams};
 pub use crate::engine::Accelerator;
@@ -148,17 +148,18 @@ impl Run {
     pub fn execute(&self) -> Result<Outcome, RunError> {
         let (mut console, mut errors) = (Vec::new(), Vec::new());
         let well = |closing: &mut Closing| u8::from(!closing.outcome.all_well());
-        let mut outcome = self.execute_with(&mut console, &mut errors, well)?;
+        let mut outcome = self.execute_with(&mut console, &mut errors, |_| None, well)?;
         (outcome.console, outcome.errors) = (console, errors);
         Ok(outcome)
     }
 
     /// Runs the guest to its end. What it prints goes to `console` and, as standard error of a Linux program, to `errors`;
-    /// neither should buffer. `exit_code` returns the exit code that the trace's last record holds.
+    /// neither should buffer. `watcher` returns what sees each event while the guest waits, if anything does. `exit_code` returns the exit code that the trace's last record holds.
     pub fn execute_with(
         &self,
         console: impl Write,
         errors: impl Write,
+        watcher: impl FnOnce(&Meta) -> Option<Watcher>,
         exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         self.check()?;
@@ -181,7 +182,7 @@ impl Run {
             memory_mib: self.memory_mib,
         };
         let _watch = Watch::start(self.timeout)?;
-        self.drive(self.accelerator.load(&guest)?.as_mut(), console, errors, exit_code)
+        self.drive(self.accelerator.load(&guest)?.as_mut(), console, errors, watcher, exit_code)
     }
 
     /// Whether a process is a Linux program.
@@ -215,6 +216,7 @@ impl Run {
         engine: &mut dyn Engine,
         console: impl Write,
         errors: impl Write,
+        watcher: impl FnOnce(&Meta) -> Option<Watcher>,
         exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         let (memory, clock) = (engine.memory(), engine.clock());
@@ -234,7 +236,11 @@ impl Run {
         let role = engine.calls().map(Role::Run);
         let sandbox = self.sandbox.as_ref().zip(role);
         let sandbox = sandbox.map(|(sandbox, role)| sandbox.prepare(role)).transpose()?;
-        let (place, mut trace) = self.trace.create(&self.meta(engine.host()), self.sandbox.as_ref())?;
+        let meta = self.meta(engine.host());
+        let (place, mut trace) = self.trace.create(&meta, self.sandbox.as_ref())?;
+        if let Some(watcher) = watcher(&meta) {
+            trace.watch(&meta, watcher);
+        }
         write(&mut trace, self.first_records(&clock))?;
         let mut doorbell = Doorbell::new(&memory, trace, self.max_trace);
 

@@ -515,7 +515,7 @@ fn strings_are_as_in_c() {
 #[test]
 fn open_calls_of_other_processes_cost_nothing() {
     const PROCESSES: u16 = 1000;
-    let mut strace = Strace::new(&Meta::default(), io::sink());
+    let mut strace = Strace::new(&Meta::default(), Options::default(), io::sink());
     for process in (0..PROCESSES).chain(0..PROCESSES) {
         let what = What::SystemCall { number: 1 };
         let event = Event { sequence: 0, origin: Origin::Guest, tsc: 0, nanoseconds: 0, process, what };
@@ -532,7 +532,7 @@ fn a_call_with_its_text_is_a_line() {
     samples::write_file(&path, &samples::every_kind(), 1000);
     let trace = Trace::open(&path).expect("a whole file");
     let mut out = Vec::new();
-    let mut strace = Strace::new(trace.meta(), &mut out);
+    let mut strace = Strace::new(trace.meta(), Options::default(), &mut out);
     trace.events().for_each(|event| strace.event(&event, true).expect("a Vec takes all"));
     strace.finish().expect("a Vec takes all");
     let text = String::from_utf8(out).expect("text");

@@ -1,0 +1,24 @@
+//! Events as text while the guest runs: `run --live` and `strace`.
+//!
+//! The text comes with each bell, while the guest waits. When it cannot be written, no more of it is; the run goes on.
+
+use std::io::{self, BufWriter, IsTerminal};
+
+use trace::analysis::filter::Filter;
+use trace::text::view::{Options, Text};
+use trace::{Meta, Watcher};
+
+use super::stream::Stream;
+use super::view::may_colour;
+
+/// The lines of `view`, on standard error.
+pub fn view(meta: &Meta, filter: Filter) -> Watcher {
+    let options = Options { colour: may_colour(io::stderr().is_terminal()), filter, ..Options::default() };
+    let mut text = Text::new(meta, options, BufWriter::with_capacity(1 << 16, Stream(io::stderr())));
+    let mut written = text.header(meta);
+    Box::new(move |events| {
+        if written.is_ok() {
+            written = events.iter().try_for_each(|event| text.event(event)).and_then(|()| text.flush());
+        }
+    })
+}

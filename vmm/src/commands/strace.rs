@@ -1,0 +1,200 @@
+//! `trapline strace`: the command line and the lines of strace, for a program that runs here.
+//!
+//! There is no summary, and the trace is a temporary file. It is removed by this process, while a child runs the guest: a
+//! process in the sandbox can remove no file.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use abi::syscall::Call;
+use anyhow::Context;
+use clap::ArgAction;
+use trace::text::strace::{Numbers, Options, Strace};
+use trace::{Event, Meta, Watcher, What};
+
+use super::run::Judge;
+use super::stream::Stream;
+use super::{Usage, boots, programs, run, sandbox};
+use crate::run::{Run, TraceFile};
+
+const EXAMPLES: &str = "\
+Examples:
+  trapline strace ./mine a \"b c\"
+  trapline strace -f -e fork,wait4 busybox sh -c 'seq 3 | wc -l'
+  trapline strace -c -o counts.txt ./mine
+
+Exit code: that of the program, or 128 and the number of the signal that ended it. A run that does not come to
+its end exits as `trapline run` does.";
+
+/// Run a static Linux program and show its system calls and signals, as strace does.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Show the processes and threads too that the program makes
+    #[arg(short)]
+    follow: bool,
+    /// Show a table of the calls instead: how many, how many failed, and how long they took
+    #[arg(short)]
+    counts: bool,
+    /// The calls to show: CALL,..., or `!` and those not to show; also with `trace=` before them
+    #[arg(short, value_name = "EXPR", value_parser = expression)]
+    expression: Option<Expression>,
+    /// Write to this file instead of standard error
+    #[arg(short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Show how long each call took
+    #[arg(short = 'T')]
+    durations: bool,
+    /// With -ttt: show the time of each line, in seconds since 1970
+    #[arg(short, action = ArgAction::Count)]
+    times: u8,
+    /// A variable of the program's environment, which has no other; repeatable
+    #[arg(short = 'E', value_name = "NAME=VALUE", value_parser = run::variable)]
+    env: Vec<OsString>,
+    /// A file or directory of the host that the program can read: see `trapline run --help`
+    #[arg(long = "file", value_name = "HOST[:GUEST]", value_parser = run::file_parser())]
+    files: Vec<crate::run::GivenFile>,
+    #[command(flatten)]
+    sandbox: sandbox::Args,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["PROG", "ARGS"])]
+    command: Vec<OsString>,
+}
+
+/// Which calls to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Expression {
+    names: BTreeSet<String>,
+    /// All calls but these.
+    is_negated: bool,
+}
+
+fn expression(text: &str) -> Result<Expression, String> {
+    let list = text.strip_prefix("trace=").unwrap_or(text);
+    let (is_negated, list) = list.strip_prefix('!').map_or((false, list), |rest| (true, rest));
+    let (is_negated, list) = match list {
+        "all" => (!is_negated, ""),
+        "none" => (is_negated, ""),
+        list => (is_negated, list),
+    };
+    let names: BTreeSet<String> = list.split(',').filter(|name| !name.is_empty()).map(Into::into).collect();
+    match names.iter().find(|name| Call::ALL.iter().all(|call| call.name() != name.as_str())) {
+        Some(name) => {
+            Err(format!("there is no call \"{name}\"; it takes names of calls, with commas between them"))
+        }
+        None => Ok(Expression { names, is_negated }),
+    }
+}
+
+impl Expression {
+    fn wants(&self, name: &str) -> bool {
+        self.names.contains(name) != self.is_negated
+    }
+}
+
+/// Runs the command; the value is the exit code.
+pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    if !matches!(args.times, 0 | 3) {
+        return Err(Usage("of -t, -tt and -ttt there is only -ttt".into()).into());
+    }
+    let (name, arguments) = args.command.split_first().ok_or_else(|| Usage("name a program".into()))?;
+    let mut program = programs::named(&programs::on_path(name), arguments.to_vec())?;
+    program.environment.clone_from(&args.env);
+    let mut run = Run::new(vec![program]);
+    run.files.clone_from(&args.files);
+    run.has_input = true;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder for the trace")?;
+    run.trace = TraceFile::At { path: folder.path().join("run.trap"), replace: false };
+    run.sandbox = args.sandbox.sandbox();
+    // So a line comes before what the program prints after it.
+    run.settings.batch = 1;
+    let out: Box<dyn Write> = match &args.output {
+        Some(path) => Box::new(File::create(path).map_err(|error| {
+            Usage(format!("cannot create {}: {error}; choose another file with -o", path.display()))
+        })?),
+        None => Box::new(Stream(io::stderr())),
+    };
+    let boot = || run::boot(&run, Judge::Program, false, |meta| Some(watcher(args, meta, out)));
+    boots::in_child(boot).map(|(code, _)| code)
+}
+
+/// Writes the lines of strace. Those that it writes at the end come when it is dropped.
+struct Lines {
+    strace: Strace<BufWriter<Box<dyn Write>>>,
+    follow: bool,
+    expression: Option<Expression>,
+    written: io::Result<()>,
+}
+
+fn watcher(args: &Args, meta: &Meta, out: Box<dyn Write>) -> Watcher {
+    let numbers = match (args.follow, &args.output) {
+        (true, Some(_)) => Numbers::All,
+        (true, None) => Numbers::Several,
+        (false, _) => Numbers::None,
+    };
+    let variables = args.env.len();
+    let (times, durations, counts) = (args.times > 0, args.durations, args.counts);
+    let options = Options { numbers, times, durations, counts, variables };
+    // A trace has the program's name only, and strace shows its path.
+    let mut meta = meta.clone();
+    for program in &mut meta.programs {
+        program.name = programs::on_path(&args.command[0]).to_string_lossy().into_owned();
+    }
+    let strace = Strace::new(&meta, options, BufWriter::new(out));
+    let expression = args.expression.clone();
+    let mut lines = Lines { strace, follow: args.follow, expression, written: Ok(()) };
+    Box::new(move |events| {
+        if lines.written.is_ok() {
+            let written = events.iter().try_for_each(|event| lines.event(event));
+            lines.written = written.and_then(|()| lines.strace.flush());
+        }
+    })
+}
+
+impl Lines {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        const KERNEL: u16 = 0;
+        const PROGRAM: u16 = 1;
+        if !self.follow && ![KERNEL, PROGRAM].contains(&event.process) {
+            return Ok(());
+        }
+        let wants = |name: &str| self.expression.as_ref().is_none_or(|expression| expression.wants(name));
+        let is_wanted = match event.what {
+            What::SystemCall { number } => Call::from_number(number).is_none_or(|call| wants(call.name())),
+            What::ProcessCreated { .. } => wants(Call::execve.name()),
+            _ => true,
+        };
+        self.strace.event(event, is_wanted)
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if self.written.is_ok() {
+            // There is no place left to say that it failed.
+            let _ = self.strace.finish();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_names_calls() {
+        let wanted = |text: &str| {
+            let expression = expression(text).unwrap();
+            ["read", "write", "brk"].map(|name| expression.wants(name))
+        };
+        assert_eq!(wanted("read,write"), [true, true, false]);
+        assert_eq!(wanted("trace=brk"), [false, false, true]);
+        assert_eq!(wanted("trace=!brk"), [true, true, false]);
+        assert_eq!(wanted("!read,brk"), [false, true, false]);
+        assert_eq!((wanted("all"), wanted("trace=none")), ([true; 3], [false; 3]));
+        assert!(expression("trace=nosuch").unwrap_err().contains("nosuch"));
+    }
+}
