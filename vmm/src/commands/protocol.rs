@@ -10,7 +10,7 @@ use trace::text::protocol as text;
 const EXAMPLES: &str = "\
 Examples:
   trapline protocol t.trap                   the first process, its first system call, the first switch, its end
-  trapline protocol t.trap --first-trap      boot to the return from the first trap
+  trapline protocol t.trap --first-trap      boot to the return from the first system call
   trapline protocol t.trap --process hello   the life of a process
   trapline protocol t.trap --switch 3        the third switch between two processes";
 
@@ -30,7 +30,7 @@ pub struct Args {
     /// Only the life of this process: its number, its name or NAME/NUMBER
     #[arg(long, value_name = "PROCESS", group = "excerpt")]
     process: Option<String>,
-    /// Only from boot to the return from the first trap
+    /// Only boot, and the first process to the return from its first system call
     #[arg(long, group = "excerpt")]
     first_trap: bool,
     /// The output format: text for people, Markdown, or JSON for scripts

@@ -23,7 +23,7 @@ const TRAPS_SHOWN: u64 = 2;
 pub enum Excerpt {
     /// Boot, the first process to its first system call and back, the first switch by the timer, an end.
     Whole,
-    /// Boot to the return from the first trap.
+    /// Boot, and the first process to the return from its first system call; without a call, to the first return.
     FirstTrap,
     /// The life of a process: its number, its name, or NAME/NUMBER.
     Process(String),
@@ -37,11 +37,10 @@ struct Outline {
     ready: Option<usize>,
     first_armed: Option<usize>,
     policy: Option<Policy>,
-    /// The first return from a trap, and the first from a process's first trap that is a system call.
+    /// The first return from a trap.
     first_return: Option<(u16, usize)>,
-    first_call: Option<(u16, usize)>,
-    /// Which processes have trapped, and how often.
-    trapped: BTreeMap<u16, u64>,
+    /// The first system call of each process that has trapped.
+    first_calls: BTreeMap<u16, FirstCall>,
     /// How many switches there are, the first by the timer, and the one that was asked for.
     switches: usize,
     first_by_timer: Option<Switch>,
@@ -57,6 +56,19 @@ struct Switch {
     reason: Reason,
     start: usize,
     end: usize,
+}
+
+/// Where a process makes its first system call.
+#[derive(Default)]
+struct FirstCall {
+    /// The entry of its first trap, and of its latest one up to the call.
+    first_trap: Option<usize>,
+    entry: usize,
+    /// The traps before the call, and how many of them are ticks.
+    traps: u64,
+    ticks: u64,
+    /// The return from the call, once there is one.
+    end: Option<usize>,
 }
 
 /// The life of one process.
@@ -90,13 +102,12 @@ pub(super) fn sections(trace: &Trace, known: &Known, excerpt: &Excerpt) -> Resul
         Excerpt::Whole if outline.policy == Some(Policy::Direct) => Ok(vec![outline.life(known, process)]),
         Excerpt::Whole => {
             let switch = outline.first_by_timer.map(|switch| switch.section(known));
-            let call = outline.first_call.or(outline.first_return).map(|end| outline.until(end, known));
-            let parts = [boot, call, switch, outline.end(known, process)];
+            let parts = [boot, outline.first_trap(known), switch, outline.end(known, process)];
             Ok(parts.into_iter().flatten().collect())
         }
         Excerpt::FirstTrap => {
-            let end = outline.first_return.ok_or(Missing::Trap)?;
-            Ok(boot.into_iter().chain([outline.until(end, known)]).collect())
+            let first = outline.first_trap(known).ok_or(Missing::Trap)?;
+            Ok(boot.into_iter().chain([first]).collect())
         }
         Excerpt::Process(_) => Ok(vec![outline.life(known, process)]),
         Excerpt::Switch(wanted) => {
@@ -142,15 +153,13 @@ impl Outline {
             What::TimerArmed { .. } if event.process == 0 && self.first_armed.is_none() => {
                 self.first_armed = Some(position);
             }
-            What::TrapEntry { .. } => count(self.trapped.entry(event.process).or_default()),
-            What::TrapReturn { frame } if event.process != 0 => {
-                let Some(vector) = frame.trap() else { return };
-                let here = (event.process, position);
-                self.first_return.get_or_insert(here);
-                let is_call = matches!(vector, SYSCALL_VECTOR | INT_VECTOR);
-                if is_call && self.trapped.get(&event.process) == Some(&1) {
-                    self.first_call.get_or_insert(here);
+            What::TrapEntry { .. } | What::Tick { .. } | What::TrapReturn { .. } if event.process != 0 => {
+                if let What::TrapReturn { frame } = event.what
+                    && frame.trap().is_some()
+                {
+                    self.first_return.get_or_insert((event.process, position));
                 }
+                self.first_calls.entry(event.process).or_default().note(position, &event.what);
             }
             _ => {}
         }
@@ -167,14 +176,29 @@ impl Outline {
         })
     }
 
-    fn until(&self, (process, position): (u16, usize), known: &Known) -> Section {
-        Section {
-            title: format!("{}: from its creation to the return from its first trap", known.label(process)),
+    /// The first process that made a system call, from its creation to the return from the call. The interrupts before the
+    /// call are left out: whether the timer came first depends on how fast the host was. Without any call, a process to the
+    /// return from the first trap.
+    fn first_trap(&self, known: &Known) -> Option<Section> {
+        let returned = self.first_calls.iter().find_map(|(process, call)| Some((*process, call, call.end?)));
+        let section = |process, what, ranges, elided| Section {
+            title: format!("{}: from its creation to the return from its first {what}", known.label(process)),
             figure: FIGURE_LDE,
-            ranges: vec![Range { start: 0, end: position.saturating_add(1) }],
+            ranges,
             processes: vec![process],
-            elided: None,
+            elided,
+        };
+        if let Some((process, call, end)) = returned {
+            let end = end.saturating_add(1);
+            return Some(match call.gap() {
+                None => section(process, "system call", vec![0..end], None),
+                Some((gap, elided)) => {
+                    section(process, "system call", vec![0..gap.start, gap.end..end], Some(elided))
+                }
+            });
         }
+        let (process, end) = self.first_return?;
+        Some(section(process, "trap", vec![Range { start: 0, end: end.saturating_add(1) }], None))
     }
 
     fn end(&self, known: &Known, process: u16) -> Option<Section> {
@@ -206,6 +230,33 @@ impl Outline {
             processes: vec![process],
             elided: gap.map(|(_, elided)| elided),
         }
+    }
+}
+
+impl FirstCall {
+    fn note(&mut self, position: usize, what: &What) {
+        if self.end.is_some() {
+            return;
+        }
+        match what {
+            What::TrapEntry { .. } => {
+                self.first_trap.get_or_insert(position);
+                self.entry = position;
+                count(&mut self.traps);
+            }
+            What::Tick { .. } => count(&mut self.ticks),
+            What::TrapReturn { frame } if matches!(frame.trap(), Some(SYSCALL_VECTOR | INT_VECTOR)) => {
+                self.end = Some(position);
+            }
+            _ => {}
+        }
+    }
+
+    /// The positions of the interrupts before the call, and how many they are.
+    fn gap(&self) -> Option<(Range<usize>, Elided)> {
+        let traps = self.traps.saturating_sub(1);
+        let elided = Elided { before_row: 0, traps, ticks: self.ticks, system_calls: 0 };
+        (traps > 0).then_some((self.first_trap?..self.entry, elided))
     }
 }
 

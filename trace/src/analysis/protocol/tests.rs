@@ -126,6 +126,26 @@ fn the_first_trap_has_every_step_of_the_book_in_order() {
     assert_eq!(steps(&tables), [&BOOT[..], &first].concat());
 }
 
+/// On a slow host the timer interrupts the first process before its first call.
+#[test]
+fn the_first_system_call_is_shown_although_the_timer_came_first() {
+    let mut samples = run_of_two();
+    let whole = tables_of(&samples, &Excerpt::FirstTrap).expect("a call");
+    let call = samples.iter().position(|sample| sample.kind == Kind::TrapEntry as u8).expect("a trap");
+    let tsc = samples[call].tsc;
+    let add = |kind: Kind, words| Sample { tsc, kind: kind as u8, process: 1, detail: 0, words };
+    let tick = [
+        add(Kind::TrapEntry, entry(1, TIMER, 0x40_0000, 0)),
+        add(Kind::Tick, vec![]),
+        add(Kind::TrapReturn, frame(1, TIMER, 0x40_0000, 0)),
+    ];
+    samples.splice(call..call, tick);
+    let tables = tables_of(&samples, &Excerpt::FirstTrap).expect("a call");
+    assert_eq!(steps(&tables), steps(&whole));
+    let elided = tables[1].elided.as_ref().expect("a gap");
+    assert_eq!((elided.traps, elided.ticks, elided.system_calls), (1, 1, 0));
+}
+
 #[test]
 fn the_three_layers_are_distinguished() {
     let tables = tables_of(&run_of_two(), &Excerpt::FirstTrap).expect("a trap");
