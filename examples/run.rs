@@ -1,6 +1,6 @@
 //! Runs two programs in a virtual machine and looks at what the CPU did to them: `cargo run --release --example run`.
 //!
-//! A test of your own can look the same. It needs KVM; the example ends with 77 where there is none, which test harnesses
+//! A test of your own can look the same. It needs KVM; without it, the example ends with 77, which test harnesses
 //! read as "skipped".
 
 use std::error::Error;

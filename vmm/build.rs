@@ -2,8 +2,8 @@
 //! other file. Nothing is fetched: the guest depends on nothing outside this tree.
 //!
 //! In the repository, the guest is built where it is. Cargo packages no folder with a manifest of its own, so the package
-//! has the guest's files under other names in `packaged` (in the repository: links), and they are put back in their
-//! places before they are built.
+//! has the guest's files under other names in `packaged` (in the repository: links), and the build copies them back to
+//! their places first.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -122,7 +122,7 @@ fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error
     if !output.status.success() {
         eprintln!("{}", String::from_utf8_lossy(&output.stderr));
         println!(
-            "cargo::error=The guest kernel and programs in {} do not build; the compiler's messages stand above.",
+            "cargo::error=The guest kernel and programs in {} do not build; the messages of the compiler are above.",
             guest.display()
         );
         return Err(format!("cargo build in {}: {}", guest.display(), output.status).into());
@@ -171,7 +171,7 @@ fn embedded(file: &Path) -> String {
     format!("&Aligned(*include_bytes!({:?})).0", file.display().to_string())
 }
 
-/// What a program is there to show: the first line of its documentation.
+/// The idea that a program shows: the first line of its documentation.
 fn idea(source: &Path) -> Result<String, Box<dyn Error>> {
     let text = fs::read_to_string(source)?;
     let first = text.lines().next().and_then(|line| line.strip_prefix("//! "));

@@ -102,7 +102,7 @@ pub const FIRST_HOST_KIND: u8 = 128;
 // STYLE  what the bits mean (`Style`): how every program shows the field.
 // PLACE  `detail[a..b]` is the bits a to b - 1 of the detail, `word[n]` a word, `words[a..b]` a range of words.
 //
-// A number is never used twice. 8 was the general registers of a trap, in version 1 of the contract.
+// A number is never used twice. 8 was the general registers of a trap, in version 1 of the ABI.
 records! {
     /// A step of the boot.
     Boot = 1, "boot", by Step {

@@ -287,7 +287,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
     (
         "frame-kept",
-        "a rewrite that nobody declared",
+        "a rewrite without a record",
         |records| {
             let index = find(records, 0, |raw| raw.kind == Kind::FaultRedirected);
             records.remove(index);
@@ -394,7 +394,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
     (
         "turn",
-        "a tick that nobody's turn ends by",
+        "a tick that ends no turn",
         |records| {
             let call = getpid(records);
             let index = next(records, call, Kind::TrapReturn, COUNTER);
@@ -429,7 +429,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
     (
         "call-results",
-        "a process is told another's number",
+        "a process gets another's number",
         |records| {
             let call = getpid(records);
             let result = next(records, call, Kind::SystemCallResult, COUNTER);
@@ -668,7 +668,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
     (
         "same-fault",
-        "a fault that nobody repairs",
+        "a fault that is never resolved",
         |records| {
             let index = last(records, Kind::TrapReturn, DIVIDER);
             // The division faults where the kernel returned to, three times before it kills.
@@ -702,7 +702,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
     (
         "never-chosen",
-        "a process that nobody queues",
+        "a process that is never queued",
         |records| {
             let start = first(records, Kind::ProcessCreated, LAST);
             let end = first(records, Kind::KernelStackFilled, LAST) + 1;

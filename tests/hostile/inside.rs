@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 
 use trapline::sandbox::{Files, Mode, Role, Sandbox};
 
-/// Role and deed, with a blank between.
+/// The role and the action, separated by a blank.
 const VARIABLE: &str = "TRAPLINE_TEST_INSIDE";
 /// The file that the process may read.
 pub const ALLOWED: &str = "allowed";
@@ -15,7 +15,7 @@ pub const ALLOWED: &str = "allowed";
 /// A system call; the value is what Linux returns.
 type Deed = fn() -> i64;
 
-/// What the process tries.
+/// The action of the process.
 pub const DEEDS: &[(&str, Deed)] = &[
     ("socket", || call(libc::SYS_socket, [libc::AF_INET as i64, libc::SOCK_STREAM as i64, 0])),
     ("execve", || call(libc::SYS_execve, [c"/bin/true".as_ptr() as i64, 0, 0])),
@@ -41,7 +41,7 @@ fn call(number: i64, [a, b, c]: [i64; 3]) -> i64 {
     unsafe { libc::syscall(number, a, b, c) }
 }
 
-/// Does what the variable asks for, and exits; returns at once without it.
+/// Does the action of the variable, and exits. Without the variable it returns at once.
 pub fn run_if_asked() {
     let Ok(wanted) = std::env::var(VARIABLE) else { return };
     let (role, deed) = wanted.split_once(' ').expect("a role and a deed");

@@ -1,4 +1,4 @@
-//! Every system call that the sandbox allows is needed: taken out, it makes one of the commands here die.
+//! Every system call that the sandbox allows is needed: without it, one of the commands here dies.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -39,7 +39,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A program that makes many records.
 const BUSY: &str = "counter 1000000";
 
-/// A command that does without a call. The value says whether it died of that.
+/// A command that may not use a call. Returns whether it died because of that.
 type Case = fn(&Without) -> Result<bool, Failed>;
 
 /// The binary without a call of its sandbox.
@@ -65,7 +65,7 @@ fn ended(child: &mut Child) -> Result<bool, Failed> {
     Ok(was_killed(wait(child, LIMIT)?))
 }
 
-/// Takes out each call of these roles in turn.
+/// Removes each call of these roles in turn.
 fn every_call_is_needed(roles: &[Role], cases: &[Case]) -> TestResult {
     let folder = folder();
     let folder = folder.path();
@@ -118,13 +118,13 @@ fn input(trapline: &Without) -> Result<bool, Failed> {
     ended(&mut child)
 }
 
-/// Much waits for the reader of a FIFO.
+/// Many records wait for the reader of a FIFO.
 fn a_late_reader_of_the_trace(trapline: &Without) -> Result<bool, Failed> {
     let fifo = trapline.folder.join("fifo");
     if !fifo.exists() {
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU)?;
     }
-    // It is open on both sides, so that no one waits for the other.
+    // It is open on both sides, so that neither side waits for the other.
     let mut reader = File::options().read(true).write(true).open(&fifo)?;
     let quick = ["--quantum", "200us", "--batch", "1", "--timeout", "3s"];
     let mut child =

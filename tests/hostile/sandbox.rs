@@ -1,4 +1,4 @@
-//! The sandbox holds: what it forbids ends the process, and what it leaves is what was promised.
+//! The sandbox works: a forbidden call ends the process, and a thread has only the rights that the documents name.
 
 use std::fs::File;
 use std::process::{Command, Stdio};

@@ -98,7 +98,7 @@ fn linux_program() -> TestResult {
     ensure(run.stdout == "hi\n", || run.stdout.clone())
 }
 
-/// Who ran what is the same; only times differ.
+/// The processes did the same; only times differ.
 fn same_as_kvm() -> TestResult {
     let folder = folder();
     for programs in [&["counter 100", "hello", "polite", "wild"][..], &[]] {
@@ -151,7 +151,7 @@ fn interrupt() -> TestResult {
     trapline(folder.path(), &["check", "t.trap"])?.expect(0).map(drop)
 }
 
-/// Nothing is left of a run whose Trapline was killed.
+/// No process or file is left of a run whose Trapline was killed.
 fn ends_with_trapline() -> TestResult {
     let folder = folder();
     let mut child = start_hog(folder.path())?;

@@ -1,4 +1,4 @@
-//! Hosts: does KVM itself work here, what does Trapline say where it does not, and does the gate tell?
+//! Hosts: does KVM itself work here, what does Trapline say where it does not, and does the gate report it?
 //!
 //! A host without KVM is made by a mount namespace in which `/dev/kvm` is something else. That takes root;
 //! without it those tests are skipped.

@@ -1,4 +1,4 @@
-//! Hosts on which KVM is missing in one way or another: exit code 77, and the sentence that fits.
+//! Hosts without a usable KVM, for several reasons: exit code 77, and the message that fits.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! KVM by itself, with nothing of Trapline's: tells a broken host from a broken Trapline.
+//! KVM by itself, without code of Trapline: distinguishes a broken host from a broken Trapline.
 
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{Kvm, VcpuExit};

@@ -1,4 +1,4 @@
-//! Starts that fail, runs that start at once, and streams that take nothing: no trace is lost or left behind.
+//! Starts that fail, runs that start at the same time, and streams whose readers do not read: no trace is lost or left over.
 
 use std::ffi::OsString;
 use std::fs::{self, DirEntry, File};
@@ -57,7 +57,7 @@ fn runs_at_once_get_names_of_their_own() -> TestResult {
     Ok(())
 }
 
-/// Fewer and fewer descriptors and less and less memory make one step after the other fail.
+/// With ever fewer descriptors and ever less memory, one step after the other fails.
 fn a_failed_start_leaves_the_folder_as_it_was() -> TestResult {
     const OLD: &str = "the old trace";
     let folder = folder();
@@ -109,7 +109,7 @@ fn a_full_standard_output_is_reported() -> TestResult {
     ensure(is_whole(&folder.path().join("t.trap")), || "the trace is not whole".into())
 }
 
-/// The run has something to complain of, and nobody reads that: the trace is closed before, and a signal ends the wait.
+/// The run has an error to print, and no process reads it: the trace is closed before, and a signal ends the wait.
 fn a_full_error_pipe_costs_no_trace() -> TestResult {
     let folder = folder();
     fs::write(folder.path().join("crash.elf"), handmade::kernel(&handmade::TRIPLE_FAULT))?;
@@ -134,7 +134,7 @@ fn a_full_error_pipe_costs_no_trace() -> TestResult {
     ended.map(drop)
 }
 
-/// The program prints for ever, and nobody reads it or what Trapline has to say.
+/// The program prints without end, and no process reads its output or Trapline's messages.
 fn streams_do_not_stop_a_time_out() -> TestResult {
     let folder = folder();
     let (_reader, writer) = std::io::pipe()?;

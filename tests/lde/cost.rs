@@ -1,4 +1,4 @@
-//! What the way through the kernel costs, counted in instructions: a host that emulates ring 0 counts each.
+//! The cost of a system call in instructions of the kernel: a host that emulates ring 0 counts each.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! The policy `direct`: without limits a program has the machine, and what it does to it is done.
+//! The policy `direct`: without limits, a program controls the machine and can damage it.
 
 use abi::record::{Ending, HostCounter};
 use trace::What;
@@ -24,7 +24,7 @@ pub fn called_and_returned() -> TestResult {
     Ok(())
 }
 
-/// What a program does, the exit code, and how the host says that it ended.
+/// What a program does, the exit code, and the ending that the host records.
 const LOSSES: [(&str, i32, Ending); 8] = [
     ("hog", 36, Ending::Stopped),
     ("vandal interrupts", 36, Ending::Stopped),
@@ -41,7 +41,7 @@ pub fn machine_is_lost() -> TestResult {
         let run = run(&[program, "counter 5", "--policy", "direct", "--timeout", "2s"], code)?;
         let ended = run.summary.ending.map(|(ending, ..)| ending);
         ensure(ended == Some(ending), || format!("{program}: {ended:?}"))?;
-        // The other one never got its turn.
+        // The other process never ran.
         let others = run.of(2).filter(|what| matches!(what, What::TrapEntry { .. })).count();
         ensure(others == 0, || format!("{program}: the other program made {others} traps"))?;
         let panicked = run.summary.panic.is_some();
@@ -60,11 +60,11 @@ pub fn boots_again() -> TestResult {
     for (name, before) in [("t.trap", None), ("t-2.trap", Some(1)), ("t-3.trap", Some(2))] {
         let output = support::Output { code: 33, stdout: String::new(), stderr: String::new() };
         let run = Run::read(output, &folder.path().join(name))?;
-        let told = run.events.iter().find_map(|event| match event.what {
+        let recorded = run.events.iter().find_map(|event| match event.what {
             What::HostCount { counter: HostCounter::BootsBefore, value } => Some(value),
             _ => None,
         });
-        ensure(told == before, || format!("{name} tells of {told:?} boots before it"))?;
+        ensure(recorded == before, || format!("{name} records {recorded:?} boots before it"))?;
     }
     // A run that ends well, or is stopped, is over.
     let fine = ["run", "hello", "--restart-on-crash=2", "--trace", "fine.trap"];

@@ -1,5 +1,6 @@
 //! The kernel's modules import each other without a circle, so they can be read from the ground up. Those of `linux` are one
-//! room: a file that is closed wakes who polls, who may get a signal, which may end a process, which closes its files.
+//! module here: closing a file wakes processes that poll it, one of these may get a signal, the signal may end it, and its end
+//! closes files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

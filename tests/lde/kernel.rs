@@ -1,4 +1,4 @@
-//! The kernel's ELF file, taken apart: its functions by name, their instructions, and changed copies of it.
+//! The kernel's ELF file, disassembled: its functions by name, their instructions, and changed copies of it.
 
 use elf::ElfBytes;
 use elf::abi::STT_FUNC;
@@ -84,7 +84,7 @@ impl Code {
         self.bytes[at..at + code.len()].copy_from_slice(code);
     }
 
-    /// Makes NOPs of every instruction of these kinds; gives how many there were.
+    /// Replaces every instruction of these kinds by NOPs, and returns how many there were.
     pub fn remove(&mut self, mnemonics: &[Mnemonic]) -> usize {
         let found: Vec<_> =
             self.instructions().filter(|instruction| mnemonics.contains(&instruction.mnemonic())).collect();

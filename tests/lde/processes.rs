@@ -1,4 +1,4 @@
-//! Processes: their life in the trace, the timer and who gets the CPU, and the end of those that offend.
+//! Processes: their life in the trace, the timer, which process gets the CPU, and the end of those that fault.
 
 use trace::What;
 

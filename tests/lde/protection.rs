@@ -32,7 +32,7 @@ pub fn thieves() -> TestResult {
     run.says("process 2 finds 2\n")
 }
 
-/// The kernel says in the trace where its trap path is; a program that knows it gets no further.
+/// The trace has the addresses of the trap stubs. A program that knows them cannot use them either.
 pub fn jumps() -> TestResult {
     let boot = run(&["hello"], 0)?;
     let handlers = boot.events.iter().flat_map(|event| match event.what {

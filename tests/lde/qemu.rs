@@ -1,4 +1,4 @@
-//! The kernel is no friend of one machine monitor: QEMU boots the same file, and programs say the same there.
+//! The kernel does not depend on Trapline's VMM: QEMU boots the same file, and programs print the same there.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use trapline::images::KERNEL;
 
 use crate::support::{self, Output, TestResult, ensure};
 
-/// A program and all that it says.
+/// A program and all that it prints.
 const SAYINGS: [(&str, &str); 3] = [
     ("hello", "hello: a program in user mode, and this line took a trap\n"),
     ("counter", "counter: 1 + ... + 20000000 = 200000010000000, right\n"),
@@ -36,7 +36,7 @@ pub fn deadline_in_xapic_mode() -> TestResult {
     ensure(output.stdout == SLEEPER, || format!("sleeper says {:?}", output.stdout))
 }
 
-/// A machine whose memory firmware, or a guest before, has used.
+/// A machine whose memory is not zero, because firmware or an earlier guest used it.
 pub fn dirty_memory() -> TestResult {
     let folder = support::folder();
     support::trapline(folder.path(), &["extract", "guest"])?.expect(0)?;

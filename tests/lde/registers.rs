@@ -1,7 +1,7 @@
-//! Registers: what a process has in them is there again after every interrupt, call and switch.
+//! Registers: their values are the same after every interrupt, call and switch.
 //!
-//! A test that finds nothing proves nothing, so kernels with a fault in them are made: copies of the real one, in which
-//! an instruction of the way out of the kernel, or of the switch, is another.
+//! To prove that the test finds faults, it also runs kernels with a fault: copies of the real one, with one instruction of the
+//! return or of the switch replaced.
 
 use std::process::Command;
 
@@ -34,11 +34,11 @@ pub fn none_is_wrong() -> TestResult {
     Ok(())
 }
 
-/// How often a canary may die of the fault before it can say that a register is wrong: a tick may come while it is
-/// not singing yet, and spoil a pointer that it needs.
+/// How often a canary may crash before it reports a wrong register: a tick before its check may change a pointer that it
+/// needs.
 const ATTEMPTS: usize = 8;
 
-/// Two canaries on a kernel with a fault in it: in one of a few runs they must say `words`.
+/// Runs two canaries on a kernel with a fault: in one of a few runs they must print `words`.
 fn spoiled_says(kernel: &Code, words: &str) -> TestResult {
     let arguments = ["canary 1 400", "canary 2 400", "--quantum", "1ms", "--timeout", "10s"];
     let attempt = || run_on(kernel, &arguments, 32)?.says(words);
@@ -68,7 +68,7 @@ pub fn spoiled_general_register() -> TestResult {
     Ok(())
 }
 
-/// A kernel that turns the carry flag over on the way out, by a detour through a stub that no trap uses.
+/// A kernel that inverts the carry flag on the return, by a jump through a stub that no trap uses.
 pub fn spoiled_flags() -> TestResult {
     // add rsp, 16; xor qword ptr [rsp + 16], 1; iretq
     const DETOUR: [u8; 12] = [0x48, 0x83, 0xC4, 0x10, 0x48, 0x83, 0x74, 0x24, 0x10, 0x01, 0x48, 0xCF];

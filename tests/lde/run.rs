@@ -31,7 +31,7 @@ pub fn run_on(kernel: &Code, arguments: &[&str], code: i32) -> Result<Run, Faile
 }
 
 impl Run {
-    /// What a run that is over left behind.
+    /// The output and the trace of a finished run.
     pub fn read(output: Output, trace: &std::path::Path) -> Result<Run, Failed> {
         let trace = Trace::open(trace)?;
         ensure(trace.damage().is_empty(), || format!("the trace is not whole: {:?}", trace.damage()))?;

@@ -1,7 +1,7 @@
 //! The same programs give the same events: whatever the batch, and on every host.
 //!
-//! When a tick comes is chance, so ticks and the switches that follow from them are left out, and so are addresses,
-//! which a compiler may move. What is left stands in `sequence.txt`.
+//! Ticks and the switches that they cause differ from run to run, and addresses from build to build. So both are left out.
+//! `sequence.txt` has the rest.
 
 use std::fmt::Write;
 
@@ -43,7 +43,7 @@ pub fn is_golden_in_both_batch_modes() -> TestResult {
     Ok(())
 }
 
-/// What each process did, a line a trap.
+/// What each process did, one line per trap.
 fn sequences(run: &Run) -> String {
     let mut text = String::new();
     for (process, program) in (1..).zip(PROGRAMS) {

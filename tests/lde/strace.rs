@@ -81,8 +81,8 @@ fn native(folder: &Path, program: &str) -> Result<String, Failed> {
     Ok(std::fs::read_to_string(folder.join("native"))?)
 }
 
-/// The lines of each process in the order of their numbers, without what no two runs share, and with each call in one
-/// line that another process's interrupted.
+/// The lines of each process in the order of their numbers, without what differs from run to run. Calls that another
+/// process's line interrupted are joined to one line.
 fn by_process(text: &str) -> Result<BTreeMap<u32, Vec<String>>, Failed> {
     let mut processes: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for line in text.lines() {
@@ -122,7 +122,7 @@ fn normal(line: &str) -> Option<(u32, String)> {
             let result = if event.starts_with("getpid()") && result == process { "itself" } else { result };
             is_in_column.then(|| format!("{} = {result}", call[line.len() - event.len()..].trim_end()))?
         }
-        // Whether the memory was dumped is the host's affair.
+        // Whether a core file was written depends on the host.
         None => event.replace(" (core dumped)", ""),
     };
     let event = without_stack(&event.replace("\"./", "\""));

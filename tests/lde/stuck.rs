@@ -34,7 +34,7 @@ pub fn interrupted() -> TestResult {
         .stdout(File::create(&out)?)
         .stderr(Stdio::null())
         .spawn()?;
-    // Its line is the last that it does before it spins.
+    // It prints its line just before it spins.
     while !std::fs::read_to_string(&out)?.contains("vandal: interrupts\n") {
         let ended = child.try_wait()?;
         ensure(ended.is_none(), || format!("it ended by itself: {ended:?}"))?;

@@ -9,7 +9,7 @@ use crate::support::{TestResult, ensure};
 const QUANTUM_US: u64 = 2_000;
 /// How often the hog is interrupted at least.
 const TICKS: usize = 20;
-/// A busy host is late; only a wrong unit or a wrong divider is so far off.
+/// A busy host makes ticks late, but only a wrong unit or a wrong divider makes the rate so wrong.
 const FACTOR: u64 = 5;
 
 /// The rate by the kernel's own measurement at boot, and the time from tick to tick, in each mode of the timer. Medians:
@@ -25,8 +25,8 @@ pub fn runs_at_the_rate_given() -> TestResult {
             }
             _ => None,
         });
-        let (tsc_khz, told, measured) = timer.ok_or("the kernel says nothing of its timer")?;
-        rates.push((told, measured));
+        let (tsc_khz, passed, measured) = timer.ok_or("the kernel recorded no timer")?;
+        rates.push((passed, measured));
         is_near(
             &format!("{mode}: cycles from tick to tick"),
             QUANTUM_US * tsc_khz / 1000,
@@ -50,7 +50,7 @@ fn median(mut values: Vec<u64>) -> u64 {
     values[values.len() / 2]
 }
 
-fn is_near(what: &str, told: u64, found: u64) -> TestResult {
-    let near = told / FACTOR..=told * FACTOR;
-    ensure(near.contains(&found), || format!("{what}: {told} as told, {found} as found"))
+fn is_near(what: &str, passed: u64, found: u64) -> TestResult {
+    let near = passed / FACTOR..=passed * FACTOR;
+    ensure(near.contains(&found), || format!("{what}: the host passed {passed}, the kernel found {found}"))
 }

@@ -105,7 +105,7 @@ impl Run {
         self.add(1000, Kind::ProcessCreated, process, 0, &words);
     }
 
-    /// The timer takes the CPU from one and gives it to the other, which makes a call.
+    /// The timer interrupts one process, and the kernel switches to the other, which makes a call.
     fn round(&mut self, from: u16, to: u16, tick: u32) {
         let mut loaded = context(to).to_vec();
         loaded.extend([0x1000, 0x2000]);
@@ -410,8 +410,8 @@ fn answers() -> TestResult {
     ensure(seen["colours"].as_u64() > Some(8), || format!("an empty timeline: {} colours", seen["colours"]))?;
     same("a row without the line", text(&seen["beside"]), "Switch 20")?;
     same("clicked", text(&seen["clicked"]["heading"]), "Switch 5")?;
-    let told = "Switch 5: alpha/1 \u{2192} </script><b>x/2, preempted (step by step)";
-    same("told", &seen["told"], &serde_json::json!({ "said": told, "leads": "#h-switch" }))?;
+    let described = "Switch 5: alpha/1 \u{2192} </script><b>x/2, preempted (step by step)";
+    same("described", &seen["described"], &serde_json::json!({ "said": described, "leads": "#h-switch" }))?;
     same("next", text(&seen["next"]), "Switch 6")?;
     same("beyond", texts(&seen["beyond"]), vec!["Switch 1", "Switch 1", "Switch 2", "Switch 20"])?;
     same("who", text(&seen["clicked"]["who"]), "alpha/1 \u{2192} </script><b>x/2, preempted")?;
@@ -548,8 +548,9 @@ fn guesses_nothing() -> TestResult {
     let seen = look(folder.path(), &path, (before + after) as f64 / 2.0 / end as f64)?;
     let unknown = Stat::of(&trace).shares.unknown;
     let (whole, part) = (grouped(before / 1000), before % 1000);
-    let told = format!("kernel: records are missing for {}, from {whole}.{part:03} µs", duration(unknown));
-    same("told", text(&seen["told"]["said"]), told.as_str())
+    let described =
+        format!("kernel: records are missing for {}, from {whole}.{part:03} µs", duration(unknown));
+    same("described", text(&seen["described"]["said"]), described.as_str())
 }
 
 /// A trace whose head is lost has no rate of the clock, but its records are still one after the other.

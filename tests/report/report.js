@@ -86,7 +86,7 @@
     click(seen.width * SWITCH, row(seen.lanes.indexOf('host')));
     seen.beside = $('h-switch').textContent;
     click(seen.width * SWITCH, row(kernel));
-    seen.told = { said: $('selected').textContent, leads: $('selected').querySelector('a')?.hash };
+    seen.described = { said: $('selected').textContent, leads: $('selected').querySelector('a')?.hash };
     seen.clicked = { heading: $('h-switch').textContent, who: $('who').textContent, steps: text('#protocol tbody tr'), layers: text('#protocol .layer') };
     document.querySelector('#switch [data-do=next]').click();
     seen.next = $('h-switch').textContent;

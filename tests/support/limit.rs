@@ -13,10 +13,10 @@ use nix::unistd::{Pid, getpid, gettid};
 
 use super::is_emulated_host;
 
-/// What a test may take. The longest take less than a minute, and ten times as long on emulated hardware.
+/// The longest time for a test. Tests take less than a minute, and ten times as long on emulated hardware.
 const LIMIT: Duration = Duration::from_secs(300);
 const LIMIT_EMULATED: Duration = Duration::from_secs(800);
-/// What it may take to fail once its children are dead.
+/// The longest time until it fails after its children were killed.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs a test for at most [`LIMIT`].

@@ -179,7 +179,7 @@ impl Need {
     }
 }
 
-/// Why there is no KVM here; None: there is. Only opening tells (permission bits lie), and only KVM answers.
+/// Why there is no KVM here; `None` if there is. The permission bits of the device can be wrong, so it is opened.
 fn kvm_missing() -> Option<String> {
     match Kvm::new() {
         Err(error) => Some(format!("/dev/kvm: {}", std::io::Error::from(error))),
@@ -193,7 +193,7 @@ fn kvm_missing() -> Option<String> {
 /// Why KVM does not have this back end; None: it does.
 fn back_end_missing(name: &str) -> Option<String> {
     let back_end = trapline::machine::host::back_end();
-    (back_end != name).then(|| format!("what it compares with is of {name}, and this host has {back_end}"))
+    (back_end != name).then(|| format!("it compares with values of {name}, and this host has {back_end}"))
 }
 
 /// Why there can be no mount namespace here; None: there can.

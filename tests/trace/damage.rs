@@ -183,7 +183,7 @@ fn a_thousand_cuts_and_flips() -> TestResult {
     Ok(())
 }
 
-/// A damaged file has the records of its whole chunks and no others, says what is missing, and recovering it gives the
+/// A damaged file has the records of its whole chunks and no others, says what is missing, and recovering it returns the
 /// same.
 fn check(whole: &Whole, chunks: &[usize], damaged: &Path, new: &Path) -> TestResult {
     let expected: HashSet<Key> = chunks.iter().flat_map(|&chunk| whole.records(chunk)).collect();
@@ -208,7 +208,7 @@ fn check(whole: &Whole, chunks: &[usize], damaged: &Path, new: &Path) -> TestRes
     // Moving chunks of the two origins past each other does no damage.
     let is_harmed = fs::read(damaged)? != whole.bytes;
     let moved = chunks.iter().collect::<BTreeSet<_>>().len() == whole.chunks.len();
-    ensure(!trace.damage().is_empty() || !is_harmed || moved, || "the damage is not told".into())?;
+    ensure(!trace.damage().is_empty() || !is_harmed || moved, || "the damage is not reported".into())?;
     let gap = |damage: &Damage| match damage {
         Damage::Gap { records, .. } => *records as usize,
         _ => 0,

@@ -16,7 +16,7 @@ names, missing, realtime = {}, 0, None
 
 
 def event(kind, ns, process, field):
-    """An event; `field` gives a field by its name, None or nothing where it is not there."""
+    """An event; `field` returns a field by its name, and None or nothing without it."""
     values = [f"{name}={value}" for name in FIELDS.get(kind, HEAD) if (value := field(name)) not in (None, "")]
     print(kind, ns, process, *values)
 

@@ -176,7 +176,7 @@ impl Said {
         Ok(said)
     }
 
-    /// Takes an event, whose fields are told by their names; none if one is not there that must be.
+    /// Reads an event by the names of its fields; `None` if a required field is missing.
     fn event(
         &mut self,
         kind: Kind,
@@ -569,12 +569,12 @@ fn is_linux_s_own_to_trace_cmd() -> TestResult {
         }
     }
     let report_of_all = report("-t")?.stdout;
-    let told = report_of_all.lines().filter_map(|line| line.split_once("[000] ")?.1.split_once(": "));
-    let told = told.map(|(_, event)| event.split_whitespace().collect::<Vec<_>>().join(" "));
+    let reported = report_of_all.lines().filter_map(|line| line.split_once("[000] ")?.1.split_once(": "));
+    let reported = reported.map(|(_, event)| event.split_whitespace().collect::<Vec<_>>().join(" "));
     // Linux has changed the letter of a process that is no more, and not every trace-cmd has heard of it.
-    let told = told.map(|event| event.replace(" Z ==> ", " X ==> "));
+    let reported = reported.map(|event| event.replace(" Z ==> ", " X ==> "));
     let said: Vec<String> =
-        told.filter(|event| event.starts_with("sched_") || event.starts_with("sys_")).collect();
+        reported.filter(|event| event.starts_with("sched_") || event.starts_with("sys_")).collect();
     let differs = said.iter().zip(&expected).find(|(is, should)| is != should);
     ensure(said.len() == expected.len() && differs.is_none(), || format!("{differs:?}"))?;
     let statistics = report("--stat")?.stdout;

@@ -170,11 +170,12 @@ fn says_what_is_missing(
         Damage::Gap { records, .. } => *records,
         _ => 0,
     };
-    let told: u64 = trace.damage().iter().map(gap).sum();
+    let reported: u64 = trace.damage().iter().map(gap).sum();
     let is_silent = matches!(trace.damage(), [Damage::NotClosed | Damage::Tail { .. }]);
-    ensure(is_silent || told == missing && trace.events().any(|event| event.what == failed(errno)), || {
-        format!("{missing} are missing: {:?}", trace.damage())
-    })?;
+    ensure(
+        is_silent || reported == missing && trace.events().any(|event| event.what == failed(errno)),
+        || format!("{missing} are missing: {:?}", trace.damage()),
+    )?;
     let guest = trace.events().filter(|event| event.origin == Origin::Guest).map(|event| event.sequence);
     let count = guest.clone().count() as u64;
     ensure(guest.eq(0..count), || "what came before has a gap".into())?;
@@ -192,8 +193,8 @@ fn a_full_disk_is_reported() -> TestResult {
     let line = "mount -t tmpfs -o size=32k none disk && { TRAPLINE disk/t.trap; code=$?; cp disk/t.trap .; exit $code; }";
     let output = shell(folder.path(), &["unshare", "-m"], line)?;
     let path = folder.path().join("t.trap");
-    let is_told = says_what_is_missing(&output, &path, "No space left", Errno::ENOSPC)?;
-    ensure(is_told, || "the file does not say what it lacks".into())
+    let is_reported = says_what_is_missing(&output, &path, "No space left", Errno::ENOSPC)?;
+    ensure(is_reported, || "the file does not say what it lacks".into())
 }
 
 /// `trapline ARGUMENTS` where no file may be longer than `limit` bytes. What it says goes to pipes, which may.
@@ -221,7 +222,7 @@ fn a_limit_at_any_byte_is_reported() -> TestResult {
         ensure(output.stderr.contains("File too large"), || format!("{limit}: {output:#?}"))?;
         ensure(fs::read(&path)? == old, || format!("{limit}: the old trace is gone"))?;
     }
-    let (mut told, steps) = (0, if support::is_emulated_host() { 3 } else { 15 });
+    let (mut reported, steps) = (0, if support::is_emulated_host() { 3 } else { 15 });
     for limit in (0..steps).map(|step| head + (size - head) * step / steps) {
         let output = run(limit)?;
         // No run is as long as the other.
@@ -229,14 +230,16 @@ fn a_limit_at_any_byte_is_reported() -> TestResult {
             ensure(Trace::open(&path)?.damage().is_empty(), || format!("{limit} of {size}: {output:#?}"))?;
             continue;
         }
-        let is_told = says_what_is_missing(&output, &path, "File too large", Errno::EFBIG)
+        let is_reported = says_what_is_missing(&output, &path, "File too large", Errno::EFBIG)
             .map_err(|error| format!("{limit} of {size}: {}", error.message().unwrap_or_default()))?;
         // No room can be kept under such a limit, so the last chunk that fits may leave too little for the end.
         let written = fs::metadata(&path)?.len() as usize;
-        ensure(is_told || limit < written + END, || format!("{limit} of {size}: the file does not say it"))?;
-        told += u32::from(is_told);
+        ensure(is_reported || limit < written + END, || {
+            format!("{limit} of {size}: the file does not say it")
+        })?;
+        reported += u32::from(is_reported);
     }
-    ensure(told > 0, || "no run lacked room".into())
+    ensure(reported > 0, || "no run lacked room".into())
 }
 
 fn a_recovery_without_room() -> TestResult {
@@ -263,8 +266,8 @@ fn a_quota_is_reported() -> TestResult {
     );
     let output = shell(folder.path(), &["unshare", "-m"], &line)?;
     let path = folder.path().join("t.trap");
-    let is_told = says_what_is_missing(&output, &path, "quota exceeded", Errno::EDQUOT)?;
-    ensure(is_told, || "the file does not say what it lacks".into())
+    let is_reported = says_what_is_missing(&output, &path, "quota exceeded", Errno::EDQUOT)?;
+    ensure(is_reported, || "the file does not say what it lacks".into())
 }
 
 fn a_file_that_is_removed_is_reported() -> TestResult {
@@ -316,7 +319,7 @@ fn a_fifo_has_it_all() -> TestResult {
     // Until the reader has opened it, a run is refused.
     let run = || trapline(folder.path(), &["run", "--trace", "fifo"]);
     let mut output = run()?;
-    while output.stderr.contains("nobody reads") {
+    while output.stderr.contains("has no reader") {
         output = run()?;
     }
     output.expect(32)?;

@@ -47,24 +47,24 @@ class Traps:
 class Run:
     def __init__(self, data):
         self.lives, self.vectors, self.calls = defaultdict(Life), defaultdict(Traps), defaultdict(Traps)
-        self.kernel, self.nobody, self.ticks, self.asked = self.lives[0], Life(), 0, 0
+        self.kernel, self.system, self.ticks, self.asked = self.lives[0], Life(), 0, 0
         self.whole, self.save_to_load, self.wait, self.period, self.jitter = defaultdict(list), [], [], [], []
         self.saved_at = self.leaving = self.last_tick = self.due = self.reload = stop = None
         for origin, number, self.now, kind, process, detail, words in records(data):
             if origin == 0 and number == 0:
-                self.nobody.turn("boot", self.now)
+                self.system.turn("boot", self.now)
             if kind in KINDS:
                 getattr(self, KINDS[kind])(self.lives[process], process, detail, words)
             if origin == 0:
                 last = self.now
             elif kind == HOST_STOP:
                 stop = self.now
-        for life in (self.nobody, *self.lives.values()):
+        for life in (self.system, *self.lives.values()):
             life.turn(None, max(last, stop or 0))
         del self.lives[0]
 
     def take_cpu(self, life, state):
-        self.nobody.turn(None, self.now)
+        self.system.turn(None, self.now)
         life.turn(state, self.now)
 
     def boot(self, life, _process, step, _words):
@@ -123,7 +123,7 @@ class Run:
         waits = {"ended": None, "idle": None, "slept": "ready" if life.is_awake else "asleep"}.get(reason, "ready")
         life.is_awake, self.saved_at = False, self.now
         life.turn(waits, self.now)
-        self.nobody.turn("switching", self.now)
+        self.system.turn("switching", self.now)
         self.leaving = (reason, life.trap["entered"]) if life.trap else None
         if reason == "ended":
             self.end_trap(life)
@@ -181,7 +181,7 @@ def in_form(run, khz):
         return counts | {"traps": times(life.traps)} | spent(life, "user", "kernel", "ready", "asleep")
 
     user, kernel = (ns(sum(life.spent(state) for life in run.lives.values())) for state in ("user", "kernel"))
-    own = spent(run.kernel, "scheduler", "idle") | spent(run.nobody, "boot", "switching", "unknown")
+    own = spent(run.kernel, "scheduler", "idle") | spent(run.system, "boot", "switching", "unknown")
     switches = {"save_to_load": run.save_to_load, "wait": run.wait}
     return {
         "cpu": {"programs_ns": user, "kernel_ns": kernel} | own,

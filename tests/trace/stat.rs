@@ -1,4 +1,4 @@
-//! `trapline stat` on real traces: its numbers are those that another way of counting gives.
+//! `trapline stat` on real traces: another program computes the same numbers.
 
 use std::convert::Infallible;
 use std::path::Path;

@@ -23,13 +23,13 @@ QUERIES = {
         with owner as (
           select thread_track.id as track_id, tid from thread_track join thread using (utid)
           union all select process_track.id, tid from process_track join thread using (upid) where not is_main_thread
-        ), told as (
+        ), notes as (
           select arg_set_id, group_concat(substr(flat_key, 7) || '=' || int_value, ' ') as fields
           from args where flat_key glob 'debug.*' and int_value is not null group by arg_set_id
         )
         select category, ts, dur, ifnull(tid, 0), fields
-        from slice join told using (arg_set_id) left join owner using (track_id)
-        union all select 'host-exits', ts, 0, 0, fields from counter join told using (arg_set_id)""",
+        from slice join notes using (arg_set_id) left join owner using (track_id)
+        union all select 'host-exits', ts, 0, 0, fields from counter join notes using (arg_set_id)""",
     "start": "select clock_value - ts from clock_snapshot where clock_name = 'REALTIME' limit 1",
     "missing": "select coalesce(sum(cast(name as int)), 0) from slice where name like '% records are missing'",
     "process": "select tid, thread.name from thread join process using (upid) where tid != pid order by tid",

@@ -67,7 +67,7 @@ fn strace_shows_calls_of_the_filter_whole() -> TestResult {
     })?;
     let output = picked("kind=system-call-result or kind=data")?;
     ensure(output.stdout.is_empty(), || format!("{output:#?}"))?;
-    let nothing = picked("process=nobody")?;
+    let nothing = picked("process=absent")?;
     ensure(nothing.stdout.is_empty() && nothing.stderr.contains("no event"), || format!("{nothing:#?}"))
 }
 
@@ -236,7 +236,7 @@ fn on_a_terminal_with(
     Ok((view.envs(variables.iter().copied()).spawn()?, master.into()))
 }
 
-/// What a terminal shows until nobody writes to it any more.
+/// What a terminal shows until all writers have closed it.
 fn shown(mut terminal: File) -> Result<String, libtest_mimic::Failed> {
     let (mut text, mut piece) = (Vec::new(), [0; 4096]);
     loop {

@@ -30,7 +30,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 /// How often each loop is run.
 const PASSES: u32 = 9;
-/// What a run does.
+/// The work of one run.
 #[derive(Clone, Copy)]
 struct Load {
     /// How often it rings.
@@ -175,7 +175,7 @@ fn bare_loop(kvm: &Kvm, load: Load) -> Result<f64> {
         match vcpu.run()? {
             VcpuExit::IoOut(EXIT, _) => return Ok(start.elapsed().as_secs_f64()),
             VcpuExit::IoOut(..) => {}
-            other => return Err(format!("the guest came out with {other:?}").into()),
+            other => return Err(format!("unexpected exit {other:?}").into()),
         }
     }
 }

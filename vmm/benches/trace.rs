@@ -1,8 +1,8 @@
 //! How fast a trace file is written and read, and how large it is, on the tour's mix of records.
 //!
 //! `cargo bench --bench trace` runs the tour (or takes the trace that `TRAPLINE_TRACE` names, where there is no KVM),
-//! repeats its records until there are `EVENTS` (10 million), and prints what each pass over them gives beside what it
-//! should give, with the hardware that it ran on. Each pass is done [`PASSES`] times on one core, and the fastest counts:
+//! repeats its records until there are `EVENTS` (10 million), and prints the rate of each pass over them beside the
+//! rate that it should have, with the hardware that it ran on. Each pass is done [`PASSES`] times on one core, and the fastest counts:
 //! whatever else the machine does can only make it slower.
 
 mod support;
@@ -76,7 +76,7 @@ fn read(path: &Path, events: usize) -> Result<()> {
     passes("stat", "", events, || Ok(Stat::of(&trace).events as usize))
 }
 
-/// The pass that gives text.
+/// The pass that writes text.
 fn print(trace: &Trace, events: usize) -> Result<()> {
     passes("view, output discarded", "at least 3", events, || {
         let mut text = Text::new(trace.meta(), view::Options::default(), io::sink());
@@ -90,7 +90,7 @@ fn stat_of(path: &Path) -> Result<()> {
     black_box(Stat::of(&Trace::open(path)?));
     let status = fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    println!("{}", peak.ok_or("the kernel does not tell the most memory used")?);
+    println!("{}", peak.ok_or("the kernel does not report the most memory used")?);
     Ok(())
 }
 
@@ -124,7 +124,7 @@ fn all_words(trace: &Trace) -> usize {
     count
 }
 
-/// Looks at what every event was; returns the number of events.
+/// Examines every event; returns the number of events.
 fn all_events(trace: &Trace) -> usize {
     let (mut count, mut sum) = (0, 0_u64);
     for Event { nanoseconds, what, .. } in trace.events() {

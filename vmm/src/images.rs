@@ -57,7 +57,7 @@ mod tests {
         assert!(PROGRAMS.is_sorted_by_key(|program| program.name));
         assert!(PROGRAMS.iter().all(|program| !program.idea.is_empty()));
         assert_eq!(program("hello").map(|program| program.name), Some("hello"));
-        assert!(program("nobody").is_none());
+        assert!(program("absent").is_none());
     }
 
     #[test]

@@ -6,13 +6,13 @@
 //! - [`machine`]: KVM: memory, boot, vCPU, run loop.
 //! - [`devices`]: the devices on the port bus.
 //! - [`images`]: the guest kernel and programs that are built into this binary.
-//! - [`sandbox`]: what a thread that handles a guest's or a file's bytes may ask of Linux.
-//! - [`engine`]: what runs a guest. KVM is the one engine today.
+//! - [`sandbox`]: restricts what a thread that handles the bytes of a guest or a file may do.
+//! - [`engine`]: what runs a guest: KVM or QEMU.
 //! - [`run`]: a run, from programs and settings to its outcome.
-//! - [`commands`]: the command line, a file a subcommand.
+//! - [`commands`]: the command line, one file per subcommand.
 //!
 //! All but [`commands`] need Linux on x86-64 (`cfg(kvm)`, set by `build.rs`). Elsewhere only the commands that read traces
-//! do their work.
+//! work.
 
 pub mod commands;
 #[cfg(kvm)]

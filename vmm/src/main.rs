@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|error| commands::report(&error)))
 }
 
-/// Has a write beyond the limit on the size of files return an error, instead of ending this process by a signal.
+/// Makes a write beyond the limit on the size of files return an error instead of ending this process by SIGXFSZ.
 #[cfg(unix)]
 fn return_errors_of_long_files() {
     use nix::sys::signal::{SigHandler, Signal, signal};

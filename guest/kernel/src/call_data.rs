@@ -1,7 +1,8 @@
 //! Data records: the memory that the arguments of a system call lead to, by their types in the table of `abi`.
 //!
-//! The host cannot read the memory of a process, so the kernel records what a reader of the trace wants to see: of data
-//! its beginning, of a structure or a file's name every byte. What the process itself could not read is left out.
+//! The host cannot read the memory of a process, so the kernel records what a reader of the trace wants to see: the
+//! beginning of data, and every byte of a structure or a file's name. Memory that the process itself could not read is left
+//! out.
 
 use abi::record::DATA_MAX;
 use abi::syscall::{Call, Extent, Layout, Type};

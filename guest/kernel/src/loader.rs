@@ -1,7 +1,6 @@
 //! Programs: static ELF64 files for x86-64, one a module (System V ABI, chapters 4 and 5; its AMD64 supplement).
 //!
-//! [`abi::program`] has the rules that a file must keep; the VMM checks them too, but a kernel does not trust what it is
-//! given. The module stays where the VMM put it, and a segment that is not writable is mapped from there.
+//! [`abi::program`] has the rules for a file. The VMM checks them too, but the kernel does not trust its input. The module stays where the VMM put it, and a segment that is not writable is mapped from there.
 
 use abi::boot;
 use abi::elf::Segment;
@@ -60,7 +59,7 @@ fn load_segment(
     Ok(())
 }
 
-/// A frame with what the file has of `page`, zero elsewhere.
+/// A frame with the file's bytes of `page`, and zeros elsewhere.
 fn copy_page(module: &Module, space: &mut AddressSpace, segment: &Segment, page: u64) -> Option<u64> {
     let frame = space.allocate()?;
     let start = page.max(segment.address);

@@ -1,9 +1,9 @@
 //! Trapline's guest kernel: it sets up the CPU, makes a process of every module, runs them in user mode by limited
-//! direct execution, and shows every trap, tick and switch to the host (the crate `abi` is the contract).
+//! direct execution, and records every trap, tick and switch for the host (the crate `abi` has the formats).
 //!
 //! Where to start reading: [`kernel_main`] boots, [`arch::entry`] enters and leaves the kernel, [`trap`] handles traps,
 //! [`scheduler`] switches processes. There is one CPU, no SSE, no `core::fmt`, and no
-//! interrupt in the kernel but in the idle wait.
+//! interrupt in the kernel except in the idle wait.
 
 #![no_std]
 #![no_main]
@@ -150,7 +150,7 @@ fn create(module: &pvh::Module) -> Result<u16, &'static str> {
 
 fn create_of_bundle(bundle: &Bundle<'static>, program: &Program) -> Result<u16, &'static str> {
     if program.kind == LINUX {
-        return linux::start(bundle, program).map_err(|_| "it is no program that can start here");
+        return linux::start(bundle, program).map_err(|_| "it is not a program that this kernel can start");
     }
     let elf = bundle.contents(&bundle.file(program.file).unwrap_or_default());
     let command_line = bundle.text(program.arguments);
@@ -158,7 +158,7 @@ fn create_of_bundle(bundle: &Bundle<'static>, program: &Program) -> Result<u16, 
     create(&pvh::Module { address, size: elf.len() as u64, command_line })
 }
 
-/// Every process waits for another one: says who waits for what, and ends the run.
+/// Every process waits for another one: prints what each waits for, and ends the run.
 fn deadlock(processes: u16) -> ! {
     Deadlock { processes: processes.into() }.emit();
     trace::ring();

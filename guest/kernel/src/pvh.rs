@@ -121,7 +121,7 @@ fn list<T: Copy>(address: u64, count: u32) -> impl Iterator<Item = T> {
     })
 }
 
-/// A NUL-terminated string; empty where there is none.
+/// A NUL-terminated string; empty if the address is 0.
 fn string(address: u64) -> &'static [u8] {
     if address == 0 || !is_seen(address, COMMAND_LINE_MAX) {
         return &[];

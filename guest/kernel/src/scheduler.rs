@@ -25,7 +25,7 @@ static TURN: Local<u64> = Local::new(0);
 static PREVIOUS: Local<(&Process, Reason)> = Local::new((&process::PROCESSES[KERNEL as usize], Reason::Idle));
 /// How many processes have not ended.
 static ALIVE: Local<u16> = Local::new(0);
-/// The process that wakes first, of those that wait for a time; [`KERNEL`]: there is none.
+/// The process that wakes first, of those that wait for a time; [`KERNEL`] if no process does.
 static FIRST_SLEEPER: Local<u16> = Local::new(KERNEL);
 /// A process ended with another status than 0, was killed, or could not be created.
 static FAILED: Local<bool> = Local::new(false);

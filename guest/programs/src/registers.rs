@@ -281,7 +281,7 @@ static OPERAND: [u32; OPERANDS as usize] = [0; OPERANDS as usize];
 pub const OPERANDS: u64 = 64;
 
 /// Loads the operand with the number `own` (below [`OPERANDS`]) by an x87 instruction, and lets the other processes run.
-/// Returns the number of the operand that the CPU then reports as the last; `None` if it is none of them.
+/// Returns the number of the operand that the CPU reports as the last one; `None` if it reports another address.
 pub fn last_operand(own: u64) -> Option<u64> {
     /// What `fnstenv` stores (SDM volume 1, 8.1.10); of the address of the operand it has 32 bits.
     #[repr(C)]

@@ -52,9 +52,9 @@ enum Node {
     Call(u64),
     Result(i64),
     Vector(u8),
-    /// Nanoseconds since the start, the end left out.
+    /// Nanoseconds since the start, without the end.
     Time(u64, u64),
-    /// Numbers of the guest's events, the end left out.
+    /// Numbers of the guest's events, without the end.
     Event(u64, u64),
 }
 
@@ -69,8 +69,8 @@ pub struct FilterError {
 
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the filter is not understood: {}", self.wanted)?;
-        // Line ends and tabs would move the text away from the mark below it.
+        writeln!(f, "cannot parse the filter: {}", self.wanted)?;
+        // Line ends and tabs would move the text away from the mark under it.
         let text = self.text.replace(char::is_control, " ");
         let before: String = text.chars().take(self.at).collect();
         write!(f, "  {text}\n  {:>width$}", "^", width = before.width().saturating_add(1))
@@ -152,14 +152,14 @@ fn either(one: Range<u64>, other: Range<u64>) -> Range<u64> {
     one.start.min(other.start)..one.end.max(other.end)
 }
 
-/// Whether the process of an event, such as `hello/1`, is meant by `hello`, `1` or `hello/1`. The kernel's number is 0.
+/// Whether `hello`, `1` or `hello/1` names the process of an event, such as `hello/1`. The kernel's number is 0.
 pub(super) fn is_called(event: &Event, names: &Names, wanted: &str) -> bool {
     let label = names.label(event.origin, event.process);
     let is_number = || event.origin == Origin::Guest && wanted.parse() == Ok(event.process);
     label == wanted || label.split_once('/').is_some_and(|(name, _)| name == wanted) || is_number()
 }
 
-/// Of a result, the low half of the number is all that is known.
+/// The record of a result has only the low half of the call's number.
 fn is_call(what: &What, wanted: u64) -> bool {
     match *what {
         What::SystemCall { number, .. } => number == wanted,
@@ -221,7 +221,7 @@ impl<'a> Parser<'a> {
         FilterError { text: self.text.into(), at, wanted: wanted.into() }
     }
 
-    /// Takes the next word; none left: an error that says what was wanted.
+    /// Takes the next word. Without one, returns an error that says what was expected.
     fn take(&mut self, wanted: &str) -> Result<Word<'a>, FilterError> {
         let word = self.words.get(self.next).copied();
         self.next = self.next.saturating_add(1);
@@ -310,7 +310,7 @@ fn one_or(mut nodes: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
     if nodes.len() == 1 { nodes.remove(0) } else { many(nodes) }
 }
 
-/// Of a name, records have only the beginning.
+/// Records have only the beginning of a name.
 fn process(value: &str) -> Node {
     let (name, number) = value.split_at(value.find('/').unwrap_or(value.len()));
     let mut stored = [0; 16];
@@ -322,7 +322,7 @@ fn kind(value: &str) -> Result<Node, String> {
     let known = Kind::ALL.iter().find(|kind| kind.name() == value);
     known.map(|&kind| Node::Kind(kind as u8)).ok_or_else(|| {
         let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-        format!("no such kind; there are {}", names.join(", "))
+        format!("unknown kind; the kinds are {}", names.join(", "))
     })
 }
 
@@ -331,7 +331,7 @@ fn call(value: &str) -> Result<Node, String> {
     known
         .or_else(|| number(value))
         .map(Node::Call)
-        .ok_or_else(|| "no such call; write a number, or a name that Linux on x86-64 has".into())
+        .ok_or_else(|| "unknown call; write a number, or a name of Linux on x86-64".into())
 }
 
 fn result(value: &str) -> Result<Node, String> {
@@ -383,7 +383,7 @@ fn event(value: &str) -> Result<Node, String> {
     })
 }
 
-/// `FROM..TO`, either of which may be missing. None: it is nothing of the kind, or has nothing in it.
+/// `FROM..TO`, where either side may be omitted. `None` if this is not a range, or an empty one.
 fn range(value: &str, bound: fn(&str) -> Option<u64>) -> Option<(u64, u64)> {
     let (from, to) = value.split_once("..")?;
     let from = if from.is_empty() { Some(0) } else { bound(from) };
@@ -403,7 +403,7 @@ pub(super) fn nanoseconds(text: &str) -> Option<u64> {
 
 fn number(text: &str) -> Option<u64> {
     let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |digits| (digits, 16));
-    // The library would take a sign.
+    // The library would accept a sign.
     let is_number = digits.chars().all(|digit| digit.is_digit(radix));
     is_number.then(|| u64::from_str_radix(digits, radix).ok())?
 }
@@ -417,7 +417,7 @@ mod tests {
     use super::*;
     use crate::file::{Trace, samples};
 
-    /// The numbers of the sample events that a filter wants.
+    /// The numbers of the sample events that a filter selects.
     fn wanted(text: &str) -> Vec<usize> {
         let place = tempfile::tempdir().expect("a directory for the test");
         let path = place.path().join("t.trap");

@@ -9,12 +9,12 @@ use abi::record::{ARGUMENTS, Parts};
 
 use crate::file::{Origin, What};
 
-/// Where the arguments stand among the words of [`Arguments::parts`]: behind the number of the call.
+/// Where the arguments are among the words of [`Arguments::parts`]: after the number of the call.
 pub(super) const FIRST: usize = 1;
 /// The columns that the arguments have.
 pub(super) const NAMES: [&str; ARGUMENTS.len()] = ["a0", "a1", "a2", "a3", "a4", "a5"];
 
-/// What the last trap of each process had in the registers of arguments.
+/// The argument registers in the last trap of each process.
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
     last: BTreeMap<u16, [u64; ARGUMENTS.len()]>,
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Takes in the next record. Returns its parts; behind the words of a system call stand its arguments, if they are known.
+    /// Reads the next record and returns its parts. The words of a system call are followed by its arguments, if they are known.
     pub(super) fn parts(&mut self, origin: Origin, sequence: u64, process: u16, what: &What) -> Parts {
         let mut parts = what.parts();
         if origin == Origin::Host {

@@ -2,8 +2,8 @@
 //!
 //! `metadata` describes it all in the format's own language; `guest` and `host` are a stream each, because each has
 //! record numbers of its own and so its own count of `events_discarded`. The clock counts nanoseconds since the start
-//! of the trace and knows when that was. Limit: a stream's clock never runs backwards, so a record with an earlier time
-//! than the one before it has the latter's; `tsc` still tells.
+//! of the trace and has the date of that moment. Limit: a stream's clock never runs backwards, so a record with an earlier
+//! time than the record before it gets the time of that one; its field `tsc` keeps its own.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -212,7 +212,7 @@ fn put_field(out: &mut String, column: &Column) {
     }
 }
 
-/// A field's name: one `_` in front, which readers take away, so that none is a word of the language.
+/// A field's name, with a `_` before it that readers remove, so that no name is a keyword of the language.
 fn quiet(name: &str) -> String {
     format!("_{name}")
 }

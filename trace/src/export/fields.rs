@@ -14,7 +14,7 @@ use crate::analysis::hardware::{exit_reason, vector_name};
 use crate::analysis::summary::{kind_name, panic_words};
 use crate::file::{Event, Names, Origin, Trace};
 
-/// What a column holds, so that forms with types have one for each.
+/// The type of a column's values, for the formats that have types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// A number that may be negative.
@@ -104,7 +104,7 @@ impl Rows {
         &self.columns
     }
 
-    /// The place of a column, which is added if there is none of this name.
+    /// The place of the column with this name, which is added if it does not exist.
     fn column(&mut self, name: String, holds: Holds) -> usize {
         let mut columns = self.columns.iter_mut().enumerate();
         if let Some((place, (_, known))) = columns.find(|(_, (known, _))| *known == name) {
@@ -117,7 +117,7 @@ impl Rows {
         self.columns.len().saturating_sub(1)
     }
 
-    /// The cells of an event beside its head: the place of the column, and the value. `parts` are those of
+    /// The cells of an event without its head: the place of the column, and the value. `parts` are those of
     /// [`Arguments::parts`].
     pub(super) fn cells(&self, what: &What, parts: &Parts) -> Vec<(usize, Value)> {
         let layout = self.layouts.get(usize::from(Layout::number_of(what)));
@@ -150,7 +150,7 @@ impl Rows {
         step.into_iter().chain(others).collect()
     }
 
-    /// The fields of an event beside its head, by name.
+    /// The fields of an event without its head, by name.
     pub(super) fn fields(&self, what: &What, parts: &Parts) -> impl Iterator<Item = (&str, Value)> {
         let cells = self.cells(what, parts).into_iter();
         cells.filter_map(|(column, value)| Some((self.columns.get(column)?.0.as_str(), value)))
@@ -181,7 +181,7 @@ fn gates(what: &What) -> String {
     gates.collect::<Vec<_>>().join(", ")
 }
 
-/// Writes an object a line.
+/// Writes one object per line.
 #[derive(Debug)]
 pub struct JsonLines<W> {
     out: W,
@@ -196,7 +196,8 @@ impl<W: Write> JsonLines<W> {
         Self { out, rows: Rows::default(), arguments: Arguments::default(), line: String::new() }
     }
 
-    /// Takes in the next event, and writes it if `is_wanted`: a call's arguments are in an event before it.
+    /// Reads the next event, and writes it if `is_wanted`. Every event must be passed, because the arguments of a call are in an
+    /// event before it.
     pub fn event(&mut self, event: &Event, names: &Names, is_wanted: bool) -> io::Result<()> {
         let parts = self.arguments.parts(event.origin, event.sequence, event.process, &event.what);
         if !is_wanted {
@@ -223,7 +224,7 @@ impl<W: Write> JsonLines<W> {
     }
 }
 
-/// Writes a row an event, under a row of names.
+/// Writes one row per event, below a row of names.
 pub struct Csv<W: Write> {
     out: csv::Writer<W>,
     rows: Rows,
@@ -239,7 +240,8 @@ impl<W: Write> Csv<W> {
         Ok(Self { out, rows, arguments: Arguments::default() })
     }
 
-    /// Takes in the next event, and writes it if `is_wanted`: a call's arguments are in an event before it.
+    /// Reads the next event, and writes it if `is_wanted`. Every event must be passed, because the arguments of a call are in an
+    /// event before it.
     pub fn event(&mut self, event: &Event, names: &Names, is_wanted: bool) -> io::Result<()> {
         let parts = self.arguments.parts(event.origin, event.sequence, event.process, &event.what);
         if !is_wanted {
@@ -265,7 +267,7 @@ impl<W: Write> Csv<W> {
     }
 }
 
-/// Writes all events of a trace as an object a line.
+/// Writes all events of a trace, one object per line.
 pub fn write_json_lines(trace: &Trace, out: impl Write) -> io::Result<()> {
     let (mut lines, mut names) = (JsonLines::new(out), Names::default());
     for event in trace.events() {
@@ -275,7 +277,7 @@ pub fn write_json_lines(trace: &Trace, out: impl Write) -> io::Result<()> {
     lines.flush()
 }
 
-/// Writes all events of a trace as a row each, under a row of names.
+/// Writes all events of a trace, one row per event, below a row of names.
 pub fn write_csv(trace: &Trace, out: impl Write) -> io::Result<()> {
     let (mut rows, mut names) = (Csv::new(out)?, Names::default());
     for event in trace.events() {

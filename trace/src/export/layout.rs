@@ -13,7 +13,7 @@ use super::arguments;
 use crate::analysis::hardware::{EXIT_REASONS, exit_reason, vector_name};
 use crate::file::name_text;
 
-/// The exceptions' vectors, and behind them the LAPIC timer's.
+/// The exceptions' vectors, and after them the LAPIC timer's.
 const LOW_VECTORS: u8 = 33;
 /// Size of a text in bytes: the name of a program.
 pub(crate) const TEXT_SIZE: usize = 16;
@@ -58,7 +58,7 @@ pub(crate) struct Layout {
     pub(crate) columns: Vec<Column>,
 }
 
-/// The value of some bits, by a place that is no range of words.
+/// The value of some bits, for a place that is not a range of words.
 fn bits(place: Place, parts: &Parts) -> u64 {
     let word = |index: usize| parts.words.get(index).copied().unwrap_or(0);
     match place {
@@ -109,7 +109,7 @@ impl Column {
                 (to.saturating_sub(from).div_ceil(8) as usize).next_power_of_two()
             }
             Source::Place(Place::Word(_)) | Source::Argument(_) => 8,
-            // Tools read a text up to its zero, so one has a word of zeros behind it.
+            // Tools read a text up to its zero, so a word of zeros follows each.
             Source::Place(Place::Words(from, to)) => {
                 let words = to.saturating_sub(from).saturating_add((self.style == Style::Text).into());
                 words.saturating_mul(8)
@@ -203,7 +203,7 @@ impl Layout {
     }
 }
 
-/// The fields of a record, those of several words taken apart.
+/// The fields of a record, with a field for each word of those that have several.
 fn columns(schema: &Schema) -> Vec<Column> {
     let limit = schema.fields.iter().find(|field| field.name == "size").map(|field| field.place);
     let columns = schema.fields.iter().flat_map(|field| {

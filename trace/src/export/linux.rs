@@ -5,7 +5,7 @@ use abi::record::Reason;
 /// The priority of every process, Linux's default.
 pub(super) const PRIORITY: i32 = 120;
 
-/// Linux's state of a process that the CPU was taken from: it can run, it sleeps, it is dead.
+/// Linux's state of a process after a switch away from it: runnable, sleeping or dead.
 pub(super) fn state(left: Reason) -> i64 {
     match left {
         Reason::Slept | Reason::Blocked => 1,

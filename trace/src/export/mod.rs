@@ -54,17 +54,17 @@ pub static FORMATS: &[Format] = &[
     },
     Format {
         name: "perfetto",
-        help: "Tracks on a time line: ui.perfetto.dev, trace_processor",
+        help: "Tracks on a timeline: ui.perfetto.dev, trace_processor",
         writes: Writes::File(|trace, out| perfetto::write(trace, out)),
     },
     Format {
         name: "jsonl",
-        help: "A JSON object a line, for scripts and jq",
+        help: "One JSON object per line, for scripts and jq",
         writes: Writes::File(|trace, out| fields::write_json_lines(trace, out)),
     },
     Format {
         name: "csv",
-        help: "A row an event, for spreadsheets and data frames",
+        help: "One row per event, for spreadsheets and data frames",
         writes: Writes::File(|trace, out| fields::write_csv(trace, out)),
     },
     #[cfg(feature = "parquet")]

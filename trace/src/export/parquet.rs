@@ -1,5 +1,4 @@
-//! Apache Parquet: the rows of [`fields`](super::fields) as typed columns, for DuckDB, Polars or Spark, which take over
-//! where one machine ends.
+//! Apache Parquet: the rows of [`fields`](super::fields) as typed columns, for DuckDB, Polars or Spark.
 //!
 //! Numbers, addresses and registers are 64-bit integers; a column is null where the kind has no such field. The file's
 //! metadata has the trace's own as JSON, and how many records are missing. Memory holds one row group, whatever the size
@@ -21,7 +20,7 @@ use super::fields::{HEAD, Holds, Rows, Value, head};
 use super::survey::Survey;
 use crate::file::{Names, Trace};
 
-/// Rows in a row group: enough to compress well, few enough to be held.
+/// Rows in a row group: enough to compress well, and few enough to keep in memory.
 const GROUP: usize = 1 << 15;
 
 /// Writes a trace.
@@ -75,7 +74,7 @@ fn schema(rows: &Rows) -> String {
 #[derive(Debug)]
 struct Column {
     values: Values,
-    /// 1 where there is a value, 0 where there is none.
+    /// 1 for a row with a value, 0 for a null.
     levels: Vec<i16>,
 }
 

@@ -1,8 +1,8 @@
-//! What a form with a head must know of the whole trace before the first event, and what is missing between events.
+//! What a format with a head needs to know about the whole trace before the first event, and what is missing between events.
 
 use crate::file::{Damage, Names, Origin, Trace, What};
 
-/// The latest time that there is to readers, who count nanoseconds since 1970 in 63 bits.
+/// The latest time that readers accept: they count nanoseconds since 1970 in 63 bits.
 const LATEST: u64 = i64::MAX as u64;
 
 /// What one walk over the trace finds.
@@ -12,7 +12,7 @@ pub(super) struct Survey {
     pub(super) names: Names,
     /// Records that are missing, of both origins.
     pub(super) missing: u64,
-    /// CLOCK_REALTIME at the trace's 0, in nanoseconds since 1970; none where the host did not note one that can be.
+    /// CLOCK_REALTIME at the start of the trace, in nanoseconds since 1970; `None` where the host recorded no valid one.
     pub(super) epoch_ns: Option<u64>,
     /// What emulated the CPU, if it was emulated.
     pub(super) emulator: Option<String>,
@@ -35,7 +35,7 @@ impl Survey {
         survey
     }
 
-    /// A time in nanoseconds that readers can tell: one record that claims a later one would keep them from all others.
+    /// A time in nanoseconds that readers accept: one record with a later time would make them refuse the file.
     #[inline]
     pub(super) fn time(&self, nanoseconds: u64) -> u64 {
         nanoseconds.min(LATEST.saturating_sub(self.epoch_ns.unwrap_or(0)))
@@ -72,7 +72,7 @@ impl Missing {
         missing
     }
 
-    /// How many are missing behind the last record of an origin, with those that the guest could not number.
+    /// How many are missing after the last record of an origin, with those that the guest did not number.
     pub(super) fn at_end(&self, trace: &Trace, origin: Origin) -> u64 {
         let cut = trace.total(origin).saturating_sub(origin.of(self.next));
         let lost = trace.damage().iter().filter_map(|damage| match damage {

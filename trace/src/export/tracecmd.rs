@@ -3,8 +3,8 @@
 //! A record is an event, one for one. Switches and system calls are the kernel's own `sched_switch`, `sys_enter` and
 //! `sys_exit`, with its fields first, so that tools know them; all others are of a system `trapline`. Times are
 //! nanoseconds since the start, and the date option says when that was. There is one CPU, as in the guest; the host's
-//! records carry process 65536. Limits: tools call process 0 `<idle>`, whatever the file says; records missing at the
-//! very end appear only in the CPU's statistics; a record with an earlier time than the one before has the latter's.
+//! records have process 65536. Limits: tools call process 0 `<idle>`, whatever the file says; records missing at the end
+//! appear only in the CPU's statistics; a record with an earlier time than the record before gets the time of that one.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -30,7 +30,7 @@ const PAGE_HEAD: usize = 16;
 const DELTA_BITS: u32 = 27;
 /// The largest event, in words of 4 bytes, whose size is in its head.
 const SMALL_WORDS: usize = 28;
-/// Events are missing before this page, and how many stands behind its last.
+/// Events are missing before this page, and their number follows its last event.
 const MISSED: u64 = 1 << 31 | 1 << 30;
 
 /// The options of the file that are used: see trace-cmd's own list.
@@ -83,7 +83,7 @@ pub fn write(trace: &Trace, out: &mut (impl Write + Seek)) -> io::Result<()> {
 fn write_events(trace: &Trace, layouts: &[Layout], survey: &Survey, out: &mut impl Write) -> io::Result<u64> {
     let (mut records, clock, mut missing) = (trace.records(), trace.clock(), Missing::default());
     let mut pages = Pages { bytes: vec![0; PAGE_HEAD], latest: 0, missed: 0, written: 0 };
-    // The date option counts microseconds: what is left of one is in each event's time.
+    // The date option counts microseconds. The remaining nanoseconds are added to each event's time.
     let rest = survey.epoch_ns.unwrap_or(0) % 1000;
     let (mut bytes, mut left, mut arguments) = (Vec::new(), Reason::Idle, Arguments::default());
     while let Some(record) = records.next() {
@@ -97,7 +97,7 @@ fn write_events(trace: &Trace, layouts: &[Layout], survey: &Survey, out: &mut im
         head_of(&record, &what, &mut bytes);
         match what {
             What::ContextLoaded { from, .. } => push_switch(&record, from, survey, left, &mut bytes),
-            // Its number, and its arguments behind it.
+            // Its number, and its arguments after it.
             What::SystemCall { .. } => {
                 const WORDS: usize = arguments::FIRST + arguments::NAMES.len();
                 parts.words.iter().take(WORDS).for_each(|&word| push_words([word], &mut bytes));
@@ -236,13 +236,13 @@ struct Pages {
 }
 
 impl Pages {
-    /// Adds an event, `lost` behind the one before.
+    /// Adds an event, with `lost` events missing before it.
     fn event(&mut self, time: u64, lost: u64, event: &[u8], out: &mut impl Write) -> io::Result<()> {
         let words = event.len().div_ceil(4);
         let heads = if words > SMALL_WORDS { 2 } else { 1 };
         let size = words.saturating_add(heads).saturating_mul(4);
         let delta = time.saturating_sub(self.latest);
-        // Behind the events there must be room for the number of those that are missing.
+        // The number of missing events must fit after the events.
         let is_full = self.bytes.len().saturating_add(size).saturating_add(8) > PAGE;
         if self.bytes.len() > PAGE_HEAD && (is_full || lost > 0 || delta >> DELTA_BITS != 0) {
             self.close(out)?;

@@ -27,7 +27,7 @@ impl Clock {
         self.span(tsc.saturating_sub(self.start))
     }
 
-    /// The first TSC value that is `nanoseconds` after the start. None: the clock stands still.
+    /// The first TSC value that is `nanoseconds` after the start. `None` if the rate is unknown.
     pub(super) fn tsc(&self, nanoseconds: u64) -> Option<u64> {
         let scale = NonZeroU64::new(self.scale)?;
         let cycles = (u128::from(nanoseconds) << FRACTION_BITS).div_ceil(scale.get().into());

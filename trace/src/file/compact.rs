@@ -1,9 +1,9 @@
 //! The compact encoding of a chunk: each record as its differences from an earlier one like it.
 //!
-//! Most of what a record says was said before: the registers of a process that only called `getpid` are those of
-//! its last call but for two. So a record names one of [`SLOTS`] slots, which holds the last record that named
-//! it, and tells which of its numbers differ and by how much. Which slot a record takes is the encoder's choice
-//! alone; a reader follows. Slots start out as zeros in each chunk, so that each chunk decodes without the others.
+//! Most numbers of a record are those of an earlier one: between two calls of `getpid`, only two registers of a process
+//! change. So a record names one of [`SLOTS`] slots, which holds the last record with this slot, and says which of its
+//! numbers differ and by how much. The encoder alone chooses the slot. All slots are zero at the start of each chunk, so
+//! that each chunk decodes without the others.
 //!
 //! A varint has its length in its first byte, so that reading one takes a load, a count of zeros and two shifts, and
 //! no loop. Its limit: it does not compress repeated sequences of records.
@@ -16,14 +16,14 @@ use super::walk::Decoded;
 
 /// How many slots there are: a byte names one.
 const SLOTS: usize = 256;
-/// A slot's cells: what the head of a record says beside its time, then its words.
+/// A slot's cells: the head of a record without its time, then its words.
 const CELLS: usize = 1 + WORDS_MAX;
 /// Zeros at the end of a payload, so that a reader may load eight bytes wherever a varint starts.
 pub(super) const PADDING: usize = 8;
 
 /// The longest record in a payload: a slot, and varints of nine bytes.
 const LONGEST: usize = 1 + 9 * (2 + CELLS);
-/// As much of a payload as a record is decoded from: its end is looked for once, not at each varint.
+/// The part of a payload that a record is decoded from. The bounds are checked once for all of it, not at each varint.
 const WINDOW: usize = LONGEST + PADDING;
 /// Room that the decoder wants for a record: a time, and a place for each cell of a slot.
 pub(super) const ROOM_FOR_ONE: usize = 8 * (1 + CELLS);
@@ -34,7 +34,7 @@ type Cell = [u8; 8];
 /// The records of a payload, as they come to be known to an encoder and to a decoder.
 #[derive(Clone, Debug)]
 struct State {
-    /// Their memory is zeros that the system gives when they are first used: most never are.
+    /// The system allocates their memory, filled with zeros, when a slot is first used. Most slots never are.
     slots: Box<[[Cell; CELLS]; SLOTS]>,
     /// Which slots were used.
     used: [bool; SLOTS],
@@ -72,8 +72,8 @@ impl State {
 pub(super) struct Encoder(State);
 
 impl Encoder {
-    /// Appends the compact form of a payload of records. False: it has bytes that are no record of `origin`, and what
-    /// was appended is of no use.
+    /// Appends the compact form of a payload of records. Returns false if it has bytes that are no record of `origin`; the
+    /// appended bytes are then invalid.
     pub(super) fn encode(&mut self, payload: &[u8], origin: Origin, out: &mut Vec<u8>) -> bool {
         self.0.reset();
         let mut rest = payload;
@@ -213,7 +213,7 @@ impl Decoder {
     }
 }
 
-/// Small numbers of either sign become small numbers.
+/// Numbers near 0 of either sign become small unsigned numbers.
 #[inline]
 fn zigzag(difference: u64) -> u64 {
     (difference << 1) ^ ((difference as i64) >> 63) as u64
@@ -244,7 +244,7 @@ fn push_varint(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&marked.to_le_bytes()[..bytes as usize]);
 }
 
-/// What of the number in a varint of so many bytes, less one, is its own.
+/// The bits of the number in a varint of so many bytes, less one.
 #[expect(clippy::indexing_slicing, reason = "the compiler computes it")]
 const OWN_BITS: [u64; 8] = {
     let mut own = [0; 8];
@@ -379,7 +379,7 @@ mod tests {
         assert!(!encoder.encode(&raw[..raw.len() - 8], Origin::Guest, &mut Vec::new()));
     }
 
-    /// The format is a promise: these bytes must stay readable for ever.
+    /// Later versions must read these bytes too.
     #[test]
     fn the_bytes_of_two_records() {
         let tick = |tsc: u64, detail: u64| [tsc, detail << 32 | 1 << 16 | 11].map(u64::to_le_bytes).concat();

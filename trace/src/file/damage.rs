@@ -4,11 +4,11 @@ use abi::record::{HostCounter, Kind};
 
 use super::{Origin, Record};
 
-/// Something that is not in the file, or not as it was written. Offsets and sizes are in bytes.
+/// A part of the file that is missing or is not as it was written. Offsets and sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum Damage {
-    /// What ran is not known.
+    /// The head is damaged, so what ran is not known.
     #[error("the head is damaged: what ran and the time scale are unknown")]
     Head,
     /// Bytes that are no chunk, between chunks that are.
@@ -17,13 +17,13 @@ pub enum Damage {
     /// Bytes after the last whole chunk.
     #[error("cut short: the last {bytes} bytes, from offset {offset}, are no whole chunk{}", said(*records))]
     Tail { offset: u64, bytes: u64, records: Option<u32> },
-    /// Whole chunks, but no end.
+    /// Every chunk is whole, but the end of the file is missing.
     #[error("the file was not closed: the run was cut off, and what came last may be missing")]
     NotClosed,
     /// Sequence numbers that no chunk has.
     #[error("{records} {} records from number {first} on are missing", origin_name(*origin))]
     Gap { origin: Origin, first: u64, records: u64 },
-    /// A chunk that is not in its place: it is there twice, or stands behind one that follows it.
+    /// A chunk that is not in its place: it occurs twice, or after a chunk that should follow it.
     #[error("the chunk at offset {offset} starts with {} record {first}, expected {expected}", origin_name(*origin))]
     OutOfOrder { offset: u64, origin: Origin, first: u64, expected: u64 },
     /// A chunk of a later version.
@@ -31,13 +31,13 @@ pub enum Damage {
         "the chunk at offset {offset} is of a kind that this version does not know: {records} records skipped"
     )]
     UnknownChunk { offset: u64, records: u32 },
-    /// The guest handed over bytes that are no records.
+    /// The guest wrote bytes that are not records.
     #[error("{bytes} bytes at offset {offset} are no records: the {} wrote them so", origin_name(*origin))]
     Malformed { offset: u64, bytes: u64, origin: Origin },
-    /// The guest's count is not the number of records it handed over.
+    /// The guest's count is not the number of records that it wrote.
     #[error("the chunk at offset {offset} should have {said} records and has {found}: the guest miscounted")]
     Miscounted { offset: u64, said: u32, found: u32 },
-    /// The guest had no room.
+    /// The guest's buffer was full.
     #[error("the guest could not record {records} events")]
     LostByGuest { records: u64 },
     /// The file was made of another one by [`super::recover`].
@@ -68,7 +68,7 @@ impl Damage {
 }
 
 fn said(records: Option<u32>) -> String {
-    records.map_or_else(String::new, |records| format!("; it was to have {records} records"))
+    records.map_or_else(String::new, |records| format!("; it should have {records} records"))
 }
 
 fn origin_name(origin: Origin) -> &'static str {

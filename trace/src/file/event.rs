@@ -23,7 +23,7 @@ pub struct Event {
     pub nanoseconds: u64,
     /// 0: the kernel; else the process, from 1.
     pub process: u16,
-    /// What it was.
+    /// What happened.
     pub what: What,
 }
 

@@ -15,7 +15,7 @@ use super::{Clock, Damage, Event, Meta, OpenError, Origin};
 /// What [`Follow::look`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// There may be events: take them, and look again.
+    /// There may be new events: read them, and look again.
     Some,
     /// Nothing yet: look again after a while.
     None,
@@ -92,7 +92,7 @@ impl Follow {
         &self.scan.damage
     }
 
-    /// Reads on, by a chunk at most.
+    /// Reads at most one more chunk.
     ///
     /// # Errors
     /// The file cannot be read, or was cut.
@@ -135,7 +135,7 @@ impl Follow {
         Ok(News::Some)
     }
 
-    /// What is here is no chunk: not yet, or never.
+    /// These bytes are not a chunk, or not one yet.
     fn broken(&mut self, head: Option<ChunkHead>) -> io::Result<News> {
         let (at, size) = (self.scan.at, self.window.size());
         let most = CHUNK_SIZE.saturating_add(PAYLOAD_MAX);

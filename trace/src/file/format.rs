@@ -1,4 +1,4 @@
-//! The bytes of a trace file: head, chunks, index. `docs/trace-format.md` is this in prose.
+//! The bytes of a trace file: head, chunks, index. `docs/trace-format.md` describes them.
 //!
 //! Everything is little-endian. Nothing here reads or writes a file.
 
@@ -11,7 +11,7 @@ pub const VERSION: u16 = 3;
 pub const HEAD_MAGIC: [u8; 8] = *b"TRAPLINE";
 /// Size of the head before its JSON, in bytes.
 pub const HEAD_SIZE: usize = 24;
-/// Where the head's CRC stands; it covers all before it, and the JSON.
+/// The offset of the head's CRC, which covers everything before it, and the JSON.
 const HEAD_CRC_AT: usize = 20;
 /// The longest JSON of a head, in bytes. A reader looks for the first chunk no further behind a damaged head.
 pub const JSON_MAX: usize = 1 << 20;
@@ -24,11 +24,11 @@ pub const CHUNK_SIZE: usize = 64;
 pub const PAYLOAD_MAX: usize = 16 << 20;
 /// How far into a file the end of its first chunk can be.
 pub const FIRST_CHUNK_WITHIN: usize = HEAD_SIZE + JSON_MAX + CHUNK_SIZE + PAYLOAD_MAX;
-/// Where a chunk's CRC stands; it covers all behind it.
+/// The offset of a chunk's CRC, which covers everything after it.
 const CRC_AT: usize = 8;
 const COVERED_AT: usize = CRC_AT + 4;
 
-/// The last bytes of a file that was closed, behind the offset of its index.
+/// The last bytes of a file that was closed, after the offset of its index.
 pub const END_MAGIC: [u8; 8] = *b"\xC5close\r\n";
 /// Size of the end mark: the offset of the index and [`END_MAGIC`].
 pub const END_SIZE: usize = 16;
@@ -61,7 +61,7 @@ pub enum Content {
 }
 
 impl Origin {
-    /// The one of a pair, the guest's first, that is this origin's.
+    /// This origin's element of a pair, in which the guest's is first.
     #[inline]
     pub(crate) fn of<T>(self, [guest, host]: [T; 2]) -> T {
         match self {
@@ -132,7 +132,7 @@ impl ChunkHead {
         chunk.iter_mut().skip(CRC_AT).zip(crc.to_le_bytes()).for_each(|(to, from)| *to = from);
     }
 
-    /// The head at the start of `bytes`, its CRC not looked at. None: no magic, or too short.
+    /// The head at the start of `bytes`, without a check of its CRC. `None` if the magic is missing or there are too few bytes.
     pub fn peek(bytes: &[u8]) -> Option<ChunkHead> {
         let bytes = bytes.first_chunk::<CHUNK_SIZE>().filter(|bytes| bytes.starts_with(&CHUNK_MAGIC))?;
         Some(ChunkHead {
@@ -223,21 +223,21 @@ pub enum HeadState {
     Whole(Box<Meta>, usize),
     /// Of another version of the format.
     Version(u16),
-    /// There is one, but what it says is not what was written.
+    /// It is damaged.
     Damaged,
     /// The file ends inside it.
     Cut,
-    /// There is none.
+    /// The file has no head.
     Missing,
 }
 
-/// The size of the head that starts with `bytes`, its JSON included. None: it says a size that no head has.
+/// The size of the head that starts with `bytes`, its JSON included. `None` if that size is not valid.
 pub fn head_size_of(bytes: &[u8]) -> Option<usize> {
     let json = usize::try_from(u32_at(bytes, 12)).ok().filter(|&json| json <= JSON_MAX)?;
     HEAD_SIZE.checked_add(json)
 }
 
-/// Looks at the head of a file, of which `bytes` are as many as it takes, or all there are.
+/// Reads the head of a file. `bytes` are as many as a head can have, or the whole file.
 pub fn open_head(bytes: &[u8]) -> HeadState {
     let shown = bytes.len().min(HEAD_MAGIC.len());
     if bytes.is_empty() || bytes.get(..shown) != HEAD_MAGIC.get(..shown) {

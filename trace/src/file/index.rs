@@ -1,4 +1,4 @@
-//! The index at the end of a file: where each chunk is, without a look at any of them.
+//! The index at the end of a file, which says where each chunk is, so that a reader need not walk over them.
 
 use std::io;
 
@@ -27,8 +27,8 @@ pub(super) fn read(window: &mut Window, start: u64) -> io::Result<Option<Table>>
     }))
 }
 
-/// The chunks that the entries name, if they lie one behind the other from `start` to `end`, and have all records of the
-/// run: then the number of each chunk's first record is known too.
+/// The chunks that the entries name, if they follow one another from `start` to `end` and have all records of the run. Then
+/// the number of each chunk's first record is known too.
 fn table(entries: &[u8], start: u64, end: u64, totals: [u64; 2]) -> Option<Table> {
     let entries: Option<Vec<_>> = entries.as_chunks().0.iter().map(IndexEntry::from_bytes).collect();
     let entries = entries?;

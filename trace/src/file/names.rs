@@ -9,7 +9,8 @@ use super::{Event, Origin, What};
 pub struct Names(BTreeMap<u16, String>);
 
 impl Names {
-    /// Takes note of a process, if the event creates one. One that has no name is `?`: tools take nothing for an error.
+    /// Remembers the name of a process, if the event creates one. A process without a name is `?`, because some tools do not
+    /// accept an empty name.
     #[inline]
     pub fn learn(&mut self, event: &Event) {
         if let What::ProcessCreated { program: name, .. } = event.what {
@@ -39,8 +40,8 @@ pub fn text(name: [u8; 16]) -> String {
     printable(&String::from_utf8_lossy(name))
 }
 
-/// Text of a file without what a terminal or a page would obey: control characters, and those that break a line or
-/// turn the direction of what stands behind them.
+/// Text of a file without the characters that control a terminal or a page: control characters, and those that break a line
+/// or change the direction of the text after them.
 pub fn printable(text: &str) -> String {
     let is_obeyed = |c: char| {
         c.is_control()

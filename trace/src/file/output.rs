@@ -1,4 +1,4 @@
-//! The file that a trace is written to: whole chunks, one behind the other, and the index at its end.
+//! The file that a trace is written to: whole chunks, one after the other, and the index at its end.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -10,27 +10,27 @@ use abi::record::RECORD_MAX;
 use super::format::{self, CHUNK_SIZE, ChunkHead, Content, IndexEntry, Origin, PAYLOAD_MAX, RAW};
 use super::{Meta, WriteError};
 
-/// What the end of a file takes whose last records have no room: a chunk of one record that says why, an index without
-/// entries, and the end mark. So much room is kept behind the last chunk.
+/// The size of the end of a file whose last records had no room: a chunk of one record that says why, an index without
+/// entries, and the end mark. This much room is reserved after the last chunk.
 const END_ROOM: usize = CHUNK_SIZE + RECORD_MAX + CHUNK_SIZE + format::END_SIZE;
 
-/// What a trace is written to. A [`File`] is such, on any system.
+/// What a trace is written to, such as a [`File`].
 pub trait Target: Write + fmt::Debug + Send {
     /// Called once in the thread that writes, before it handles a record.
     ///
     /// # Errors
-    /// The thread is not to write; the run ends as after a failed write.
+    /// The thread may not write; the run ends as after a failed write.
     fn begin(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Cuts off all behind the first `length` bytes, and goes on writing there.
+    /// Cuts off everything after the first `length` bytes. The next write continues there.
     ///
     /// # Errors
-    /// It cannot be cut, as a pipe: what was written stays.
+    /// It cannot be cut, for example because it is a pipe. Then what was written stays.
     fn cut(&mut self, length: u64) -> io::Result<()>;
 
-    /// Sets room aside for `bytes` bytes behind the first `length`, where it can.
+    /// Reserves room for `bytes` bytes after the first `length`, if the file system can.
     ///
     /// # Errors
     /// There is no room.
@@ -93,13 +93,13 @@ impl Output {
         Ok(())
     }
 
-    /// Has the room that was kept be used by what is written from now on: the end.
+    /// Releases the reserved room, for the end of the file.
     pub(super) fn use_room(&mut self) {
         self.room = 0;
     }
 
     /// Writes the index, with the number of records of the whole run, and the end mark. Where there is no room for the
-    /// entries of the index, which only speed things up, it goes without.
+    /// entries of the index, which only speed up reading, it writes none.
     pub(super) fn close(&mut self, guest_total: u64, host_total: u64) -> io::Result<()> {
         self.use_room();
         let end = self.end(guest_total, host_total);
@@ -109,7 +109,7 @@ impl Output {
             let end = self.end(guest_total, host_total);
             closed = self.append(&end);
         }
-        // Gives back the room that was kept. The file is whole without that.
+        // Releases the reserved room. The file is whole without that.
         let _ = self.target.cut(self.length);
         closed
     }
@@ -117,7 +117,7 @@ impl Output {
     /// The index and the end mark.
     fn end(&self, guest_total: u64, host_total: u64) -> Vec<u8> {
         let mut chunk = vec![0; CHUNK_SIZE];
-        // The index only speeds things up: one that would be too long for a chunk is cut.
+        // The index only speeds up reading, so one that is too long for a chunk is cut.
         let most = PAYLOAD_MAX / format::INDEX_ENTRY_SIZE;
         self.index.iter().take(most).for_each(|entry| chunk.extend_from_slice(&entry.to_bytes()));
         let payload = chunk.len().saturating_sub(CHUNK_SIZE) as u32; // at most PAYLOAD_MAX
@@ -136,7 +136,7 @@ impl Output {
         chunk
     }
 
-    /// Writes bytes that are whole chunks, and keeps room behind them. If that fails, nothing of them stays where the
+    /// Writes bytes that are whole chunks, and reserves room after them. If that fails, all of them are cut off, where the
     /// target allows it.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.room > 0 {
@@ -146,21 +146,21 @@ impl Output {
         if written.is_ok() {
             self.length = self.length.saturating_add(bytes.len() as u64);
         } else {
-            // Best effort: a reader sees an incomplete chunk for what it is.
+            // Best effort: a reader reports an incomplete chunk.
             self.is_whole = self.target.cut(self.length).is_ok();
         }
         written
     }
 }
 
-/// The name of a trace file. The file gets it as the last step that can fail, and is removed if it never does.
+/// The name of a trace file. The file gets it as the last step that can fail, and is removed if it does not get it.
 #[derive(Debug)]
 pub struct Name {
     path: PathBuf,
     unnamed: Option<Unnamed>,
 }
 
-/// A file under a name that does not stay.
+/// A file with a temporary name.
 #[derive(Debug)]
 struct Unnamed {
     temporary: PathBuf,
@@ -212,8 +212,8 @@ impl Drop for Name {
     }
 }
 
-/// Creates the file of a trace, under a name that does not stay: a file that it replaces is as it was until the new one
-/// gets its name. A file that exists is refused unless `replace`. What is no file, such as a device, is opened as it is.
+/// Creates the file of a trace under a temporary name, so that a file that it replaces is unchanged until the new one gets
+/// its name. A file that exists is refused unless `replace`. A device and the like is opened as it is.
 ///
 /// # Errors
 /// The file exists, or cannot be created.
@@ -227,7 +227,7 @@ pub fn create_file(path: &Path, replace: bool) -> Result<(File, Name), WriteErro
             let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
             return Ok((file, Name::taken(path)));
         }
-        // A link that leads nowhere is a name that is taken: it is refused or replaced itself.
+        // A symbolic link to nothing counts as a file that exists, and is refused or replaced itself.
         Err(_) => path.into(),
     };
     let (file, temporary) = create_beside(&target).map_err(failed)?;
@@ -235,7 +235,7 @@ pub fn create_file(path: &Path, replace: bool) -> Result<(File, Name), WriteErro
     Ok((file, Name { path: path.into(), unnamed }))
 }
 
-/// Creates a file beside `target`, where nothing but a change of name is left to do.
+/// Creates a file in the folder of `target`, so that only a rename is left to do.
 fn create_beside(target: &Path) -> io::Result<(File, PathBuf)> {
     let process = std::process::id();
     let mut number = 0_u64;

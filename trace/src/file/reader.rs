@@ -1,4 +1,4 @@
-//! Reads a trace file, a damaged one as far as it is whole.
+//! Reads a trace file. Of a damaged one it reads the whole chunks.
 //!
 //! Opening a file that was closed reads its head and its index, and nothing else: a chunk is read, and its CRC verified,
 //! when its records are. A file without an index, or with one that does not name every chunk, is walked over once at its
@@ -27,11 +27,11 @@ pub enum OpenError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// It is something else.
+    /// The file is not a trace.
     #[error("{} is not a trace file of Trapline: name one that `trapline run --trace` wrote", path.display())]
     NotATrace {
         /// The file.
@@ -68,11 +68,11 @@ pub enum ReadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: Arc<io::Error>,
     },
-    /// A chunk is not what it was.
+    /// A chunk changed while it was read.
     #[error("the trace file {} changed while it was read, at offset {offset}: try again", path.display())]
     Changed {
         /// The file.
@@ -82,7 +82,7 @@ pub enum ReadError {
     },
 }
 
-/// A part of a trace: what is asked for of [`Trace::events_near`]. The default is all of it.
+/// A part of a trace, for [`Trace::events_near`]. The default is all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Numbers of the guest's events.
@@ -291,7 +291,7 @@ impl Trace {
         })
     }
 
-    /// Reads a chunk. None: it is not what it should be.
+    /// Reads a chunk. `None` if it is damaged.
     fn read(&self, chunk: &Chunk, bytes: &mut Vec<u8>) -> Option<ChunkHead> {
         bytes.resize(chunk.size, 0);
         if let Err(cause) = source::read_exact_at(&*self.source, bytes, chunk.at) {
@@ -307,7 +307,7 @@ impl Trace {
         ChunkHead::open(bytes).map(|(head, _)| head).filter(is_it)
     }
 
-    /// Takes note of a chunk that was whole once.
+    /// Remembers that a chunk was whole.
     fn changed(&self, chunk: &Chunk) {
         self.fail(ReadError::Changed { path: self.path.clone(), offset: chunk.at });
     }
@@ -383,7 +383,7 @@ impl Wanted {
 #[derive(Clone, Debug)]
 struct FromFile<'a> {
     trace: &'a Trace,
-    /// Those that are left.
+    /// The chunks that are left to read.
     chunks: &'a [Chunk],
     /// They are what the index says, and not what a walk over the file has found.
     is_indexed: bool,

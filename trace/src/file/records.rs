@@ -13,7 +13,7 @@ pub struct Record<'a> {
     pub origin: Origin,
     /// The guest's time stamp counter.
     pub tsc: u64,
-    /// An [`abi::record::Kind`], or one of a later version.
+    /// An [`abi::record::Kind`], or a kind of a later version.
     pub kind: u8,
     /// 0: the kernel; else the process.
     pub process: u16,

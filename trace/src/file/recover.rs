@@ -1,7 +1,7 @@
 //! Makes a whole file of a damaged one: its whole chunks, byte for byte, with a head and an end.
 //!
-//! What is gone stays known: the numbers of the records tell what is missing between chunks, and what the numbers cannot
-//! tell, such as the end of a run, the new file's head says in a sentence each ([`Damage::Recovered`]).
+//! The new file still shows what is missing: between chunks, the numbers of the records show it. Its head has a sentence for
+//! everything that the numbers do not show, such as the end of a run ([`Damage::Recovered`]).
 
 use std::io;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::format;
 use super::output::{Output, create_file};
 use super::{Damage, Meta, Origin, Trace, WriteError};
 
-/// The most sentences about damage that a head takes.
+/// The most sentences about damage that a head may have.
 const SENTENCES_MAX: usize = 100;
 
 /// What was recovered.

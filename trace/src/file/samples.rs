@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, RngSeed};
 
 use super::{Meta, Origin, Program, Writer, format};
 
-/// A record before it is bytes.
+/// A record that is not encoded yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sample {
     pub(crate) tsc: u64,
@@ -173,7 +173,7 @@ pub(crate) fn meta() -> Meta {
     meta
 }
 
-/// Gives a sample to a writer.
+/// Writes a sample.
 pub(crate) fn write(writer: &mut Writer, sample: &Sample) {
     if sample.origin() == Origin::Host {
         let kind = Kind::try_from(sample.kind).expect("a kind of the host's");
@@ -184,7 +184,7 @@ pub(crate) fn write(writer: &mut Writer, sample: &Sample) {
     write_guest(writer, &sample.to_bytes(), 1);
 }
 
-/// Gives bytes of the guest to a writer.
+/// Writes bytes of the guest.
 pub(crate) fn write_guest(writer: &mut Writer, bytes: &[u8], records: u64) {
     let copied = writer.guest_records(bytes.len(), records, |room| {
         room.copy_from_slice(bytes);

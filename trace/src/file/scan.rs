@@ -9,8 +9,8 @@ use super::source::Window;
 use super::walk::Walk;
 use super::{Damage, Origin, Record};
 
-/// How many times its own size a file may make a reader look for chunks behind damage: a file that was made to look like
-/// the start of a chunk at every byte would otherwise take for ever.
+/// The limit on the search for chunks after damage, as a multiple of the file's size. Without it, a file that looks like the
+/// start of a chunk at every byte would take hours.
 const SEARCHES: u64 = 16;
 /// How many bytes are searched at once.
 const SEARCHED_AT_ONCE: usize = 64 << 10;
@@ -47,7 +47,7 @@ impl Table {
     }
 }
 
-/// What is at a place of the file.
+/// What is at an offset of the file.
 #[derive(Debug)]
 pub(super) enum Step<'a> {
     /// A chunk of records: the number of its first, and its bytes.
@@ -151,8 +151,8 @@ impl Scan {
         Ok(Step::Other)
     }
 
-    /// The offset of the first whole chunk that lies between two offsets. If there is none: the first offset where one
-    /// can be that goes on behind `to`.
+    /// The offset of the first whole chunk between two offsets. Without one, the first offset where a chunk may start that ends
+    /// after `to`.
     pub(super) fn find_chunk(
         &mut self,
         window: &mut Window,

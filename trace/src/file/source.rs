@@ -14,7 +14,7 @@ use super::format::{CHUNK_MAGIC, FIRST_CHUNK_WITHIN, HEAD_MAGIC};
 /// How many bytes are read ahead, at least.
 const BLOCK: usize = 256 << 10;
 
-/// Bytes that can be read at any offset. A file and a `Vec<u8>` are such; a program can read a trace from anything else
+/// Bytes that can be read at any offset. A file and a `Vec<u8>` are two; a program can read a trace from anything else
 /// by implementing it.
 pub trait ReadAt: fmt::Debug + Send + Sync {
     /// How many bytes there are now.
@@ -151,12 +151,12 @@ impl Window {
         self.start.saturating_add(self.bytes.len() as u64)
     }
 
-    /// Has bytes from this offset on stay in memory from now on.
+    /// Keeps the bytes from this offset on in memory.
     pub(super) fn keep_from(&mut self, offset: u64) {
         self.keep = offset;
     }
 
-    /// Goes as far as the source does now. What is in memory is read again if the source got shorter.
+    /// Updates the size of the source. Bytes in memory are read again if the source got shorter.
     pub(super) fn grow(&mut self) -> io::Result<()> {
         self.size = self.source.size()?;
         if self.size < self.end() {
@@ -165,7 +165,7 @@ impl Window {
         Ok(())
     }
 
-    /// Has all be read again.
+    /// Discards the bytes in memory, so that they are read again.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();
         self.start = 0;

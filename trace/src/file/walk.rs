@@ -1,8 +1,8 @@
 //! Steps through the records of chunks, in whichever encoding they are.
 //!
-//! Records are decoded a batch at a time into memory that the next batch takes over: the loop that decodes them has
-//! nothing else to keep in mind, and whoever takes them has them as they would lie in a file. A batch is small, so that
-//! it stays in the cache next to the CPU, whatever the size of a chunk.
+//! Records are decoded in batches, into memory that the next batch overwrites. So the loop that decodes them does nothing
+//! else, and its callers get records as they would be in a file without compression. A batch is small, so that it stays in
+//! the first-level cache, whatever the size of a chunk.
 
 use abi::record::HEAD_SIZE;
 
@@ -94,7 +94,7 @@ impl Walk {
         Some((tsc, head, words))
     }
 
-    /// How many bytes at the end of the payload are no record and should be one, when there are no more batches.
+    /// When there are no more batches: how many bytes at the end of the payload are not a record.
     pub(super) fn left(&self, payload: &[u8]) -> usize {
         let padding = if self.encoding == COMPACT { PADDING } else { 0 };
         let left = payload.len().saturating_sub(self.read);
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// What a decoder has in its slots after it was wrong could make records of nothing.
+    /// After an error, the slots of the decoder are wrong, and could produce records that do not exist.
     #[test]
     fn where_a_payload_ends_it_stays_ended() {
         let (mut host, mut payload) = (Vec::new(), Vec::new());

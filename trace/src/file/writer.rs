@@ -1,6 +1,6 @@
-//! Writes a trace file: a copy for each time the bell rings; all else is done by a thread beside the guest.
+//! Writes a trace file. The thread of the guest only copies the records; another thread does everything else.
 //!
-//! The guest stands still only while its records are copied to [`Waiting`]. A second thread takes the records from there,
+//! The guest stops only while its records are copied to [`Waiting`]. A second thread takes the records from there,
 //! a chunk at a time, encodes them and writes them. When [`WAITING_MOST`] bytes wait, the guest waits for that thread.
 //! When a write takes longer than [`STALL`], as with a pipe that has no reader, the run ends with an error.
 //!
@@ -24,26 +24,26 @@ use super::format::{self, CHUNK_SIZE, COMPACT, ChunkHead, Content, Origin, PAYLO
 use super::live::{Live, Watcher};
 use super::output::{Name, Output, Target, create_file};
 
-/// A chunk is written when so many bytes of records wait for it.
+/// A chunk is written when this many bytes of records wait.
 const CHUNK_FULL: usize = 256 << 10;
 /// A chunk is written when its first record has waited this long.
 const CHUNK_AGE: Duration = Duration::from_millis(50);
-/// The guest waits when so many bytes of its records do.
+/// The guest waits when this many bytes of its records do.
 const WAITING_MOST: usize = 4 << 20;
 /// How long a write may take before it counts as failed.
 const STALL: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
-/// [`STALL`] is waited in so many parts. While this process is stopped, as by Ctrl-Z, only one part runs out.
+/// [`STALL`] is divided into so many waits. While this process is stopped, as by Ctrl-Z, at most one of them expires.
 const STALL_PARTS: u32 = 10;
 const STALL_PART: Duration = Duration::from_millis(STALL.as_millis() as u64 / STALL_PARTS as u64);
 /// The exit code of a run whose trace could not be written, for the record of its end.
 const TRAPLINE_FAILED: u32 = 1;
-/// The number for an error that has none of the system's: EIO of every Unix.
+/// The number for an error without a number of the system: EIO on every Unix.
 const INPUT_OUTPUT_ERROR: i32 = 5;
 
 /// Why a trace could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// A file of this name exists, and it is not to be replaced.
+    /// A file of this name exists, and may not be replaced.
     #[error("{} exists already: choose another file, or replace it with --force", path.display())]
     Exists {
         /// The file.
@@ -55,12 +55,12 @@ pub enum WriteError {
         /// The FIFO.
         path: PathBuf,
     },
-    /// The file could not be made.
+    /// The file could not be created.
     #[error("cannot create the trace file {}; choose another place for it", path.display())]
     Create {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
@@ -78,7 +78,7 @@ pub enum WriteError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
         /// Records that were given to the writer and are not in the file.
@@ -111,7 +111,7 @@ enum Failure {
     Stalled,
 }
 
-/// What the thread is asked to do, besides writing chunks that are due.
+/// A request to the thread, besides writing chunks that are due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Request {
     #[default]
@@ -167,7 +167,7 @@ impl Waiting {
             None => return Ok(()),
             Some(Failure::Write(code)) => io::Error::from_raw_os_error(code),
             Some(Failure::Stalled) => {
-                io::Error::new(io::ErrorKind::TimedOut, format!("it took nothing for {STALL:?}"))
+                io::Error::new(io::ErrorKind::TimedOut, format!("it accepted no data for {STALL:?}"))
             }
         };
         let sum = |[guest, host]: [u64; 2]| guest.saturating_add(host);
@@ -352,7 +352,7 @@ impl Writer {
         self.request(Request::Flush)
     }
 
-    /// Writes all that waits, then the index and the end mark. The file must still be where it was made.
+    /// Writes all that waits, then the index and the end mark. The file must still be at its path.
     pub fn finish(mut self) -> Result<(), WriteError> {
         self.end(Request::Finish)?;
         match &self.place {
@@ -567,7 +567,7 @@ mod tests {
     use std::fs::File;
     use std::io::Write;
 
-    /// A target that takes the head in a file, and all else in something that cannot be cut.
+    /// A target that writes the head to a file, and everything else to something that cannot be cut.
     #[derive(Debug)]
     struct Stuck<W> {
         head: Option<File>,
@@ -641,7 +641,7 @@ mod tests {
         };
         let error = (0..20).find_map(|_| writer.guest_records(1 << 20, 9, noise).err()).expect("no room");
         let cause = std::error::Error::source(&error).expect("a cause").to_string();
-        assert!(cause.contains("it took nothing for 300ms"), "{cause}");
+        assert!(cause.contains("it accepted no data for 300ms"), "{cause}");
         assert!(error.to_string().contains("records"), "{error}");
     }
 

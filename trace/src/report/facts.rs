@@ -12,7 +12,7 @@ use crate::analysis::stat::{Stat, json_of_one};
 use crate::export::layout::{Column, FIRST_STEP, Layout, Source, UNKNOWN};
 use crate::file::{Origin, Trace, printable};
 
-/// The facts, as JSON that can stand in a `<script>`.
+/// The facts, as JSON that is safe inside a `<script>`.
 pub(super) fn json(trace: &Trace, name: &str) -> String {
     let summary = Summary::of(trace);
     let facts = json!({
@@ -27,7 +27,7 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
         "names": names(),
         "columns": columns(),
     });
-    // Inside a script element only `<` could end it; in JSON it stands in strings alone.
+    // Only `<` can end a script element, and in JSON it occurs in strings only.
     printable(&facts.to_string()).replace('<', "\\u003c")
 }
 

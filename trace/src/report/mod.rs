@@ -1,7 +1,7 @@
 //! A trace as one page that opens offline: what ran, a timeline, each switch step by step, distributions.
 //!
 //! The page holds the records themselves, compressed, and draws the timeline from them. Its numbers and their shapes
-//! are those of `analysis::stat`, names come from here too: the page computes none, and knows none of the contract.
+//! are those of `analysis::stat`, and names come from here too: the page computes no numbers, and does not know the ABI.
 //! Everything of the trace enters the page as JSON or base64 and is shown as text, never as markup. Limit: it draws
 //! the first [`EVENTS_MAX`] events, and says so when there are more; the totals are of all.
 
@@ -72,7 +72,7 @@ fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let (mut latest, mut words, mut bytes) = (0, Vec::new(), Vec::new());
     for _ in 0..EVENTS_MAX {
         let Some(record) = records.next() else { break };
-        // The page finds its way by time, so time must not run backwards even where a guest says it does.
+        // The page searches by time, so time must not run backwards, even if the TSC of the guest does.
         latest = latest.max(clock.nanoseconds(record.tsc));
         words.clear();
         words.extend(record.words());

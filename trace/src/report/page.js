@@ -16,7 +16,7 @@ function fillFacts() {
   const totals = [['events', '/events'], ['system calls', '/kinds/system-call'], ['switches', '/switches/count'], ['ticks', '/ticks/count'], [meta.emulator ? 'from first to last, emulated' : 'from first to last', '/duration_ns']];
   $('totals').append(...totals.map(([name, place]) => make('div', {}, make('dt', {}, name), make('dd', {}, number(place)))));
   const cut = facts.drawn < events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(events)} events; the numbers are of all.`] : [];
-  // No time of the page may be taken for one of hardware.
+  // A reader must not take these times for those of hardware.
   const emulated = meta.emulator ? [`The CPU was emulated by ${meta.emulator}: all times are emulated.`] : [];
   if (meta.emulator) document.querySelectorAll('main h2').forEach(heading => heading.append(' (emulated)'));
   const lost = facts.not_loaded.map(([name, reason]) => `${name} was not loaded: ${reason}.`);
@@ -24,7 +24,7 @@ function fillFacts() {
   if (more > 0) lost.push(`${count(more)} more were not loaded.`);
   $('warnings').append(...[...emulated, ...stat.damage, ...lost, ...cut].map(text => make('p', { class: 'warning' }, text)));
   $('lanes').append(...ROWS.map(([name]) => make('li', {}, name)));
-  // The canvas is what shows of the rows; their names beside it make all of them scroll.
+  // The canvas is as large as the visible rows. Their names beside it give the scrollable height.
   $('canvas').style.height = `${AXIS + ROW * ROWS.length}px`;
   fillNumbers();
   fillStart();
@@ -46,7 +46,7 @@ function hintWide() {
   document.querySelectorAll('.wide, .wide table').forEach(element => watcher.observe(element));
 }
 
-/// Light and dark: as the system has it until the button says otherwise.
+/// Light or dark: the system's choice until the button changes it.
 function themes(changed) {
   const root = document.documentElement, button = $('theme'), system = matchMedia('(prefers-color-scheme: dark)');
   const isDark = () => root.dataset.theme ? root.dataset.theme === 'dark' : system.matches;
@@ -54,7 +54,7 @@ function themes(changed) {
   button.setAttribute('aria-label', 'Change between light and dark');
   button.addEventListener('click', () => { root.dataset.theme = isDark() ? 'light' : 'dark'; label(); });
   system.addEventListener('change', label);
-  // Paper is light whatever the screen is.
+  // Printed pages are always light.
   matchMedia('print').addEventListener('change', changed);
   label();
 }
@@ -192,7 +192,7 @@ class Page {
     $('selected').replaceChildren(...text);
     if (this.isOpen) this.later(() => this.table.restart());
   }
-  /// Shows a switch, the nearest that there is.
+  /// Shows the nearest switch.
   select(i) {
     const { switches } = this.model, known = Math.min(Math.max(i, 0), switches.load.length - 1);
     this.timeline.switch = known;
@@ -310,7 +310,7 @@ async function open() {
   document.documentElement.dataset.ready = 'yes';
 }
 
-// What needs no records stands before they have come.
+// Fill what needs no records before the records are unpacked.
 fillFacts();
 addEventListener('DOMContentLoaded', () => open().catch(error => {
   $('warnings').append(make('p', { class: 'warning' }, `This browser could not draw the timeline (${error.message}). Any browser since May 2024 can.`));

@@ -1,5 +1,5 @@
 'use strict';
-// The records: unpacked, indexed, and said in words. Each is a head of 16 bytes (time, kind, words, process, detail) and
+// The records: unpacked, indexed, and described in words. Each is a head of 16 bytes (time, kind, words, process, detail) and
 // words of 8 bytes. What the words mean comes from the table of records: no field is listed here.
 
 const $ = id => document.getElementById(id);
@@ -32,7 +32,7 @@ function stamp(ns, step = 1) {
   return `${(ns / scale).toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })} ${unit}`;
 }
 
-/// Nanoseconds in three digits and the unit that fits, as `trapline stat` says them.
+/// Nanoseconds in three digits and the unit that fits, as `trapline stat` prints them.
 function duration(ns) {
   if (!timed) return plural(Math.round(ns), 'cycle');
   const units = ['ns', 'µs', 'ms', 's'];

@@ -53,7 +53,7 @@ function callEnd(records, call) {
   return last;
 }
 
-/// The return that ends a switch, or the switch itself if there is none.
+/// The return that ends a switch; without one, the switch itself.
 function forth(records, into) {
   for (let r = into + 1; r < records.count; r++) {
     if (gaps.has(r) || records.is(r, 'trap-entry') || records.is(r, 'context-saved')) return into;
@@ -62,7 +62,7 @@ function forth(records, into) {
   return into;
 }
 
-/// The kernel writes a return down before it returns; what happened next tells whether it arrived.
+/// The kernel records a return before it returns. The next record shows whether the return succeeded.
 function proves(records, left, next) {
   if (!records.is(left, 'trap-return') && !records.is(left, 'called')) return false;
   const isSame = records.process(next) === records.process(left);

@@ -1,4 +1,4 @@
-// The timeline: what the records say of who had the CPU, and its picture.
+// The timeline: which process had the CPU at each time, computed from the records and drawn.
 //
 // A lane is a row of slices (stretches of time of one class) and marks (moments). For each class a lane keeps the
 // running sum of its time, so the share of a class in any pixel takes two binary searches, however many slices
@@ -130,7 +130,7 @@ class Timeline {
     this.scroller.addEventListener('scroll', () => this.redraw());
   }
   recolour() {
-    // What a canvas draws, no forced colours replace.
+    // The browser does not apply forced colours to a canvas.
     const probe = document.body.appendChild(make('i', { style: 'forced-color-adjust: none' }));
     this.colours = {};
     for (const name of [...CLASSES, 'host', 'ink', 'soft', 'rule', 'paper', 'accent']) {
@@ -138,7 +138,7 @@ class Timeline {
       this.colours[name] = getComputedStyle(probe).color;
     }
     probe.remove();
-    // Contrast as WCAG has it, but for the exact curve of sRGB.
+    // Contrast as WCAG defines it, with an approximation of the curve of sRGB.
     const light = name => this.colours[name].match(/[\d.]+/g).reduce((sum, part, n) => sum + (part / 255) ** 2.2 * ([.2126, .7152, .0722][n] ?? 0), .05);
     const far = (name, other) => Math.abs(Math.log(light(name) / light(other)));
     this.textOn = Object.fromEntries(CLASSES.map(name => [name, this.colours[far(name, 'ink') > far(name, 'paper') ? 'ink' : 'paper']]));
@@ -152,7 +152,7 @@ class Timeline {
     this.canvas.height = Math.round(this.height * this.ratio);
     this.draw();
   }
-  /// Draws at the next frame, once however many ask for it.
+  /// Draws once at the next frame, however often it is called before.
   redraw() {
     this.waiting ??= requestAnimationFrame(() => { this.waiting = undefined; this.draw(); });
   }
@@ -266,7 +266,7 @@ class Timeline {
   callOf(entry) {
     return [entry + 1, entry + 2].find(i => i < this.records.count && this.records.is(i, 'system-call')) ?? -1;
   }
-  /// Moments, at most one a pixel.
+  /// Draws moments, at most one per pixel.
   drawMarks({ time }, name, top) {
     const { context, colours } = this;
     const [high, wide] = { tick: [STRIP - 1, 1], fault: [STRIP + 3, 3], host: [BAR, 1.5] }[name] ?? [STRIP + 1, 2];
@@ -314,7 +314,7 @@ class Timeline {
     const nearest = nearestTo(this.model.switches.time, time, near);
     const slice = lane.at(time);
     const isSwitch = slice >= 0 && CLASSES[lane.kind[slice]] === 'switch';
-    // Where a line can be told from what is beside it, it must be met; the kernel has a part in every switch.
+    // Where lines are far enough apart, the pointer must be on the line. Every switch has a part in the kernel's row.
     const apart = slice < 0 ? lane.process !== 0 : lane.end[slice] - lane.start[slice] > 2 * near;
     const after = isSwitch ? lower(this.model.switches.load, lane.record[slice]) : -1;
     const mark = MARKS.map(name => lane.marks[name])

@@ -2,13 +2,13 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 const TIMES = [['total', '/total_ns'], ['mean', '/mean_ns'], ['median', '/p50_ns'], ['90 %', '/p90_ns'], ['99 %', '/p99_ns'], ['longest', '/max_ns']];
-/// A bin of a histogram begins at so much of its end.
+/// The start of a histogram's bin as a fraction of its end.
 const BIN = 2 ** -.25;
 const [SHAPE, TALL] = [180, 26];
 /// Room for a number of the axis.
 const LABEL = 54;
 
-/// What stands at a place of the numbers: `/ticks/period/p50_ns`.
+/// The value at a place of the numbers, such as `/ticks/period/p50_ns`.
 const at = place => place.split('/').slice(1).reduce((node, key) => node?.[key], stat);
 
 /// The number at a place, in its unit; times are unknown without the clock, and where nothing was timed.
@@ -43,7 +43,7 @@ function scale(histograms) {
   const ends = histograms.flatMap(bins => Object.keys(bins).map(Number)).filter(end => end > 0);
   if (!ends.length || !timed) return undefined;
   const [first, last] = [Math.log10(Math.min(...ends) * BIN), Math.log10(Math.max(...ends))];
-  // A power of ten at least, so that one bar does not fill all.
+  // At least one power of ten, so that one bar does not fill the width.
   const spare = Math.max(1 - (last - first), 0) / 2, [low, high] = [first - spare, last + spare];
   const x = ns => (Math.log10(Math.max(ns, 1)) - low) / (high - low) * SHAPE;
   const rounds = each => Array.from({ length: 12 }, (_, power) => each.map(times => times * 10 ** power)).flat().filter(ns => ns >= 10 ** low && ns <= 10 ** high);

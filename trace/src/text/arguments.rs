@@ -22,10 +22,10 @@ const PIECES_MAX: usize = 1024;
 const CLONE_SIGNAL: u64 = 0xFF;
 /// The real-time signals start here.
 const REAL_TIME: u64 = 32;
-/// The limit that is none.
+/// `RLIM64_INFINITY`: no limit.
 const NO_LIMIT: u64 = u64::MAX;
 
-/// What the pointers of one call lead to: the data records of the call, in order.
+/// The memory that the pointers of one call point to: the data records of the call, in order.
 #[derive(Debug, Default)]
 pub(super) struct Memory(Vec<Piece>);
 
@@ -45,13 +45,13 @@ impl Memory {
         }
     }
 
-    /// What is known of the memory that an argument leads to.
+    /// The part of an argument's memory that the trace has.
     fn of(&self, argument: usize) -> Pieces<'_> {
         Pieces { rest: &self.0, argument }
     }
 }
 
-/// The pieces of the memory that one argument leads to.
+/// The pieces of the memory that one argument points to.
 #[derive(Clone, Copy)]
 struct Pieces<'a> {
     rest: &'a [Piece],
@@ -112,7 +112,7 @@ impl Bytes {
     }
 }
 
-/// A call as far as it is known.
+/// A call, with what the trace has of it.
 pub(super) struct Known<'a> {
     pub(super) arguments: &'a [u64; 6],
     pub(super) memory: &'a Memory,
@@ -284,12 +284,12 @@ impl Known<'_> {
     }
 }
 
-/// True if a result is an error.
+/// Whether a result is an error.
 pub(super) fn is_error(result: i64) -> bool {
     (-errno::MAX..0).contains(&result)
 }
 
-/// Writes an argument that leads to no memory, or to none that is known.
+/// Writes an argument that is no pointer, or whose memory the trace does not have.
 pub(super) fn put_plain(out: &mut String, of: Type, value: u64) {
     const AT_FDCWD: i32 = -100;
     let int = value as u32;

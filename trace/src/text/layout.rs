@@ -4,7 +4,7 @@ use crate::file::{Meta, printable};
 
 /// Columns of the text.
 pub(super) const WIDTH: usize = 100;
-/// The margin of what numbers mean.
+/// The margin of the explanations.
 pub(super) const MARGIN: usize = 3;
 
 /// Where and how a run was made.
@@ -45,7 +45,7 @@ pub fn duration(nanoseconds: u64) -> String {
         return format!("{nanoseconds} ns");
     }
     let nanoseconds = nanoseconds as f64;
-    // What would be rounded to 1000 is one of the next unit.
+    // A value that would be rounded to 1000 is 1 of the next unit.
     let (value, unit) = match nanoseconds {
         ..999.5e3 => (nanoseconds / 1e3, "µs"),
         ..999.5e6 => (nanoseconds / 1e6, "ms"),

@@ -54,7 +54,7 @@ fn headings(meta: &Meta, table: &Table) -> [&'static str; 4] {
     [if meta.is_emulated() { "emulated µs" } else { time }, os, hardware, program]
 }
 
-/// The program has the least to say.
+/// The column of the program needs the least room.
 fn widths(width: u16) -> [usize; 4] {
     let rest = usize::from(width).saturating_sub(TIME + BORDERS);
     let wide = rest.saturating_mul(3) / 8;

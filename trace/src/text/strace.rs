@@ -59,7 +59,7 @@ pub enum Numbers {
     None,
 }
 
-/// A call that has not come back.
+/// A call that has not returned.
 #[derive(Debug)]
 struct Pending {
     number: u64,
@@ -112,7 +112,7 @@ pub struct Strace<W> {
     options: Options,
     counts: Counts,
     line: String,
-    /// How many open calls were looked at for one to be written as unfinished.
+    /// How many open calls were examined to find one to write as unfinished.
     #[cfg(test)]
     looked_at: u64,
 }
@@ -144,8 +144,8 @@ impl<W: Write> Strace<W> {
         }
     }
 
-    /// Writes what strace would say of an event, if anything. A line is there if the event that it begins with is wanted,
-    /// and then it is whole.
+    /// Writes what strace would print for an event, if anything. A line is printed whole, if the event that it begins with is
+    /// wanted.
     pub fn event(&mut self, event: &Event, is_wanted: bool) -> io::Result<()> {
         self.write(event, is_wanted)?;
         let is_end = matches!(
@@ -302,7 +302,7 @@ impl<W: Write> Strace<W> {
         self.out.flush()
     }
 
-    /// Writes the calls that never came back.
+    /// Writes the calls that never returned.
     pub fn finish(&mut self) -> io::Result<()> {
         if self.options.counts {
             self.counts.write(&mut self.out)?;
@@ -350,7 +350,7 @@ impl<W: Write> Strace<W> {
         self.line_end(Some(now.saturating_sub(call.start)))
     }
 
-    /// The call by which a process ended does not come back.
+    /// The call by which a process ended does not return.
     fn ended(&mut self, process: u16, now: u64) -> io::Result<()> {
         let Some(call) = self.calls.remove(&process).filter(|_| !self.options.counts) else { return Ok(()) };
         self.call_start(process, now, &call)?;
@@ -423,7 +423,7 @@ impl<W: Write> Strace<W> {
         put!(self.line, "{:padding$}= ", "");
     }
 
-    /// The time that the call took, if it came back.
+    /// The time that the call took, if it returned.
     fn line_end(&mut self, took: Option<u64>) -> io::Result<()> {
         if let Some(took) = took.filter(|_| self.options.durations) {
             put!(self.line, " <{}.{:06}>", took / 1_000_000_000, took % 1_000_000_000 / 1000);

@@ -1,7 +1,6 @@
 //! Events as text for people: a line each, with the time, who, what, and the details in words.
 //!
-//! A line wider than [`COLUMNS`] goes on under its details. Nothing is left out of a line but registers that
-//! did not change.
+//! A line longer than [`COLUMNS`] is wrapped below its details. Only registers that did not change are left out.
 
 use std::io::{self, Write};
 
@@ -19,14 +18,14 @@ const VERB_WIDTH: usize = 7;
 /// The narrowest and the widest column for the process.
 const WHO_WIDTH: std::ops::RangeInclusive<usize> = 7..=19;
 
-/// How the text shall be.
+/// Options of the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// With the colours of a terminal.
+    /// Use the colours of a terminal.
     pub colour: bool,
-    /// Only the events that it wants.
+    /// Write only the events that match.
     pub filter: Filter,
-    /// The number of the guest's event that is pointed at.
+    /// The number of the guest's event to mark.
     pub mark: Option<u64>,
     /// Columns that the caller prints before each line.
     pub indent: usize,

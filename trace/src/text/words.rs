@@ -1,4 +1,4 @@
-//! The sentence that an event is for people: a word for what happened, and its details.
+//! Events as sentences for people: a word for what happened, and its details.
 //!
 //! This is the one place where each kind of record has text of its own; everything else follows from the table in
 //! `abi::record`. Some details depend on earlier events: a call's arguments are in the frame of its trap, and only registers
@@ -33,7 +33,7 @@ struct Process {
 #[derive(Debug, Default)]
 pub(super) struct Words {
     processes: BTreeMap<u16, Process>,
-    /// By vector, how a trap that arrived as another one did so last: error code, RIP, CR2.
+    /// For each vector, the last trap that arrived as another one: error code, RIP, CR2.
     arrived: BTreeMap<u8, (u16, u64, u64)>,
 }
 

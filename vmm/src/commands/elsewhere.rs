@@ -1,4 +1,4 @@
-//! The commands that have to do with guests, on systems that cannot run any: each says what it needs.
+//! The commands that run guests, on systems that cannot: each says what it needs.
 
 use std::ffi::OsString;
 
@@ -21,12 +21,12 @@ pub fn execute(_args: &Args) -> anyhow::Result<u8> {
     Ok(NO_KVM)
 }
 
-/// None of the errors is of a run.
+/// No error is one of a run.
 pub fn exit_code_of(_error: &anyhow::Error) -> Option<u8> {
     None
 }
 
-/// The sandbox, which is Linux's: on other systems there is none.
+/// The sandbox exists only on Linux.
 pub mod sandbox {
     use std::path::{Path, PathBuf};
 

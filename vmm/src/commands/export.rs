@@ -90,7 +90,7 @@ fn encoded(value: &str) -> String {
 fn format() -> impl TypedValueParser<Value = &'static Format> {
     let names = FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.help));
     PossibleValuesParser::new(names)
-        .try_map(|name| FORMATS.iter().find(|format| format.name == name).ok_or("no such format"))
+        .try_map(|name| FORMATS.iter().find(|format| format.name == name).ok_or("unknown format"))
 }
 
 /// Fails an export if the trace could not be read to its end.

@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand, each with its `Args` and its `execute`.
+//! The command line: one file per subcommand, each with its `Args` and its `execute`.
 //!
 //! Output goes to stdout, diagnostics to stderr. The exit code is the value of `execute`, or the one that
 //! fits its error.
@@ -17,7 +17,7 @@ pub mod report;
 pub mod stat;
 pub mod view;
 
-// The commands that have to do with guests.
+// The commands that run guests.
 #[cfg(kvm)]
 mod boots;
 #[cfg(kvm)]
@@ -57,7 +57,7 @@ use trace::{Damage, Meta, OpenError, Trace, WriteError};
 pub const OK: u8 = 0;
 /// Trapline failed.
 pub const FAILED: u8 = 1;
-/// The command line was wrong, or a file that it named.
+/// The command line was wrong, or a file that it names.
 pub const USAGE: u8 = 2;
 /// A process was killed or failed.
 pub const PROCESS_FAILED: u8 = abi::exit::PROCESS_FAILED as u8;
@@ -167,8 +167,8 @@ impl Cli {
     }
 }
 
-/// Prints an error and its causes on stderr, and returns the exit code that fits it. A reader of our output that has seen
-/// enough, as `head` does, is no error.
+/// Prints an error and its causes on stderr, and returns the exit code that fits it. It is not an error if the reader of our
+/// output closed the pipe, as `head` does.
 pub fn report(error: &anyhow::Error) -> u8 {
     let io = error.downcast_ref::<io::Error>();
     if io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
@@ -185,7 +185,7 @@ pub fn report(error: &anyhow::Error) -> u8 {
     if is_usage { USAGE } else { run::exit_code_of(error).unwrap_or(FAILED) }
 }
 
-/// Whether a file that cannot be opened is the wrong one, and not one that this host fails to read.
+/// Whether a file cannot be opened because it is the wrong one, and not because this host failed to read it.
 fn is_wrong_file(error: &OpenError) -> bool {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
     match error {
@@ -196,7 +196,7 @@ fn is_wrong_file(error: &OpenError) -> bool {
     }
 }
 
-/// Prints a diagnostic on stderr. If stderr is closed, there is no place left to say so.
+/// Prints a diagnostic on stderr. If stderr is closed, it cannot be printed anywhere.
 fn complain(message: &str) {
     #[cfg(kvm)]
     let mut stderr = stream::Stream(io::stderr());

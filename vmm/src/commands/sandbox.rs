@@ -1,4 +1,4 @@
-//! The options of the sandbox, which every command has that handles a guest or a trace.
+//! The options of the sandbox. Every command that handles a guest or a trace has them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,10 @@ use crate::sandbox::{Files, Mode, Role, Sandbox};
 /// The options.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Args {
-    /// What becomes of a system call that the sandbox does not allow: it ends Trapline, or is only logged by Linux
-    /// (`dmesg`)
+    /// What a system call does that the sandbox does not allow: end Trapline, or run while Linux only logs it (`dmesg`)
     #[arg(long, value_name = "MODE", value_enum, default_value_t = When::Enforce, require_equals = true)]
     sandbox: When,
-    /// Use no sandbox: a fault in Trapline then lets a guest or a file do all that you may do
+    /// Use no sandbox: through a fault in Trapline, a guest or a file could then do all that you may do
     #[arg(long, conflicts_with = "sandbox")]
     no_sandbox: bool,
     /// Allow all calls but this one: a test shows with it that the call is needed
@@ -28,11 +27,11 @@ enum When {
 }
 
 impl Args {
-    /// The sandbox that was asked for. That there is none is said.
+    /// The sandbox that the options ask for. Without one, a warning is printed.
     pub fn sandbox(&self) -> Option<Sandbox> {
         if self.no_sandbox {
             complain(
-                "warning: no sandbox: a fault in Trapline lets the guest or the file do all that you may do",
+                "warning: no sandbox: through a fault in Trapline, the guest or the file could do all that you may do",
             );
             return None;
         }
@@ -43,12 +42,12 @@ impl Args {
         Some(Sandbox { mode, without: self.sandbox_without.clone() })
     }
 
-    /// Enters the sandbox of a command that has opened these traces, and prints.
+    /// Enters the sandbox for a command that reads these open traces and prints.
     pub fn read(&self, traces: &[PathBuf]) -> anyhow::Result<()> {
         self.enter(Role::Read, traces, None)
     }
 
-    /// Enters the sandbox of a command that has opened this trace, and makes something of it at `output`.
+    /// Enters the sandbox for a command that reads this open trace and writes `output`.
     pub fn make(&self, trace: &Path, output: &Path) -> anyhow::Result<()> {
         self.enter(Role::Make, &[trace.into()], Some(super::output::folder_of(output)))
     }

@@ -51,7 +51,7 @@ impl<T: AsFd> Write for Stream<T> {
     }
 }
 
-/// Whether a file is standard output, and not a device that keeps nothing, such as `/dev/null`.
+/// Whether a file is standard output, unless it is a device that discards its data, such as `/dev/null`.
 pub fn is_output(path: &Path) -> bool {
     let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
     matches!((path.metadata(), stdout), (Ok(file), Ok(stdout)) if !file.file_type().is_char_device()

@@ -1,4 +1,4 @@
-//! `trapline view`: a trace as text, or in other forms with a line an event.
+//! `trapline view`: a trace as text, or in other forms with one line per event.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -36,12 +36,12 @@ Examples:
 On a terminal, the text goes through $TRAPLINE_PAGER, $PAGER or `less`, and has colours unless NO_COLOR
 is set.";
 
-/// How often a growing file is looked at.
+/// How often a growing file is read again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How many events `--around` shows on each side.
 const AROUND: u64 = 20;
 
-/// Show the events of a trace, one event a line.
+/// Show the events of a trace, one event per line.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -144,7 +144,7 @@ fn show_new(path: &Path, file: Option<Handle>, trace: &mut Follow, writer: &mut 
                 writer.flush()?;
                 std::thread::sleep(LOOK_AGAIN);
                 if Handle::from_path(path).ok() != file {
-                    let why = format!("{}: another file has taken its place", path.display());
+                    let why = format!("{}: another file has replaced it", path.display());
                     return Err(io::Error::other(why));
                 }
             }

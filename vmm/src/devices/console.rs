@@ -100,7 +100,7 @@ impl<W: Write> Device for &RefCell<Console<'_, W>> {
 mod tests {
     use super::*;
 
-    /// Takes writes as its list of answers says; an answer of n takes n bytes.
+    /// Accepts writes as its list of answers says; an answer of n accepts n bytes.
     #[derive(Default)]
     struct Pipe {
         answers: Vec<io::Result<usize>>,

@@ -23,7 +23,7 @@ use trace::{Origin, WriteError, Writer};
 /// Offset of a record's kind.
 const KIND_OFFSET: usize = 8;
 
-/// How a guest broke the contract.
+/// How a guest violated the ABI.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Broken {
     /// The head is not in memory.
@@ -32,7 +32,7 @@ pub enum Broken {
         /// Physical address of the head.
         address: u64,
     },
-    /// There is no head at that address.
+    /// No head is at that address.
     #[error("there is no trace buffer at {address:#x}: its magic number is {magic:#x}")]
     NoBuffer {
         /// Physical address of the head.
@@ -40,16 +40,16 @@ pub enum Broken {
         /// What is there instead.
         magic: u32,
     },
-    /// The guest was built for another version of the contract.
+    /// The guest was built for another version of the ABI.
     #[error(
-        "the guest has version {guest} of the contract, and this Trapline version {}: build the guest against the same `abi`",
+        "the guest has version {guest} of the ABI, but this Trapline has version {}: build the guest with the same `abi`",
         abi::VERSION
     )]
     Version {
         /// The guest's version.
         guest: u16,
     },
-    /// Sizes that the contract does not allow.
+    /// Sizes that the ABI does not allow.
     #[error(
         "the trace buffer has a head of {head_size} bytes and room for {capacity}; the contract says {} and at \
          most {}, in eights",
@@ -65,10 +65,10 @@ pub enum Broken {
     /// A second attach.
     #[error("the guest attached a second trace buffer")]
     Twice,
-    /// A bell without a buffer.
+    /// The bell rang without a buffer.
     #[error("the guest rang without a trace buffer")]
     NotAttached,
-    /// Bell and head differ.
+    /// The bell and the head differ.
     #[error("the guest rang for {bell} bytes and its buffer has {used}")]
     BellDiffers {
         /// What was written to the port.
@@ -97,7 +97,7 @@ pub enum Broken {
         /// Whole records before it.
         found: u64,
     },
-    /// The running count is not what is in the buffer.
+    /// The running count is not the number of records in the buffer.
     #[error("the guest counts {counted} new records, and its buffer has {found}")]
     Miscounted {
         /// By the guest's running count.
@@ -122,12 +122,12 @@ pub struct Doorbell<'a> {
     /// The size of the trace, in bytes, at which the run ends.
     trace_most: u64,
     buffer: Option<Buffer>,
-    /// The guest's running count when its records were last taken, and the bytes that were.
+    /// The guest's running count when its records were last copied, and the bytes copied.
     records: u64,
     taken: u32,
     bells: u64,
     malformed: u64,
-    /// Records that the running count has and the buffer had not.
+    /// Records that were counted but were not in the buffer.
     absent: u64,
     /// Why the trace could not be written.
     failed: Option<WriteError>,
@@ -155,7 +155,7 @@ impl<'a> Doorbell<'a> {
         self.failed.map_or(Ok(self.trace), Err)
     }
 
-    /// Takes what waits when the guest can ring no more, however its run ended. It may have stopped at any
+    /// Copies the records that wait when the guest does not run any more, however its run ended. It may have stopped at any
     /// instruction: after a bell and before it reset the head (then nothing is new), or between a record and
     /// the count (then the record is kept).
     fn drain(&mut self) -> Result<(), WriteError> {
@@ -171,15 +171,15 @@ impl<'a> Doorbell<'a> {
         self.take(buffer, head).map(drop)
     }
 
-    /// Records that are not in the trace, or bytes that were none: not 0 means that the trace has a gap.
+    /// How many records are not in the trace, or bytes that were not records. If it is not 0, the trace has a gap.
     pub fn missing(&self) -> u64 {
         self.lost().saturating_add(self.malformed)
     }
 
     /// Records that the guest reported as lost, and records that it counted but did not write.
     fn lost(&self) -> u64 {
-        let told = self.buffer.and_then(|buffer| self.head(buffer.head).ok()).map_or(0, |head| head.lost);
-        told.saturating_add(self.absent)
+        let reported = self.buffer.and_then(|buffer| self.head(buffer.head).ok()).map_or(0, |head| head.lost);
+        reported.saturating_add(self.absent)
     }
 
     fn attach(&mut self, page: u32) -> Result<(), Broken> {
@@ -239,7 +239,7 @@ impl<'a> Doorbell<'a> {
         })?;
         (self.records, self.taken) = (head.records, head.used);
         let Err((found, copy)) = copied else { return Ok(Ok(())) };
-        // `drain` drops `Broken`, so the records that are not there are counted.
+        // `drain` drops `Broken`, so the missing records are counted here.
         self.absent = self.absent.saturating_add(counted.saturating_sub(found.records));
         self.malformed += (used - found.bytes) as u64;
         let (whole, rest) = copy.split_at(found.bytes);
@@ -322,7 +322,7 @@ fn count(bytes: &[u8]) -> Found {
     found
 }
 
-/// The head of a buffer, as bytes of guest memory: two 64-bit words a line of [`BufferHead`].
+/// The head of a buffer as bytes of guest memory: two 64-bit words for each line of [`BufferHead`].
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct HeadBytes([u64; BufferHead::SIZE / 8]);
@@ -394,7 +394,7 @@ mod tests {
             self.memory.write_obj(words, GuestAddress(HEAD)).unwrap();
         }
 
-        /// Lets `n` records wait, and the running count be `records`.
+        /// Puts `n` records into the buffer and sets the running count to `records`.
         fn fill(&self, n: u32, records: u64) {
             let at = |i: u32| GuestAddress(HEAD + BufferHead::SIZE as u64 + u64::from(i * RECORD_SIZE));
             for i in 0..n {
@@ -417,11 +417,11 @@ mod tests {
         }
     }
 
-    /// The sentence with which a broken contract ended the run.
+    /// The message of a violation that ended the run.
     fn sentence(flow: Flow) -> String {
         match flow {
             Flow::End(End { ending: Ending::ContractBroken, message: Some(message), .. }) => message,
-            other => panic!("{other:?} is no broken contract"),
+            other => panic!("{other:?} is not a violation"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Standard output and error of the guest's programs: bytes that the host takes from where they lie in guest memory.
+//! Standard output and error of the guest's programs: the host copies the bytes from guest memory.
 //!
 //! Each write of a program arrives whole and is written at once. When a write to a stream fails, nothing more is written to
 //! it; the run and its trace go on.
@@ -15,7 +15,7 @@ use super::{Budget, Console};
 use crate::machine::bus::{Device, Flow};
 use crate::machine::layout::Memory;
 
-/// The most bytes that a guest may print at once: more than a page is an error of the guest.
+/// The most bytes that a guest may print at once, one page. More is an error of the guest.
 const SIZE_MAX: u32 = 4096;
 
 /// Both streams.
@@ -122,7 +122,7 @@ mod tests {
     const AT: u64 = 0x8000;
     const TEXT: u64 = 0x9000;
 
-    /// Asks for `size` bytes at [`TEXT`] on a stream; returns how the device took it, and both streams.
+    /// Writes `size` bytes at [`TEXT`] to a stream. Returns the action of the device, and both streams.
     fn print(size: u32, stream: u32) -> (Flow, Vec<u8>, Vec<u8>) {
         let memory = reserve(MEMORY_MIN_MIB).unwrap();
         memory.write_slice(b"hello", GuestAddress(TEXT)).unwrap();

@@ -81,7 +81,7 @@ pub struct Host {
 /// Interrupts a guest.
 pub type Interrupt = Box<dyn Fn() + Send>;
 
-/// Something that runs a guest. Making one loads the guest, so that nothing but the guest itself can fail later.
+/// Something that runs a guest. Its creation loads the guest, so that later only the guest itself can fail.
 pub trait Engine {
     /// What the trace says about the machine.
     fn host(&self) -> &Host;

@@ -349,11 +349,11 @@ impl Vcpu {
         // pattern is a value of its integers.
         let failure = unsafe { run.__bindgen_anon_1.emulation_failure };
         // SAFETY: the inner union has the one member.
-        let told = unsafe { failure.__bindgen_anon_1.__bindgen_anon_1 };
+        let details = unsafe { failure.__bindgen_anon_1.__bindgen_anon_1 };
         let emulation = failure.suberror == kvm_bindings::KVM_INTERNAL_ERROR_EMULATION;
         let known = emulation && failure.ndata >= WORDS && failure.flags & HAS_INSTRUCTION != 0;
-        let length = if known { usize::from(told.insn_size).min(told.insn_bytes.len()) } else { 0 };
-        Exit::InternalError { suberror: failure.suberror, instruction: told.insn_bytes[..length].to_vec() }
+        let length = if known { usize::from(details.insn_size).min(details.insn_bytes.len()) } else { 0 };
+        Exit::InternalError { suberror: failure.suberror, instruction: details.insn_bytes[..length].to_vec() }
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn terminated<T: AsRef<OsStr>>(strings: &[T]) -> Vec<u8> {
     strings.iter().flat_map(|text| [text.as_ref().as_bytes(), &[0]].concat()).collect()
 }
 
-/// What the standard streams are, a byte each, input lowest: the type in `st_mode`, and whether it is a terminal.
+/// The types of the standard streams, one byte each, input lowest: the type in `st_mode`, and whether it is a terminal.
 fn streams() -> u32 {
     let input = kind(&std::io::stdin());
     let output = kind(&std::io::stdout());

@@ -48,14 +48,14 @@ pub enum RunError {
         /// How many there are.
         count: usize,
     },
-    /// A program that can never fit.
+    /// A program that is larger than the guest's memory.
     #[error(
         "{name} needs {wanted_mib} MiB of memory and the guest has {memory_mib}; give it more with --memory"
     )]
     ProgramTooLarge {
         /// Its name.
         name: String,
-        /// What its segments take.
+        /// The size of its segments.
         wanted_mib: u64,
         /// The guest's memory.
         memory_mib: u64,
@@ -104,7 +104,7 @@ impl RunError {
         matches!(self, RunError::Engine(EngineError::Vm(VmError::Missing(missing))) if missing.is_lasting())
     }
 
-    /// Whether what was asked for cannot be done, as opposed to a host that fails.
+    /// Whether the request is at fault, and not the host.
     pub fn is_usage(&self) -> bool {
         match self {
             RunError::Kernel { .. }

@@ -10,12 +10,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A run needs KVM, or QEMU with [`Accelerator::Qemu`]; [`RunError::is_missing_engine`] tells a host without it. A process runs one guest at a time: a second
+//! A run needs KVM, or QEMU with [`Accelerator::Qemu`]; [`RunError::is_missing_engine`] is true on a host without it. A process runs one guest at a time: a second
 //! [`Run::execute`] waits for the first. While a guest runs, SIGINT, SIGTERM and SIGHUP stop it; afterwards they do what
 //! they did before.
 //!
-//! The order is on purpose: everything that can fail is done before the trace file gets its name, and the trace is
-//! closed before [`Run::execute`] returns.
+//! Everything that can fail is done before the trace file gets its name, and the trace is closed before [`Run::execute`]
+//! returns.
 
 mod bundle;
 mod error;
@@ -103,7 +103,7 @@ pub struct Run {
     pub settings: Settings,
     /// The guest's memory in MiB, 8 to 3072.
     pub memory_mib: u64,
-    /// The run is stopped after this time, boot included. None: never.
+    /// The run is stopped after this time, boot included. `None`: never.
     pub timeout: Option<Duration>,
     /// The size of the trace, in bytes, at which the run ends.
     pub max_trace: u64,
@@ -111,7 +111,7 @@ pub struct Run {
     pub max_output: u64,
     /// Where the trace goes.
     pub trace: TraceFile,
-    /// How often this run was booted before and crashed. The trace says so.
+    /// How often this run was booted before and crashed. It is recorded in the trace.
     pub boots_before: u32,
     /// The sandbox that the calling thread enters before the guest's first instruction, and never leaves: see
     /// [`crate::sandbox`].
@@ -190,7 +190,7 @@ impl Run {
         self.settings.policy != Policy::Direct && self.programs.iter().any(|program| program.is_linux)
     }
 
-    /// What can be refused before there is memory for a guest.
+    /// Refuse what is wrong before memory for a guest is reserved.
     fn check(&self) -> Result<(), RunError> {
         let programs = &self.programs;
         if programs.len() > PROCESSES_MAX {
@@ -332,7 +332,7 @@ impl Run {
 /// A run that has ended and whose trace is not closed yet.
 #[derive(Debug)]
 pub struct Closing<'a> {
-    /// What came of the run.
+    /// The result of the run.
     pub outcome: &'a Outcome,
     writer: &'a mut Writer,
 }

@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The result of a run.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::trace_file::Place;
 use crate::machine::bus::End;
 use crate::machine::run::Ended;
 
-/// What came of a run: how it ended, what is missing from its trace, what it printed. The trace itself has the rest.
+/// The result of a run: how it ended, what is missing from its trace, what it printed. The trace has everything else.
 #[derive(Debug)]
 pub struct Outcome {
     /// How the guest ended.
@@ -48,7 +48,7 @@ impl Outcome {
         }
     }
 
-    /// Whether every process exited with status 0 and the trace has all of it.
+    /// Whether every process exited with status 0 and no record is missing from the trace.
     pub fn all_well(&self) -> bool {
         let well = u64::from(abi::exit::ALL_WELL);
         (self.end.ending, self.end.status, self.missing) == (Ending::Exited, well, 0)

@@ -1,6 +1,6 @@
 //! A program of a run: its ELF file, its name and its arguments.
 //!
-//! What a file alone shows is checked here, before there is a VM. The kernel checks again when it loads the program.
+//! The file is checked here, before the VM is created. The kernel checks it again when it loads the program.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -35,7 +35,7 @@ pub struct Program {
     pub is_linux: bool,
 }
 
-/// Why a program cannot run.
+/// Why a program cannot be run.
 #[derive(Debug, Error)]
 pub enum ProgramError {
     /// Its file cannot be read.
@@ -53,7 +53,7 @@ pub enum ProgramError {
         path: PathBuf,
         /// The rule.
         fault: Fault,
-        /// What helps.
+        /// What to do.
         advice: String,
     },
     /// An argument has the byte that separates arguments.
@@ -155,12 +155,12 @@ impl Program {
     }
 }
 
-/// Where a fault is, for a sentence.
+/// The place of a fault, for a message.
 fn at(fault: &Fault) -> String {
     if fault.at == 0 { String::new() } else { format!(" ({:#x})", fault.at) }
 }
 
-/// What helps against a fault of a file.
+/// What to do about a fault of a file.
 fn advice(fault: Fault, file: &[u8]) -> String {
     const BUILD: &str = "build it with -static or -static-pie";
     match fault.error {
@@ -178,7 +178,7 @@ fn advice(fault: Fault, file: &[u8]) -> String {
     }
 }
 
-/// What a file is that is no static x86-64 executable.
+/// A description of a file that is not a static x86-64 executable.
 fn kind(file: &[u8]) -> String {
     const RELOCATABLE: u16 = 1;
     const CORE: u16 = 4;

@@ -68,7 +68,7 @@ fn first_free(meta: &Meta, sandbox: Option<&Sandbox>) -> Result<(Place, Writer),
     loop {
         let path = PathBuf::from(format!("trapline-{number}.trap"));
         number += 1;
-        // A link that leads nowhere has the name too.
+        // A symbolic link to nothing also has the name.
         if path.symlink_metadata().is_ok() {
             continue;
         }
@@ -79,7 +79,7 @@ fn first_free(meta: &Meta, sandbox: Option<&Sandbox>) -> Result<(Place, Writer),
     }
 }
 
-/// Creates a trace file, or opens what is there and no file. The thread that writes it gets no signal: signals must reach
+/// Creates a trace file, or opens an existing device or FIFO. The thread that writes it gets no signal: signals must reach
 /// the vCPU's thread, and a write beyond a limit on the size of files must return an error (SIGXFSZ).
 fn create(path: &Path, replace: bool, meta: &Meta, sandbox: Option<&Sandbox>) -> Result<Writer, RunError> {
     let entrance = sandbox.map(|sandbox| sandbox.entrance(Role::Writer)).transpose()?;

@@ -1,7 +1,7 @@
-//! The system calls that the sandbox allows, a list a role.
+//! The system calls that the sandbox allows, one list per role.
 //!
-//! A call that is in no list ends the process. A test takes each call out in turn, and expects that some command dies
-//! of that; [`UNSEEN`] names the calls that no test can cause, with the reason.
+//! A call that is in no list ends the process. A test removes each call in turn, and expects that this ends some command.
+//! [`UNSEEN`] has the calls that no test can cause, with the reason.
 
 use libc::c_long;
 
@@ -45,7 +45,7 @@ impl Call {
     }
 }
 
-/// What a thread does from now on.
+/// What a thread does in the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It runs the guest, then reads the trace back and prints the summary. The calls are those of the engine.

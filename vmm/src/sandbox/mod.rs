@@ -1,10 +1,10 @@
-//! The sandbox: what a thread that handles a guest's or a file's bytes may still ask of Linux.
+//! The sandbox: restricts the system calls and files of a thread that handles the bytes of a guest or a file.
 //!
 //! A command has two phases. It *loads*: it opens files and `/dev/kvm`, and makes the VM. Then each of its threads enters the
 //! sandbox, before the first instruction of the guest or the first record of a trace: seccomp allows the system calls
 //! of its [`Role`] and no others, Landlock (where the kernel has it) the files that are named, the thread has no
 //! capability and gets none, and the descriptors that the process inherited are closed, but for the three standard ones.
-//! `docs/threat-model.md` says what that is for.
+//! `docs/threat-model.md` says what this protects, and from whom.
 //!
 //! Limits: none of this can be undone, so only a process that does nothing else afterwards may enter, such as the command. A
 //! [`Run`](crate::run::Run) in a program of your own has no sandbox unless you give it one.

@@ -140,7 +140,7 @@ direct_pd:
     .set address, address + 0x200000
     .endr
 
-    // Kernel stacks: the first three slots have theirs from here, those of processes come and go.
+    // Kernel stacks: the first three slots are mapped here, those of processes at run time.
     .global stack_table
 stack_table:
     .set number, 0
@@ -199,9 +199,9 @@ unsafe extern "C" {
     static kernel_root: u8;
     /// The page table of the lowest 2 MiB.
     static mut user_table: [u64; 512];
-    /// The two page tables of [`crate::layout::STACKS`], one behind the other.
+    /// The two page tables of [`crate::layout::STACKS`], one after the other.
     static mut stack_table: [u64; STACK_TABLE_ENTRIES];
-    /// The first byte behind the kernel.
+    /// The first byte after the kernel.
     static kernel_end: u8;
 }
 

@@ -1,4 +1,4 @@
-//! The switch: what software saves of a process, beside the trap frame that waits on its kernel stack.
+//! The context switch: the registers that software saves for a process. Its trap frame stays on its kernel stack.
 
 use core::arch::{asm, naked_asm};
 
@@ -38,7 +38,7 @@ impl Context {
 /// Stores the caller's registers in `from`, loads those of `to`, and returns to the caller of the `switch` that stored `to`.
 ///
 /// # Safety
-/// `to` was stored by `switch`, or built so that its RIP and RSP make sense together; its stack is mapped.
+/// `to` was stored by `switch`, or built with a matching RIP and RSP; its stack is mapped.
 #[unsafe(naked)]
 pub unsafe extern "C" fn switch(from: *mut Context, to: *const Context) {
     naked_asm!(
@@ -65,8 +65,8 @@ pub unsafe extern "C" fn switch(from: *mut Context, to: *const Context) {
 /// DS, ES, FS and GS, and the bases of the last two. The kernel uses none of them (64-bit code has no bases but those
 /// two: SDM vol. 3, 3.4.4), so a trap leaves them as they are, and only the switch exchanges them.
 ///
-/// The limit: kvm_pvm runs user mode on the host's own GDT and keeps ring 0's selectors apart from ring 3's. What is read
-/// here is null then, and what is loaded never gets there, so on that back end a program can see another's selectors.
+/// The limit: kvm_pvm runs user mode on the host's own GDT and keeps ring 0's selectors apart from ring 3's. There the kernel
+/// reads null selectors, and those that it loads have no effect, so a program can see another's selectors.
 /// The bases are switched there too.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -103,7 +103,7 @@ impl Segments {
         }
     }
 
-    /// What the CPU has.
+    /// The values in the CPU.
     pub fn current() -> Self {
         let mut segments = Self::NULL;
         // SAFETY: the field may be written; what was there stays there.

@@ -46,7 +46,7 @@ pub mod rflags {
     pub const NT: u64 = 1 << 14;
     pub const RF: u64 = 1 << 16;
     pub const AC: u64 = 1 << 18;
-    /// What user mode may choose: CF PF AF ZF SF TF DF OF NT AC ID. Not IOPL or IF.
+    /// The flags that user mode may set: CF PF AF ZF SF TF DF OF NT AC ID, but not IOPL or IF.
     pub const USER: u64 = 0x0024_4DD5;
 }
 
@@ -65,7 +65,7 @@ pub fn tsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// The time stamp counter as RDTSC has it, EAX and EDX: to store the halves takes fewer instructions than to join them.
+/// The time stamp counter as RDTSC returns it, in EAX and EDX: storing the halves takes fewer instructions than joining them.
 #[derive(Clone, Copy)]
 pub struct Stamp([u32; 2]);
 
@@ -124,7 +124,7 @@ pub fn call_aside(function: extern "C" fn()) {
     unsafe { asm!("call {}", sym aside, inout("rax") function => _, options(nostack)) }
 }
 
-/// A random number of the CPU's own, where it has RDRAND and has one ready.
+/// A random number from RDRAND, where the CPU has it and has a number ready.
 pub fn random() -> Option<u64> {
     const RDRAND: u32 = 1 << 30;
     if core::arch::x86_64::__cpuid(1).ecx & RDRAND == 0 {
@@ -173,11 +173,11 @@ pub unsafe fn read_msr(register: u32) -> u64 {
 /// Writes 4 bytes to a port. The compiler writes to memory before it, because the host may read memory meanwhile.
 #[inline(always)]
 pub fn out32(port: u16, value: u32) {
-    // SAFETY: only the ports of `abi::ports` are written; a write has no effect on our memory but through the contract.
+    // SAFETY: only the ports of `abi::ports` are written; a write changes our memory only as the ABI says.
     unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) }
 }
 
-/// Writes a byte to a port. What the host reads in memory meanwhile is written before it.
+/// Writes a byte to a port. The compiler writes to memory before it, because the host may read memory meanwhile.
 pub fn out8(port: u16, value: u8) {
     // SAFETY: as for `out32`.
     unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nostack, preserves_flags)) }
@@ -202,7 +202,7 @@ macro_rules! read_cr {
 }
 pub(crate) use read_cr;
 
-/// Loads CR3: another address space, and no translation of the old one is left.
+/// Loads CR3 with another address space, which flushes the translations of the old one.
 ///
 /// # Safety
 /// `root` is the physical address of a root page table that has the kernel's half.
@@ -234,7 +234,7 @@ pub fn protect(user_code: bool) -> u64 {
 }
 
 /// Sets CR4.OSXSAVE and XCR0, so that user mode may use these components of the state. False: the host did not keep XCR0
-/// (QEMU 7.2's emulated SVM does not tell KVM of XSETBV), and all is as before.
+/// (QEMU 7.2's emulated SVM does not report XSETBV to KVM), and nothing has changed.
 ///
 /// # Safety
 /// CPUID has XSAVE and the components.
@@ -245,7 +245,7 @@ pub unsafe fn enable_xsave(mask: u32) -> bool {
     unsafe {
         asm!("mov cr4, {}", "xsetbv", in(reg) cr4 | u64::from(CR4_OSXSAVE), in("ecx") 0, in("eax") mask,
             in("edx") 0, options(nostack, preserves_flags));
-        core::arch::x86_64::__cpuid(0); // leaves the virtual CPU, and so shows what the host kept
+        core::arch::x86_64::__cpuid(0); // causes a VM exit, after which XCR0 has the host's value
         asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nostack, preserves_flags));
         let kept = (low, high) == (mask, 0);
         if !kept {
@@ -263,7 +263,7 @@ pub fn invalidate(page: u64) {
 
 /// Waits for an interrupt with interrupts on, and turns them off again.
 ///
-/// STI takes effect after the instruction behind it (SDM vol. 2, STI), so none is lost between the two.
+/// STI takes effect after the next instruction (SDM vol. 2, STI), so no interrupt is lost between the two.
 pub fn wait_for_interrupt() {
     // SAFETY: handlers return with all registers as they were; called only by the idle loop, where the kernel
     // holds nothing half done.

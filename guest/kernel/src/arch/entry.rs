@@ -17,7 +17,7 @@ use crate::layout::{TEXT, USER_END, selector, vector};
 
 /// Bytes between two stubs.
 const STUB_SIZE: u64 = 16;
-/// The stubs behind those of the vectors 0 to 31, in this order.
+/// The stubs after those of the vectors 0 to 31, in this order.
 const TIMER: u64 = 32;
 const INPUT: u64 = 33;
 const INT: u64 = 34;
@@ -97,9 +97,9 @@ syscall_stub:
     handle [rip + call_handler]
 
     // #PF on a host where `syscall` arrives as one, at LSTAR. A fault there can only be the one by which `syscall` arrives, or
-    // a jump of a process to that address. With a jump anything may be in RCX and R11: where RCX is no user address it stays a
-    // fault, and of R11 counts what user mode may choose. (The RFLAGS that the fault pushed lack what that host's own SFMASK
-    // clears.)
+    // a jump of a process to that address. With a jump anything may be in RCX and R11: if RCX is not a user address, it is
+    // handled as a fault, and of R11 only the flags that user mode may set are used. (The RFLAGS that the fault pushed lack
+    // the flags that the host's own SFMASK clears.)
     .balign {size}
     .global fault_or_call_stub
 fault_or_call_stub:
@@ -239,7 +239,7 @@ pub unsafe extern "C" fn direct_call() {
     )
 }
 
-/// Such a program calls this at exit, its status in RDI.
+/// Such a program calls this at exit, with its status in RDI.
 #[unsafe(naked)]
 unsafe extern "C" fn direct_return() {
     naked_asm!(

@@ -86,8 +86,8 @@ pub fn load() -> (u64, u64) {
     (gdt as u64, tss)
 }
 
-/// Sets the L bit of the descriptor for ring 3 data, where it is reserved and means nothing (SDM vol. 3, 3.4.5), for a host
-/// that loads this descriptor into CS too: what runs then is 64-bit code like any other.
+/// Sets the L bit of the descriptor for ring 3 data, where it is reserved and has no effect (SDM vol. 3, 3.4.5), for a host
+/// that loads this descriptor into CS too: the CPU then still runs 64-bit code.
 pub fn let_user_data_be_64_bit_code() {
     const L: u64 = 1 << 53;
     // SAFETY: one CPU; the CPU reads the descriptor only when a selector is loaded.

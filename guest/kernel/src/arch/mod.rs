@@ -1,4 +1,4 @@
-//! The CPU: the only room with assembly.
+//! The CPU: the only module with assembly.
 
 pub mod apic;
 pub mod boot;

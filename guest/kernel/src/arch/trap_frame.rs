@@ -1,4 +1,4 @@
-//! The trap frame: what lies on the kernel stack while a trap is handled.
+//! The trap frame: the saved registers on the kernel stack while a trap is handled.
 
 use abi::record::{FIRST_RETURN, FRAME, REGISTERS};
 

@@ -44,7 +44,7 @@ pub fn gate() -> u64 {
 
 /// Exchanges registers in user mode, interrupts off.
 ///
-/// The gate of #UD leads back here meanwhile, so that no other trap pays for it.
+/// During this time the gate of #UD points here, so that other traps need no check for it.
 ///
 /// # Safety
 /// The kernel's root table is loaded and has both areas; `gate` is [`gate`].
@@ -77,7 +77,7 @@ pub unsafe fn exchange_in_user_mode(store: u64, load: u64, mask: u32, gate: u64)
 static ENTRY: [u64; 5] =
     [user_code::EXCHANGE, selector::USER_CODE as u64, rflags::FIXED, 0, selector::USER_DATA as u64];
 
-/// The handler of #UD meanwhile: drops the trap frame.
+/// The handler of #UD during this time: it drops the trap frame.
 #[unsafe(naked)]
 unsafe extern "C" fn back_from_user_mode() {
     naked_asm!(

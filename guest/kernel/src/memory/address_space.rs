@@ -79,7 +79,7 @@ impl AddressSpace {
         Some(())
     }
 
-    /// The entry for `page` in its page table, which is made where there is none yet.
+    /// The entry for `page` in its page table, which is created if it does not exist.
     #[inline(always)]
     pub fn entry(&mut self, page: u64) -> Option<*mut u64> {
         if self.last.0 != page >> 21 {
@@ -88,7 +88,7 @@ impl AddressSpace {
         Some(entry(self.last.1, page, 12))
     }
 
-    /// The page table for `page`, made where there is none yet.
+    /// The page table for `page`, which is created if it does not exist.
     #[inline(never)]
     fn leaf_table(&mut self, page: u64) -> Option<u64> {
         let mut table = self.root;

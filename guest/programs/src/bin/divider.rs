@@ -1,4 +1,4 @@
-//! Divides by zero: the CPU cannot go on, traps, and the kernel ends the program.
+//! Divides by zero: the CPU cannot complete the instruction and traps, and the kernel ends the program.
 
 #![no_std]
 #![no_main]

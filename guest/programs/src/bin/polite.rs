@@ -1,4 +1,4 @@
-//! Gives up the CPU again and again, by the system call `sched_yield`.
+//! Yields the CPU again and again, by the system call `sched_yield`.
 //!
 //! `polite [TIMES]`
 

@@ -7,7 +7,7 @@ use super::machine::Machine;
 use super::{Log, Rule, Violation};
 use crate::file::{Event, What};
 
-/// A result and the call that it is of.
+/// A result, and the call that returned it.
 fn result_of(event: &Event, machine: &Machine) -> Option<(Event, u64, [u64; 6], i64)> {
     let What::SystemCallResult { result, .. } = event.what else { return None };
     let trap = machine.trap(event.process)?;
@@ -27,9 +27,9 @@ impl Rule for Numbers {
             _ => return,
         };
         let message = if number as u32 != answered {
-            format!("call {number} was dispatched, and the result is of call {answered}")
+            format!("call {number} was dispatched, but the result is of call {answered}")
         } else if Call::from_number(number).is_none() && result != -ENOSYS {
-            format!("there is no call {number}, and it was not refused with -ENOSYS")
+            format!("call {number} does not exist, but did not return -ENOSYS")
         } else {
             String::new()
         };
@@ -37,7 +37,7 @@ impl Rule for Numbers {
     }
 }
 
-/// Results are what their types allow.
+/// A result is one that the type of the call allows.
 pub(super) struct Results;
 
 impl Rule for Results {
@@ -61,7 +61,7 @@ fn is_possible(returns: Returns, arguments: &[u64; 6], process: u16, result: i64
     match returns {
         Returns::Never => false,
         Returns::Anything => true,
-        // Calls that cannot fail too: a kernel may lack them.
+        // Any call may return -ENOSYS, also one that cannot fail otherwise: a kernel may lack it.
         _ if is_error => true,
         Returns::Itself => result == i64::from(process),
         Returns::ItsThread | Returns::Owner | Returns::Permissions => result >= 0,
@@ -77,7 +77,7 @@ fn is_possible(returns: Returns, arguments: &[u64; 6], process: u16, result: i64
     }
 }
 
-/// Kills have faults.
+/// Every kill has its fault.
 pub(super) struct Kills;
 
 impl Rule for Kills {
@@ -96,7 +96,7 @@ impl Rule for Kills {
             || {
                 let entry = trap.into_iter().map(|trap| &trap.entry);
                 Violation::new(
-                    "the process was killed for a fault that it did not make",
+                    "the process was killed for a fault that the trace does not have",
                     entry.chain([event]),
                 )
             },

@@ -10,11 +10,11 @@ use abi::record::{Ending, Kind, Policy};
 use crate::analysis::count;
 use crate::file::{self, Boot, Event, Frame, Origin, What};
 
-/// Nested traps that are kept; a kernel of ours has at most two.
+/// The most nested traps that are kept. Trapline's kernel has at most two.
 const NESTED_MAX: usize = 4;
 /// The interrupt flag in RFLAGS.
 pub(super) const IF: u64 = 1 << 9;
-/// The first vector that is no exception.
+/// The first vector above the exceptions.
 const FIRST_INTERRUPT: u8 = 32;
 /// The number of the kernel's own thread.
 const KERNEL: u16 = 0;
@@ -32,9 +32,9 @@ pub(super) struct Trap {
     pub redirected: Option<Box<Event>>,
     /// The last event that changed the registers in the frame: a signal handler, the return from one, or another program.
     pub rewritten: Option<Box<Event>>,
-    /// The CPU was given to another process meanwhile.
+    /// Another process ran in the meantime.
     pub switched: bool,
-    /// The process asked to sleep. It may be awake again before the switch: a time that is over wakes at once.
+    /// The process asked to sleep. It may be ready again before the switch, if its time is over already.
     pub slept: bool,
 }
 
@@ -89,11 +89,11 @@ pub(super) struct Process {
     pub filled: Option<Box<Event>>,
     pub ended: Option<Box<Event>>,
     pub freed: Option<Box<Event>>,
-    /// It waits: for a time, or for another process.
+    /// It waits for a time or for another process.
     pub sleeping: bool,
-    /// The page tables that it got with another program.
+    /// The page tables that `exec` gave it.
     pub executed: Option<u64>,
-    /// A Linux program: its pages come at the first touch.
+    /// A Linux program, whose pages are mapped when they are first used.
     pub is_linux: bool,
     /// A thread, whose process number is another's.
     pub is_thread: bool,
@@ -152,7 +152,7 @@ pub(super) struct Machine {
     /// Every process that could run, with the value of `turns` when it last had a turn or became ready. The first one
     /// has waited longest.
     queue: BTreeSet<(u64, u16)>,
-    /// The processes that records were seen of since some were missing.
+    /// The processes with records since the last missing ones.
     seen: BTreeSet<u16>,
     pub ticks: u64,
     pub ending: Option<Ending>,
@@ -167,9 +167,9 @@ pub(super) struct Machine {
     in_user: Option<u64>,
     /// No record was missing so far.
     pub whole: bool,
-    /// The numbers of the kinds of record that were seen.
+    /// The kinds of record seen so far, by number.
     kinds: BTreeSet<u8>,
-    /// How many processes were looked at.
+    /// How many processes were looked up.
     #[cfg(test)]
     pub looked_at: std::cell::Cell<u64>,
 }
@@ -203,7 +203,7 @@ impl Machine {
         }
     }
 
-    /// The kernel ended the run itself: all processes must have ended before.
+    /// The kernel ended the run itself, so all processes must have ended before.
     pub fn finished(&self) -> bool {
         self.ending == Some(Ending::Exited) && !self.panicked && self.whole
     }
@@ -246,7 +246,7 @@ impl Machine {
         self.looked_at.set(self.looked_at.get() + _processes);
     }
 
-    /// Cycles in user mode up to `tsc`, in the stretch that is going on.
+    /// Cycles in user mode up to `tsc`, since it was last entered.
     pub fn user_until(&self, tsc: u64) -> u128 {
         self.in_user.map_or(0, |since| tsc.saturating_sub(since)).into()
     }
@@ -275,7 +275,7 @@ impl Machine {
         }
     }
 
-    /// Takes in an event.
+    /// Updates the state with an event.
     pub fn apply(&mut self, event: &Event) {
         self.kinds.insert(event.what.kind());
         if event.origin == Origin::Host {

@@ -29,9 +29,9 @@ use machine::Machine;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Tested, and it held each time.
+    /// Tested, and never violated.
     Pass,
-    /// It did not hold.
+    /// Violated.
     Fail,
     /// Nothing in the trace tests it.
     NeverTested,
@@ -50,13 +50,13 @@ pub struct Finding {
     pub verdict: Verdict,
     /// How often it was tested.
     pub tested: u64,
-    /// How often it did not hold.
+    /// How often it was violated.
     pub violations: u64,
-    /// The first time.
+    /// The first violation.
     pub first: Option<Violation>,
 }
 
-/// A rule that did not hold.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// What is wrong, in words.
@@ -78,14 +78,14 @@ pub struct Report {
     pub policy: Option<Policy>,
     /// Every rule, in a fixed order.
     pub findings: Vec<Finding>,
-    /// Policy direct: what was lost with the limits, each a sentence.
+    /// Under the policy direct: what was lost without limits, one sentence each.
     pub lost: Vec<String>,
-    /// The records that created the processes of the violations, and so name them.
+    /// The records that created the processes of the violations. They have the names.
     pub processes: Vec<Event>,
 }
 
 impl Report {
-    /// No rule failed.
+    /// True if no rule was violated.
     pub fn passed(&self) -> bool {
         self.findings.iter().all(|finding| finding.verdict != Verdict::Fail)
     }
@@ -95,7 +95,7 @@ impl Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     Any,
-    /// Wherever a program has limits: not under direct.
+    /// Every policy but direct, under which programs have no limits.
     Limited,
     Only(Policy),
 }
@@ -110,7 +110,7 @@ impl Scope {
     }
 }
 
-/// A rule at work.
+/// A rule that is checked.
 trait Rule {
     /// The next event; `machine` is as it was before.
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log);
@@ -122,13 +122,13 @@ trait Rule {
     fn forget(&mut self) {}
 }
 
-/// What a rule notes down.
+/// What a rule found.
 #[derive(Debug, Default)]
 struct Log {
     tested: u64,
     violations: u64,
     first: Option<Violation>,
-    /// Steps that were missed, the first of each kind: counted at the end, if this kernel records that kind at all.
+    /// Missing steps, the first of each kind. They count at the end, if this kernel makes records of that kind.
     missed: Vec<(Kind, u64, Violation)>,
 }
 
@@ -167,7 +167,7 @@ impl Log {
     }
 }
 
-/// A rule with its name, its words and what it noted.
+/// A rule with its name, its description and what it found.
 struct Checked {
     name: &'static str,
     words: &'static str,
@@ -190,7 +190,7 @@ impl Checked {
     }
 }
 
-/// A rule that has nothing noted yet.
+/// A rule that has found nothing yet.
 fn rule(name: &'static str, scope: Scope, words: &'static str, rule: impl Rule + 'static) -> Checked {
     Checked { name, words, scope, rule: Box::new(rule), log: Log::default() }
 }
@@ -214,7 +214,7 @@ fn trap_rules() -> Vec<Checked> {
         rule(
             "user-frames",
             Limited,
-            "a trap from user mode finds CPL 3 and interrupts on",
+            "a trap from user mode comes from CPL 3 with interrupts on",
             traps::UserFrames,
         ),
         rule(
@@ -306,10 +306,10 @@ fn step_rules() -> Vec<Checked> {
         rule(
             "steps-process",
             Any,
-            "a process is created, loaded, gets its stack, then its kernel stack, and starts by a return-from-trap",
+            "a process is created and loaded, gets its user stack and its kernel stack, and starts by a return-from-trap",
             steps::Birth::default(),
         ),
-        rule("steps-trap", Any, "a trap goes: entry, handled once, return", steps::Trap),
+        rule("steps-trap", Any, "a trap is entered, handled once and returned from", steps::Trap),
         rule(
             "steps-tick",
             Any,
@@ -332,7 +332,7 @@ fn symptom_rules() -> Vec<Checked> {
         rule(
             "same-fault",
             Any,
-            "no fault comes again and again at the same instruction",
+            "no fault is repeated again and again at the same instruction",
             symptoms::SameFault::default(),
         ),
         rule(
@@ -364,19 +364,19 @@ fn count_rules() -> Vec<Checked> {
         rule(
             "count-doorbells",
             Any,
-            "the bell rang at each tick and before idling, and never for nothing",
+            "the doorbell rang at each tick and before idling, and only when records waited",
             totals::Doorbells::default(),
         ),
         rule(
             "count-console",
             Limited,
-            "the console has the bytes that write() says it wrote",
+            "the console got as many bytes as write() returned",
             totals::Console::default(),
         ),
         rule(
             "count-exits",
             Any,
-            "KVM counted the exits that the host saw, and the host one for each port write",
+            "KVM counted the exits that the host saw, and the host saw one for each port write",
             totals::Exits::default(),
         ),
     ]
@@ -462,10 +462,10 @@ fn sequence(damage: &[Damage], events: u64) -> Finding {
     Finding { name, rule, verdict, tested: events, violations: damage.len() as u64, first }
 }
 
-/// How many numbers of processes stand in a sentence.
+/// How many process numbers a sentence lists.
 const NUMBERS_SHOWN: usize = 8;
 
-/// What went with the limits.
+/// What was lost without limits.
 fn lost(machine: &Machine) -> Vec<String> {
     let mut lost = vec![
         "ring 3: programs ran with all the CPU's privileges, and nothing stood between them and the kernel"
@@ -496,8 +496,8 @@ fn lost(machine: &Machine) -> Vec<String> {
     lost
 }
 
-/// The numbers of the processes that `wanted` picks, as text: the first ones, and how many more there are. None: it picks
-/// none.
+/// The numbers of the processes that `wanted` selects, as text: the first ones, and how many more there are. `None` if it
+/// selects no process.
 fn numbers(machine: &Machine, wanted: impl Fn(&machine::Process) -> bool) -> Option<String> {
     let mut picked = machine.processes().filter(|&(id, process)| id != 0 && wanted(process));
     let shown: Vec<String> = picked.by_ref().take(NUMBERS_SHOWN).map(|(id, _)| id.to_string()).collect();

@@ -1,5 +1,5 @@
-//! The book's two tables as an oracle: the steps of boot, of a process, a trap, a switch and an end, in their
-//! order. A rule names the first step that is missing, doubled or out of order.
+//! The steps of the book's two tables: of boot, and of a process's creation, traps, switches and end. A rule names the first
+//! step that is missing, repeated or out of order.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{Log, Rule, Violation};
 use crate::file::{self, Event, Origin, What};
 
 fn doubled(step: &str, event: &Event) -> Violation {
-    Violation::new(format!("{step}: doubled or out of order"), [event])
+    Violation::new(format!("{step}: repeated or out of order"), [event])
 }
 
 fn missing<'a>(step: &str, events: impl IntoIterator<Item = &'a Event>) -> Violation {
@@ -66,7 +66,7 @@ impl Boot {
             return;
         }
         self.done = true;
-        // A kernel that records no step of its boot is not one that skipped them.
+        // A kernel that records no step of its boot did not necessarily skip them.
         if !machine.records(Kind::Boot) {
             return;
         }
@@ -78,7 +78,7 @@ impl Boot {
         if let Some((table, gates)) = self.table.filter(|_| self.gates > 0) {
             log.test(self.gates == gates, || {
                 Violation::new(
-                    format!("the trap table has {gates} gates, and {} were recorded", self.gates),
+                    format!("the trap table has {gates} gates, but {} were recorded", self.gates),
                     [&table],
                 )
             });
@@ -99,7 +99,7 @@ const BIRTH: [(Kind, &str); 6] = [
 /// The creation of a process.
 #[derive(Default)]
 pub(super) struct Birth {
-    /// How many steps each process has made.
+    /// How many of these steps each process has made.
     steps: BTreeMap<u16, usize>,
     partial: bool,
 }
@@ -136,7 +136,7 @@ impl Rule for Birth {
             }
             What::Called { .. } => 5,
             What::TrapReturn { frame } if frame.trap().is_none() => 5,
-            // In user mode without its first return.
+            // It is in user mode without its first return.
             What::TrapEntry { .. }
                 if self.steps.get(&event.process).is_some_and(|&done| done < BIRTH.len()) =>
             {
@@ -202,7 +202,7 @@ impl Rule for Trap {
         if is_doubled {
             log.fail(|| {
                 Violation::new(
-                    format!("{step}: doubled or out of order"),
+                    format!("{step}: repeated or out of order"),
                     trap.events().into_iter().chain([event]),
                 )
             });
@@ -241,7 +241,7 @@ impl Rule for Tick {
         let What::Tick { ticks } = event.what else { return };
         if let Some((last, before)) = self.last.replace((ticks, *event)) {
             log.test(ticks == last.wrapping_add(1), || {
-                Violation::new(format!("tick {ticks} comes after tick {last}"), [&before, event])
+                Violation::new(format!("tick {ticks} follows tick {last}"), [&before, event])
             });
         }
     }
@@ -251,7 +251,7 @@ impl Rule for Tick {
     }
 }
 
-/// Stored, then loaded.
+/// A switch stores one context, then loads another.
 #[derive(Default)]
 pub(super) struct Switch {
     /// A context was stored, and the next record must load one.
@@ -265,10 +265,16 @@ impl Rule for Switch {
         }
         let saved = self.saved.take();
         match (event.what, saved) {
-            (What::ContextLoaded { from, .. }, Some(saved)) => log
-                .test(from == u32::from(saved.process), || {
-                    Violation::new(format!("the switch says it comes from process {from}"), [&saved, event])
-                }),
+            (What::ContextLoaded { from, .. }, Some(saved)) => {
+                log.test(from == u32::from(saved.process), || {
+                    Violation::new(
+                        format!(
+                            "the switch is recorded as one from process {from}, whose context was not stored"
+                        ),
+                        [&saved, event],
+                    )
+                })
+            }
             (What::ContextLoaded { .. }, None) if machine.whole => {
                 log.miss(Kind::ContextSaved, || missing("registers(A) to proc(A)", [event]));
             }
@@ -301,19 +307,21 @@ fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kin
     match reason {
         Reason::Preempted if !ticked => Some((Kind::Tick, "preempted without a tick")),
         Reason::Yielded if !yields => Some((Kind::SystemCall, "yielded without a call to yield")),
-        Reason::Slept if !slept => Some((Kind::Sleep, "it sleeps, and did not ask to")),
-        Reason::Blocked if !slept => Some((Kind::Blocked, "it waits, and what for is not recorded")),
+        Reason::Slept if !slept => Some((Kind::Sleep, "switched away to sleep without a call that sleeps")),
+        Reason::Blocked if !slept => {
+            Some((Kind::Blocked, "switched away to wait, but the trace does not have what it waits for"))
+        }
         Reason::Ended if process.ended.is_none() => {
-            Some((Kind::ProcessExited, "it ended, and no end is recorded"))
+            Some((Kind::ProcessExited, "switched away as ended, but the trace does not have its end"))
         }
         Reason::Idle if event.process != 0 => {
-            Some((Kind::ContextSaved, "the kernel idles, and a process runs"))
+            Some((Kind::ContextSaved, "switched away from the idle kernel while a process runs"))
         }
         _ => None,
     }
 }
 
-/// Ended, away, freed.
+/// A process ends, is switched away from, and is freed.
 pub(super) struct End;
 
 impl Rule for End {
@@ -325,7 +333,7 @@ impl Rule for End {
             }
             What::ProcessFreed { .. } => {
                 let message = match (&process.ended, &process.freed) {
-                    (None, _) => "freed, and it has not ended",
+                    (None, _) => "freed before it ended",
                     (_, Some(_)) => "freed twice",
                     _ if machine.current == Some(event.process) => "freed while its kernel stack is in use",
                     _ => "",

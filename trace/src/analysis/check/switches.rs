@@ -8,10 +8,10 @@ use crate::file::{Context, Event, Origin, What};
 
 /// Where RSP is in [`CONTEXT`].
 const RSP: usize = 6;
-/// How far below its first frame a new process's stack pointer may lie: a kernel may have frames of its own there.
+/// How far below its first frame a new process's stack pointer may be, because a kernel may have frames of its own there.
 const FIRST_FRAMES: u64 = 4096;
 
-/// A process is resumed with what was stored of it.
+/// A switch loads the registers that the last switch away from the process stored.
 pub(super) struct ContextKept;
 
 impl Rule for ContextKept {
@@ -36,7 +36,7 @@ impl Rule for ContextKept {
 fn structure_fault(process: &Process, found: u64) -> Option<String> {
     let What::ProcessCreated { structure, .. } = process.created.as_ref()?.what else { return None };
     (structure != found)
-        .then(|| format!("the process structure is at {structure:#x}, and {found:#x} was used"))
+        .then(|| format!("the process structure is at {structure:#x}, but the one at {found:#x} was used"))
 }
 
 /// The trap called the kernel, so the kernel's stack continues below the trap's frame.
@@ -50,12 +50,14 @@ fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String
     if let Some(What::ProcessCreated { cr3: own, .. }) = process.created.as_ref().map(|event| event.what)
         && process.executed.unwrap_or(own) != cr3
     {
-        return Some(format!("the page tables must be {own:#x}, and {cr3:#x} was loaded"));
+        return Some(format!(
+            "the page tables of the process are at {own:#x}, but CR3 was loaded with {cr3:#x}"
+        ));
     }
     if let Some(What::ContextSaved { context: saved, .. }) = process.saved.as_ref().map(|event| event.what) {
         let differs = |(name, (before, now)): (&str, (u64, u64))| {
             (before != now)
-                .then(|| format!("{} was stored as {before:#x} and loaded as {now:#x}", name.to_uppercase()))
+                .then(|| format!("{} was stored as {before:#x}, but loaded as {now:#x}", name.to_uppercase()))
         };
         return CONTEXT.into_iter().zip(saved.into_iter().zip(*context)).find_map(differs);
     }
@@ -70,7 +72,7 @@ fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String
     }
 }
 
-/// Only the current process runs, and only while it lives.
+/// Only the current process runs, and only between its creation and its end.
 pub(super) struct Current;
 
 impl Rule for Current {
@@ -87,7 +89,7 @@ impl Rule for Current {
         let message = match (current || loads, created, ended) {
             (true, true, None) => String::new(),
             (_, _, Some(_)) => format!("process {id} has ended, and runs"),
-            (_, false, _) => format!("process {id} was not created, and runs"),
+            (_, false, _) => format!("process {id} runs, but was not created"),
             _ => format!("process {id} runs, and {} is current", machine.current.unwrap_or_default()),
         };
         log.test(message.is_empty(), || {
@@ -96,7 +98,7 @@ impl Rule for Current {
     }
 }
 
-/// What is recorded of a process that runs.
+/// A record of a process that runs.
 fn is_running(what: &What) -> bool {
     matches!(
         what,
@@ -124,7 +126,7 @@ fn is_running(what: &What) -> bool {
     )
 }
 
-/// What still comes of a process that has ended: the switch away from it. (A second end is a wrong step.)
+/// The one record that a process may have after its end: the switch away from it. (`steps-end` reports a second end.)
 fn is_last(what: &What) -> bool {
     matches!(
         what,

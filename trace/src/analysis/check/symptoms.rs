@@ -8,10 +8,10 @@ use super::{Log, Rule, Violation};
 use crate::analysis::hardware::{Fault, vector_name};
 use crate::file::{Event, Trap, What};
 
-/// How many times in a row a fault may occur at one instruction: a kernel may repair it in more than one step.
+/// How many times in a row one instruction may fault, because a kernel may need more than one step to resolve a fault.
 const SAME_FAULT_MAX: u32 = 2;
 
-/// The same fault at the same RIP again and again.
+/// One instruction faults again and again.
 #[derive(Default)]
 pub(super) struct SameFault {
     last: BTreeMap<u16, (Event, u32)>,
@@ -33,7 +33,7 @@ impl Rule for SameFault {
         self.last.insert(event.process, (*event, times));
         log.test(times <= SAME_FAULT_MAX, || {
             let message = format!(
-                "{} at {:#x}, {times} times in a row: the kernel neither repairs what faults nor ends the process",
+                "{} at {:#x}, {times} times in a row: the kernel neither resolves the fault nor ends the process",
                 vector_name(vector),
                 frame.rip
             );
@@ -78,7 +78,7 @@ impl Rule for TimerSilent {
     }
 }
 
-/// Interrupts left off.
+/// Interrupts stay off in user mode.
 pub(super) struct InterruptsOff;
 
 impl Rule for InterruptsOff {
@@ -86,14 +86,14 @@ impl Rule for InterruptsOff {
         let (What::TrapReturn { frame } | What::KernelStackFilled { frame }) = event.what else { return };
         if frame.cpl() == 3 {
             log.test(frame.rflags & IF != 0, || {
-                Violation::new("IF is 0 in a frame for user mode: no timer could get the CPU back", [event])
+                Violation::new("IF is 0 in a frame for user mode, so the timer could not interrupt the process", [event])
             });
         }
     }
 }
 
-/// How many times for each process a ready process may be passed over: a lottery scheduler does that once in thousands of
-/// runs, a queue never.
+/// How many turns of others, times the number of processes, a ready process may have to wait for. A run queue never exceeds
+/// it, and a lottery scheduler does once in thousands of runs.
 const PASSED_OVER_MAX: u64 = 8;
 
 /// A process that is never chosen.
@@ -104,21 +104,21 @@ impl Rule for NeverChosen {
         if !matches!(event.what, What::ContextLoaded { .. } | What::Idle {}) {
             return;
         }
-        // If the process that has waited longest was not passed over too often, no other was.
+        // No other process has waited for more turns than the one that has waited longest.
         let Some((id, passed)) = machine.waiting(Some(event.process)) else { return };
         log.test(passed <= PASSED_OVER_MAX.saturating_mul(machine.alive), || {
             let message =
-                format!("process {id} is ready, and {passed} turns went to others: is it in the run queue?");
+                format!("process {id} is ready, but {passed} turns went to others: is it in the run queue?");
             let created = machine.process(id).and_then(|process| process.created.as_deref());
             Violation::new(message, created.into_iter().chain([event]))
         });
     }
 }
 
-/// An `iretq` that faults.
+/// An `iretq` faults.
 #[derive(Default)]
 pub(super) struct IretqFault {
-    /// The last return, while nothing but a trap from ring 0 came after it.
+    /// The last return, until another record than a trap from ring 0 follows it.
     returned: Option<Event>,
 }
 
@@ -131,13 +131,13 @@ impl Rule for IretqFault {
             }
             What::TrapEntry { frame, .. } if frame.cpl() == 0 => {}
             What::KernelPanic { reason, rip, error_code, cr2, .. } => {
-                // #TS, #NP, #SS, #GP: what loading segments from a frame can give (SDM vol. 2, IRET).
+                // #TS, #NP, #SS, #GP: the faults of `iretq` when it loads segments from a frame (SDM vol. 2, IRET).
                 let vector = u8::try_from(reason).ok().filter(|vector| (10..=13).contains(vector));
                 if let Some((vector, returned)) = vector.zip(self.returned) {
                     let fault = Fault { vector, error_code: error_code as u16, cr2 };
                     log.fail(|| {
                         let message =
-                            format!("the iretq at {rip:#x} faulted: {fault}; look at the frame it was given");
+                            format!("the iretq at {rip:#x} faulted: {fault}; look at the frame that it restored");
                         Violation::new(message, [&returned, event])
                     });
                 }

@@ -102,7 +102,7 @@ fn console_bytes_are_counted_beyond_64_bits() {
         let result = What::SystemCallResult { number: Call::write as u32, result: i64::MAX };
         made.enter(1, 0xFE).add(1, call).add(1, result).leave(1, 0xFE);
     }
-    // What the sum is in 64 bits.
+    // The sum wrapped to 64 bits.
     let value = (i64::MAX as u64).wrapping_mul(4);
     made.add(0, What::HostCount { counter: HostCounter::ConsoleBytes, value }).end();
     assert_eq!(verdict(&made.check(KHZ), "count-console"), Verdict::Fail);
@@ -155,16 +155,16 @@ fn a_process_that_is_passed_over_too_often_is_named() {
     }
     let report = made.check(KHZ);
     let never = report.findings.iter().find(|finding| finding.name == "never-chosen").expect("the rule");
-    // Eight turns for each of the three processes may go to others. 27 did.
+    // Eight turns for each of the three processes may go to others. Here 27 did.
     assert_eq!((never.violations, never.tested), (3, 27));
     let message = &never.first.as_ref().expect("a violation").message;
-    assert!(message.starts_with("process 3 is ready, and 25 turns went to others"), "{message}");
+    assert!(message.starts_with("process 3 is ready, but 25 turns went to others"), "{message}");
 }
 
 /// Adds records of `n` processes, a few times `n` of them.
 type Fill = fn(&mut Made, u16);
 
-/// Traces that were slow to check, or could be.
+/// Traces that took long to check before, or might.
 const WORKLOADS: [(&str, Fill); 6] = [
     ("round robin", |made, n| {
         for id in 1..n {

@@ -6,11 +6,11 @@ use super::machine::Machine;
 use super::{Log, Rule, Violation};
 use crate::file::{Event, What};
 
-/// How late a tick may come. The host takes the CPU from the virtual machine as from any thread, and no record
-/// says so; only what no scheduler does to a thread counts.
+/// How late a tick may come. The host may preempt the vCPU as any thread, and no record shows it. So only a delay that no
+/// scheduler causes is a violation.
 const HOST_SECONDS: u128 = 1;
 
-/// The longest stretch in user mode that a quantum and the host explain, in TSC cycles.
+/// The longest time in user mode that a quantum and the host explain, in TSC cycles.
 pub(super) fn longest_turn(machine: &Machine) -> u128 {
     let second = u128::from(machine.tsc_khz).saturating_mul(1000);
     machine.quantum.saturating_add(second.saturating_mul(HOST_SECONDS))
@@ -22,12 +22,12 @@ pub(super) fn milliseconds(cycles: u128, machine: &Machine) -> String {
     format!("{number} {}ms", if machine.is_emulated { "emulated " } else { "" })
 }
 
-/// Every tick was armed.
+/// The timer was armed for every tick.
 #[derive(Default)]
 pub(super) struct TicksArmed {
-    /// A periodic timer goes on by itself.
+    /// A periodic timer needs to be armed once only.
     for_ever: bool,
-    /// Interrupts that may come: one armed, and one that waits for interrupts to be on.
+    /// How many interrupts may still arrive: one armed, and one pending until interrupts are on.
     armed: u8,
     last: Option<Event>,
 }
@@ -42,7 +42,7 @@ impl Rule for TicksArmed {
             }
             What::Tick { .. } => {
                 log.test(self.for_ever || self.armed > 0, || {
-                    Violation::new("a tick, and no timer was armed for it", self.last.iter().chain([event]))
+                    Violation::new("a tick for which no timer was armed", self.last.iter().chain([event]))
                 });
                 self.armed = self.armed.saturating_sub(1);
             }
@@ -55,7 +55,7 @@ impl Rule for TicksArmed {
     }
 }
 
-/// A turn ends with its quantum, if another process waits.
+/// A turn ends with its quantum if another process is ready.
 pub(super) struct Turn;
 
 impl Rule for Turn {
@@ -67,7 +67,7 @@ impl Rule for Turn {
                 let Some((tick, waiting)) = trap.tick.as_deref().copied().zip(waiting()) else { return };
                 log.test(trap.switched, || {
                     let message =
-                        format!("the quantum is over, and the kernel did not switch to process {waiting}, which is ready");
+                        format!("the quantum is over, but the kernel did not switch to process {waiting}, which is ready");
                     Violation::new(message, [&trap.entry, &tick, event])
                 });
             }
@@ -89,7 +89,7 @@ impl Rule for Turn {
     }
 }
 
-/// Nobody is preempted under the cooperative policy.
+/// Under the cooperative policy no process is preempted.
 pub(super) struct NoPreemption;
 
 impl Rule for NoPreemption {

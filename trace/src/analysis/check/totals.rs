@@ -1,6 +1,6 @@
 //! Rules that compare the guest's records with what the host and KVM counted.
 //!
-//! A run that was stopped, or that crashed, may end between a deed and its record; then a count may be higher.
+//! A run that was stopped or that crashed may end between an action and its record. Then a count may be higher.
 
 use abi::record::{Ending, HostCounter};
 use abi::syscall::Call;
@@ -10,7 +10,7 @@ use super::{Log, Rule, Violation};
 use crate::analysis::count;
 use crate::file::{Event, Origin, What};
 
-/// KVM_EXIT_IO.
+/// The exit reason KVM_EXIT_IO.
 const EXIT_PORT: u32 = 2;
 
 /// The host's record of a count.
@@ -24,10 +24,10 @@ fn note(count: &mut Count, wanted: HostCounter, event: &Event) {
     }
 }
 
-/// KVM's injected interrupts.
+/// The interrupts that KVM injected.
 ///
-/// KVM may inject one twice, where the guest had to leave again before it was delivered; so its count is never
-/// lower. Where hardware delivers interrupts without KVM (APICv, AVIC), KVM counts none, and nothing is tested.
+/// KVM injects an interrupt again if the guest exits before it is delivered, so KVM's count may be higher but never lower.
+/// Where the hardware delivers interrupts without KVM (APICv, AVIC), KVM counts none, and nothing is tested.
 #[derive(Default)]
 pub(super) struct Interrupts {
     taken: u64,
@@ -47,7 +47,7 @@ impl Rule for Interrupts {
         if let Some((injected @ 1.., event)) = self.injected.filter(|_| taken > 0) {
             log.test(injected >= taken, || {
                 Violation::new(
-                    format!("the guest took {taken} interrupts, and KVM injected {injected}"),
+                    format!("the guest took {taken} interrupts, but KVM injected {injected}"),
                     [&event],
                 )
             });
@@ -55,11 +55,11 @@ impl Rule for Interrupts {
     }
 }
 
-/// Doorbells.
+/// How often the doorbell rang.
 #[derive(Default)]
 pub(super) struct Doorbells {
     records: u64,
-    /// Ticks and idle waits: the bell rings at each.
+    /// Ticks and idle waits; the doorbell rings at each.
     occasions: u64,
     rung: Count,
 }
@@ -74,23 +74,24 @@ impl Rule for Doorbells {
 
     fn end(&mut self, machine: &Machine, log: &mut Log) {
         let Some((rung, event)) = self.rung.filter(|_| machine.whole) else { return };
-        // The one that was about to ring when the run was stopped.
+        // The run may have been stopped just before the doorbell rang.
         let last = u64::from(machine.ending != Some(Ending::Exited));
         let (records, least) = (self.records, self.occasions.saturating_sub(last));
         log.test((least..=records).contains(&rung), || {
-            let message =
-                format!("it rang {rung} times, for {records} records, {least} of them ticks and idle waits");
+            let message = format!(
+                "the doorbell rang {rung} times for {records} records, {least} of them ticks and idle waits"
+            );
             Violation::new(message, [&event])
         });
     }
 }
 
-/// Console bytes. What a Linux program writes goes to a stream, a file or a pipe, and not to the console.
+/// The bytes of the console. A Linux program writes to a stream, a file or a pipe, not to the console.
 #[derive(Default)]
 pub(super) struct Console {
-    /// Results are numbers of the file: their sum may need more than 64 bits, and so may the one below.
+    /// The results come from the file, so their sum may need more than 64 bits, and so may the sum below.
     written: u128,
-    /// The kernel has its own messages.
+    /// The kernel writes messages of its own.
     kernel_speaks: bool,
     bytes: Count,
 }
@@ -122,12 +123,15 @@ impl Rule for Console {
         let bytes = u128::from(bytes);
         let holds = if exact { bytes == written } else { bytes >= written };
         log.test(holds, || {
-            Violation::new(format!("write() wrote {written} bytes, and the console got {bytes}"), [&event])
+            Violation::new(
+                format!("write() returned {written} bytes in all, but the console got {bytes}"),
+                [&event],
+            )
         });
     }
 }
 
-/// VM exits.
+/// The VM exits.
 #[derive(Default)]
 pub(super) struct Exits {
     ports: Count,
@@ -160,7 +164,7 @@ impl Rule for Exits {
             let ports = self.ports.map_or(0, |(ports, _)| ports);
             log.test(kvm >= ports, || {
                 Violation::new(
-                    format!("KVM counted {kvm} exits, and the host saw {ports} of ports alone"),
+                    format!("KVM counted {kvm} exits, but the host saw {ports} port exits"),
                     [&event],
                 )
             });

@@ -1,4 +1,4 @@
-//! Rules about traps: what the hardware saved, where, and what it was given back.
+//! Rules about traps: what the hardware saved, where, and what the return restored.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::file::{Boot, Event, Frame, What};
 /// SS, RSP, RFLAGS, CS and RIP, which lie between a frame's address and the top of its stack (SDM vol. 3, 6.14.2).
 const HARDWARE_FRAME: u64 = 5 * 8;
 
-/// Every entry has one return.
+/// Every trap entry has one return.
 pub(super) struct EntryReturn;
 
 impl Rule for EntryReturn {
@@ -24,7 +24,7 @@ impl Rule for EntryReturn {
                 log.test(again.is_none(), || {
                     let entries = again.into_iter().map(|trap| &trap.entry);
                     Violation::new(
-                        "user mode traps again, but the trap before was not returned from",
+                        "user mode traps again without a return from the trap before",
                         entries.chain([event]),
                     )
                 });
@@ -35,7 +35,7 @@ impl Rule for EntryReturn {
                     return;
                 }
                 log.fail(|| {
-                    let message = format!("a return from {}, which was not entered", vector_name(vector));
+                    let message = format!("a return from {} without a trap entry", vector_name(vector));
                     let entries = open.into_iter().map(|trap| &trap.entry);
                     Violation::new(message, entries.chain([event]))
                 });
@@ -48,16 +48,13 @@ impl Rule for EntryReturn {
         let open = machine.processes().find_map(|(_, process)| process.trap());
         if let Some(trap) = open.filter(|_| machine.finished()) {
             log.fail(|| {
-                Violation::new(
-                    "this trap was never returned from, and its process did not end",
-                    [&trap.entry],
-                )
+                Violation::new("this trap has no return, and its process did not end", [&trap.entry])
             });
         }
     }
 }
 
-/// What a trap from user mode finds.
+/// A trap from user mode comes from CPL 3 with interrupts on.
 pub(super) struct UserFrames;
 
 impl Rule for UserFrames {
@@ -66,7 +63,7 @@ impl Rule for UserFrames {
         let fault = match frame.cpl() {
             0 => return,
             3 if event.process == 0 => "user mode runs, but no process is current",
-            3 if frame.ss & 3 != 3 => "CS is of ring 3 and SS is not",
+            3 if frame.ss & 3 != 3 => "CS is of ring 3, but SS is not",
             3 if frame.rflags & IF == 0 => "user mode ran with interrupts off",
             3 => "",
             _ => "a trap from ring 1 or 2, which the kernel does not use",
@@ -101,7 +98,7 @@ impl Rule for KernelCode {
                 (frame.rip, "a return to ring 0 at a user address")
             }
             What::ContextSaved { context, .. } | What::ContextLoaded { context, .. } => {
-                (context[7], "the kernel's own context goes on at a user address")
+                (context[7], "the kernel's own context continues at a user address")
             }
             What::Gates { first, table } => {
                 table.from(first).for_each(|gate| {
@@ -124,7 +121,7 @@ impl KernelCode {
     }
 }
 
-/// The frame returned to is the frame saved.
+/// A trap returns to the frame that it saved.
 pub(super) struct FrameKept;
 
 impl Rule for FrameKept {
@@ -144,7 +141,7 @@ impl Rule for FrameKept {
                     Frame { address: frame.address, ..first } == frame && frame.address >= first.address;
                 log.test(same, || {
                     Violation::new(
-                        "the first return is not to what the kernel stack was filled with",
+                        "the first return does not go to the frame that the kernel stack was filled with",
                         [filled, event],
                     )
                 });
@@ -161,12 +158,12 @@ const RDX: usize = 11;
 const RCX: usize = 12;
 const RAX: usize = 14;
 
-/// Minus ERESTARTSYS, the result of a call that a signal interrupted.
+/// -ERESTARTSYS, the result of a call that a signal interrupted.
 const RESTART: i64 = -512;
 /// Size of the instruction `syscall`.
 const SYSCALL_SIZE: u64 = 2;
 
-/// How the frame differs from what gave it other registers.
+/// How the frame differs from the record that changed its registers.
 fn rewritten_fault(what: &What, trap: &Trap, frame: Frame) -> Option<String> {
     let (rip, rsp) = match *what {
         What::SignalDelivered { handler, at, .. } => (handler, at),
@@ -176,15 +173,14 @@ fn rewritten_fault(what: &What, trap: &Trap, frame: Frame) -> Option<String> {
     };
     let message = || {
         format!(
-            "RIP must be {rip:#x} and RSP {rsp:#x}, and {:#x} and {:#x} are returned to",
+            "RIP must be {rip:#x} and RSP {rsp:#x}, but the return is to {:#x} and {:#x}",
             frame.rip, frame.rsp
         )
     };
     ((frame.rip, frame.rsp) != (rip, rsp)).then(message)
 }
 
-/// How the frame that is returned to differs from the one that was saved, apart from what the trap is for: the result of a
-/// call, and the start of a fault handler.
+/// How the frame of the return differs from the saved one. The result of a call and the start of a fault handler may differ.
 fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
     if let Some(rewritten) = &trap.rewritten {
         return rewritten_fault(&rewritten.what, trap, frame);
@@ -215,7 +211,7 @@ fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
         "error_code" => "error code".to_owned(),
         register => register.to_uppercase(),
     };
-    Some(format!("the frame's {name} must be {saved:#x}, and {now:#x} is returned to"))
+    Some(format!("the frame's {name} must be {saved:#x}, but the return is with {now:#x}"))
 }
 
 /// The hardware's frame lies at the top of the process's kernel stack.
@@ -243,7 +239,7 @@ impl Rule for KernelStack {
             {
                 log.test(frame.address.checked_add(HARDWARE_FRAME) == Some(top), || {
                     let message = format!(
-                        "the frame must be {HARDWARE_FRAME} bytes below {top:#x}, and is at {:#x}",
+                        "the frame must be {HARDWARE_FRAME} bytes below {top:#x}, but is at {:#x}",
                         frame.address
                     );
                     Violation::new(message, [created, event])
@@ -251,7 +247,7 @@ impl Rule for KernelStack {
             }
             What::ContextLoaded { kernel_stack_top, .. } => log.test(kernel_stack_top == top, || {
                 let message =
-                    format!("the TSS must have the kernel stack {top:#x}, and got {kernel_stack_top:#x}");
+                    format!("the TSS must have the kernel stack {top:#x}, but got {kernel_stack_top:#x}");
                 Violation::new(message, [created, event])
             }),
             _ => {}

@@ -1,8 +1,8 @@
-//! Two sequences of steps aligned: which steps has one and not the other?
+//! Aligns two sequences of steps, to find the steps that only one of them has.
 //!
-//! Steps that are equal are walked past. Where two differ, a window of each sequence is compared as text is by `git diff`;
-//! what its first half shows is taken, and the second half looked at again with what follows it. So memory does not grow
-//! with the sequences.
+//! Equal steps are skipped. Where two steps differ, a window of each sequence is compared as `git diff` compares text. The
+//! result for the first half of the window is kept, and the second half is compared again together with the steps after it.
+//! So memory does not grow with the sequences.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,11 +18,11 @@ pub(super) const CONTEXT: usize = 3;
 const SHOWN: usize = 6;
 /// How many differences are kept.
 const HUNKS: usize = 5;
-/// How many steps of each sequence are compared at a time. What is longer and has no like is still found where one
-/// sequence has so many steps more than the other.
+/// How many steps of each sequence are compared at a time. A longer run of steps that only one sequence has is still found
+/// if this sequence is longer by so many steps.
 const WINDOW: usize = 4096;
 
-/// What of the steps of a process is in one trace only.
+/// The steps of a process that only one trace has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// How many steps only the first trace has, and only the second.
@@ -36,27 +36,27 @@ pub struct Difference {
 /// A place in which two sequences of steps differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hunk {
-    /// The numbers of the first steps that differ, from 1.
+    /// The numbers of the first steps that differ, counted from 1.
     pub steps: [u64; 2],
-    /// Steps before it that both have, as each has them: a few, and none that an earlier place shows.
+    /// A few steps before it that both have, as each trace has them, without those that an earlier place shows.
     pub before: Vec<[Event; 2]>,
     /// How many steps only one has.
     pub counts: [u64; 2],
     /// The first of them.
     pub only: [Vec<Event>; 2],
-    /// Steps behind it that both have, a few.
+    /// A few steps after it that both have.
     pub after: Vec<[Event; 2]>,
 }
 
-/// A step: its event, and a digest of what of it is compared.
+/// A step: its event, and a digest of the part that is compared.
 pub(super) type Step = (Event, u64);
 
-/// The steps of a process in one trace that are not dealt with yet.
+/// The steps of a process in one trace that are not compared yet.
 pub(super) struct Side<I> {
     steps: I,
     /// How many there are.
     left: u64,
-    /// They were cut off by the end of the run.
+    /// The run ended before the process did.
     is_cut: bool,
     /// The next of them.
     window: VecDeque<Step>,
@@ -67,7 +67,7 @@ impl<I: Iterator<Item = Step>> Side<I> {
         Side { steps, left, is_cut, window: VecDeque::new() }
     }
 
-    /// Has that many steps in the window, if there are so many.
+    /// Reads steps until the window has so many, or there are no more.
     fn look_ahead(&mut self, most: usize) {
         let more = most.saturating_sub(self.window.len());
         self.window.extend(self.steps.by_ref().take(more));
@@ -78,13 +78,14 @@ impl<I: Iterator<Item = Step>> Side<I> {
         self.window.pop_front().map(|(event, _)| event)
     }
 
-    /// The end of the run is reached, and it cut the process off.
+    /// Whether no step is left because the run ended before the process did.
     fn is_cut_off(&self) -> bool {
         self.is_cut && self.left == 0
     }
 }
 
-/// Aligns the steps of a process in two traces. What one did after the other was cut off is no difference.
+/// Aligns the steps of a process in two traces. Where one run ended before the process did, further steps in the other are
+/// not a difference.
 pub(super) fn align<I: Iterator<Item = Step>>(mut sides: [Side<I>; 2]) -> Difference {
     let mut found = Found::default();
     loop {
@@ -100,20 +101,20 @@ pub(super) fn align<I: Iterator<Item = Step>>(mut sides: [Side<I>; 2]) -> Differ
     found.difference
 }
 
-/// What was found so far.
+/// The result so far.
 #[derive(Default)]
 struct Found {
     difference: Difference,
-    /// How many steps of each side were dealt with.
+    /// How many steps of each side were compared.
     done: [u64; 2],
-    /// The last steps that both have and no place shows.
+    /// The last steps that both have and that no place shows.
     before: VecDeque<[Event; 2]>,
-    /// The steps that were dealt with last are in one trace only.
+    /// The last steps that were compared are in one trace only.
     is_open: bool,
 }
 
 impl Found {
-    /// Takes the next step of each side, which are equal.
+    /// Moves past the next step of each side, which are equal.
     fn equal<I: Iterator<Item = Step>>(&mut self, sides: &mut [Side<I>; 2]) {
         let [Some(first), Some(second)] = sides.each_mut().map(Side::take) else { return };
         self.is_open = false;
@@ -129,7 +130,7 @@ impl Found {
         }
     }
 
-    /// Takes the next step of a side, which the other does not have.
+    /// Moves past the next step of one side, which the other does not have.
     fn only<I: Iterator<Item = Step>>(&mut self, sides: &mut [Side<I>; 2], side: usize) {
         let Some(event) = sides[side].take() else { return };
         if !std::mem::replace(&mut self.is_open, true) {
@@ -150,13 +151,13 @@ impl Found {
         }
     }
 
-    /// The place that was found last, if it is kept.
+    /// The latest place, if it is kept.
     fn shown(&mut self) -> Option<&mut Hunk> {
         let Difference { places, hunks, .. } = &mut self.difference;
         hunks.last_mut().filter(|_| *places <= HUNKS as u64)
     }
 
-    /// Takes steps from where two differ on: at least one.
+    /// Compares the steps from a difference on, and moves past at least one.
     fn unequal<I: Iterator<Item = Step>>(&mut self, sides: &mut [Side<I>; 2]) {
         sides.iter_mut().for_each(|side| side.look_ahead(WINDOW));
         let sizes = sides.each_ref().map(|side| side.window.len());
@@ -164,7 +165,7 @@ impl Found {
         let mut done = [0, 0];
         for [first, second] in compared(sides) {
             let ends = [first.end, second.end];
-            // What is behind the window may change all but the first.
+            // The steps after the window may change the result for all but the first.
             if done != [0, 0] && !is_all && ends.iter().any(|&end| end > WINDOW / 2) {
                 return;
             }
@@ -195,8 +196,8 @@ fn compared<I>(sides: &[Side<I>; 2]) -> Vec<[Range<usize>; 2]> {
     diff.hunks().map(|hunk| [range(hunk.before), range(hunk.after)]).collect()
 }
 
-/// How many steps of each side to take where none in its window has its like: where one side has more to come than the
-/// other, the like of the other's may come later.
+/// How many steps of each side to move past where the windows have no equal steps. If one side has more steps left, the
+/// equals of the other side's steps may come later.
 fn without_like<I>(sides: &[Side<I>; 2]) -> [usize; 2] {
     let [first, second] = sides;
     let more = |side: &Side<I>, other: &Side<I>| {

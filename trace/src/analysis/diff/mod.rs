@@ -1,14 +1,14 @@
-//! Two traces compared: did the same processes do the same, and did it take as long?
+//! Compares two traces: did the same processes do the same, and did it take as long?
 //!
 //! What a process does is a sequence of steps that depends on its program alone: how it was loaded, its system calls with
-//! their arguments, data and results, its faults, its end. When ticks come, and the switches that follow, is chance, as
-//! are all times; and a host may let a trap arrive as another. Such things are no steps: see `steps::timeless`.
+//! their arguments, data and results, its faults, its end. Times, ticks and the switches that follow differ by chance, and
+//! hosts may deliver a trap as another one. So these are not steps: see `steps::timeless`.
 //!
-//! A first pass over each trace makes a digest of each process's steps, a second one a digest of as many steps as its
-//! partner made, where the two differ. The first [`ALIGNED_MAX`] pairs that differ are then walked side by side, and their
-//! steps aligned. So time grows in proportion to the traces, and memory with the number of processes alone.
+//! The first pass over each trace makes a digest of each process's steps. Where the digests of a pair differ, the second pass
+//! makes digests of as many steps as both made. Then the steps of the first [`ALIGNED_MAX`] pairs that differ are aligned. So
+//! time grows in proportion to the traces, and memory with the number of processes only.
 
-#![allow(clippy::indexing_slicing, reason = "what is indexed are pairs, one for each trace: by 0 or 1")]
+#![allow(clippy::indexing_slicing, reason = "pairs, with one value for each trace, are indexed by 0 or 1")]
 
 mod align;
 mod spread;
@@ -34,11 +34,11 @@ pub const ALIGNED_MAX: usize = LISTED_MAX;
 /// What the comparison of two traces found.
 #[derive(Clone, Debug)]
 pub struct Diff {
-    /// The events that created the processes, of each trace.
+    /// The events of each trace that created the processes.
     pub created: [Vec<Event>; 2],
     /// The processes of both, in the order of the first, then those that only the second has.
     pub processes: Vec<Pair>,
-    /// Numbers that chance decides, of both: name and counts.
+    /// Numbers that differ by chance: the name, and the count in each trace.
     pub chance: Vec<(&'static str, [u64; 2])>,
     /// Durations that both have.
     pub measures: Vec<Measure>,
@@ -49,11 +49,11 @@ pub struct Diff {
 pub struct Pair {
     /// Its name.
     pub name: String,
-    /// Who it is in each trace.
+    /// Its number in each trace.
     pub who: [Option<Doer>; 2],
     /// How many steps it made in each trace.
     pub steps: [u64; 2],
-    /// What came of it.
+    /// The result.
     pub outcome: Outcome,
 }
 
@@ -62,11 +62,11 @@ pub struct Pair {
 pub enum Outcome {
     /// The same.
     Same,
-    /// The same as far as they go: in one trace the run ended before the process did.
+    /// The same as far as both go: in one trace the run ended before the process did.
     CutShort,
     /// Not the same.
     Differs(Box<Difference>),
-    /// Not the same. In which steps is not known, as [`ALIGNED_MAX`] pairs before it differ.
+    /// Not the same. The steps that differ are not known, because [`ALIGNED_MAX`] pairs before it differ.
     NotAligned,
     /// Only one trace has this process.
     Missing,
@@ -93,7 +93,7 @@ impl Diff {
         self.processes.iter().all(|pair| matches!(pair.outcome, Outcome::Same | Outcome::CutShort))
     }
 
-    /// Nothing at all differs, not even by chance.
+    /// Nothing differs, not even by chance.
     pub fn is_empty(&self) -> bool {
         self.processes.iter().all(|pair| pair.outcome == Outcome::Same)
             && self.chance.iter().all(|(_, [first, second])| first == second)
@@ -135,7 +135,7 @@ impl Roster {
             match event.what {
                 What::ProcessCreated { program: name, .. } => {
                     entry.name = name_text(name);
-                    // Once each, however often a broken trace has it.
+                    // A broken trace may have it more than once.
                     if entry.steps == 1 {
                         roster.created.push(event);
                     }
@@ -161,7 +161,8 @@ fn program_of(trace: &Trace, doer: Doer) -> Option<String> {
     Some(name_text(bytes.take(16).collect::<Vec<_>>().try_into().ok()?))
 }
 
-/// Who of one trace is who of the other: by name. Of one name, those that did the same, then the others in their order.
+/// Pairs the processes of one trace with those of the other, by name. Among those with the same name, the ones that did the
+/// same are paired first, then the others in their order.
 fn pairs(rosters: &[Roster; 2]) -> Vec<[Option<Doer>; 2]> {
     let [firsts, seconds] = rosters.each_ref().map(|roster| &roster.entries);
     let (mut found, mut taken) = (BTreeMap::new(), BTreeSet::new());
@@ -219,7 +220,7 @@ fn compare(traces: [&Trace; 2], rosters: &[Roster; 2]) -> Vec<Pair> {
     pairs.into_iter().map(compare_one).collect()
 }
 
-/// Digests of the first steps of each process whose partner did not do the same, in each trace: of as many steps as both made.
+/// In each trace, digests of the first steps of each process whose partner did not do the same: of as many steps as both made.
 fn shared(
     traces: [&Trace; 2],
     rosters: &[Roster; 2],
@@ -256,7 +257,7 @@ fn digest(step: &Step) -> u64 {
     hasher.finish()
 }
 
-/// Walks two processes that do not do the same side by side.
+/// Finds where two processes did not do the same.
 fn align_two(traces: [&Trace; 2], who: [(Doer, &Entry); 2]) -> Difference {
     align::align([0, 1].map(|side| {
         let (doer, entry) = who[side];

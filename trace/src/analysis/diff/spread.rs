@@ -1,4 +1,4 @@
-//! Durations of two traces compared, and whether a difference is more than the spread within each.
+//! Compares the durations of two traces: is a difference larger than the spread within each trace?
 
 use crate::analysis::hardware::vector_name;
 use crate::analysis::stat::{Stat, Times, call_name};
@@ -7,16 +7,16 @@ use serde::Serialize;
 
 /// The quantiles that are compared: median and 99 %.
 pub const QUANTILES: [f64; 2] = [0.5, 0.99];
-/// Half the width of a quantile's bounds, in standard deviations of its rank: 99 % of samples have the quantile within.
+/// Half the width of a quantile's interval, in standard deviations of its rank: in 99 % of samples the quantile is inside.
 pub const DEVIATIONS: f64 = 2.576;
-/// How far a quantile moves from run to run with nothing changed, as a part of it: what the host does to a run lasts for
-/// many durations, so the spread within a run does not tell it. Most quantiles of equal runs differ by less, not all.
+/// How far a quantile may move between equal runs, as a fraction of it. The host may slow many durations of a run down, so the
+/// spread within a run does not show this. Most quantiles of equal runs differ by less, but not all.
 const DRIFT: f64 = 0.05;
 
-/// A duration that both traces have many of.
+/// A kind of duration that both traces have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measure {
-    /// What it is of.
+    /// What it measures.
     pub name: String,
     /// How many there are, in each trace.
     pub counts: [u64; 2],
@@ -33,21 +33,21 @@ pub struct Quantile {
     pub part: f64,
     /// Its value in each trace, in nanoseconds.
     pub ns: [u64; 2],
-    /// Where it lies, by [`Times::quantile_within`], in nanoseconds. None: there are too few to tell.
+    /// The interval that it lies in, by [`Times::quantile_within`], in nanoseconds. `None` if there are too few durations.
     pub within_ns: [Option<(u64, u64)>; 2],
     /// Whether the difference is real.
     pub verdict: Verdict,
 }
 
-/// Is the difference of two quantiles more than chance within the runs?
+/// Whether the difference of two quantiles is more than chance within the runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Their bounds do not overlap, and they differ by more than runs drift.
+    /// Their intervals do not overlap, and they differ by more than equal runs do.
     Real,
     /// It may be chance.
     NotShown,
-    /// A trace has too few to tell the bounds.
+    /// A trace has too few durations for an interval.
     TooFew,
 }
 
@@ -70,7 +70,7 @@ impl Measure {
         }
     }
 
-    /// No difference at all can be seen.
+    /// Whether the two are equal.
     pub fn is_same(&self) -> bool {
         let [first, second] = self.totals_ns;
         let is_same = |quantile: &Quantile| quantile.ns[0] == quantile.ns[1];
@@ -98,7 +98,7 @@ pub fn measures(stats: &[Stat; 2]) -> Vec<Measure> {
     both.map(|(other, name, times)| Measure::of(name, [times, other], clocks)).collect()
 }
 
-/// The durations of a trace, each with a name; those that never occurred left out.
+/// The durations of a trace, each with a name, without those that never occurred.
 fn durations(stat: &Stat) -> Vec<(String, &Times)> {
     let calls = stat.calls.iter().map(|(&number, traps)| (call_name(number).to_owned(), &traps.kernel));
     let traps = stat.traps.iter().map(|(&vector, traps)| (vector_name(vector), &traps.kernel));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn median(first: &Times, second: &Times) -> Quantile {
-        // Of these clocks a cycle is a nanosecond, and half of one.
+        // A cycle of the first clock is a nanosecond, and of the second half a nanosecond.
         let clocks = [Clock::new(0, 1_000_000), Clock::new(0, 2_000_000)];
         Measure::of(String::new(), [first, second], clocks.each_ref()).quantiles[0]
     }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_not_real_that_equal_runs_have() {
-        // Bounds of no width at all, which so small a difference leaves apart.
+        // The intervals have no width, so even such a small difference leaves them apart.
         let (one, drifted, other) = (times([1000; 100]), times([2080; 100]), times([2120; 100]));
         assert_eq!(median(&one, &drifted).verdict, Verdict::NotShown);
         assert_eq!(median(&one, &other).verdict, Verdict::Real);

@@ -1,4 +1,4 @@
-//! Which events are steps of a process, and what of them must be the same in another run.
+//! Which events are steps of a process, and which part of them must be the same in another run.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,16 +11,16 @@ use crate::file::{Event, Events, Frame, Origin, Trace, What};
 /// Vectors below are exceptions.
 const EXCEPTIONS: u8 = 32;
 
-/// What of an event must be the same in another run.
+/// The part of an event that must be the same in another run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Step {
-    /// The event, in what of it must be the same; everything else is 0.
+    /// The event with 0 for everything that may differ.
     pub what: What,
     /// The arguments of a system call, which are in the frame of its trap; 0 for others.
     pub arguments: [u64; ARGUMENTS.len()],
 }
 
-/// Who makes steps.
+/// The process that makes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doer {
     /// The kernel itself (0), or the process of this number.
@@ -30,7 +30,7 @@ pub enum Doer {
 }
 
 impl Doer {
-    /// A process can only be a pair with a process, the kernel with the kernel, and the host with the host.
+    /// Processes are paired only with processes, the kernel with the kernel, and the host with the host.
     pub(super) fn class(self) -> u8 {
         match self {
             Doer::Host => 0,
@@ -40,7 +40,7 @@ impl Doer {
     }
 }
 
-/// The steps of the processes of a trace, in the order of the trace: who made it, its event, and what of it must be the
+/// The steps of the processes of a trace, in the order of the trace: the process, its event, and the part that must be the
 /// same in another run.
 pub struct Steps<'a> {
     events: Events<'a>,
@@ -87,7 +87,7 @@ impl<'a> Steps<'a> {
             What::TrapEntry { frame, .. } => state.frame = Some(frame),
             What::SystemCall { number } => state.call = Some(number),
             What::StackBuilt { lowest, rsp, .. } => state.stack = Some(lowest..=rsp),
-            // What the clock said is a time like any other.
+            // The time that a clock returned differs from run to run.
             What::Data { .. } if state.call == Some(Call::clock_gettime as u64) => return None,
             _ => {}
         }
@@ -101,7 +101,7 @@ impl<'a> Steps<'a> {
 }
 
 impl State {
-    /// A step without the process's own number, which depends on the order in which the programs were named.
+    /// A step without the process's own number, which depends on the order of the programs on the command line.
     fn without_number(&self, step: What) -> What {
         match step {
             _ if self.call != Some(Call::getpid as u64) => step,
@@ -116,7 +116,7 @@ impl State {
         }
     }
 
-    /// The arguments that a system call takes. The other registers of arguments hold what was there.
+    /// The arguments that a system call takes. The other argument registers have old values.
     fn arguments(&self, number: u64) -> [u64; ARGUMENTS.len()] {
         let mut arguments = self.frame.unwrap_or_default().arguments();
         let taken = Call::from_number(number).map_or(ARGUMENTS.len(), Call::arguments);
@@ -124,7 +124,7 @@ impl State {
         arguments.map(|argument| self.counted(argument))
     }
 
-    /// An address on the stack, counted from where the stack starts; any other as it is.
+    /// An address on the stack as its distance from the start of the stack; any other address unchanged.
     fn counted(&self, address: u64) -> u64 {
         match &self.stack {
             Some(stack) if stack.contains(&address) => address.wrapping_sub(*stack.end()),
@@ -161,10 +161,10 @@ impl Iterator for Steps<'_> {
     }
 }
 
-/// What of an event must be the same in another run, everything else 0. None: nothing, it is no step.
+/// The part of an event that must be the same in another run, with 0 for everything else. `None` if the event is not a step.
 ///
-/// Left out are times; ticks, switches and sleeps; how a trap arrived; where the kernel keeps what; flags, selectors and
-/// the other registers, in which hosts differ where the architecture lets them.
+/// Left out are times, ticks, switches and sleeps, how a trap arrived, addresses in the kernel, and flags, selectors and other
+/// registers that may differ between hosts.
 pub(super) fn timeless(what: What) -> Option<What> {
     let is_chance = |vector| vector >= EXCEPTIONS && !is_call(vector);
     Some(match what {
@@ -173,7 +173,7 @@ pub(super) fn timeless(what: What) -> Option<What> {
         }
         What::TrapEntry { frame, cr2, .. } => {
             let vector = frame.vector as u8;
-            // A system call has no error code and no CR2: those are of the trap that it arrived as.
+            // The error code and CR2 belong to the trap that a system call arrived as, not to the call.
             let (error_code, cr2) = if is_call(vector) { (0, 0) } else { (frame.error_code, cr2) };
             let frame = Frame { error_code, ..place(frame) };
             What::TrapEntry { arrived: vector, frame, handler_flags: 0, cr2, arrived_rip: 0 }
@@ -191,7 +191,7 @@ pub(super) fn timeless(what: What) -> Option<What> {
         What::KernelPanic { reason, .. } => {
             What::KernelPanic { reason, rip: 0, error_code: 0, cr2: 0, rsp: 0, rflags: 0 }
         }
-        // When the host stops a run is a time.
+        // The moment at which the host stops a run differs from run to run.
         What::HostEnd { ending: Ending::Stopped | Ending::TraceLimit, .. } => return None,
         What::HostEnd { ending, status, .. } => What::HostEnd { exit_code: 0, ending, status, rip: 0 },
         What::SegmentLoaded { .. }
@@ -213,7 +213,7 @@ fn is_call(vector: u8) -> bool {
     matches!(vector, SYSCALL_VECTOR | INT_VECTOR)
 }
 
-/// Where the program was, without the rest of the frame.
+/// The RIP of the frame without the rest.
 fn place(Frame { vector, rip, rsp, .. }: Frame) -> Frame {
     Frame { vector, rip, rsp, ..Frame::default() }
 }

@@ -19,29 +19,29 @@ pub use plan::Excerpt;
 pub(crate) use plan::FIGURE_TIMER;
 use steps::{Known, Steps};
 
-/// Why there is no such table.
+/// Why there is no table.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Missing {
     /// No process has this number or name.
-    #[error("the trace has no process \"{0}\"; `trapline view` names them all")]
+    #[error("the trace has no process \"{0}\"; `trapline view` shows the names of all")]
     Process(String),
-    /// There are fewer switches, or none.
+    /// The trace has fewer switches.
     #[error("there is no switch {wanted} between two processes: the trace has {present}")]
     Switch {
-        /// Which was asked for, from 1.
+        /// The number that was asked for, counted from 1.
         wanted: usize,
         /// How many there are.
         present: usize,
     },
-    /// Nothing ever trapped from a process.
-    #[error("no process of the trace ever returned from a trap, so there is no first trap to show")]
+    /// No process returned from a trap.
+    #[error("no process of the trace returned from a trap, so there is no first trap to show")]
     Trap,
     /// No process was ever created.
-    #[error("the trace has no process: the kernel did not get so far, `trapline view` shows how far it got")]
-    Nobody,
+    #[error("the trace has no process: the run ended earlier, and `trapline view` shows where")]
+    NoProcess,
 }
 
-/// Whose step it is: the column.
+/// Who did a step: the column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Actor {
@@ -53,7 +53,7 @@ pub enum Actor {
     Program,
 }
 
-/// Which of the things that are called "the registers were saved": the hardware's, the stub's or the switch's.
+/// The three places where registers are saved: by the hardware, by the stub and by the switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
@@ -63,12 +63,12 @@ pub enum Layer {
     HardwareRegisters,
     /// The general registers, which the kernel's stub pushed beside it.
     TrapFrame,
-    /// What a switch keeps in the process structure.
+    /// The registers that a switch stores in the process structure.
     Context,
 }
 
 impl Layer {
-    /// What it is and where its values were read, in words.
+    /// Its name, and where its values were read.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Layer::HardwareFrame => "hardware's frame, in memory",
@@ -82,20 +82,20 @@ impl Layer {
 /// A register or an address of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// As the manual or the book calls it.
+    /// The name in the manual or the book.
     pub name: &'static str,
-    /// What it was.
+    /// Its value.
     pub value: u64,
 }
 
 /// A step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// Whose step it is.
+    /// Who did it.
     pub actor: Actor,
     /// Its name, which does not change between versions.
     pub step: &'static str,
-    /// The process it is about; 0: none.
+    /// The process that it belongs to, or 0.
     pub process: u16,
     /// Nanoseconds since the start of the trace, of the record that proves it.
     pub nanoseconds: u64,
@@ -105,7 +105,7 @@ pub struct Row {
     pub layer: Option<Layer>,
     /// What was done, in the book's words.
     pub text: String,
-    /// The particulars, a line each.
+    /// The details, one line each.
     pub details: Vec<String>,
     /// The registers and addresses.
     #[serde(serialize_with = "as_map")]
@@ -121,13 +121,13 @@ fn as_map<S: Serializer>(values: &[Value], serializer: S) -> Result<S::Ok, S::Er
 pub struct Table {
     /// What it shows.
     pub title: String,
-    /// The figure of the book that it stands beside.
+    /// The figure of the book that it corresponds to.
     pub figure: &'static str,
     /// The steps, in order.
     pub rows: Vec<Row>,
-    /// Where rows were left out: before which row, and what they were.
+    /// Where rows were left out, and which.
     pub elided: Option<Elided>,
-    /// What a reader must know about this host or this end.
+    /// What a reader must know about this host or the end of this run.
     pub notes: Vec<String>,
 }
 
@@ -157,7 +157,7 @@ struct Section {
 }
 
 impl Section {
-    /// Events that say nothing of the protocol are no part of it.
+    /// Whether an event belongs to the protocol and to this section.
     fn shows(&self, event: &Event) -> bool {
         let about = self.processes.is_empty() || self.processes.contains(&event.process);
         match event.origin {
@@ -171,7 +171,7 @@ impl Section {
 struct Gaps {
     /// The number of the next record, once one was seen.
     next: Option<u64>,
-    /// How many the run had.
+    /// How many records the run had.
     total: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Which part of a trace an excerpt is: found in one pass, as positions.
+//! Finds the parts of a trace that an excerpt shows, in one pass, as positions.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -31,7 +31,7 @@ pub enum Excerpt {
     Switch(usize),
 }
 
-/// What the plan is made of: positions of the events that parts begin and end with.
+/// The positions of the events that parts begin and end with.
 #[derive(Default)]
 struct Outline {
     ready: Option<usize>,
@@ -79,10 +79,10 @@ struct Life {
     traps: u64,
     ticks: u64,
     system_calls: u64,
-    /// What was counted when the start that is shown was over.
+    /// The counts at the end of the start that is shown.
     at_start: (u64, u64, u64),
     start_end: Option<usize>,
-    /// Where the latest traps came in, and what was counted before.
+    /// The positions of the latest traps, and the counts before them.
     last_traps: VecDeque<(usize, u64, u64, u64)>,
 }
 
@@ -90,7 +90,7 @@ struct Life {
 pub(super) fn sections(trace: &Trace, known: &Known, excerpt: &Excerpt) -> Result<Vec<Section>, Missing> {
     let process = match excerpt {
         Excerpt::Process(name) => known.find(name).ok_or_else(|| Missing::Process(name.clone()))?,
-        _ => known.first().ok_or(Missing::Nobody)?,
+        _ => known.first().ok_or(Missing::NoProcess)?,
     };
     let wanted = match excerpt {
         Excerpt::Switch(number) => *number,
@@ -125,7 +125,7 @@ impl Outline {
         let (mut open, mut gaps) = (OpenSwitch::default(), Gaps::of(trace));
         for (position, event) in trace.events().enumerate() {
             if gaps.is_before(&event) {
-                // What it led to is not known.
+                // How the open switch continued is not known.
                 open = OpenSwitch::default();
             }
             outline.note(position, &event);
@@ -282,7 +282,7 @@ impl Life {
         }
     }
 
-    /// The positions that are left out, and what they are.
+    /// The positions that are left out, and what is in them.
     fn gap(&self) -> Option<(Range<usize>, Elided)> {
         let start = self.start_end?;
         let &(end, traps, ticks, system_calls) = self.last_traps.front()?;
@@ -300,7 +300,7 @@ impl Life {
     }
 }
 
-/// A switch that is under way.
+/// A switch that has begun.
 #[derive(Default)]
 struct OpenSwitch {
     trap: Option<(u16, usize)>,
@@ -313,7 +313,7 @@ impl OpenSwitch {
     fn note(&mut self, position: usize, event: &Event) -> Option<Switch> {
         match event.what {
             What::TrapEntry { .. } => {
-                // The next trap without a return: the switch ends as far as it is known.
+                // The next trap without a return: the trace does not have the rest of the switch.
                 let cut = self.loaded.take();
                 *self = OpenSwitch { trap: Some((event.process, position)), ..OpenSwitch::default() };
                 cut

@@ -48,7 +48,7 @@ fn samples(records: &[(u64, Kind, u16, u32, &[u64])]) -> Vec<Sample> {
 }
 
 /// Two processes: the first asks for its number, calls what is not there, is preempted and divides by zero; the second
-/// sleeps, so that nobody runs for a while, and exits.
+/// sleeps, so that no process runs for a while, and exits.
 fn run() -> Vec<Sample> {
     let getpid = [Call::getpid as u64];
     let (nowhere, sleep, exit) = ([999], [Call::nanosleep as u64], [Call::exit_group as u64]);

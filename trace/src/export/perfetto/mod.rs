@@ -1,4 +1,4 @@
-//! Perfetto's trace format: tracks on a time line, for ui.perfetto.dev and trace_processor.
+//! Perfetto's trace format: tracks on a timeline, for ui.perfetto.dev and trace_processor.
 //!
 //! Each process has a track, with a slice from trap to return and in it one for the system call; records that are
 //! neither start nor end of a slice are instants, the bulky ones on a track of their own below. The kernel's track says
@@ -46,7 +46,7 @@ enum Track {
     Exits(u32),
     Process(u16),
     Thread(u16),
-    /// The records of a process that would bury the others.
+    /// The records of a process that are so many that they would hide the others.
     Details(u16),
 }
 
@@ -157,7 +157,7 @@ impl Drawing {
             _ => None,
         };
         if let Some(at) = ends.and_then(|slice| slices.iter().rposition(|&open| open == slice)) {
-            // What began inside it and never ended is over too.
+            // The slices inside it that are still open end with it.
             for _ in slices.drain(at..).skip(1) {
                 out.derived(event.nanoseconds, track, SLICE_END, None, None)?;
             }
@@ -257,7 +257,7 @@ fn is_bulky(what: &What) -> bool {
 fn name_of(what: &What) -> String {
     match *what {
         What::TrapEntry { frame, .. } => short_name(frame.vector as u8),
-        // Its number is an annotation: a guest that calls whatever comes into its head makes no name of each.
+        // The number is an annotation, so that a guest with many invalid numbers does not add a name for each.
         What::SystemCall { number } => Call::from_number(number).map_or("unknown call", Call::name).into(),
         What::Called { .. } => "main, without limits".into(),
         What::ProcessKilled { vector, .. } => format!("killed by {}", short_name(vector)),
@@ -351,8 +351,8 @@ impl<'a, W: Write> Packets<'a, W> {
         self.track_event(event.nanoseconds, track, name, new, drawn)
     }
 
-    /// Starts with no names when there are many, so that memory does not grow with the trace: a guest makes as many as
-    /// it likes. The next packet tells readers to forget them too.
+    /// Discards the names when there are many, so that memory does not grow with the trace: a guest may make any number of
+    /// them. The next packet makes readers discard them too.
     fn limit_names(&mut self) {
         if self.names.0.len() >= NAMES_MAX {
             (self.names, self.keys, self.categories) = Default::default();
@@ -405,7 +405,7 @@ impl<'a, W: Write> Packets<'a, W> {
         }
     }
 
-    /// A switch, as Linux tells it.
+    /// A switch, in the form of Linux's event.
     fn switch(&mut self, event: &Event, from: u32, left: Reason) -> io::Result<()> {
         let name = |process| Some(self.survey.name(Origin::Guest, process).to_owned());
         let sched_switch = SchedSwitch {

@@ -123,7 +123,7 @@ pub(super) struct ThreadDescriptor {
     pub(super) thread_name: String,
 }
 
-/// A track of numbers; nothing more need be said of it.
+/// A track of numbers, without further settings.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct CounterDescriptor {}
 

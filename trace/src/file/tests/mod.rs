@@ -217,10 +217,14 @@ fn chunks_out_of_place_are_put_in_order() {
         let chunks: Vec<&[u8]> = order.iter().map(|&number| chunk(number)).collect();
         let trace = Place::new().open(&[head, &chunks.concat(), end].concat()).expect("whole chunks");
         assert_eq!(samples_of(&trace), ticks(30), "{order:?}");
-        let is_told = |damage: &Damage| matches!(damage, Damage::OutOfOrder { .. });
+        let is_out_of_order = |damage: &Damage| matches!(damage, Damage::OutOfOrder { .. });
         // They tell that they are not in place; that a number is missing would be wrong.
         assert!(!trace.damage().is_empty(), "{order:?}");
-        assert!(trace.damage()[..trace.damage().len() - 1].iter().all(is_told), "{:?}", trace.damage());
+        assert!(
+            trace.damage()[..trace.damage().len() - 1].iter().all(is_out_of_order),
+            "{:?}",
+            trace.damage()
+        );
     }
 }
 

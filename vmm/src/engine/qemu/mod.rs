@@ -119,7 +119,7 @@ impl Qemu {
         }
     }
 
-    /// What the end of QEMU means.
+    /// The end of the guest that QEMU's end stands for.
     fn ended_by_itself(&mut self) -> End {
         match self.process.end() {
             Err(error) => failed(format!("cannot wait for QEMU's end: {error}")),
