@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use support::{Need, TestResult, ensure};
+use support::{Need, TestResult, compile, ensure};
 use trace::What;
 use trapline::run::{Outcome, Program, Run, TraceFile};
 
@@ -37,16 +37,6 @@ fn main() {
         )
         .needs(&GCC, "a_deadlock_names_the_processes_that_wait", deadlock)
         .run()
-}
-
-/// Compiles a program of this folder.
-fn compile(compiler: &str, name: &str, folder: &Path) -> Result<PathBuf, Failed> {
-    let program = folder.join(name);
-    let source = format!("{}/../tests/linux/{name}.c", env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(compiler);
-    command.args(["-static", "-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source);
-    support::command(&mut command, folder)?.expect(0)?;
-    Ok(program)
 }
 
 fn run(program: &Path, arguments: &[&str], folder: &Path) -> Result<Outcome, Failed> {

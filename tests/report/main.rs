@@ -68,6 +68,11 @@ fn main() {
         .needs(&browser, "the_page_says_what_the_trace_says", says_what_the_trace_says)
         .needs(&browser, "the_page_says_what_the_fixture_says", says_what_the_fixture_says)
         .needs(&[Need::Kvm, browser[0]], "the_page_says_what_the_tour_says", says_what_the_tour_says)
+        .needs(
+            &[Need::Kvm, Need::Tool("gcc"), browser[0]],
+            "the_page_says_what_linux_programs_did",
+            says_what_linux_programs_did,
+        )
         .needs(&browser, "the_page_answers_keyboard_and_pointer", answers)
         .needs(&browser, "a_link_leads_to_a_moment", links)
         .needs(&browser, "a_page_on_a_phone_is_not_cut", fits_a_phone)
@@ -244,6 +249,13 @@ fn says_what_the_fixture_says() -> TestResult {
 fn says_what_the_tour_says() -> TestResult {
     let folder = folder();
     trapline(folder.path(), &["run", "--trace", "t.trap"])?.expect(0)?;
+    agrees(folder.path(), &folder.path().join("t.trap"))
+}
+
+/// Processes that fork, wait for each other and share pages until they write.
+fn says_what_linux_programs_did() -> TestResult {
+    let folder = folder();
+    support::run_linux("forks", 32, folder.path(), "t.trap")?;
     agrees(folder.path(), &folder.path().join("t.trap"))
 }
 

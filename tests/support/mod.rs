@@ -339,6 +339,23 @@ pub fn trapline(folder: &Path, arguments: &[&str]) -> Result<Output, Failed> {
     command(Command::new(binary()).args(arguments).current_dir(folder), folder)
 }
 
+/// Compiles a program of `tests/linux` into `folder`, as a static one.
+pub fn compile(compiler: &str, name: &str, folder: &Path) -> Result<PathBuf, Failed> {
+    let program = folder.join(name);
+    let source = format!("{}/../tests/linux/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let mut gcc = Command::new(compiler);
+    gcc.args(["-static", "-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source);
+    command(&mut gcc, folder)?.expect(0)?;
+    Ok(program)
+}
+
+/// Runs a program of `tests/linux`, which must end with `code`; its trace is `trace` in `folder`.
+pub fn run_linux(program: &str, code: i32, folder: &Path, trace: &str) -> TestResult {
+    compile("gcc", program, folder)?;
+    trapline(folder, &["run", "--trace", trace, "--", &format!("./{program}")])?.expect(code)?;
+    Ok(())
+}
+
 /// Runs a command to its end, its output kept in `folder`.
 pub fn command(command: &mut Command, folder: &Path) -> Result<Output, Failed> {
     let (out, err) = (folder.join(".stdout"), folder.join(".stderr"));

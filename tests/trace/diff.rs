@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use trace::{Record, Trace, Writer, format};
 
 use crate::stat::FIXTURE;
-use crate::support::{Suite, TestResult, ensure, folder, trapline};
+use crate::support::{self, Need, Suite, TestResult, ensure, folder, trapline};
 
 /// A process of the fixture that makes calls.
 const COUNTER: u16 = 2;
@@ -22,6 +22,25 @@ pub fn add(suite: Suite) -> Suite {
         .pure("diff_tells_of_missing_records", diff_tells_of_missing_records)
         .pure("diff_refuses_what_is_no_trace", diff_refuses_what_is_no_trace)
         .kvm("diff_of_two_tours", diff_of_two_tours)
+        .needs(
+            &[Need::Kvm, Need::Tool("gcc")],
+            "two_runs_of_a_linux_program_do_the_same",
+            two_runs_of_a_linux_program,
+        )
+}
+
+/// The times and random numbers that the kernel returned differ, and are not compared.
+fn two_runs_of_a_linux_program() -> TestResult {
+    let folder = folder();
+    for (program, code) in [("memory", 0), ("exec", 32)] {
+        let traces = ["a", "b"].map(|run| format!("{program}-{run}.trap"));
+        for trace in &traces {
+            support::run_linux(program, code, folder.path(), trace)?;
+        }
+        // 0: the processes did the same.
+        trapline(folder.path(), &["diff", &traces[0], &traces[1]])?.expect(0)?;
+    }
+    Ok(())
 }
 
 /// A record that can be changed.

@@ -15,9 +15,10 @@ from reader import head, records
 
 # Numbers of abi/src/record.rs and abi/src/syscall.rs.
 KINDS = {1: "boot", 6: "filled", 7: "trap", 9: "call", 10: "result", 11: "tick", 12: "armed", 13: "saved", 14: "loaded"}
-KINDS |= {15: "leave", 17: "wake", 19: "killed", 22: "idle"}
-REASONS = ("preempted", "yielded", "slept", "ended", "idle")
-CALLS = (0, 1, 24, 35, 39, 60, 228, 231, 1024)
+KINDS |= {15: "leave", 17: "wake", 19: "killed", 22: "idle", 30: "wake"}
+REASONS = ("preempted", "yielded", "slept", "ended", "idle", "blocked")
+# The calls of Linux, and the one of Trapline.
+CALLS = {*range(335), *range(424, 463), 1024}
 SYSCALL, INT80, EXCEPTIONS, READY, PERIODIC, HOST_STOP = 0xFE, 0x80, 32, 9, 0, 131
 
 
@@ -97,8 +98,9 @@ class Run:
             self.killed(life)
 
     def killed(self, life, *_):
-        for traps in life.trap["of"]:
+        for traps in () if life.trap.get("failed") else life.trap["of"]:
             traps.errors += 1
+        life.trap["failed"] = True
 
     def end_trap(self, life):
         states = ("kernel", "scheduler"), ("ready",), ("asleep",)
@@ -120,7 +122,8 @@ class Run:
 
     def saved(self, life, _process, reason, _words):
         reason = REASONS[reason]
-        waits = {"ended": None, "idle": None, "slept": "ready" if life.is_awake else "asleep"}.get(reason, "ready")
+        sleeps = "ready" if life.is_awake else "asleep"
+        waits = {"ended": None, "idle": None, "slept": sleeps, "blocked": sleeps}.get(reason, "ready")
         life.is_awake, self.saved_at = False, self.now
         life.turn(waits, self.now)
         self.system.turn("switching", self.now)

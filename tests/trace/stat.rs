@@ -25,6 +25,11 @@ pub fn add(suite: Suite) -> Suite {
         .tools(&["python3"], "stat_is_what_another_works_out", || another_works_out(FIXTURE))
         .kvm("stat_of_the_tour", stat_of_the_tour)
         .needs(&[Need::Kvm, Need::Tool("python3")], "stat_of_runs_is_what_another_works_out", of_runs)
+        .needs(
+            &[Need::Kvm, Need::Tool("gcc"), Need::Tool("python3")],
+            "stat_of_linux_programs_is_what_another_works_out",
+            of_linux_programs,
+        )
 }
 
 fn counts_agree(trace: &Trace) -> TestResult {
@@ -129,6 +134,21 @@ fn of_runs() -> TestResult {
         let run: Vec<&str> = ["run", "--trace", &file].iter().chain(arguments).copied().collect();
         trapline(folder.path(), &run)?.expect(code)?;
         another_works_out(&file)?;
+    }
+    Ok(())
+}
+
+/// Forks, signals, threads that wait for each other, and pages that are mapped when they are used.
+fn of_linux_programs() -> TestResult {
+    let folder = folder();
+    for (program, code) in [("forks", 32), ("exec", 32), ("threads", 0)] {
+        let file = format!("{program}.trap");
+        support::run_linux(program, code, folder.path(), &file)?;
+        let path = folder.path().join(file);
+        let trace = Trace::open(&path)?;
+        counts_agree(&trace)?;
+        no_time_is_left_out(&trace)?;
+        another_works_out(&path.display().to_string())?;
     }
     Ok(())
 }

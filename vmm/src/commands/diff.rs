@@ -12,8 +12,8 @@ use trace::text::diff::{json, text};
 /// Processes are matched by name. Of several processes with the same name, those that did the same are matched first,
 /// and then the others in their order. `diff` compares what depends only on the program: how it was loaded, its system
 /// calls with arguments, data and results, its faults, and its end. It does not compare what depends on time or on the
-/// host: ticks, switches, sleeps, times that a clock call returned, how a trap arrived, kernel addresses, flags, and the
-/// process number. If the end of a run cut a process off, `diff` compares the steps up to there.
+/// host: ticks, switches, sleeps, times and random numbers that a call returned, how a trap arrived, kernel addresses,
+/// flags, and the process number. If the end of a run cut a process off, `diff` compares the steps up to there.
 ///
 /// The steps of a process are aligned as `git diff` aligns lines. A step that only one trace has is marked A or B, and a
 /// few common steps are shown around it.

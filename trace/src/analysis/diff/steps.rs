@@ -8,6 +8,8 @@ use abi::syscall::{Call, INT_VECTOR};
 
 use crate::file::{Event, Events, Frame, Origin, Trace, What};
 
+/// The calls whose data differ from run to run.
+const CHANCE: [u64; 3] = [Call::clock_gettime as u64, Call::gettimeofday as u64, Call::getrandom as u64];
 /// Vectors below are exceptions.
 const EXCEPTIONS: u8 = 32;
 
@@ -87,8 +89,8 @@ impl<'a> Steps<'a> {
             What::TrapEntry { frame, .. } => state.frame = Some(frame),
             What::SystemCall { number } => state.call = Some(number),
             What::StackBuilt { lowest, rsp, .. } => state.stack = Some(lowest..=rsp),
-            // The time that a clock returned differs from run to run.
-            What::Data { .. } if state.call == Some(Call::clock_gettime as u64) => return None,
+            // The time that a clock returned and random numbers differ from run to run.
+            What::Data { .. } if state.call.is_some_and(|call| CHANCE.contains(&call)) => return None,
             _ => {}
         }
         let what = state.without_number(state.on_stack(timeless(event.what)?));
