@@ -18,6 +18,7 @@ use crate::support::{self, TestResult, ensure, folder};
 
 const README: &str = include_str!("../../README.md");
 const CHAPTER: &str = include_str!("../../docs/ostep.md");
+const LAB: &str = include_str!("../../docs/lab.md");
 
 /// A command of a document, and the excerpts that follow it.
 struct Shown<'a> {
@@ -163,12 +164,16 @@ fn shell(line: &str, folder: &Path) -> Result<support::Output, Failed> {
 }
 
 pub fn the_commands_of_the_chapter_run() -> TestResult {
-    run_chapter(|_, _| Ok(()))
+    run_page(CHAPTER, |_, _| Ok(()))
+}
+
+pub fn the_commands_of_the_lab_run() -> TestResult {
+    run_page(LAB, |_, _| Ok(()))
 }
 
 pub fn the_chapter_runs_as_shown() -> TestResult {
     let mut page = Page::new(CHAPTER);
-    run_chapter(|Shown { command, excerpts }, printed| {
+    run_page(CHAPTER, |Shown { command, excerpts }, printed| {
         let result = excerpts.iter().try_for_each(|excerpt| page.compare(excerpt, printed));
         result.map_err(|error| format!("{command}: {}", error.message().unwrap_or_default()).into())
     })?;
@@ -208,11 +213,11 @@ impl Page {
     }
 }
 
-/// Runs each command of the chapter, which must end with the exit code that its excerpts name, and checks what it printed.
-fn run_chapter(mut check: impl FnMut(&Shown, &str) -> TestResult) -> TestResult {
+/// Runs each command of a page, which must end with the exit code that its excerpts name, and checks what it printed.
+fn run_page(page: &str, mut check: impl FnMut(&Shown, &str) -> TestResult) -> TestResult {
     let folder = folder();
-    let all = shown(CHAPTER, "console");
-    ensure(all.len() > 20, || format!("{} commands", all.len()))?;
+    let all = shown(page, "console");
+    ensure(all.len() > 3, || format!("{} commands", all.len()))?;
     for shown in all {
         let code = shown.excerpts.iter().map(|excerpt| exit_code(excerpt)).max().unwrap_or(0);
         let output = shell(&shown.command, folder.path())?.expect(code)?;

@@ -102,6 +102,7 @@ fn main() {
         .needs(&STRACE_AND_GCC, "strace_tells_the_same_of_c", strace::tells_the_same_of_c)
         .kvm("the_commands_of_the_chapter_run", documents::the_commands_of_the_chapter_run)
         .needs(&EXCERPTS, "the_chapter_runs_as_shown", documents::the_chapter_runs_as_shown)
+        .needs(&EXCERPTS, "the_commands_of_the_lab_run", documents::the_commands_of_the_lab_run)
         .kvm("the_commands_of_the_readme_run", documents::the_commands_of_the_readme_run)
         .needs(&EXCERPTS, "the_readme_runs_as_shown", documents::the_readme_runs_as_shown)
         .pure("an_excerpt_of_two_builds_is_seen", documents::an_excerpt_of_two_builds_is_seen)

@@ -211,12 +211,7 @@ fn trap_rules() -> Vec<Checked> {
             "every trap entry has one return, or the end of its process",
             traps::EntryReturn,
         ),
-        rule(
-            "user-frames",
-            Limited,
-            "a trap from user mode comes from CPL 3 with interrupts on",
-            traps::UserFrames,
-        ),
+        rule("user-frames", Limited, "a trap from user mode has CPL 3 and interrupts on", traps::UserFrames),
         rule(
             "handler-flags",
             Limited,

@@ -86,7 +86,10 @@ impl Rule for InterruptsOff {
         let (What::TrapReturn { frame } | What::KernelStackFilled { frame }) = event.what else { return };
         if frame.cpl() == 3 {
             log.test(frame.rflags & IF != 0, || {
-                Violation::new("IF is 0 in a frame for user mode, so the timer could not interrupt the process", [event])
+                Violation::new(
+                    "IF is 0 in a frame for user mode, so the timer could not interrupt the process",
+                    [event],
+                )
             });
         }
     }
@@ -136,8 +139,9 @@ impl Rule for IretqFault {
                 if let Some((vector, returned)) = vector.zip(self.returned) {
                     let fault = Fault { vector, error_code: error_code as u16, cr2 };
                     log.fail(|| {
-                        let message =
-                            format!("the iretq at {rip:#x} faulted: {fault}; look at the frame that it restored");
+                        let message = format!(
+                            "the iretq at {rip:#x} faulted: {fault}; look at the frame that it restored"
+                        );
                         Violation::new(message, [&returned, event])
                     });
                 }

@@ -77,7 +77,7 @@ impl Rule for Turn {
                 let longest = longest_turn(machine);
                 log.test(user <= longest, || {
                     let message = format!(
-                        "{} in user mode without a tick, {} are explained, and process {waiting} waits",
+                        "{} in user mode without a tick while process {waiting} is ready; the quantum and the host explain {}",
                         milliseconds(user, machine),
                         milliseconds(longest, machine)
                     );

@@ -54,7 +54,7 @@ impl Rule for EntryReturn {
     }
 }
 
-/// A trap from user mode comes from CPL 3 with interrupts on.
+/// A trap from user mode has CPL 3 and interrupts on.
 pub(super) struct UserFrames;
 
 impl Rule for UserFrames {
