@@ -58,7 +58,7 @@ impl TimerSilent {
         let longest = longest_turn(machine).saturating_add(machine.quantum.saturating_mul(SILENT_QUANTA));
         log.test(user <= longest, || {
             let message = format!(
-                "no tick in {} of user mode: was the end of interrupt sent before the switch, and the timer armed again?",
+                "no tick in {} of user mode: did the kernel send the end of interrupt before the switch, and arm the timer again?",
                 milliseconds(user, machine)
             );
             Violation::new(message, machine.last_tick.iter().chain(&machine.last).chain([event]))
