@@ -15,12 +15,18 @@ use std::{env, fs};
 /// flags from the guest's own build scripts. It is the first, except on a host whose toolchain has only the other one.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"];
 /// The folders with the guest's sources, under the repository's root. The `target` of a manual build is not a source.
-const SOURCES: [&str; 6] =
-    ["abi", "guest/kernel", "guest/programs", "guest/Cargo.toml", "guest/Cargo.lock", "guest/rustflags"];
+const SOURCES: [&str; 6] = [
+    "guest/abi/src",
+    "guest/kernel",
+    "guest/programs",
+    "guest/Cargo.toml",
+    "guest/Cargo.lock",
+    "guest/rustflags",
+];
 
 /// The guest's files in `packaged`, and their places.
 const PACKAGED: [(&str, &str); 12] = [
-    ("abi", "abi/src"),
+    ("abi", "guest/abi/src"),
     ("guest.toml", "guest/Cargo.toml"),
     ("guest.lock", "guest/Cargo.lock"),
     ("rustflags", "guest/rustflags"),
@@ -73,10 +79,9 @@ fn unpack(packaged: &Path, root: &Path) -> Result<PathBuf, Box<dyn Error>> {
     }
     // That of the package `trapline-abi` takes values from a workspace that is not here.
     let version = variable("CARGO_PKG_VERSION")?;
-    let manifest = format!(
-        "[workspace]\n[package]\nname = \"trapline-abi\"\nversion = \"{version}\"\nedition = \"2024\"\n"
-    );
-    fs::write(root.join("abi/Cargo.toml"), manifest)?;
+    let manifest =
+        format!("[package]\nname = \"trapline-abi\"\nversion = \"{version}\"\nedition = \"2024\"\n");
+    fs::write(root.join("guest/abi/Cargo.toml"), manifest)?;
     Ok(root.into())
 }
 
@@ -114,7 +119,8 @@ fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error
             cargo.env_remove(&name);
         }
     }
-    // Panic messages hold the paths of source files. Without the folder, every folder builds the same bytes.
+    // Panic messages hold the paths of source files. Without the folder, every folder builds the same bytes: cargo hashes
+    // only the paths of packages outside the workspace, and `guest/abi` is a link to the one that would be.
     let mut flags = flags(&guest.join("rustflags"))?;
     flags.push(format!("--remap-path-prefix={}=", guest.parent().unwrap_or(guest).display()));
     cargo.env("CARGO_HOME", target_dir.join("cargo")).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));

@@ -47,7 +47,7 @@ const CALL: [Edit; 2] = [
     ("abi/src/syscall/table.rs", "    /// Trapline's own:", "    1023 luck(Size) -> Number;\n"),
     (
         "guest/kernel/src/linux/mod.rs",
-        "        Call::getpid =>",
+        "        Call::getpgrp =>",
         "
         Call::luck => {
             crate::trace::Emit::emit(abi::record::emit::Luck { wanted: a });
@@ -128,7 +128,7 @@ fn two_edits_each() -> TestResult {
 fn edited_copy(folder: &Path) -> TestResult {
     let tree = Path::new(TREE);
     fs::create_dir(folder.join("guest"))?;
-    for name in ["abi", "trace", "examples", "guest/kernel", "guest/programs"] {
+    for name in ["abi", "trace", "examples", "guest/abi", "guest/kernel", "guest/programs"] {
         let mut copy = Command::new("cp");
         copy.arg("-r").arg(tree.join(name)).arg(folder.join(name));
         support::command(&mut copy, folder)?.expect(0)?;
