@@ -455,6 +455,8 @@ records! {
         rip: u64, address, word[2];
         /// The RSP in the frame.
         rsp: u64, address, word[3];
+        /// A sum over the registers in the frame.
+        sum: u64, hex, word[4];
     }
     /// A handler is done: the registers are again what its frame says.
     SignalReturned = 35, "signal-returned" {
@@ -464,6 +466,9 @@ records! {
         rip: u64, address, word[1];
         /// The RSP in the frame.
         rsp: u64, address, word[2];
+        /// A sum over the registers in the frame, as in [`Kind::SignalDelivered`]: another sum says that the process changed
+        /// them.
+        sum: u64, hex, word[3];
     }
     /// A signal ended a process.
     ProcessSignaled = 36, "process-signaled" {

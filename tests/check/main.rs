@@ -1,5 +1,6 @@
 //! `trapline check`: real traces pass, and each rule finds a trace in which it is broken.
 
+mod linux;
 mod mutations;
 mod random;
 #[path = "../support/mod.rs"]
@@ -7,7 +8,7 @@ mod support;
 
 fn main() {
     support::Suite::default()
-        .pure("the_real_trace_passes", mutations::the_real_trace_passes)
+        .pure("the_real_traces_pass", mutations::the_real_traces_pass)
         .pure("each_rule_finds_its_mutation", mutations::each_rule_finds_its_mutation)
         .pure("every_rule_is_broken_once", mutations::every_rule_is_broken_once)
         .pure("missing_records_are_reported_and_not_guessed", mutations::missing_records_are_reported)

@@ -9,6 +9,7 @@ use libtest_mimic::Failed;
 use trace::analysis::check::{Report, Verdict, check};
 use trace::{Meta, Trace, Writer};
 
+use crate::linux;
 use crate::support::{self, TestResult, ensure, trapline};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/check.trap");
@@ -28,8 +29,8 @@ const IF: u64 = 1 << 9;
 const GETPID: u64 = 39;
 
 /// Where a frame has what, in the words of its record.
-const RBX: usize = 14;
-const RAX: usize = 15;
+pub const RBX: usize = 14;
+pub const RAX: usize = 15;
 const VECTOR: usize = 16;
 const RIP: usize = 18;
 const RFLAGS: usize = 20;
@@ -39,18 +40,18 @@ const SS: usize = 22;
 const HANDLER_FLAGS: usize = 23;
 
 #[derive(Clone, Debug, PartialEq)]
-struct Raw {
+pub struct Raw {
     tsc: u64,
-    kind: Kind,
+    pub kind: Kind,
     process: u16,
-    detail: u32,
-    words: Vec<u64>,
+    pub detail: u32,
+    pub words: Vec<u64>,
 }
 
-type Records = Vec<Raw>;
+pub type Records = Vec<Raw>;
 
-fn fixture() -> Result<(Records, Meta), Failed> {
-    let trace = Trace::open(Path::new(FIXTURE))?;
+fn fixture(file: &str) -> Result<(Records, Meta), Failed> {
+    let trace = Trace::open(Path::new(file))?;
     let raw = |record: trace::Record| Raw {
         tsc: record.tsc,
         kind: Kind::try_from(record.kind).expect("a kind that is known"),
@@ -112,7 +113,7 @@ fn all(records: &Records, kind: Kind, process: u16) -> Vec<usize> {
     (0..records.len()).filter(|&index| is(&records[index])).collect()
 }
 
-fn first(records: &Records, kind: Kind, process: u16) -> usize {
+pub fn first(records: &Records, kind: Kind, process: u16) -> usize {
     all(records, kind, process)[0]
 }
 
@@ -121,11 +122,11 @@ fn last(records: &Records, kind: Kind, process: u16) -> usize {
 }
 
 /// The first record for which it holds, from `start` on.
-fn find(records: &Records, start: usize, holds: impl Fn(&Raw) -> bool) -> usize {
+pub fn find(records: &Records, start: usize, holds: impl Fn(&Raw) -> bool) -> usize {
     start + records[start..].iter().position(holds).expect("such a record")
 }
 
-fn next(records: &Records, start: usize, kind: Kind, process: u16) -> usize {
+pub fn next(records: &Records, start: usize, kind: Kind, process: u16) -> usize {
     find(records, start, |raw| raw.kind == kind && raw.process == process)
 }
 
@@ -165,7 +166,7 @@ fn trap_after(records: &mut Records, index: usize, vector: u64, between: Option<
 }
 
 /// A rule, how it is broken, and the other rules that must see it.
-type Mutation = (&'static str, &'static str, fn(&mut Records), &'static [&'static str]);
+pub type Mutation = (&'static str, &'static str, fn(&mut Records), &'static [&'static str]);
 
 const MUTATIONS: &[Mutation] = &[
     (
@@ -766,21 +767,28 @@ fn shift(records: &mut Records, after: usize, cycles: u64) {
     records[after + 1..].iter_mut().for_each(|raw| raw.tsc += cycles);
 }
 
-pub fn the_real_trace_passes() -> TestResult {
-    let (records, meta) = fixture()?;
-    let report = checked(&records, &meta, None)?;
-    ensure(failed(&report).is_empty(), || format!("{:#?}", failed(&report)))?;
-    let untested = |verdict| matches!(verdict, Verdict::NeverTested);
-    ensure(!report.findings.iter().any(|finding| untested(finding.verdict)), || {
-        "a rule was not tested".into()
+pub fn the_real_traces_pass() -> TestResult {
+    let mut untested = None;
+    for file in [FIXTURE, linux::FIXTURE] {
+        let (records, meta) = fixture(file)?;
+        let report = checked(&records, &meta, None)?;
+        ensure(failed(&report).is_empty(), || format!("{file}: {:#?}", failed(&report)))?;
+        let never = report.findings.iter().filter(|finding| finding.verdict == Verdict::NeverTested);
+        let names: BTreeSet<&str> = never.map(|finding| finding.name).collect();
+        untested = Some(untested.map_or(names.clone(), |before: BTreeSet<&str>| &before & &names));
+    }
+    ensure(untested.as_ref().is_some_and(BTreeSet::is_empty), || {
+        format!("rules that were not tested: {untested:?}")
     })
 }
 
 pub fn each_rule_finds_its_mutation() -> TestResult {
-    let (original, meta) = fixture()?;
     let mut wrong = vec![];
-    for (rule, how, mutate, others) in MUTATIONS {
-        let mut records = original.clone();
+    let of_linux = linux::MUTATIONS.iter().map(|mutation| (linux::FIXTURE, mutation));
+    for (file, (rule, how, mutate, others)) in
+        MUTATIONS.iter().map(|mutation| (FIXTURE, mutation)).chain(of_linux)
+    {
+        let (mut records, meta) = fixture(file)?;
         mutate(&mut records);
         let report = checked(&records, &meta, None)?;
         let expected: BTreeSet<&str> = others.iter().copied().chain([*rule]).collect();
@@ -796,15 +804,16 @@ pub fn each_rule_finds_its_mutation() -> TestResult {
 }
 
 pub fn every_rule_is_broken_once() -> TestResult {
-    let (records, meta) = fixture()?;
-    let broken: BTreeSet<&str> = MUTATIONS.iter().map(|(rule, ..)| *rule).chain(["sequence"]).collect();
+    let (records, meta) = fixture(FIXTURE)?;
+    let broken: BTreeSet<&str> =
+        MUTATIONS.iter().chain(linux::MUTATIONS).map(|(rule, ..)| *rule).chain(["sequence"]).collect();
     let rules: BTreeSet<&str> =
         checked(&records, &meta, None)?.findings.iter().map(|finding| finding.name).collect();
     ensure(broken == rules, || format!("no mutation for {:?}", rules.difference(&broken)))
 }
 
 pub fn missing_records_are_reported() -> TestResult {
-    let (mut records, meta) = fixture()?;
+    let (mut records, meta) = fixture(FIXTURE)?;
     let call = getpid(&records);
     let index = next(&records, call, Kind::TrapReturn, COUNTER);
     records.remove(index);
@@ -814,7 +823,7 @@ pub fn missing_records_are_reported() -> TestResult {
 
 /// What another kernel might record: traps, calls and ends, and no more.
 pub fn a_foreign_trace_passes() -> TestResult {
-    let (mut records, meta) = fixture()?;
+    let (mut records, meta) = fixture(FIXTURE)?;
     let kept = |raw: &Raw| {
         matches!(raw.kind, Kind::ProcessCreated | Kind::ContextSaved | Kind::ContextLoaded | Kind::TrapEntry)
             || matches!(
@@ -832,7 +841,7 @@ pub fn a_foreign_trace_passes() -> TestResult {
 pub fn the_command_shows_the_records() -> TestResult {
     let folder = support::folder();
     trapline(folder.path(), &["check", FIXTURE])?.expect(0)?;
-    let (mut records, meta) = fixture()?;
+    let (mut records, meta) = fixture(FIXTURE)?;
     let index = first(&records, Kind::ProcessKilled, DIVIDER);
     records[index].detail = 6;
     write(&folder.path().join("t.trap"), &records, &meta, None)?;

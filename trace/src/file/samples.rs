@@ -101,8 +101,8 @@ pub(crate) fn every_kind() -> Vec<Sample> {
     add(Kind::SignalSent, 4, 11 | 1 << 16, &[-6_i64 as u64, 0]);
     add(Kind::SignalSent, 4, 17 | 1 << 8 | 5 << 16, &[1, 3]);
     add(Kind::SequenceAborted, 4, 0, &[0x40_1020, 0x40_1100]);
-    add(Kind::SignalDelivered, 4, 11, &[0x7fff_e000, 0x40_1200, 0x40_1020, 0x7fff_ef48]);
-    add(Kind::SignalReturned, 4, 0, &[0x7fff_e000, 0x40_1020, 0x7fff_ef48]);
+    add(Kind::SignalDelivered, 4, 11, &[0x7fff_e000, 0x40_1200, 0x40_1020, 0x7fff_ef48, 7]);
+    add(Kind::SignalReturned, 4, 0, &[0x7fff_e000, 0x40_1020, 0x7fff_ef48, 7]);
     add(Kind::ProcessSignaled, 4, 15, &[0, 1]);
     add(Kind::ProcessSignaled, 4, 9, &[abi::record::NO_MEMORY as u64, 0]);
     add(Kind::Deadlock, 0, 0, &[2]);

@@ -217,12 +217,12 @@ impl Words {
                 out.push_str(if is_ignored { " (ignored)" } else { "" });
                 "signal"
             }
-            What::SignalDelivered { signal, at, handler, rip, rsp } => {
+            What::SignalDelivered { signal, at, handler, rip, rsp, .. } => {
                 put!(out, "{} to its handler {handler:#x}  frame={at:#x}", signal_name(signal));
                 put!(out, " with rip={rip:#x} rsp={rsp:#x}");
                 "handler"
             }
-            What::SignalReturned { at, rip, rsp } => {
+            What::SignalReturned { at, rip, rsp, .. } => {
                 put!(out, "through the frame {at:#x}  rip={rip:#x} rsp={rsp:#x}");
                 "handled"
             }

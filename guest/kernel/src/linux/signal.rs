@@ -350,6 +350,15 @@ struct Frame {
     info: [u64; 16],
 }
 
+impl Registers64 {
+    /// What differs if the process changed its general registers, RSP or RIP.
+    fn sum(&self) -> u64 {
+        let Self { r8_to_r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, .. } = *self;
+        let words = [rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip];
+        r8_to_r15.iter().chain(&words).fold(0, |sum: u64, word| sum.rotate_left(1) ^ word)
+    }
+}
+
 const _: () = assert!(size_of::<Registers64>() == 256 && size_of::<Frame>() == 440);
 
 /// SS is saved, and restored as it stands.
@@ -398,7 +407,8 @@ fn call_handler(
         end_by_forced(SIGSEGV);
     }
     save_fpu(fpu);
-    SignalDelivered { signal, at, handler: action.handler, rip: frame.rip, rsp: frame.rsp }.emit();
+    let sum = saved.registers.sum();
+    SignalDelivered { signal, at, handler: action.handler, rip: frame.rip, rsp: frame.rsp, sum }.emit();
     let no_defer = if action.flags & SA_NODEFER != 0 { 0 } else { bit(signal) };
     set_mask(task, task.blocked.get() | action.mask | no_defer);
     if action.flags & SA_RESETHAND != 0 {
@@ -489,7 +499,7 @@ pub fn sigreturn(frame: &mut TrapFrame) -> u64 {
     set_mask(task, saved.mask);
     let _ = set_stack(task, saved.stack, rsp);
     task.restart.set(None);
-    SignalReturned { at, rip, rsp }.emit();
+    SignalReturned { at, rip, rsp, sum: saved.registers.sum() }.emit();
     rax
 }
 

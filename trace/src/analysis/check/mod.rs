@@ -5,6 +5,7 @@
 //! rule that was never tested. Where records are missing, the rules discard their state instead of guessing.
 
 mod calls;
+mod linux;
 mod machine;
 mod steps;
 mod switches;
@@ -196,7 +197,7 @@ fn rule(name: &'static str, scope: Scope, words: &'static str, rule: impl Rule +
 }
 
 fn rules() -> Vec<Checked> {
-    [trap_rules(), switch_rules(), call_rules(), step_rules(), symptom_rules(), count_rules()]
+    [trap_rules(), switch_rules(), call_rules(), step_rules(), symptom_rules(), linux_rules(), count_rules()]
         .into_iter()
         .flatten()
         .collect()
@@ -344,6 +345,43 @@ fn symptom_rules() -> Vec<Checked> {
             symptoms::NeverChosen,
         ),
         rule("iretq-fault", Limited, "no iretq faults", symptoms::IretqFault::default()),
+    ]
+}
+
+/// Processes that wait, and Linux programs.
+fn linux_rules() -> Vec<Checked> {
+    vec![
+        rule("waiting", Limited, "no process gets the CPU while it waits", linux::Waiting),
+        rule(
+            "wakes",
+            Limited,
+            "a process wakes from what it waits for, by the process that runs or because its time is over",
+            linux::Wakes::default(),
+        ),
+        rule(
+            "children",
+            Limited,
+            "a child starts with the registers of its parent, and 0 as the result of the call",
+            linux::Children::default(),
+        ),
+        rule(
+            "copies",
+            Limited,
+            "after fork a process writes only to a copy of a page, or to a page that no other process shows any more",
+            linux::Copies::default(),
+        ),
+        rule(
+            "signal-frames",
+            Limited,
+            "a process continues after a signal handler with the registers that the handler interrupted",
+            linux::SignalFrames::default(),
+        ),
+        rule(
+            "frames-free",
+            Any,
+            "when all processes have ended, as many page frames are free as at the start",
+            linux::Frames,
+        ),
     ]
 }
 

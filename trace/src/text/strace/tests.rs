@@ -573,7 +573,7 @@ fn lines(events: &[(u16, What)]) -> Vec<String> {
 fn signals_and_ends_are_as_strace_shows_them() {
     let frame = Frame::default();
     let sent = |signal, is_ignored, by, code, about| What::SignalSent { signal, is_ignored, by, code, about };
-    let delivered = |signal| What::SignalDelivered { signal, at: 0, handler: 0, rip: 0, rsp: 0 };
+    let delivered = |signal| What::SignalDelivered { signal, at: 0, handler: 0, rip: 0, rsp: 0, sum: 0 };
     let ended = |signal| What::ProcessSignaled { signal, code: 0, by: 0 };
     let created = What::ProcessCreated { structure: 0, cr3: 0, kernel_stack_top: 0, program: [b'p'; 16] };
     let found = lines(&[
