@@ -5,6 +5,7 @@ usage: fleet.py duckdb|spark DATASET STAT_JSON FLEET_MD
 The names of the trace files are HOST/RUN.trap.
 """
 
+import atexit
 import json
 import os
 import re
@@ -31,6 +32,7 @@ def spark_engine(dataset):
 
     # Two executors of one core, each with its own process.
     spark = SparkSession.builder.master("local-cluster[2,1,1024]").getOrCreate()
+    atexit.register(spark.stop)
     spark.read.parquet(dataset).createOrReplaceTempView("events")
     return lambda sql: [row.asDict() for row in spark.sql(sql).collect()]
 
