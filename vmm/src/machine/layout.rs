@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0x0000_0000  nothing: page 0 stays empty, so that a null pointer points at no structure
-//! 0x0000_1000  hvm_start_info
+//! 0x0000_1000  hvm_start_info, and behind it the kernel's options as numbers
 //! 0x0000_2000  memory map
 //! 0x0000_3000  module list
 //! 0x0000_4000  kernel command line

@@ -100,27 +100,26 @@ pub unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, size: usize) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
+/// How many of `count` items from `at` on come before the one that ends the scan. The first instruction sets ZF for an empty
+/// stretch, where SCAS does not run; the last says whether an item ended the scan.
+macro_rules! count_before {
+    ($at:expr, $count:expr, $first:literal, $scan:literal, $last:literal) => {{
+        let (left, found): (usize, u8);
+        // SAFETY: the caller's promise; DF is 0 in the kernel.
+        unsafe {
+            asm!($first, $scan, $last, found = out(reg_byte) found, inout("rcx") $count => left,
+                inout("rdi") $at => _, in("rax") 0_u64, options(nostack, readonly));
+        }
+        $count - left - usize::from(found)
+    }};
+}
+
 /// How many of `count` words from `at` on are zero before the first that is not; `count` if all are.
 ///
 /// # Safety
 /// All of them can be read.
 pub unsafe fn zero_words(at: *const u64, count: usize) -> usize {
-    let (left, found): (usize, u8);
-    // SAFETY: the caller's promise; DF is 0 in the kernel. The comparison that sets ZF first makes no words all zero.
-    unsafe {
-        asm!(
-            "cmp {zero}, {zero}",
-            "repe scasq",
-            "setne {found}",
-            zero = in(reg) 0_u64,
-            found = out(reg_byte) found,
-            inout("rcx") count => left,
-            inout("rdi") at => _,
-            in("rax") 0_u64,
-            options(nostack, readonly),
-        );
-    }
-    count - left - usize::from(found)
+    count_before!(at, count, "cmp rax, rax", "repe scasq", "setne {found}")
 }
 
 /// How many bytes from `at` on come before the first zero; `count` if none of so many is zero.
@@ -128,20 +127,5 @@ pub unsafe fn zero_words(at: *const u64, count: usize) -> usize {
 /// # Safety
 /// All of them up to the first zero can be read.
 pub unsafe fn text_size(at: *const u8, count: usize) -> usize {
-    let (left, found): (usize, u8);
-    // SAFETY: the caller's promise; DF is 0 in the kernel. RCX is not 0 but for an empty stretch, where ZF is cleared.
-    unsafe {
-        asm!(
-            "test {one}, {one}",
-            "repne scasb",
-            "sete {found}",
-            one = in(reg) 1_u64,
-            found = out(reg_byte) found,
-            inout("rcx") count => left,
-            inout("rdi") at => _,
-            in("rax") 0_u64,
-            options(nostack, readonly),
-        );
-    }
-    count - left - usize::from(found)
+    count_before!(at, count, "cmp rax, 1", "repne scasb", "sete {found}")
 }
