@@ -1,4 +1,4 @@
-// Chapter 6: measures a system call, a read of 0 bytes, and how fine gettimeofday is. The figures vary.
+// Chapter 6: measures a system call, a read of 0 bytes, and how fine gettimeofday is. The figures vary, and the size of the text depends on them.
 #include <stdio.h>
 #include <sys/time.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-// Chapter 6: measures a context switch: two processes on one CPU, each waiting for the other by a pipe. The figures vary.
+// Chapter 6: measures a context switch: two processes on one CPU, each waiting for the other by a pipe. The figures vary, and the size of the text depends on them.
 #define _GNU_SOURCE
 #include <sched.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// Chapter 5, question 8: two children, the output of one connected to the input of the other.
+// Chapter 5, question 8: two children, the output of one connected to the input of the other. The calls depend on which child ends first.
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-// Chapter 5, questions 5 and 6: what wait and waitpid return, in the parent and in the child.
+// Chapter 5, questions 5 and 6: what wait and waitpid return, in the parent and in the child. The calls depend on which child ends first.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,16 +1,17 @@
 //! Linux programs, compiled from C as usual: what they print and how they end is what they print and how they end natively,
 //! and their traces keep every rule of `check`.
 
+mod calls;
 mod command_line;
 mod input;
 mod lab;
+mod page;
 mod programs;
 mod strace;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
@@ -21,7 +22,7 @@ use trapline::run::{Outcome, Program, Run, TraceFile};
 const GCC: [Need; 2] = [Need::Kvm, Need::Tool("gcc")];
 
 fn main() {
-    strace::add(input::add(programs::add(command_line::add(support::Suite::default()))))
+    strace::add(input::add(page::add(programs::add(command_line::add(support::Suite::default())))))
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
         .needs(&GCC, "no_frame_is_lost_by_many_processes", many)
         .needs(&GCC, "lab::the_right_solution_passes", lab::the_right_solution_passes)

@@ -1,26 +1,30 @@
-//! The programs of `tests/linux/programs`, compiled as usual, and busybox: on our kernel they do what they do natively.
+//! The programs of `tests/linux/programs` and `examples/homework`, compiled as usual, and busybox: on our kernel they do what they do natively.
 //!
-//! "Natively" is under strace, so that it can also say what they called.
+//! "Natively" is under strace, which says what they called.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::{env, fs};
 
 use libtest_mimic::Failed;
 
+use crate::calls;
 use crate::support::{self, Need, Suite, TestResult, ensure};
 
-/// The sources, and what they read in `given`.
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/linux");
 /// Names a folder with compiled programs, for a machine without compilers.
 const COMPILED: &str = "TRAPLINE_PROGRAMS";
+/// A comment says so of a program that does not make the same calls in every run.
+const VARIES: &str = "depend";
+/// A comment says so of a program that prints what it measured.
+const MEASURES: &str = "figures vary";
 
 /// A compiler, with what its programs' tests are named after.
 #[derive(Clone, Copy)]
 struct Compiler {
     name: &'static str,
     tool: &'static str,
+    folder: &'static str,
     extension: &'static str,
     flags: &'static [&'static str],
 }
@@ -33,10 +37,11 @@ const RUST: &[&str] = &[
     "--target=x86_64-unknown-linux-gnu",
     "-Ctarget-feature=+crt-static",
 ];
-const COMPILERS: [Compiler; 3] = [
-    Compiler { name: "glibc", tool: "gcc", extension: "c", flags: C },
-    Compiler { name: "musl", tool: "musl-gcc", extension: "c", flags: C },
-    Compiler { name: "rust", tool: "rustc", extension: "rs", flags: RUST },
+const COMPILERS: [Compiler; 4] = [
+    Compiler { name: "glibc", tool: "gcc", folder: "programs", extension: "c", flags: C },
+    Compiler { name: "musl", tool: "musl-gcc", folder: "programs", extension: "c", flags: C },
+    Compiler { name: "homework", tool: "gcc", folder: "../../examples/homework", extension: "c", flags: C },
+    Compiler { name: "rust", tool: "rustc", folder: "programs", extension: "rs", flags: RUST },
 ];
 
 /// Command lines of busybox's shell.
@@ -97,6 +102,18 @@ const SHELL: &[&str] = &[
     "nosuchcommand; echo $?",
 ];
 
+/// The folder with the sources, and with what they read in `given`.
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tests").join("linux")
+}
+
+/// What is the same in every run of a program.
+#[derive(Clone, Copy)]
+struct Same {
+    calls: bool,
+    figures: bool,
+}
+
 /// Adds a test for each program with each compiler, and for each command line.
 pub fn add(mut suite: Suite) -> Suite {
     for compiler in COMPILERS {
@@ -122,7 +139,7 @@ fn names(compiler: Compiler) -> Vec<String> {
     let compiled = env::var_os(COMPILED);
     let (folder, extension) = match &compiled {
         Some(folder) => (Path::new(folder).join(compiler.name), ""),
-        None => (Path::new(SOURCES).join("programs"), compiler.extension),
+        None => (sources().join(compiler.folder), compiler.extension),
     };
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let fitting = files.filter(|file| file.extension().unwrap_or_default() == extension);
@@ -134,7 +151,7 @@ fn names(compiler: Compiler) -> Vec<String> {
 
 fn program(compiler: Compiler, name: &str) -> TestResult {
     let folder = support::folder();
-    let source = Path::new(SOURCES).join("programs").join(name).with_extension(compiler.extension);
+    let source = sources().join(compiler.folder).join(name).with_extension(compiler.extension);
     let file = match env::var_os(COMPILED) {
         Some(compiled) => Path::new(&compiled).join(compiler.name).join(name),
         None => {
@@ -145,37 +162,52 @@ fn program(compiler: Compiler, name: &str) -> TestResult {
             file
         }
     };
-    as_natively(&[&path(&file)?], folder.path())
+    let source = fs::read_to_string(source)?;
+    let same = Same { calls: !source.contains(VARIES), figures: !source.contains(MEASURES) };
+    as_natively(&[&path(&file)?], same, folder.path())
 }
 
 fn shell(line: &str) -> TestResult {
     let path = env::var_os("PATH").unwrap_or_default();
     let busybox = env::split_paths(&path).map(|folder| folder.join("busybox")).find(|file| file.is_file());
     let busybox = busybox.ok_or("busybox is not on PATH")?;
-    as_natively(&[&self::path(&busybox)?, "sh", "-c", line], support::folder().path())
+    // Which process of a pipeline waits for which depends on how they are scheduled.
+    as_natively(
+        &[&self::path(&busybox)?, "sh", "-c", line],
+        Same { calls: false, figures: true },
+        support::folder().path(),
+    )
 }
 
 fn path(file: &Path) -> Result<String, Failed> {
     Ok(file.to_str().ok_or("a path that is no text")?.to_owned())
 }
 
-/// Runs a command under strace and on our kernel, without variables and input. Output and status must be the same, and the
-/// trace must keep every rule of `check`.
-fn as_natively(command: &[&str], folder: &Path) -> TestResult {
-    support::command(Command::new("cp").arg("-r").arg(Path::new(SOURCES).join("given")).arg(folder), folder)?
+/// Runs a command under strace and on our kernel, without variables and input: output, status and, if they are the same in
+/// every run, calls are the same, and the trace keeps every rule of `check`.
+fn as_natively(command: &[&str], same: Same, folder: &Path) -> TestResult {
+    support::command(Command::new("cp").arg("-r").arg(sources().join("given")).arg(folder), folder)?
         .expect(0)?;
     let native = run("strace", &["-f", "-o", "native", "--"], command, folder)?;
     let options = ["run", "--exit-status", "--timeout", "100s", "--trace", "t.trap", "--file", "given", "--"];
     let ours = run(support::binary(), &options, command, folder)?;
-    same("standard output", &native.stdout, &ours.stdout)?;
-    same(
+    let figures = |output: &[u8]| -> Vec<u8> {
+        output.iter().copied().filter(|byte| same.figures || !byte.is_ascii_digit()).collect()
+    };
+    equal("standard output", &figures(&native.stdout), &figures(&ours.stdout))?;
+    equal(
         "standard error",
         &without_threads(&native.stderr),
         &without_threads(without_summary(&ours.stderr)),
     )?;
     let status = |output: &Output| output.status.code().or(output.status.signal().map(|signal| 128 + signal));
     ensure(status(&native) == status(&ours), || format!("natively {}, here {}", native.status, ours.status))?;
-    support::trapline(folder, &["check", "t.trap"])?.expect(0).map(|_| ())
+    support::trapline(folder, &["check", "t.trap"])?.expect(0)?;
+    if same.calls {
+        let ours = support::trapline(folder, &["view", "t.trap", "--format", "strace"])?.expect(0)?.stdout;
+        calls::compare(&fs::read_to_string(folder.join("native"))?, &ours)?;
+    }
+    Ok(())
 }
 
 fn run(
@@ -205,7 +237,7 @@ fn without_threads(text: &[u8]) -> Vec<u8> {
     rest.fold(first, |text, part| text + "' (" + part).into_bytes()
 }
 
-fn same(what: &str, native: &[u8], ours: &[u8]) -> TestResult {
+fn equal(what: &str, native: &[u8], ours: &[u8]) -> TestResult {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     ensure(native == ours, || format!("{what} natively:\n{}\nhere:\n{}", text(native), text(ours)))
 }

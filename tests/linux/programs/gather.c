@@ -16,6 +16,5 @@ int main() {
     long size = readv(fds[0], in, 2);
     a[5] = b[size - 5] = 0;
     dprintf(1, "%ld [%s] [%s]\n", size, a, b);
-    printf("%ld %s\n", (long)writev(1, out, -1), strerror(errno));
     return 0;
 }

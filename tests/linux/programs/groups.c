@@ -1,4 +1,4 @@
-// Process groups and sessions, and signals to a group.
+// Process groups and sessions, and signals to a group. The calls depend on when a child ends.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

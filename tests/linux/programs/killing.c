@@ -1,4 +1,4 @@
-// Signals between processes, and what each does by default.
+// Signals between processes, and what each does by default. The calls depend on when a child starts.
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 int main() {
     struct rlimit limit;
+    syscall(SYS_close_range, 3, ~0U, 0);
     getrlimit(RLIMIT_STACK, &limit);
     printf("stack %d\n", limit.rlim_cur > 0);
     limit = (struct rlimit){16, 32};

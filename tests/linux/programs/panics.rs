@@ -1,4 +1,4 @@
-//! A panic that is caught, one of a thread, and one that ends the process with 101.
+//! A panic that is caught, one of a thread, and one that ends the process with 101. The messages depend on the number of the thread.
 
 use std::panic;
 

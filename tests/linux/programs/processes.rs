@@ -1,4 +1,4 @@
-//! Child processes: this program again, with its output taken.
+//! Child processes: this program again, with its output taken. The calls depend on how the processes are scheduled.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,4 @@
-// A read that a signal interrupts: without SA_RESTART it fails with EINTR, with it the read goes on.
+// A read that a signal interrupts: without SA_RESTART it fails with EINTR, with it the read goes on. The calls depend on time.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* A restartable sequence (rseq) without an end: a signal aborts it. With an argument a child takes the CPU instead. */
+// A restartable sequence (rseq) without an end, which a signal aborts. The calls depend on time.
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stddef.h>

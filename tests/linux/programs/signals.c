@@ -1,4 +1,4 @@
-// Signals: handlers, masks, faults, default actions, interrupted calls.
+// Signals: handlers, masks, faults, default actions, interrupted calls. The calls depend on when a child starts.
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -20,7 +20,7 @@ int main() {
     sigaction(SIGALRM, &action, NULL);
     struct itimerval soon = {.it_value = {0, 30000}};
     setitimer(ITIMER_REAL, &soon, NULL);
-    wanted.tv_sec = 5;
+    wanted = (struct timespec){5, 0};
     int result = nanosleep(&wanted, &left);
     printf("%d %d left %d\n", result, errno == EINTR, left.tv_sec == 4);
     wanted = (struct timespec){0, 2000000000};

@@ -1,4 +1,4 @@
-/* Stop signals, what wait says of them, and an alarm that another thread sets. */
+// Stop signals, what wait says of them, and an alarm that another thread sets. The calls depend on time.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>

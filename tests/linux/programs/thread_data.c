@@ -1,4 +1,4 @@
-// Data of a thread of its own: __thread, keys with destructors, and errno. One thread runs at a time.
+// Data of a thread of its own: __thread, keys with destructors, and errno. The calls depend on how the threads are scheduled.
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>

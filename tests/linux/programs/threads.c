@@ -1,4 +1,4 @@
-// Threads: mutex, condition variable, thread-local data, join.
+// Threads: mutex, condition variable, thread-local data, join. The calls depend on how the threads are scheduled.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -60,8 +60,10 @@ pub struct Image {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Program {
-    /// Its name, as on the command line.
+    /// Its name: of a file, without the folder.
     pub name: String,
+    /// The path that it was started by, its first argument; empty in traces of earlier versions.
+    pub path: String,
     /// Its arguments, without its name.
     pub arguments: Vec<String>,
     /// SHA-256 of its bytes, in hexadecimal.

@@ -190,6 +190,7 @@ impl Known<'_> {
                     left = left.saturating_sub(filled);
                     out.push_str("{iov_base=");
                     match (filled, (filled > 0).then(|| more.beginning()).flatten()) {
+                        (0, _) if base == 0 => out.push_str("NULL"),
                         (0, _) => out.push_str("\"\""),
                         (_, Some((bytes, goes_on))) => put_string(out, bytes, goes_on),
                         (_, None) => put_pointer(out, base),

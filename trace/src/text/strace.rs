@@ -121,7 +121,8 @@ impl<W: Write> Strace<W> {
     /// Lines of the processes of one run.
     pub fn new(meta: &Meta, options: Options, out: W) -> Self {
         let command = |program: &crate::file::Program| {
-            std::iter::once(&program.name).chain(&program.arguments).cloned().collect()
+            let path = if program.path.is_empty() { &program.name } else { &program.path };
+            std::iter::once(path).chain(&program.arguments).cloned().collect()
         };
         let programs = meta.programs.iter().map(command).collect();
         let (calls, arguments, making) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());

@@ -298,6 +298,7 @@ impl Run {
         let text = |text: &std::ffi::OsString| text.to_string_lossy().into_owned();
         let program = |program: &Program| trace::Program {
             name: text(&program.name),
+            path: program.path.to_string_lossy().into_owned(),
             arguments: program.arguments.iter().map(text).collect(),
             sha256: sha256(&program.elf),
             size: program.elf.len() as u64,

@@ -383,11 +383,11 @@ fn end_last(group: &'static Group) {
     group.free_tables();
     match task::find_group(group.parent.get()) {
         Some(parent) if !parent.is_zombie() => {
-            let signal = group.exit_signal.get();
+            let signal = if signal::drops_child_signals(parent) { 0 } else { group.exit_signal.get() };
+            notify(parent, group, signal, group.status.get());
             if signal::ignores_children(parent) {
                 group.forget();
             }
-            notify(parent, group, signal, group.status.get());
         }
         _ => group.forget(),
     }

@@ -52,6 +52,8 @@ const SA_NOCLDSTOP: u64 = 1;
 const SA_NOCLDWAIT: u64 = 2;
 const SA_RESTORER: u64 = 0x0400_0000;
 const SA_ONSTACK: u64 = 0x0800_0000;
+/// The flags that there are; Linux drops all others.
+const SA_KNOWN: u64 = 0xDC00_0807;
 const SA_RESTART: u64 = 0x1000_0000;
 const SA_NODEFER: u64 = 0x4000_0000;
 const SA_RESETHAND: u64 = 0x8000_0000;
@@ -112,6 +114,11 @@ fn is_ignored(action: Action, signal: u32) -> bool {
         DEFAULT => matches!(signal, SIGCHLD | SIGURG | SIGWINCH | SIGCONT),
         _ => false,
     }
+}
+
+/// True if the end of a child sends no signal to this group: it asked to ignore SIGCHLD.
+pub fn drops_child_signals(group: &Group) -> bool {
+    group.tables().action(SIGCHLD).get().handler == IGNORE
 }
 
 /// True if the parent does not want to know of its children: they leave no zombies.
@@ -656,6 +663,7 @@ pub fn sigaction(signal: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     if new != 0 {
         let mut action: Action = user::read(new)?;
         action.mask &= !UNBLOCKABLE;
+        action.flags &= SA_KNOWN;
         entry.set(action);
         let handled = &group.tables().handled;
         handled.set(handled.get() | bit(signal));

@@ -90,6 +90,7 @@ fn of_kind(kind: Kind, object: u32) -> Stat {
         Kind::Maps => (0o100_444, 0),
         Kind::Stream => match stream(object) {
             0 => (FIFO, 0),
+            2 => (CHARACTER, 0x103), // no terminal: as /dev/null
             kind => (u32::from(kind & 0xF) << 12 | 0o600, if kind & 0xF == 2 { TERMINAL_DEVICE } else { 0 }),
         },
         _ => (FIFO, 0),
