@@ -27,6 +27,7 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("kernels::floods_end_with_the_time_out", floods_end_with_the_time_out)
         .kvm("kernels::crashes_of_every_sort_are_reported", crashes_of_every_sort_are_reported)
         .kvm("kernels::odd_accesses_harm_nothing", odd_accesses_harm_nothing)
+        .tools(&["qemu-system-x86_64"], "kernels::a_buffer_may_change_while_it_is_read", a_buffer_may_change)
 }
 
 /// Writes the code of a kernel.
@@ -237,6 +238,43 @@ fn a_record_of_no_kind_is_refused() -> TestResult {
     ensure(says_so && kept == 1, || format!("{kept} records kept: {output:#?}"))?;
     let is_said = |damage: &Damage| matches!(damage, Damage::MalformedInGuest { bytes: 32 });
     ensure(trace.damage().iter().any(is_said), || format!("{:?}", trace.damage()))
+}
+
+/// A guest of QEMU runs on while the host reads its buffer. This one does not wait, and changes kind, count and size all the
+/// time.
+fn a_buffer_may_change() -> TestResult {
+    let write: Write = |a| {
+        let sizes = u32::from(abi::VERSION) | (BufferHead::SIZE as u32) << 16;
+        for (word, value) in [BUFFER_MAGIC, sizes, CAPACITY].into_iter().enumerate() {
+            store(a, BUFFER + 4 * word as u32, value)?;
+        }
+        let tick = (Kind::Tick as u8, 0, 1);
+        let at = record(a, 0, 1, tick, &[])?;
+        let at = record(a, at, 2, tick, &[])?;
+        a.mov(edx, u32::from(DOORBELL))?;
+        for byte in (BUFFER / PAGE).to_le_bytes() {
+            a.mov(eax, u32::from(byte))?;
+            a.out(dx, al)?;
+        }
+        let mut again = a.create_label();
+        a.set_label(&mut again)?;
+        store(a, BUFFER + 12, at)?;
+        a.add(dword_ptr(BUFFER + 16), 2)?;
+        a.out(dx, al)?;
+        a.mov(ecx, 5000)?;
+        let mut change = a.create_label();
+        a.set_label(&mut change)?;
+        a.mov(byte_ptr(RECORDS + 24), cl)?;
+        a.mov(dword_ptr(BUFFER + 16), ecx)?;
+        a.mov(dword_ptr(BUFFER + 12), ecx)?;
+        a.dec(ecx)?;
+        a.jne(change)?;
+        a.jmp(again)
+    };
+    for _ in 0..3 {
+        run("a buffer that changes", write, &[CRASHED, TIME_OUT], &["--accel", "qemu", "--timeout", "1s"])?;
+    }
+    Ok(())
 }
 
 fn a_halt_for_good_ends_the_run() -> TestResult {

@@ -9,6 +9,7 @@ mod handmade;
 mod hosts;
 mod inside;
 mod kernels;
+mod model;
 mod needed;
 mod programs;
 mod random;
@@ -17,6 +18,6 @@ mod sandbox;
 fn main() {
     inside::run_if_asked();
     let suite = sandbox::add(needed::add(support::Suite::default()));
-    let suite = hosts::add(suite);
+    let suite = model::add(hosts::add(suite));
     programs::add(random::add(kernels::add(files::add(suite)))).run()
 }

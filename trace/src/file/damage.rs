@@ -46,6 +46,25 @@ pub enum Damage {
     /// The host found bytes that are no records in the guest's buffer.
     #[error("{bytes} bytes in the guest's buffer were no whole record")]
     MalformedInGuest { bytes: u64 },
+    /// A file has more damage than a reader keeps. It stands last.
+    #[error("{places} more places are damaged")]
+    More { places: u64 },
+}
+
+/// How many damages of a file a reader keeps: a file can have one for each few bytes.
+const KEPT_MAX: usize = 10_000;
+
+/// Adds damage to what was found of a file. Beyond [`KEPT_MAX`], it is counted.
+pub(super) fn add(found: &mut Vec<Damage>, more: impl IntoIterator<Item = Damage>) {
+    for damage in more {
+        let count = if let Damage::More { places } = damage { places } else { 1 };
+        if let Some(Damage::More { places }) = found.last_mut() {
+            *places = places.saturating_add(count);
+            continue;
+        }
+        let is_full = found.len() >= KEPT_MAX;
+        found.push(if is_full { Damage::More { places: count } } else { damage });
+    }
 }
 
 impl Damage {
@@ -75,5 +94,24 @@ fn origin_name(origin: Origin) -> &'static str {
     match origin {
         Origin::Guest => "guest",
         Origin::Host => "host",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_keeps_a_bounded_number() {
+        let lost = |count| vec![Damage::LostByGuest { records: 1 }; count];
+        let (mut found, mut noted) = (Vec::new(), Vec::new());
+        add(&mut found, lost(KEPT_MAX));
+        assert_eq!(found.len(), KEPT_MAX);
+        add(&mut found, lost(2));
+        add(&mut noted, lost(KEPT_MAX + 5));
+        assert_eq!((noted.len(), noted.last()), (KEPT_MAX + 1, Some(&Damage::More { places: 5 })));
+        add(&mut found, noted);
+        let places = 2 + KEPT_MAX as u64 + 5;
+        assert_eq!((found.len(), found.last()), (KEPT_MAX + 1, Some(&Damage::More { places })));
     }
 }

@@ -10,7 +10,7 @@ use super::reader::{Head, ReadError, open_head};
 use super::records::{self, Merge, Supply};
 use super::scan::{Scan, Step};
 use super::source::{self, ReadAt, Window};
-use super::{Clock, Damage, Event, Meta, OpenError, Origin};
+use super::{Clock, Damage, Event, Meta, OpenError, Origin, damage};
 
 /// What [`Follow::look`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Follow {
         }
         if let Some(broken) = self.broken.take() {
             let bytes = from.saturating_sub(broken);
-            self.scan.damage.push(Damage::Unreadable { offset: broken, bytes });
+            damage::add(&mut self.scan.damage, [Damage::Unreadable { offset: broken, bytes }]);
         }
         Ok(News::Some)
     }

@@ -7,7 +7,7 @@ use memchr::memmem;
 use super::format::{self, CHUNK_MAGIC, CHUNK_SIZE, COMPACT, ChunkHead, Content, END_SIZE, RAW};
 use super::source::Window;
 use super::walk::Walk;
-use super::{Damage, Origin, Record};
+use super::{Damage, Origin, Record, damage};
 
 /// The limit on the search for chunks after damage, as a multiple of the file's size. Without it, a file that looks like the
 /// start of a chunk at every byte would take hours.
@@ -106,15 +106,18 @@ impl Scan {
             };
             let (offset, bytes) = (self.at, window.size().saturating_sub(self.at));
             if bytes == 0 {
-                self.damage.push(Damage::NotClosed);
+                damage::add(&mut self.damage, [Damage::NotClosed]);
                 return Ok(());
             }
             let Ok(next) = self.find_chunk(window, offset, window.size())? else {
                 let records = head.map(|head| head.records);
-                self.damage.push(Damage::Tail { offset, bytes, records });
+                damage::add(&mut self.damage, [Damage::Tail { offset, bytes, records }]);
                 return Ok(());
             };
-            self.damage.push(Damage::Unreadable { offset, bytes: next.saturating_sub(offset) });
+            damage::add(
+                &mut self.damage,
+                [Damage::Unreadable { offset, bytes: next.saturating_sub(offset) }],
+            );
             self.at = next;
         }
     }
@@ -146,7 +149,7 @@ impl Scan {
                 return Ok(Step::Records { origin, first: head.first, encoding: head.encoding, chunk });
             }
             Content::Index => self.index = Some(at),
-            _ => self.damage.push(Damage::UnknownChunk { offset: at, records: head.records }),
+            _ => damage::add(&mut self.damage, [Damage::UnknownChunk { offset: at, records: head.records }]),
         }
         Ok(Step::Other)
     }
@@ -209,17 +212,17 @@ impl Scan {
             let next = of(&mut next, chunk.origin);
             let is_new = chunk.first >= *next;
             if is_new {
-                self.damage.extend(Damage::gap(chunk.origin, *next, chunk.first));
+                damage::add(&mut self.damage, Damage::gap(chunk.origin, *next, chunk.first));
                 *next = chunk.first.saturating_add(chunk.records.into());
             }
             is_new
         });
         for origin in [Origin::Guest, Origin::Host] {
             let (next, total) = (*of(&mut next, origin), of(&mut table.totals, origin));
-            self.damage.extend(Damage::gap(origin, next, *total));
+            damage::add(&mut self.damage, Damage::gap(origin, next, *total));
             *total = next.max(*total);
         }
-        self.damage.append(&mut self.noted);
+        damage::add(&mut self.damage, self.noted.drain(..));
         table
     }
 
@@ -227,7 +230,10 @@ impl Scan {
         let (first, next) = (head.first, of(&mut self.next, origin));
         let is_new = first >= *next;
         if !is_new {
-            self.damage.push(Damage::OutOfOrder { offset: at, origin, first, expected: *next });
+            damage::add(
+                &mut self.damage,
+                [Damage::OutOfOrder { offset: at, origin, first, expected: *next }],
+            );
         }
         *next = first.saturating_add(u64::from(head.records)).max(*next);
         let walk = of(&mut self.walks, origin);
@@ -239,7 +245,7 @@ impl Scan {
                 && is_new
                 && let Some((tsc, head, words)) = walk.take()
             {
-                self.noted.extend(Damage::noted_by(&Record::new(0, origin, tsc, head, words)));
+                damage::add(&mut self.noted, Damage::noted_by(&Record::new(0, origin, tsc, head, words)));
             }
             records = walk.next_batch(payload);
             found = found.saturating_add(records);
@@ -249,10 +255,10 @@ impl Scan {
         self.chunks.push(Chunk { origin, first, records: head.records, at, size, tsc });
         if left > 0 {
             let offset = at.saturating_add(size as u64).saturating_sub(left);
-            self.damage.push(Damage::Malformed { offset, bytes: left, origin });
+            damage::add(&mut self.damage, [Damage::Malformed { offset, bytes: left, origin }]);
         }
         if found != head.records {
-            self.damage.push(Damage::Miscounted { offset: at, said: head.records, found });
+            damage::add(&mut self.damage, [Damage::Miscounted { offset: at, said: head.records, found }]);
         }
     }
 }
