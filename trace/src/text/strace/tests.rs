@@ -552,7 +552,7 @@ fn a_call_with_its_text_is_a_line() {
 /// The lines of these events, from the time on, without the times.
 fn lines(events: &[(u16, What)]) -> Vec<String> {
     let mut out = Vec::new();
-    let mut strace = Strace::new(&Meta::default(), &mut out);
+    let mut strace = Strace::new(&Meta::default(), Options::default(), &mut out);
     for (number, &(process, what)) in events.iter().enumerate() {
         let number = number as u64;
         let event = Event {
