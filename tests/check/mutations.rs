@@ -858,3 +858,57 @@ pub fn the_command_shows_the_records() -> TestResult {
         || json.to_string(),
     )
 }
+
+/// Only the host wrote records.
+pub fn nothing_to_check() -> TestResult {
+    let folder = support::folder();
+    let (mut records, meta) = fixture()?;
+    records.retain(|record| record.kind as u8 >= abi::record::FIRST_HOST_KIND);
+    write(&folder.path().join("t.trap"), &records, &meta, None)?;
+    let skipped: Vec<_> = ["count-interrupts", "count-doorbells", "count-console", "count-exits"]
+        .into_iter()
+        .flat_map(|rule| ["--skip", rule])
+        .collect();
+    let text = trapline(folder.path(), &[&["check", "t.trap"][..], &skipped].concat())?.expect(3)?.stdout;
+    ensure(text.contains("Nothing to check"), || text.clone())
+}
+
+pub fn rules_are_chosen() -> TestResult {
+    let folder = support::folder();
+    let (mut records, meta) = fixture()?;
+    let index = first(&records, Kind::ProcessKilled, DIVIDER);
+    records[index].detail = 6;
+    write(&folder.path().join("t.trap"), &records, &meta, None)?;
+    let run = |options: &[&str], code| {
+        trapline(folder.path(), &[&["check", "t.trap"], options].concat())?.expect(code)
+    };
+    let text = run(&["--skip", "kills"], 0)?.stdout;
+    ensure(!text.contains("kills "), || text.clone())?;
+    // Under round robin this rule does not apply.
+    let lacking = run(&["--require", "no-preemption"], 1)?.stderr;
+    ensure(lacking.contains("no-preemption"), || lacking.clone())?;
+    let unknown = run(&["--skip", "kill"], 2)?.stderr;
+    ensure(unknown.contains("\"kill\""), || unknown.clone())?;
+    trapline(folder.path(), &["check", FIXTURE, "--require", "kills"])?.expect(0).map(drop)
+}
+
+/// A kernel whose trap table is in the lower half, and then one that takes system calls in a program.
+pub fn a_lower_kernel_passes() -> TestResult {
+    let folder = support::folder();
+    let (mut records, meta) = fixture()?;
+    for record in records.iter_mut().filter(|record| record.kind == Kind::Gates) {
+        // The upper halves of the handlers' addresses.
+        record.words.iter_mut().skip(1).step_by(2).for_each(|word| *word = 0);
+    }
+    let require = |file| ["check", file, "--require", "kernel-code"];
+    write(&folder.path().join("t.trap"), &records, &meta, None)?;
+    let verdict = |text: &str| text.lines().find(|line| line.contains("kernel-code")).map(str::to_owned);
+    let text = trapline(folder.path(), &require("t.trap"))?.stdout;
+    ensure(verdict(&text).is_some_and(|line| line.starts_with("pass")), || text.clone())?;
+    let load = records.iter().find(|record| record.kind == Kind::SegmentLoaded).ok_or("no segment")?.words[0];
+    let index = first(&records, Kind::ContextSaved, COUNTER);
+    *records[index].words.last_mut().ok_or("no context")? = load;
+    write(&folder.path().join("u.trap"), &records, &meta, None)?;
+    let text = trapline(folder.path(), &require("u.trap"))?.expect(1)?.stdout;
+    ensure(verdict(&text).is_some_and(|line| line.starts_with("FAIL")), || text.clone())
+}

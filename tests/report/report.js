@@ -77,7 +77,7 @@
     seen.legend = text('#legend li');
     seen.start = text('#start h3');
     seen.cut = { page: document.documentElement.scrollWidth - document.documentElement.clientWidth, hints: document.querySelectorAll('.wide.more').length,
-      wide: [...document.querySelectorAll('.wide')].filter(place => place.scrollWidth > place.clientWidth + 1).length };
+      wide: [...document.querySelectorAll('.wide')].filter(place => place.checkVisibility() && place.scrollWidth > place.clientWidth + 1).length };
     seen.calls = Array.from({ length: Math.min(+$('call-number').max, 40) }, (_, i) => steps(i + 1, 'call-number', 'call-steps'));
     press('0');
     await frame();
@@ -121,13 +121,13 @@
     seen.said = $('selected').textContent;
     await new Promise(done => setTimeout(done, 300));
     seen.address = location.hash;
-    const shown = () => [$('range').textContent, $('h-switch').textContent, $('h-call').textContent];
-    location.hash = '#from=1000000&to=1500000&switch=2&call=3';
+    const shown = () => [$('range').textContent, $('h-switch').textContent, $('h-call').textContent, $('selected').textContent];
+    location.hash = '#from=1000000&to=1500000&switch=2&call=3&process=1&at=1250000';
     await new Promise(done => setTimeout(done, 100));
     seen.linked = shown();
     location.hash = seen.address;
     await new Promise(done => setTimeout(done, 100));
-    seen.returned = [$('range').textContent, $('selected').textContent];
+    seen.returned = $('range').textContent;
     const labels = [...document.querySelectorAll('#lanes li')], { top } = $('timeline').getBoundingClientRect();
     for (const _ of labels) press('ArrowDown');
     await frame();

@@ -14,10 +14,11 @@ mod fleet;
 mod handmade;
 mod second_reader;
 mod stat;
+mod terminal;
 mod view;
 
 fn main() {
     let suite = expect::add(calls::add(faults::add(support::Suite::default())));
     let suite = fleet::add(export::add(second_reader::add(damage::add(suite))));
-    view::add(diff::add(stat::add(suite))).run()
+    terminal::add(view::add(diff::add(stat::add(suite)))).run()
 }

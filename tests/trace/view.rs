@@ -218,18 +218,19 @@ fn a_wrong_filter_is_pointed_at() -> TestResult {
 
 /// `trapline view` of the fixture on a terminal, and the terminal's other side.
 fn on_a_terminal(folder: &Path, variables: &[(&str, &str)]) -> Result<(Child, File), libtest_mimic::Failed> {
-    on_a_terminal_with(folder, variables, &[])
+    on_a_terminal_with(folder, variables, &["view", FIXTURE])
 }
 
-fn on_a_terminal_with(
+/// Starts a command on a terminal of its own.
+pub fn on_a_terminal_with(
     folder: &Path,
     variables: &[(&str, &str)],
-    options: &[&str],
+    arguments: &[&str],
 ) -> Result<(Child, File), libtest_mimic::Failed> {
     let OpenptyResult { master, slave } = openpty(None, None)?;
     let mut view = Command::new(binary());
-    view.args(["view", FIXTURE]).args(options).current_dir(folder).stdin(Stdio::null()).stdout(slave);
-    ["NO_COLOR", "LESS", "PAGER", "TRAPLINE_PAGER"].iter().for_each(|name| {
+    view.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(slave);
+    ["NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LESS", "PAGER", "TRAPLINE_PAGER"].iter().for_each(|name| {
         view.env_remove(name);
     });
     view.env("TERM", "xterm");
@@ -237,7 +238,7 @@ fn on_a_terminal_with(
 }
 
 /// What a terminal shows until all writers have closed it.
-fn shown(mut terminal: File) -> Result<String, libtest_mimic::Failed> {
+pub fn shown(mut terminal: File) -> Result<String, libtest_mimic::Failed> {
     let (mut text, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         match terminal.read(&mut piece) {
@@ -299,7 +300,7 @@ fn colours_are_as_asked_for() -> TestResult {
     let expected = trapline(folder.path(), &["view", FIXTURE])?.expect(0)?.stdout;
     let always = trapline(folder.path(), &["view", FIXTURE, "--color", "always"])?.expect(0)?.stdout;
     ensure(always != expected && plain(&always) == expected, || always.clone())?;
-    let never = ["--color", "never", "--no-pager"];
+    let never = ["view", FIXTURE, "--color", "never", "--no-pager"];
     let (mut view, terminal) = on_a_terminal_with(folder.path(), &[], &never)?;
     let text = shown(terminal)?;
     ensure(wait(&mut view, LIMIT)?.success() && text.replace('\r', "") == expected, || text)

@@ -4,10 +4,9 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
 
-use super::layout::{MARGIN, duration, put_wrapped, setting};
+use super::layout::{MARGIN, WIDTH, duration, put_table, put_wrapped, setting};
 use super::lines::Lines;
 use super::stat::mark;
 use crate::analysis::diff::{Diff, Difference, Doer, Hunk, Measure, Outcome, Pair, Quantile, Verdict};
@@ -18,24 +17,26 @@ use crate::file::{Event, Trace};
 /// What stands for the traces.
 const SIDES: [&str; 2] = ["A", "B"];
 /// The version of the JSON form: fields may be added, none changes its meaning within a version.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// What the table of times means.
 const LEGEND: &str = "Time in the kernel of calls and traps; switches from the trap of the old process to the return \
-                      into the new. within: bounds of the number on its left, 99 % sure by the spread of this run. real: \
-                      the bounds do not overlap, and the difference is above 5 %, by which equal runs differ. not shown: \
-                      else. too few: no bounds can be rendered.";
+                      into the new. within: bounds of the number on its left. Over all medians together they hold in \
+                      99 % of runs that differ only by chance. real: the bounds do not overlap, and the difference is \
+                      above 8 %, by which equal runs differ. not shown: the difference can be chance. too few: there \
+                      are no bounds. not judged: the host decides this more than the kernel. One pair of runs does \
+                      not exclude that the whole host was slower: repeat a comparison before you rely on it.";
 
-/// The comparison as text, empty if nothing differs. `files` are the names of the traces.
-pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2]) -> String {
+/// The comparison as text of at most `width` columns, empty if nothing differs. `files` are the names of the traces.
+pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2], width: usize) -> String {
     if diff.is_empty() {
         return String::new();
     }
-    let lines = &mut lines(diff, traces);
+    let lines = &mut lines(diff, traces, width);
     let mut out = String::new();
     for side in 0..2 {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{}  {}", SIDES[side], files[side]);
-        put_wrapped(&mut out, &setting(traces[side].meta()), MARGIN);
+        put_wrapped(&mut out, &setting(traces[side].meta()), MARGIN, width);
     }
     out.push('\n');
     let mut differing = diff.processes.iter().filter(|pair| pair.outcome != Outcome::Same);
@@ -55,14 +56,14 @@ pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2]) -> String {
     );
     let counts = diff.chance.iter().map(|(name, [first, second])| format!("{name} {first} and {second}"));
     let counts = counts.collect::<Vec<_>>().join(", ");
-    put_wrapped(&mut out, &format!("Decided by time, and not compared: {counts}."), 0);
+    put_wrapped(&mut out, &format!("Decided by time, and not compared: {counts}."), 0, width);
     let sides = [0, 1].map(|side| format!("{}{}", SIDES[side], mark(traces[side].meta())));
-    put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()), &sides);
+    put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()), &sides, width);
     out
 }
 
-fn lines(diff: &Diff, traces: [&Trace; 2]) -> [Lines; 2] {
-    [0, 1].map(|side| Lines::new(traces[side].meta(), &diff.created[side]))
+fn lines(diff: &Diff, traces: [&Trace; 2], width: usize) -> [Lines; 2] {
+    [0, 1].map(|side| Lines::new(traces[side].meta(), &diff.created[side], width))
 }
 
 fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2]) {
@@ -194,32 +195,30 @@ fn number(doer: Doer) -> Option<String> {
     }
 }
 
-fn put_measures<'a>(out: &mut String, measures: impl Iterator<Item = &'a Measure>, sides: &[String; 2]) {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["Times", "", "count", "median", "within", "99 %", "within"]);
+fn put_measures<'a>(
+    out: &mut String,
+    measures: impl Iterator<Item = &'a Measure>,
+    sides: &[String; 2],
+    width: usize,
+) {
+    let mut table =
+        vec![["Times", "", "count", "median", "within", "99 %", "within"].map(String::from).to_vec()];
     for measure in measures {
         for (side, letter) in sides.iter().enumerate() {
             let name = if side == 0 { measure.name.clone() } else { String::new() };
             let row = [name, letter.clone(), measure.counts[side].to_string()];
             let cells = measure.quantiles.iter().flat_map(|quantile| cells(quantile, side));
-            table.add_row(row.into_iter().chain(cells));
+            table.push(row.into_iter().chain(cells).collect());
         }
         let verdicts = measure.quantiles.iter().flat_map(|quantile| [change(quantile), word(quantile)]);
-        table.add_row([String::new(), String::new(), String::new()].into_iter().chain(verdicts));
+        table.push([const { String::new() }; 3].into_iter().chain(verdicts).collect());
     }
-    if table.row_count() == 0 {
+    if table.len() == 1 {
         return;
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_cell_alignment(if index < 2 { CellAlignment::Left } else { CellAlignment::Right });
-        column.set_padding((if index > 0 { 2 } else { 0 }, 0));
-    }
     out.push('\n');
-    table.lines().for_each(|line| {
-        let _ = writeln!(out, "{}", line.trim_end());
-    });
-    put_wrapped(out, LEGEND, MARGIN);
+    put_table(out, &table, 2, 2, width);
+    put_wrapped(out, LEGEND, MARGIN, width);
 }
 
 fn cells(quantile: &Quantile, side: usize) -> [String; 2] {
@@ -240,13 +239,14 @@ fn word(quantile: &Quantile) -> String {
         Verdict::Real => "real",
         Verdict::NotShown => "not shown",
         Verdict::TooFew => "too few",
+        Verdict::NotJudged => "not judged",
     };
     word.into()
 }
 
 /// The comparison as JSON. `files` are the names of the traces.
 pub fn json(diff: &Diff, files: [&str; 2], traces: [&Trace; 2]) -> Value {
-    let lines = &mut lines(diff, traces);
+    let lines = &mut lines(diff, traces, WIDTH);
     let damage = traces.map(|trace| damage_lines(trace.damage()));
     let chance: Map<String, Value> =
         diff.chance.iter().map(|(name, counts)| ((*name).into(), json!(counts))).collect();

@@ -1,9 +1,14 @@
 //! What the texts share: wrapped paragraphs, durations, and the setting of a run.
 
+use std::ops::Range;
+
+use comfy_table::{CellAlignment, Table, presets};
+use unicode_width::UnicodeWidthStr;
+
 use crate::file::{Meta, printable};
 
-/// Columns of the text.
-pub(super) const WIDTH: usize = 100;
+/// Columns of a text where nothing else is asked for.
+pub const WIDTH: usize = 100;
 /// The margin of the explanations.
 pub(super) const MARGIN: usize = 3;
 
@@ -21,13 +26,13 @@ pub(super) fn setting(meta: &Meta) -> String {
     ))
 }
 
-/// Appends a text from the column `margin` on, in lines of at most 100 columns that are broken between words.
-pub(super) fn put_wrapped(out: &mut String, text: &str, margin: usize) {
+/// Appends a text from the column `margin` on, in lines of at most `width` columns that are broken between words.
+pub(super) fn put_wrapped(out: &mut String, text: &str, margin: usize, width: usize) {
     let mut column = out.chars().rev().take_while(|last| *last != '\n').count();
     for word in text.split_whitespace() {
         let length = word.chars().count();
         let end = column.saturating_add(1).saturating_add(length);
-        if column > margin && end > WIDTH {
+        if column > margin && end > width {
             out.push('\n');
             column = 0;
         }
@@ -37,6 +42,47 @@ pub(super) fn put_wrapped(out: &mut String, text: &str, margin: usize) {
         column = column.saturating_add(before).saturating_add(length);
     }
     out.push('\n');
+}
+
+/// Appends a table without borders: the first `names` columns stand on the left, the others on the right. Where the table is
+/// wider than `width`, the columns that do not fit follow below, behind the names again.
+pub(super) fn put_table(out: &mut String, rows: &[Vec<String>], names: usize, gap: usize, width: usize) {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cell =
+        |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| UnicodeWidthStr::width(&**cell));
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().map(|row| cell(row, column)).max().unwrap_or(0).saturating_add(gap))
+        .collect();
+    let of_names: usize = widths.iter().take(names).sum();
+    let mut first = names;
+    while first < columns {
+        let mut end = of_names.saturating_sub(gap);
+        let fits = |width_of: &&usize| {
+            end = end.saturating_add(**width_of);
+            end <= width
+        };
+        let count = widths.iter().skip(first).take_while(fits).count().max(1);
+        let last = first.saturating_add(count);
+        put_columns(out, rows, names, first..last, gap);
+        first = last;
+    }
+}
+
+fn put_columns(out: &mut String, rows: &[Vec<String>], names: usize, shown: Range<usize>, gap: usize) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for row in rows {
+        let cells = row.iter().take(names).chain(row.iter().take(shown.end).skip(shown.start));
+        table.add_row(cells);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_cell_alignment(if index < names { CellAlignment::Left } else { CellAlignment::Right });
+        column.set_padding((if index > 0 { gap as u16 } else { 0 }, 0));
+    }
+    table.lines().for_each(|line| {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    });
 }
 
 /// A duration in three digits and the unit that fits: `27.9 µs`.

@@ -34,10 +34,11 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Lines of a run. `created` are the events that created its processes, for their names.
-    pub(super) fn new(meta: &Meta, created: &[Event]) -> Lines {
+    /// Lines of a run, for texts of at most `width` columns. `created` are the events that created its processes, for their names.
+    pub(super) fn new(meta: &Meta, created: &[Event], width: usize) -> Lines {
         let buffer = Buffer::default();
-        let options = Options { indent: const { INDENT_MAX + NUMBER_WIDTH }, ..Options::default() };
+        let columns = width.saturating_sub(const { INDENT_MAX + NUMBER_WIDTH });
+        let options = Options { columns, ..Options::default() };
         let text = Text::new(meta, options, buffer.clone());
         let mut lines = Lines { buffer, text };
         created.iter().for_each(|event| drop(lines.unnumbered(event)));

@@ -26,4 +26,4 @@ pub mod strace;
 pub mod view;
 mod words;
 
-pub use layout::duration;
+pub use layout::{WIDTH, duration};

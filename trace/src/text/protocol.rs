@@ -15,36 +15,83 @@ const HEADINGS_DIRECT: [&str; 4] = ["µs", "OS (kernel mode)", "Hardware", "Prog
 const TIME: usize = 9;
 const BORDERS: usize = 5 + 2 * 4;
 const PADDING: u16 = 2;
+/// Room for the steps of the program, at the right of a narrow text: a register with its name and its value.
+const NARROWEST: usize = 32;
 /// Lines that belong to the one above.
 const INDENT: &str = "  ";
 
 /// The tables of a run as text of at most `width` columns.
-pub fn text(meta: &Meta, tables: &[Table], width: u16) -> String {
-    let widths = widths(width);
+pub fn text(meta: &Meta, tables: &[Table], width: usize) -> String {
     let mut out = String::new();
     for table in tables {
-        let mut grid = Grid::new();
-        grid.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings(meta, table));
-        for (index, row) in table.rows.iter().enumerate() {
-            if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
-                grid.add_row(["…", "", "", &wrap(&gap.to_string(), widths[3])]);
-            }
-            grid.add_row(cells(
-                row,
-                |column, line| wrap(line, widths.get(column).copied().unwrap_or_default()),
-                "\n",
-            ));
-        }
-        let fixed = |width| ColumnConstraint::Absolute(Width::Fixed((width as u16).saturating_add(PADDING)));
-        grid.set_constraints(widths.map(fixed));
-        out.push_str(&format!("{}\n({})\n{grid}\n", table.title, table.figure));
+        out.push_str(&format!(
+            "{}\n{}\n",
+            wrap(&table.title, width),
+            wrap(&format!("({})", table.figure), width)
+        ));
+        out.push_str(&if width < BESIDE { staggered(meta, table, width) } else { boxed(meta, table, width) });
         for note in &table.notes {
-            out.push_str(&wrap(&format!("* {note}"), width.into()));
+            out.push_str(&wrap(&format!("* {note}"), width));
             out.push('\n');
         }
         out.push('\n');
     }
     out
+}
+
+/// In a text of fewer columns, what fits beside its neighbours is narrower than a register with its name.
+const BESIDE: usize = 100;
+
+/// A table whose columns overlap: each step starts at the column of who did it, and goes on to the end of the line.
+fn staggered(meta: &Meta, table: &Table, width: usize) -> String {
+    let step = width.saturating_sub(TIME).saturating_sub(NARROWEST) / 2;
+    let starts = [0, 1, 2].map(|column| step.saturating_mul(column).saturating_add(TIME + 2));
+    let [time, titles @ ..] = headings(meta, table);
+    let mut out = format!("{time:>TIME$}");
+    // "OS (kernel mode)" needs more than its column; the mode is in the steps.
+    for (title, start) in titles.iter().zip(starts) {
+        let column = out.chars().count();
+        let title = title.split(" (").next().unwrap_or(title);
+        out.push_str(&format!("{:1$}{title}", "", start.saturating_sub(column)));
+    }
+    out.push('\n');
+    for (index, row) in table.rows.iter().enumerate() {
+        if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
+            out.push_str(&format!(
+                "{:>TIME$}  {}\n",
+                "…",
+                wrap(&gap.to_string(), width.saturating_sub(TIME + 2))
+            ));
+        }
+        let place =
+            |column: usize| column.checked_sub(1).and_then(|at| starts.get(at)).copied().unwrap_or_default();
+        let cells = cells(row, |column, line| wrap(line, width.saturating_sub(place(column))), "\n");
+        let [time, ..] = &cells;
+        for (column, cell) in cells.iter().enumerate().skip(1).filter(|(_, cell)| !cell.is_empty()) {
+            for (number, line) in cell.lines().enumerate() {
+                let time = if number == 0 { time } else { "" };
+                out.push_str(&format!("{time:>TIME$}{:1$}{line}\n", "", place(column).saturating_sub(TIME)));
+            }
+        }
+    }
+    out
+}
+
+/// A table with a box for each step.
+fn boxed(meta: &Meta, table: &Table, width: usize) -> String {
+    let widths = widths(width);
+    let mut grid = Grid::new();
+    grid.load_style(presets::UTF8_FULL_CONDENSED).set_header(headings(meta, table));
+    for (index, row) in table.rows.iter().enumerate() {
+        if let Some(gap) = table.elided.as_ref().filter(|gap| gap.before_row == index) {
+            grid.add_row(["…", "", "", &wrap(&gap.to_string(), widths[3])]);
+        }
+        let lay_out = |column: usize, line: &str| wrap(line, widths.get(column).copied().unwrap_or_default());
+        grid.add_row(cells(row, lay_out, "\n"));
+    }
+    let fixed = |width| ColumnConstraint::Absolute(Width::Fixed((width as u16).saturating_add(PADDING)));
+    grid.set_constraints(widths.map(fixed));
+    format!("{grid}\n")
 }
 
 /// A program that is called, and not returned into, is in the kernel's mode.
@@ -55,8 +102,8 @@ fn headings(meta: &Meta, table: &Table) -> [&'static str; 4] {
 }
 
 /// The column of the program needs the least room.
-fn widths(width: u16) -> [usize; 4] {
-    let rest = usize::from(width).saturating_sub(TIME + BORDERS);
+fn widths(width: usize) -> [usize; 4] {
+    let rest = width.saturating_sub(TIME + BORDERS);
     let wide = rest.saturating_mul(3) / 8;
     [TIME, wide, wide, rest.saturating_sub(wide).saturating_sub(wide)]
 }

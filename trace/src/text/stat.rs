@@ -3,9 +3,8 @@
 use std::fmt::Write;
 
 use abi::record::{HostCounter, Kind};
-use comfy_table::{CellAlignment, Table, presets};
 
-use super::layout::{MARGIN, duration, put_wrapped, setting};
+use super::layout::{MARGIN, duration, put_table, put_wrapped, setting};
 use crate::analysis::hardware::{exit_reason, vector_name};
 use crate::analysis::stat::{Process, Stat, Times, Traps, call_name};
 use crate::analysis::summary::LISTED_MAX;
@@ -99,19 +98,19 @@ const TIMES_COLUMNS: [&str; 7] = ["count", "total", "mean", "p50", "p90", "p99",
 const NOTES: &str = "p50, p90, p99: what so many percent do not exceed, true to 0.1 %. Times lie between two \
                      records of the trace and include what it costs to record.";
 
-/// The numbers of traces, each with the name of its file, at most 100 columns wide.
-pub fn text(traces: &[(String, Trace, Stat)]) -> String {
+/// The numbers of traces, each with the name of its file, at most `width` columns wide.
+pub fn text(traces: &[(String, Trace, Stat)], width: usize) -> String {
     let mut out = String::new();
     for (index, (file, trace, stat)) in traces.iter().enumerate() {
-        put_head(&mut out, traces.len().gt(&1).then(|| letter(index)), file, trace.meta(), stat);
+        put_head(&mut out, traces.len().gt(&1).then(|| letter(index)), file, trace.meta(), stat, width);
     }
     let stats: Vec<&Stat> = traces.iter().map(|(_, _, stat)| stat).collect();
     let marks: Vec<&str> = traces.iter().map(|(_, trace, _)| mark(trace.meta())).collect();
     for section in &SECTIONS {
-        put_section(&mut out, section, &stats, &marks);
+        put_section(&mut out, section, &stats, &marks, width);
     }
     out.push('\n');
-    put_wrapped(&mut out, NOTES, MARGIN);
+    put_wrapped(&mut out, NOTES, MARGIN, width);
     out
 }
 
@@ -121,13 +120,12 @@ fn letter(index: usize) -> String {
     letters.filter(char::is_ascii_uppercase).map_or_else(|| index.saturating_add(1).to_string(), String::from)
 }
 
-fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, stat: &Stat) {
+fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, stat: &Stat, width: usize) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{}{file}", letter.map_or_else(String::new, |letter| format!("{letter}  ")));
-    put_wrapped(out, &setting(meta), MARGIN);
-    let _ = writeln!(
-        out,
-        "   {} events in {}{}: {} system calls, {} switches, {} ticks",
+    put_wrapped(out, &setting(meta), MARGIN, width);
+    let counts = format!(
+        "{} events in {}{}: {} system calls, {} switches, {} ticks",
         stat.events,
         duration(stat.nanoseconds),
         mark(meta),
@@ -135,6 +133,7 @@ fn put_head(out: &mut String, letter: Option<String>, file: &str, meta: &Meta, s
         stat.switches.count,
         stat.ticks.count
     );
+    put_wrapped(out, &counts, MARGIN, width);
     if meta.tsc_khz == 0 {
         out.push_str("   The rate of the clock is unknown, so all times are 0.\n");
     }
@@ -145,36 +144,27 @@ pub(super) fn mark(meta: &Meta) -> &'static str {
     if meta.is_emulated() { " (emulated)" } else { "" }
 }
 
-fn put_section(out: &mut String, section: &Section, stats: &[&Stat], marks: &[&str]) {
+fn put_section(out: &mut String, section: &Section, stats: &[&Stat], marks: &[&str], width: usize) {
     let rows: Vec<Vec<Row>> = stats.iter().map(|stat| (section.rows)(stat)).collect();
     if rows.iter().all(Vec::is_empty) {
         return;
     }
     let is_one = stats.len() == 1;
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let title = format!("{}{}", section.title, marks.first().filter(|_| is_one).unwrap_or(&""));
     let heading = [title.as_str()].into_iter().chain((!is_one).then_some(""));
-    table.set_header(heading.chain(section.columns.iter().copied()));
+    let mut table = vec![heading.chain(section.columns.iter().copied()).map(String::from).collect()];
     for label in labels(&rows) {
         let mut shown = label.as_str();
         for (index, rows) in rows.iter().enumerate() {
             let Some((_, cells)) = rows.iter().find(|(name, _)| *name == label) else { continue };
             let mark = (!is_one).then(|| letter(index) + marks.get(index).unwrap_or(&""));
-            table.add_row([shown.to_owned()].into_iter().chain(mark).chain(cells.iter().cloned()));
+            table.push([shown.to_owned()].into_iter().chain(mark).chain(cells.iter().cloned()).collect());
             shown = "";
         }
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        let is_name = index == 0 || (index == 1 && !is_one);
-        column.set_cell_alignment(if is_name { CellAlignment::Left } else { CellAlignment::Right });
-        column.set_padding((u16::from(index > 0), 0));
-    }
-    let _ = writeln!(out);
-    table.lines().for_each(|line| {
-        let _ = writeln!(out, "{}", line.trim_end());
-    });
-    put_wrapped(out, section.legend, MARGIN);
+    out.push('\n');
+    put_table(out, &table, if is_one { 1 } else { 2 }, 1, width);
+    put_wrapped(out, section.legend, MARGIN, width);
 }
 
 /// The labels of all traces, each once, in their order.
@@ -296,6 +286,7 @@ mod tests {
             "t.trap",
             &Meta { host_cpu, ..Meta::default() },
             &Stat::new(Clock::new(0, 1)),
+            100,
         );
         assert!(out.lines().all(|line| line.chars().count() <= 100) && out.contains("batch 0"), "{out}");
     }

@@ -1,16 +1,15 @@
 //! Events as text for people: a line each, with the time, who, what, and the details in words.
 //!
-//! A line longer than [`COLUMNS`] is wrapped below its details. Only registers that did not change are left out.
+//! A line longer than [`Options::columns`] is wrapped below its details. Only registers that did not change are left out.
 
 use std::io::{self, Write};
 
+use super::layout::{WIDTH, put_wrapped};
 use super::words::Words;
 use crate::analysis::count;
 use crate::analysis::filter::Filter;
 use crate::file::{Event, Meta, Names, Options as RunOptions, Origin, Program, What, printable};
 
-/// The width that lines keep to where they can.
-pub const COLUMNS: usize = 100;
 /// Width of the time, in microseconds with three decimals: up to 100 s stay aligned.
 const TIME_WIDTH: usize = 12;
 /// Width of the word for what happened.
@@ -19,7 +18,7 @@ const VERB_WIDTH: usize = 7;
 const WHO_WIDTH: std::ops::RangeInclusive<usize> = 7..=19;
 
 /// Options of the text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Use the colours of a terminal.
     pub colour: bool,
@@ -27,8 +26,14 @@ pub struct Options {
     pub filter: Filter,
     /// The number of the guest's event to mark.
     pub mark: Option<u64>,
-    /// Columns that the caller prints before each line.
-    pub indent: usize,
+    /// The width that lines keep to where they can.
+    pub columns: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { colour: false, filter: Filter::default(), mark: None, columns: WIDTH }
+    }
 }
 
 /// Writes events as they come.
@@ -70,7 +75,9 @@ impl<W: Write> Text<W> {
         // Nothing is known of a run whose head is damaged.
         if *meta != Meta::default() {
             for line in header_lines(meta) {
-                writeln!(self.out, "{on}# {}{off}", printable(&line))?;
+                let mut text = String::from("#");
+                put_wrapped(&mut text, &printable(&line), 2, self.options.columns);
+                write!(self.out, "{on}{}{off}\n", text.trim_end().replace("\n ", "\n#"))?;
             }
         }
         let width = self.who_width;
@@ -104,7 +111,7 @@ impl<W: Write> Text<W> {
             "{dim}{micros:>whole$}.{nanos:03}{plain} {mark}{who:width$}  {on}{verb:VERB_WIDTH$}{off}  "
         )?;
         let margin = width.max(who.chars().count()).saturating_add(TIME_WIDTH + 2 + 2 + VERB_WIDTH + 2);
-        write_wrapped(&mut self.out, &self.details, margin, COLUMNS.saturating_sub(self.options.indent))
+        write_wrapped(&mut self.out, &self.details, margin, self.options.columns)
     }
 
     fn style(&self, code: &'static str) -> (&'static str, &'static str) {
@@ -136,12 +143,16 @@ fn command_line(program: &Program) -> String {
     words.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
+/// In text of fewer columns than these, details that do not fit go on under the process instead of under the details.
+const NARROW: usize = 70;
+
 /// Writes details, broken between words where they do not fit, and going on behind the margin.
 fn write_wrapped(out: &mut impl Write, details: &str, margin: usize, columns: usize) -> io::Result<()> {
     if margin.saturating_add(details.len()) <= columns {
         return writeln!(out, "{details}");
     }
-    let (mut column, mut spaces) = (margin, 0_usize);
+    let under = if columns < NARROW { margin.min(TIME_WIDTH + 2) } else { margin };
+    let (mut column, mut spaces, mut is_first) = (margin, 0_usize, true);
     for word in details.split(' ') {
         if word.is_empty() {
             spaces = spaces.saturating_add(1);
@@ -149,14 +160,14 @@ fn write_wrapped(out: &mut impl Write, details: &str, margin: usize, columns: us
         }
         let width = word.chars().count();
         let end = column.saturating_add(spaces).saturating_add(width);
-        if column > margin && end > columns {
-            write!(out, "\n{:margin$}{word}", "")?;
-            column = margin.saturating_add(width);
+        if end > columns && (!is_first || under < margin) {
+            write!(out, "\n{:under$}{word}", "")?;
+            column = under.saturating_add(width);
         } else {
             write!(out, "{:spaces$}{word}", "")?;
             column = end;
         }
-        spaces = 1;
+        (spaces, is_first) = (1, false);
     }
     writeln!(out)
 }
@@ -205,7 +216,7 @@ mod tests {
     #[test]
     fn every_kind_reads_like_this() {
         let text = text_of(&Options::default());
-        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS && line.trim_end() == line));
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH && line.trim_end() == line));
         assert_eq!(text, include_str!("text_of_every_kind.txt"));
     }
 
@@ -229,7 +240,7 @@ mod tests {
 
     fn wrapped(details: &str) -> String {
         let mut out = Vec::new();
-        write_wrapped(&mut out, details, 90, COLUMNS).expect("a Vec takes all");
+        write_wrapped(&mut out, details, 90, WIDTH).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
     }
 

@@ -1,8 +1,10 @@
 //! `trapline diff`: did the programs do the same in both runs, and did it take the same time?
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
+use clap::ColorChoice;
+
+use super::terminal::Output;
 use super::{FAILED, OK, open, sandbox};
 use trace::analysis::diff::Diff;
 use trace::text::diff::{json, text};
@@ -18,9 +20,10 @@ use trace::text::diff::{json, text};
 /// The steps of a process are aligned as `git diff` aligns lines. A step that only one trace has is marked A or B, and a
 /// few common steps are shown around it.
 ///
-/// Times are compared by their median and 99th percentile, each with its 99 % confidence interval (computed from ranks, so
-/// it holds for any distribution). A difference is called real if the intervals do not overlap and it is more than 5 %;
-/// unchanged runs differ by up to about 5 %. On a busy host, whole runs can differ by more, so compare several runs.
+/// Times are compared by their median, with an interval that is computed from ranks, so it holds for any distribution. A
+/// difference is called real if the intervals do not overlap and it is more than 8 %. The intervals are wide enough for
+/// many comparisons at once. On a busy host, whole runs can differ by more, so compare several runs. 99th percentiles, the
+/// jitter of ticks and the wait for the CPU are shown and not judged: the host decides them.
 ///
 /// If the traces do not differ, there is no output.
 #[derive(clap::Args, Debug)]
@@ -44,14 +47,18 @@ pub struct Args {
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let [first, second] = [open(&args.first)?, open(&args.second)?];
+    let output = Output::new(true, ColorChoice::Auto);
     args.sandbox.read(&[args.first.clone(), args.second.clone()])?;
     let traces = [&first, &second];
     let diff = Diff::of(traces);
     traces.iter().try_for_each(|trace| trace.intact())?;
     let [file, other] = [&args.first, &args.second].map(|path| path.display().to_string());
     let files = [file.as_str(), other.as_str()];
-    let out =
-        if args.json { format!("{:#}\n", json(&diff, files, traces)) } else { text(&diff, files, traces) };
-    io::stdout().write_all(out.as_bytes())?;
+    let out = if args.json {
+        format!("{:#}\n", json(&diff, files, traces))
+    } else {
+        text(&diff, files, traces, output.width)
+    };
+    output.print(&out)?;
     Ok(if diff.is_same_sequence() { OK } else { FAILED })
 }

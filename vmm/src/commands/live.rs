@@ -9,11 +9,16 @@ use trace::text::view::{Options, Text};
 use trace::{Meta, Watcher};
 
 use super::stream::Stream;
-use super::view::may_colour;
+use super::terminal::has_colours;
+use clap::ColorChoice;
 
 /// The lines of `view`, on standard error.
 pub fn view(meta: &Meta, filter: Filter) -> Watcher {
-    let options = Options { colour: may_colour(io::stderr().is_terminal()), filter, ..Options::default() };
+    let options = Options {
+        colour: has_colours(ColorChoice::Auto, io::stderr().is_terminal()),
+        filter,
+        ..Options::default()
+    };
     let mut text = Text::new(meta, options, BufWriter::with_capacity(1 << 16, Stream(io::stderr())));
     let mut written = text.header(meta);
     Box::new(move |events| {

@@ -15,6 +15,7 @@ pub mod protocol;
 pub mod recover;
 pub mod report;
 pub mod stat;
+mod terminal;
 pub mod view;
 
 // The commands that run guests.
@@ -50,11 +51,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::error::ErrorKind;
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use trace::{Damage, Meta, OpenError, Trace, WriteError};
 
 /// All is well.
 pub const OK: u8 = 0;
+/// `check`: the trace has nothing to check.
+pub const NOTHING: u8 = 3;
 /// Trapline failed.
 pub const FAILED: u8 = 1;
 /// The command line was wrong, or a file that it names.
@@ -135,12 +139,24 @@ enum Command {
 }
 
 impl Cli {
-    /// Parses the command line of this process. Only `--version` works out the hash of the kernel.
+    /// Parses the command line of this process. Only `--version` works out the hash of the kernel. Help is wrapped at the
+    /// terminal's width, and goes through the pager.
     pub fn from_command_line() -> Cli {
         let is_version = std::env::args_os().any(|word| word == "--version");
-        let command = Cli::command();
+        let command = Cli::command().term_width(terminal::width());
         let command = if is_version { command.long_version(LONG_VERSION.as_str()) } else { command };
-        Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        let error = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+            Ok(cli) => return cli,
+            Err(error) => error,
+        };
+        if error.kind() != ErrorKind::DisplayHelp {
+            error.exit();
+        }
+        let output = terminal::Output::new(true, ColorChoice::Auto);
+        let help = error.render();
+        let help = if output.colour { help.ansi().to_string() } else { help.to_string() };
+        let code = output.print(&help).map_or_else(|error| report(&error.into()), |()| OK);
+        std::process::exit(code.into())
     }
 
     /// Runs the command; the value is the exit code.

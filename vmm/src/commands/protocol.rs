@@ -1,18 +1,20 @@
 //! `trapline protocol`: the book's tables from a trace.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
+use clap::ColorChoice;
+
+use super::terminal::Output;
 use super::{Usage, open, sandbox};
 use trace::analysis::protocol::{self, Excerpt};
 use trace::text::protocol as text;
 
 const EXAMPLES: &str = "\
 Examples:
-  trapline protocol t.trap                   the first process, its first system call, the first switch, its end
-  trapline protocol t.trap --first-trap      boot to the return from the first system call
+  trapline protocol t.trap                   the parts that the book has
+  trapline protocol t.trap --first-trap      boot to the first system call
   trapline protocol t.trap --process hello   the life of a process
-  trapline protocol t.trap --switch 3        the third switch between two processes";
+  trapline protocol t.trap --switch 3        the third switch";
 
 /// Print the book's tables: what the OS, the hardware and the program did, step by step.
 ///
@@ -36,9 +38,9 @@ pub struct Args {
     /// The output format: text for people, Markdown, or JSON for scripts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// The width of the text in columns, at least 100
-    #[arg(long, value_name = "COLUMNS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(100..=400))]
-    width: u16,
+    /// The width of the text in columns, 60 to 400 [default: that of the terminal, at most 120]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=400))]
+    width: Option<u16>,
     #[command(flatten)]
     sandbox: sandbox::Args,
 }
@@ -53,16 +55,17 @@ enum Format {
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
+    let output = Output::new(true, ColorChoice::Auto);
     args.sandbox.read(std::slice::from_ref(&args.trace))?;
     let tables = protocol::tables(&trace, &args.excerpt()).map_err(|error| Usage(error.to_string()));
     trace.intact()?;
     let tables = tables?;
     let text = match args.format {
-        Format::Text => text::text(trace.meta(), &tables, args.width),
+        Format::Text => text::text(trace.meta(), &tables, args.width.map_or(output.width, usize::from)),
         Format::Markdown => text::markdown(trace.meta(), &tables),
         Format::Json => text::json(&trace, &tables)? + "\n",
     };
-    io::stdout().lock().write_all(text.as_bytes())?;
+    output.print(&text)?;
     Ok(super::OK)
 }
 

@@ -1,8 +1,10 @@
 //! `trapline stat`: where the time of a run went.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
+use clap::ColorChoice;
+
+use super::terminal::Output;
 use super::{OK, open, sandbox};
 use trace::analysis::stat::{Stat, json};
 use trace::text::stat::text;
@@ -26,6 +28,7 @@ pub struct Args {
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let opened = args.traces.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+    let output = Output::new(true, ColorChoice::Auto);
     args.sandbox.read(&args.traces)?;
     let mut traces = Vec::new();
     for (path, trace) in args.traces.iter().zip(opened) {
@@ -33,7 +36,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         trace.intact()?;
         traces.push((path.display().to_string(), trace, stat));
     }
-    let out = if args.json { format!("{:#}\n", json(&traces)) } else { text(&traces) };
-    io::stdout().write_all(out.as_bytes())?;
+    let out = if args.json { format!("{:#}\n", json(&traces)) } else { text(&traces, output.width) };
+    output.print(&out)?;
     Ok(OK)
 }

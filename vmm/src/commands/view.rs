@@ -1,13 +1,13 @@
 //! `trapline view`: a trace as text, or in other forms with one line per event.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use clap::ColorChoice;
 use same_file::Handle;
 
+use super::terminal::{Output, ignore_closed};
 use super::{Usage, complain, note_emulated, sandbox, warn};
 use trace::analysis::filter::Filter;
 use trace::export::fields::{Csv, JsonLines};
@@ -34,7 +34,7 @@ Examples:
   trapline view t.trap --format csv --filter 'kind=system-call' > calls.csv
 
 On a terminal, the text goes through $TRAPLINE_PAGER, $PAGER or `less`, and has colours unless NO_COLOR
-is set.";
+is set. CLICOLOR_FORCE sets colours elsewhere, and COLUMNS the width.";
 
 /// How often a growing file is read again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -89,7 +89,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     }
     let is_picky = filter != Filter::default();
     let part = filter.part();
-    let output = Output::new(!args.no_pager && !args.follow, args.color)?;
+    let output = Output::new(!args.no_pager && !args.follow, args.color);
     let (total, shown) = if args.follow {
         (None, follow(args, filter, output)?)
     } else {
@@ -152,77 +152,6 @@ fn show_new(path: &Path, file: Option<Handle>, trace: &mut Follow, writer: &mut 
     }
 }
 
-/// Where the lines go: standard output, through a pager on a terminal.
-struct Output {
-    pager: Option<Child>,
-    colour: bool,
-}
-
-impl Output {
-    fn new(may_page: bool, colours: ColorChoice) -> io::Result<Output> {
-        let terminal = io::stdout().is_terminal();
-        let colour = match colours {
-            ColorChoice::Always => true,
-            ColorChoice::Auto => may_colour(terminal),
-            ColorChoice::Never => false,
-        };
-        let pager = if terminal && may_page { start_pager() } else { None };
-        Ok(Output { pager, colour })
-    }
-
-    fn writer(&mut self) -> Box<dyn Write> {
-        match self.pager.as_mut().and_then(|pager| pager.stdin.take()) {
-            Some(pipe) => Box::new(BufWriter::new(pipe)),
-            None => Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
-        }
-    }
-}
-
-/// Whether text for a terminal, or for something else, is to have colours.
-pub fn may_colour(is_terminal: bool) -> bool {
-    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    is_terminal && !is_unwanted && !is_dumb
-}
-
-/// A command with one of these characters needs a shell.
-const FOR_A_SHELL: &[u8] = b" \t\n|&;<>()$`\\\"'*?[#~=%";
-
-/// Starts the pager as git does: with a shell if the command needs one, and `less` with the settings to exit if the text
-/// fits on the screen and to show colours. `None`: no pager is wanted, or it did not start.
-fn start_pager() -> Option<Child> {
-    let named = ["TRAPLINE_PAGER", "PAGER"].iter().find_map(std::env::var_os);
-    let pager = named.unwrap_or_else(|| "less".into());
-    if pager.is_empty() || pager == "cat" {
-        return None;
-    }
-    let mut command = if pager.as_encoded_bytes().iter().any(|byte| FOR_A_SHELL.contains(byte)) {
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(pager);
-        shell
-    } else {
-        Command::new(pager)
-    };
-    command.stdin(Stdio::piped());
-    if std::env::var_os("LESS").is_none() {
-        command.env("LESS", "FRX");
-    }
-    let pager = command.spawn().ok()?;
-    #[cfg(unix)]
-    leave_interrupts_to_the_pager();
-    Some(pager)
-}
-
-/// Ctrl-C must not end this process: the pager continues after Ctrl-C, and would lose its text and, to the shell, its
-/// terminal.
-#[cfg(unix)]
-fn leave_interrupts_to_the_pager() {
-    use nix::sys::signal::{SigHandler, Signal, signal};
-
-    // SAFETY: no handler is installed, so none can do anything that a signal handler must not.
-    let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
-}
-
 /// Writes events in the form that was asked for.
 struct Writer {
     form: Form,
@@ -251,7 +180,7 @@ impl Writer {
                     colour: output.colour,
                     filter: filter.clone(),
                     mark: args.around,
-                    indent: 0,
+                    columns: output.width,
                 };
                 let mut text = Text::new(meta, options, out);
                 ignore_closed(text.header(meta))?;
@@ -296,7 +225,7 @@ impl Writer {
     /// Writes the rest, waits for the pager to end, and returns how many events were shown. It is not an error if the
     /// reader closed the pipe.
     fn finish(self, result: io::Result<()>) -> io::Result<u64> {
-        let Writer { mut form, shown, mut output, .. } = self;
+        let Writer { mut form, shown, output, .. } = self;
         let finished = result.and_then(|()| match &mut form {
             Form::Text(text) => text.flush(),
             Form::Strace(strace) => strace.finish(),
@@ -305,16 +234,7 @@ impl Writer {
         });
         // The pager sees the end when its pipe is closed.
         drop(form);
-        if let Some(mut pager) = output.pager.take() {
-            pager.wait()?;
-        }
+        output.finish()?;
         ignore_closed(finished).map(|()| shown)
-    }
-}
-
-fn ignore_closed(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
     }
 }

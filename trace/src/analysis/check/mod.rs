@@ -77,6 +77,8 @@ impl Violation {
 pub struct Report {
     /// The policy of the run, if the trace has it.
     pub policy: Option<Policy>,
+    /// The records of the guest that were checked.
+    pub guest_records: u64,
     /// Every rule, in a fixed order.
     pub findings: Vec<Finding>,
     /// Under the policy direct: what was lost without limits, one sentence each.
@@ -86,6 +88,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// The trace has no records of a guest.
+    pub fn is_empty(&self) -> bool {
+        self.guest_records == 0
+    }
+
+    /// What was found for a rule.
+    pub fn finding(&self, name: &str) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.name == name)
+    }
+
     /// True if no rule was violated.
     pub fn passed(&self) -> bool {
         self.findings.iter().all(|finding| finding.verdict != Verdict::Fail)
@@ -219,7 +231,12 @@ fn trap_rules() -> Vec<Checked> {
             "interrupts are off while a trap is handled, as RFLAGS in the handler shows",
             traps::HandlerFlags,
         ),
-        rule("kernel-code", Limited, "ring 0 runs only code at kernel addresses", traps::KernelCode),
+        rule(
+            "kernel-code",
+            Limited,
+            "ring 0 runs only code at kernel addresses",
+            traps::KernelCode::default(),
+        ),
         rule(
             "frame-kept",
             Any,
@@ -437,16 +454,20 @@ struct Check {
     machine: Machine,
     rules: Vec<Checked>,
     events: u64,
+    guest_records: u64,
 }
 
 impl Check {
     fn new(tsc_khz: u64) -> Check {
-        Check { machine: Machine::new(tsc_khz), rules: rules(), events: 0 }
+        Check { machine: Machine::new(tsc_khz), rules: rules(), events: 0, guest_records: 0 }
     }
 
     fn see(&mut self, event: &Event) {
-        let Check { machine, rules, events } = self;
+        let Check { machine, rules, events, guest_records } = self;
         count(events);
+        if event.origin == Origin::Guest {
+            count(guest_records);
+        }
         if event.origin == Origin::Guest && machine.missed_some(event) {
             machine.forget();
             rules.iter_mut().for_each(|checked| checked.rule.forget());
@@ -459,7 +480,7 @@ impl Check {
 
     /// What was found, when there are no more events.
     fn report(self, damage: &[Damage]) -> Report {
-        let Check { machine, rules, events } = self;
+        let Check { machine, rules, events, guest_records } = self;
         let mut findings = vec![sequence(damage, events)];
         for mut checked in rules {
             checked.rule.end(&machine, &mut checked.log);
@@ -468,7 +489,7 @@ impl Check {
         }
         let lost = if machine.policy == Some(Policy::Direct) { lost(&machine) } else { vec![] };
         let processes = created(&findings, &machine);
-        Report { policy: machine.policy, findings, lost, processes }
+        Report { policy: machine.policy, guest_records, findings, lost, processes }
     }
 }
 

@@ -85,12 +85,22 @@ impl Rule for HandlerFlags {
     }
 }
 
-/// Ring 0 runs the kernel's code.
-pub(super) struct KernelCode;
+/// Ring 0 runs the kernel's code. The kernel is in the upper half of the addresses, unless its trap table has all handlers
+/// in the lower half. Then user addresses are those at which it loaded programs.
+#[derive(Default)]
+pub(super) struct KernelCode {
+    /// Where the handlers of the first gates are.
+    is_lower: Option<bool>,
+    loaded: BTreeSet<(u64, u64)>,
+}
 
 impl Rule for KernelCode {
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         let (rip, what) = match event.what {
+            What::SegmentLoaded { address, memory, .. } => {
+                self.loaded.insert((address, address.saturating_add(memory)));
+                return;
+            }
             What::TrapEntry { frame, .. } if frame.cpl() == 0 => {
                 (frame.rip, "a trap came from ring 0 at a user address")
             }
@@ -101,6 +111,8 @@ impl Rule for KernelCode {
                 (context[7], "the kernel's own context continues at a user address")
             }
             What::Gates { first, table } => {
+                let is_lower = || table.from(first).all(|gate| !is_kernel(gate.handler));
+                self.is_lower.get_or_insert_with(is_lower);
                 table.from(first).for_each(|gate| {
                     self.test(gate.handler, "a handler of the trap table is at a user address", event, log);
                 });
@@ -117,7 +129,11 @@ impl Rule for KernelCode {
 
 impl KernelCode {
     fn test(&self, rip: u64, what: &str, event: &Event, log: &mut Log) {
-        log.test(is_kernel(rip), || Violation::new(format!("{what}: {rip:#x}"), [event]));
+        let is_user = match self.is_lower {
+            Some(true) => self.loaded.iter().any(|&(start, end)| (start..end).contains(&rip)),
+            _ => !is_kernel(rip),
+        };
+        log.test(!is_user, || Violation::new(format!("{what}: {rip:#x}"), [event]));
     }
 }
 

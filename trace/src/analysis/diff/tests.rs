@@ -388,7 +388,7 @@ fn the_first_of_many_differences_are_aligned_and_the_rest_counted() {
     let aligned = diff.processes.iter().filter(|pair| matches!(pair.outcome, Outcome::Differs(_)));
     assert_eq!(aligned.count(), ALIGNED_MAX);
     assert!(!diff.is_same_sequence());
-    let text = crate::text::diff::text(&diff, ["a", "b"], [first, second]);
+    let text = crate::text::diff::text(&diff, ["a", "b"], [first, second], 100);
     assert!(text.contains("and 976 more processes: 976 differ\n"), "{text}");
     // A process that was cut off is the same as far as it goes, also behind many that differ.
     let (mut long, mut short) = (many(|_| 1), many(|_| 2));

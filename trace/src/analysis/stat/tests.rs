@@ -292,7 +292,7 @@ proptest! {
         let stat = Stat::of(&trace);
         prop_assert_eq!(stat.events, records.len() as u64);
         let traces = [("t.trap".to_owned(), trace, stat)];
-        prop_assert!(!text(&traces).is_empty());
+        prop_assert!(!text(&traces, 100).is_empty());
         prop_assert_eq!(&json(&traces)["traces"][0]["events"], records.len());
     }
 }
@@ -300,7 +300,7 @@ proptest! {
 #[test]
 fn the_text_fits_a_screen_and_has_traces_side_by_side() {
     let of = || (String::from("t.trap"), open(&run()), stat());
-    let one = text(&[of()]);
+    let one = text(&[of()], 100);
     assert!(one.lines().all(|line| line.chars().count() <= 100), "{one}");
     let line = |text: &str, start: &str| {
         let found = text.lines().find(|line| line.starts_with(start)).unwrap_or_default();
@@ -308,7 +308,7 @@ fn the_text_fits_a_screen_and_has_traces_side_by_side() {
     };
     assert_eq!(line(&one, "nanosleep"), "nanosleep 1 0 20 ns 20 ns 20 ns 20 ns 20 ns 20 ns 10 ns 455 ns");
     assert_eq!(line(&one, "hello/1"), "hello/1 2 1 1 1 2 480 ns 82 ns 15 ns 27 ns 122 ns -");
-    let two = text(&[of(), of()]);
+    let two = text(&[of(), of()], 100);
     assert!(two.lines().all(|line| line.chars().count() <= 100), "{two}");
     assert_eq!(line(&two, "getpid"), "getpid A 1 0 20 ns 20 ns 20 ns 20 ns 20 ns 20 ns - -");
 }
@@ -356,6 +356,6 @@ fn processes_of_any_number_are_counted() {
     assert_eq!(stat.processes.keys().copied().collect::<Vec<_>>(), numbers.collect::<Vec<_>>());
     assert_eq!(stat.processes[&65_535].kernel, 10);
     assert_eq!(stat.processes.values().filter(|process| process.traps.is_some()).count(), PROCESSES_TIMED);
-    let text = text(&[("t.trap".to_owned(), trace, stat)]);
+    let text = text(&[("t.trap".to_owned(), trace, stat)], 100);
     assert!(text.lines().count() < 70 && text.contains("\nand 178 more\n"), "{text}");
 }

@@ -4,7 +4,7 @@ mod forms;
 
 pub use forms::{github_annotations, github_summary, gradescope, junit, tap};
 
-use super::layout::put_wrapped;
+use super::layout::{WIDTH, put_wrapped};
 use super::lines::Lines;
 use crate::analysis::expect::{Failure, Judgement};
 use crate::file::Meta;
@@ -20,12 +20,12 @@ pub fn text(judgements: &[Judgement<'_>], meta: &Meta) -> String {
     for (number, judged) in (1_usize..).zip(judgements) {
         let word = if judged.failure.is_none() { "ok" } else { "FAIL" };
         put!(text, "{word:4} {number:>2}  ");
-        put_wrapped(&mut text, &judged.expectation.name, MESSAGE_MARGIN + 3);
+        put_wrapped(&mut text, &judged.expectation.name, MESSAGE_MARGIN + 3, WIDTH);
         if let Some(failure) = &judged.failure {
-            put_wrapped(&mut text, &failure.message, MESSAGE_MARGIN);
+            put_wrapped(&mut text, &failure.message, MESSAGE_MARGIN, WIDTH);
             excerpt(failure, meta).iter().for_each(|line| put!(text, "{EVENT_MARGIN}{line}\n"));
             if let Some(hint) = &judged.expectation.hint {
-                put_wrapped(&mut text, &format!("Hint: {hint}"), MESSAGE_MARGIN);
+                put_wrapped(&mut text, &format!("Hint: {hint}"), MESSAGE_MARGIN, WIDTH);
             }
         }
     }
@@ -49,7 +49,7 @@ fn total(judgements: &[Judgement<'_>]) -> String {
 
 /// The events of a failure as `view` has them, the one that differs marked with `>`.
 fn excerpt(failure: &Failure, meta: &Meta) -> Vec<String> {
-    let mut lines = Lines::new(meta, &failure.processes);
+    let mut lines = Lines::new(meta, &failure.processes, WIDTH);
     let marked = |(index, event)| {
         let mark = if index == failure.marked { '>' } else { ' ' };
         let text = lines.line(event);

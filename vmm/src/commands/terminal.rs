@@ -1,0 +1,119 @@
+//! The terminal: its width, whether text has colours, and the pager for text that is longer than the screen.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::process::{Child, Command, Stdio};
+
+use clap::ColorChoice;
+use trace::text::WIDTH;
+
+/// The widths that texts are laid out for; a wider or narrower terminal gets the nearest.
+pub const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
+
+/// The width of texts in columns: `COLUMNS`, else that of the terminal, else [`WIDTH`].
+pub fn width() -> usize {
+    let set: Option<usize> = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let of_terminal =
+        || terminal_size::terminal_size_of(io::stdout()).map(|(terminal_size::Width(width), _)| width.into());
+    set.or_else(of_terminal).map_or(WIDTH, |width| width.clamp(*WIDTHS.start(), *WIDTHS.end()))
+}
+
+/// Whether text has colours: as `NO_COLOR` and `CLICOLOR_FORCE` say, else on a terminal that is not `dumb`.
+pub fn has_colours(choice: ColorChoice, is_terminal: bool) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_forced =
+        is_set("CLICOLOR_FORCE") && std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if is_set("NO_COLOR") => false,
+        ColorChoice::Auto => is_forced || is_terminal && !is_dumb,
+    }
+}
+
+/// Where text goes: standard output, through a pager on a terminal.
+pub struct Output {
+    pager: Option<Child>,
+    /// Whether text has colours.
+    pub colour: bool,
+    /// The width of text, in columns.
+    pub width: usize,
+}
+
+impl Output {
+    /// Starts the pager and asks for the width, which a process in the sandbox cannot do.
+    pub fn new(may_page: bool, colours: ColorChoice) -> Output {
+        let is_terminal = io::stdout().is_terminal();
+        let pager = if is_terminal && may_page { start_pager() } else { None };
+        Output { pager, colour: has_colours(colours, is_terminal), width: width() }
+    }
+
+    /// What to write to. The pager sees the end when it is dropped.
+    pub fn writer(&mut self) -> Box<dyn Write> {
+        match self.pager.as_mut().and_then(|pager| pager.stdin.take()) {
+            Some(pipe) => Box::new(BufWriter::new(pipe)),
+            None => Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
+        }
+    }
+
+    /// Waits for the pager to end.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.pager.take().map_or(Ok(()), |mut pager| pager.wait().map(drop))
+    }
+
+    /// Writes a whole text. If the pager has seen enough of it, that is no error.
+    pub fn print(mut self, text: &str) -> io::Result<()> {
+        let is_paged = self.pager.is_some();
+        let mut writer = self.writer();
+        let written = writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
+        drop(writer);
+        self.finish()?;
+        if is_paged { ignore_closed(written) } else { written }
+    }
+}
+
+/// It is no error that the reader of a pipe has seen enough.
+pub fn ignore_closed(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// A command with one of these characters needs a shell.
+const FOR_A_SHELL: &[u8] = b" \t\n|&;<>()$`\\\"'*?[#~=%";
+
+/// Starts the pager as git does: with a shell if the command needs one, and `less` with the settings to exit if the text
+/// fits on the screen and to show colours. `None`: no pager is wanted, or it did not start.
+fn start_pager() -> Option<Child> {
+    let named = ["TRAPLINE_PAGER", "PAGER"].iter().find_map(std::env::var_os);
+    let pager = named.unwrap_or_else(|| "less".into());
+    if pager.is_empty() || pager == "cat" {
+        return None;
+    }
+    let mut command = if pager.as_encoded_bytes().iter().any(|byte| FOR_A_SHELL.contains(byte)) {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(pager);
+        shell
+    } else {
+        Command::new(pager)
+    };
+    command.stdin(Stdio::piped());
+    if std::env::var_os("LESS").is_none() {
+        command.env("LESS", "FRX");
+    }
+    let pager = command.spawn().ok()?;
+    #[cfg(unix)]
+    leave_interrupts_to_the_pager();
+    Some(pager)
+}
+
+/// Ctrl-C must not end this process: the pager continues after Ctrl-C, and would lose its text and, to the shell, its
+/// terminal.
+#[cfg(unix)]
+fn leave_interrupts_to_the_pager() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+
+    // SAFETY: no handler is installed, so none can do anything that a signal handler must not.
+    let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
+}
