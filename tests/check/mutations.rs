@@ -762,7 +762,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
 ];
 
-/// Time stands still for the guest: everything after a record comes so many cycles later.
+/// The guest does not run for some time: everything after a record comes so many cycles later.
 fn shift(records: &mut Records, after: usize, cycles: u64) {
     records[after + 1..].iter_mut().for_each(|raw| raw.tsc += cycles);
 }

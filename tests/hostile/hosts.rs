@@ -37,20 +37,20 @@ fn fails(call: &str, error: &str, number: u32) -> Result<bool, Failed> {
     if !std::fs::read_to_string(&log)?.contains("(INJECTED)") {
         return Ok(false);
     }
-    let told = format!("{call} number {number}, {error}");
+    let case = format!("{call} number {number}, {error}");
     // 127: the dynamic linker found no library.
     let is_calm = [0, 1, 33, 77, 127].contains(&output.code) && !output.stderr.contains("panicked");
-    ensure(is_calm && (output.code == 0 || !output.stderr.is_empty()), || format!("{told}: {output:#?}"))?;
+    ensure(is_calm && (output.code == 0 || !output.stderr.is_empty()), || format!("{case}: {output:#?}"))?;
     let path = folder.path().join("t.trap");
     // A start that failed left no file.
     if path.exists() {
-        let trace = Trace::open(&path).map_err(|error| format!("{told}: {error}: {output:#?}"))?;
-        ensure(output.code != 0 || trace.damage().is_empty(), || format!("{told}: {:?}", trace.damage()))?;
+        let trace = Trace::open(&path).map_err(|error| format!("{case}: {error}: {output:#?}"))?;
+        ensure(output.code != 0 || trace.damage().is_empty(), || format!("{case}: {:?}", trace.damage()))?;
     }
     for entry in std::fs::read_dir(folder.path())? {
         let name = entry?.file_name();
         let is_known = [".stdout", ".stderr", "calls", "t.trap"].iter().any(|known| name == *known);
-        ensure(is_known, || format!("{told}: {name:?} is left"))?;
+        ensure(is_known, || format!("{case}: {name:?} is left"))?;
     }
     Ok(true)
 }

@@ -139,7 +139,7 @@ fn spoiled_component(components: u8, words: &str) -> TestResult {
     spoiled_says(&spoiled, words)
 }
 
-/// A C program that knows nothing of canaries: two of them, each with a pattern of its own in a YMM register.
+/// Two runs of an ordinary C program, each with a pattern of its own in a YMM register.
 pub fn ymm_of_c() -> TestResult {
     let folder = support::folder();
     let program = folder.path().join("ymm");

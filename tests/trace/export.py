@@ -1,6 +1,6 @@
 """What an export says, read by what others made for its form: `export.py READER FILE KIND=FIELD,...`.
 
-Prints an event a line: its kind, when (ns since the start), its process, and `FIELD=VALUE` for `sequence`, `tsc` and the
+Prints one event per line: its kind, when (ns since the start), its process, and `FIELD=VALUE` for `sequence`, `tsc` and the
 fields named for its kind. Then each process's name, and the records that are missing where the form has a way to tell.
 """
 

@@ -1,7 +1,7 @@
 //! The scheduler: the run queue, the switch from one process to the next, sleep, and how a process ends.
 //!
-//! Round robin is a queue: a process that loses the CPU goes to its end. The cooperative policy is the same queue
-//! without a timer, so a process keeps the CPU until it gives it up.
+//! Round robin is a queue: a process that is preempted is added at its tail. The cooperative policy is the same queue
+//! without a timer, so a process keeps the CPU until it yields, waits or ends.
 
 use abi::record::Reason;
 use abi::record::emit::{ContextLoaded, ContextSaved, Idle, ProcessExited, ProcessKilled, Sleep, Wake};

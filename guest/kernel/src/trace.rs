@@ -79,7 +79,7 @@ pub fn attach(doorbell: u64) {
         lost: 0,
     };
     let buffer = BUFFER.pointer();
-    // SAFETY: one CPU; the host reads the buffer only while this CPU stands still.
+    // SAFETY: one CPU; the host reads the buffer only while this CPU waits for it.
     unsafe { (*buffer).head = head };
     let page = ((buffer as u64 - KERNEL_BASE) / PAGE) as u32;
     match doorbell {

@@ -42,7 +42,7 @@ function back(records, saved, process) {
   return saved;
 }
 
-/// The return that ends a system call, or the last record of its process before another trap if there is none.
+/// The return that ends a system call, or without one the last record of its process before another trap.
 function callEnd(records, call) {
   let last = call;
   for (let r = call + 1; r < records.count && !gaps.has(r) && !records.is(last, 'trap-return'); r++) {

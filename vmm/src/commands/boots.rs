@@ -25,7 +25,7 @@ static CHILD: AtomicI32 = AtomicI32::new(0);
 /// A signal came.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Boots in a child. Returns the exit code and the trace file, which is empty if there is none; the child has then said why.
+/// Boots in a child. Returns the exit code and the trace file, which is empty if the child could not create it; the child has then printed the reason.
 pub fn in_child(boot: impl FnOnce() -> anyhow::Result<(u8, PathBuf)>) -> anyhow::Result<(u8, PathBuf)> {
     let (mut reader, mut writer) = io::pipe()?;
     // SAFETY: the process has one thread, as every thread of a run is in a child.

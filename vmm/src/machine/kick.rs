@@ -41,7 +41,7 @@ use thiserror::Error;
 const REPEAT_SECONDS: u32 = 1;
 /// The signals that interrupt a run.
 pub const INTERRUPTS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-/// The signal that makes KVM_RUN return for a look. Its default action is none.
+/// The signal that makes KVM_RUN return, so that the host can look at its devices. Its default action is to do nothing.
 const LOOK: Signal = Signal::SIGURG;
 /// The time between two looks: much longer than what a look costs, about 20 us.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@
 //! 0x0000_2000  memory map
 //! 0x0000_3000  module list
 //! 0x0000_4000  kernel command line
-//! 0x0000_5000  the modules' command lines, one behind the other
+//! 0x0000_5000  the modules' command lines, one after the other
 //! 0x000A_0000  legacy hole (no memory promised)
 //! 0x0010_0000  kernel, where its ELF file wants to be
 //!     ...      modules, page aligned, directly behind the kernel

@@ -188,7 +188,7 @@ pub fn put(space: &Space, mut address: u64, mut bytes: &[u8]) -> Outcome<()> {
 
 const WORDS: usize = 64;
 
-/// Words that are written one behind the other, many at a time.
+/// Words that are written one after the other, many at a time.
 struct Words {
     space: &'static Space,
     at: u64,

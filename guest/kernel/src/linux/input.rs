@@ -30,7 +30,7 @@ fn ask(size: u64) {
     cpu::out32(ASK, size.min(INPUT_MAX.into()) as u32);
 }
 
-/// The host puts bytes at a physical address, or forgets the end or the error that it told.
+/// The host puts bytes at a physical address, or clears the end or the error that it reported.
 fn take(address: u64, size: u64) {
     TAKE.set(Input { address, size });
     cpu::out32(INPUT, (TAKE.pointer() as u64 - KERNEL_BASE) as u32);

@@ -92,7 +92,7 @@ pub fn mmap(address: u64, size: u64, rights: u64, flags: u64, descriptor: u64, o
     Ok(start)
 }
 
-/// Where a file's content from an offset on lies, and how much of it there is; `None` for a device that gives zeroes.
+/// Where a file's content from an offset on lies, and how much of it there is; `None` for a device whose content is zeros.
 fn content_of(descriptor: u64, offset: u64, rights: u64, flags: u64) -> Outcome<Option<(u64, u64)>> {
     let open = files::open(descriptor)?;
     match open.kind.get() {
