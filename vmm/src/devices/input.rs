@@ -75,7 +75,7 @@ impl<'a> Input<'a> {
     /// What the guest reads from [`INPUT`].
     fn status(&self) -> u32 {
         match &lock(&self.held).answer {
-            Answer::None => events(&self.source, PollTimeout::ZERO).map_or(0, |events| ready(events)),
+            Answer::None => events(&self.source, PollTimeout::ZERO).map_or(0, ready),
             Answer::Bytes(rest) => rest.len() as u32,
             Answer::Ready(events) => ready(*events),
             Answer::End => INPUT_END,
@@ -188,5 +188,86 @@ impl Reader {
         }
         held.answer = answer;
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, Receiver};
+
+    use super::*;
+    use crate::machine::layout::{MEMORY_MIN_MIB, reserve};
+
+    const AT: u64 = 0x8000;
+    const TEXT: u64 = 0x9000;
+    const POLLIN: u32 = 1;
+
+    /// A device that reads from `source`, and what its interrupts are received by.
+    fn device<'a>(memory: &'a Memory, source: &PipeReader) -> (Input<'a>, Receiver<()>) {
+        let (input, reader) = Input::new(memory, source).unwrap();
+        let (sender, interrupts) = mpsc::channel();
+        // A test that has seen enough receives no more.
+        std::thread::spawn(move || reader.work(|| sender.send(()).unwrap_or_default()));
+        (input, interrupts)
+    }
+
+    /// Takes so many bytes; returns how the device took it, and the memory where they go.
+    fn take(input: &mut Input, size: u64) -> (Flow, String) {
+        input.memory.write_slice(&TEXT.to_le_bytes(), GuestAddress(AT)).unwrap();
+        input.memory.write_slice(&size.to_le_bytes(), GuestAddress(AT + 8)).unwrap();
+        let flow = input.write(INPUT, 4, AT as u32);
+        let mut text = [0; 3];
+        input.memory.read_slice(&mut text, GuestAddress(TEXT)).unwrap();
+        (flow, String::from_utf8_lossy(&text).into_owned())
+    }
+
+    #[test]
+    fn bytes_come_when_they_are_asked_for() {
+        let memory = reserve(MEMORY_MIN_MIB).unwrap();
+        let (source, mut sink) = io::pipe().unwrap();
+        let (mut input, interrupts) = device(&memory, &source);
+        assert_eq!(input.read(INPUT, 4), Some(0));
+        assert_eq!(input.write(ASK, 4, 0), Flow::Continue);
+        sink.write_all(b"hello").unwrap();
+        interrupts.recv().unwrap();
+        assert_eq!(input.read(INPUT, 4), Some(INPUT_READY | POLLIN));
+
+        assert_eq!(input.write(ASK, 4, 3), Flow::Continue);
+        interrupts.recv().unwrap();
+        assert_eq!(input.read(INPUT, 4), Some(3));
+        assert_eq!(take(&mut input, 2), (Flow::Continue, "he\0".into()));
+        assert_eq!(input.read(INPUT, 4), Some(1));
+        assert_eq!(take(&mut input, 1), (Flow::Continue, "le\0".into()));
+
+        assert_eq!(input.write(ASK, 4, INPUT_MAX), Flow::Continue);
+        interrupts.recv().unwrap();
+        assert_eq!(input.read(INPUT, 4), Some(2));
+        assert_eq!(take(&mut input, 2), (Flow::Continue, "lo\0".into()));
+        drop(sink);
+        input.write(ASK, 4, 1);
+        interrupts.recv().unwrap();
+        assert_eq!(input.read(INPUT, 4), Some(INPUT_END));
+    }
+
+    #[test]
+    fn what_breaks_the_contract_is_refused() {
+        let memory = reserve(MEMORY_MIN_MIB).unwrap();
+        let (source, mut sink) = io::pipe().unwrap();
+        let (mut input, interrupts) = device(&memory, &source);
+        sink.write_all(b"abc").unwrap();
+        input.write(ASK, 4, 3);
+        interrupts.recv().unwrap();
+        assert_eq!(take(&mut input, 4).0, Flow::BadAccess, "more than there is");
+        for (port, size, value) in [
+            (ASK, 4, INPUT_MAX + 1),
+            (ASK, 2, 1),
+            (INPUT, 4, u32::MAX),
+            (INPUT, 1, 0),
+            (INPUT + 1, 4, AT as u32),
+        ] {
+            assert_eq!(input.write(port, size, value), Flow::BadAccess, "{port:#x} {size} {value:#x}");
+        }
+        assert_eq!((input.read(ASK, 4), input.read(INPUT, 1)), (None, None));
+        assert_eq!(take(&mut input, 3), (Flow::Continue, "abc".into()));
     }
 }

@@ -15,6 +15,9 @@ use crate::memory::address_space::translate;
 use crate::process::{KERNEL, NEVER};
 use crate::{scheduler, trace};
 
+/// The bits of a status that tell a number of bytes from the rest.
+const KIND: u32 = 0xFF00_0000;
+
 static TAKE: Local<Input> = Local::new(Input { address: 0, size: 0 });
 /// The host was asked and has not interrupted since.
 static IS_ASKED: Local<bool> = Local::new(false);
@@ -38,7 +41,6 @@ fn take(address: u64, size: u64) {
 
 /// Reads as `read` does: waits until there is something.
 pub fn read(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
-    const KIND: u32 = 0xFF00_0000;
     if count == 0 {
         return Ok(0);
     }
@@ -82,14 +84,13 @@ fn take_to(buffer: u64, count: u64) -> Outcome<u64> {
 pub fn ready(events: u16) -> u16 {
     const IN: u16 = 1;
     const ALWAYS: u16 = 8 | 16;
-    match status() {
-        0 => {
+    let status = status();
+    match status & KIND {
+        0 if status == 0 => {
             ask(0);
             0
         }
-        status if status & INPUT_READY == INPUT_READY && status & INPUT_END == 0 => {
-            status as u16 & (events | ALWAYS)
-        }
+        INPUT_READY => status as u16 & (events | ALWAYS),
         _ => IN & events,
     }
 }

@@ -51,3 +51,27 @@ fn write_row(out: &mut impl Write, name: &str, count: &Count, all: u64) -> io::R
     let errors = if count.errors == 0 { String::new() } else { count.errors.to_string() };
     writeln!(out, "{share:6.2} {seconds:11.6} {each:11} {:9} {errors:>9} {name}", count.calls)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_straces() {
+        let mut counts = Counts::default();
+        counts.add("write".into(), 100_000, false);
+        counts.add("read".into(), 200_000, true);
+        counts.add("read".into(), 100_000, false);
+        let mut table = Vec::new();
+        counts.write(&mut table).unwrap();
+        let expected = "\
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 75.00    0.000300         150         2         1 read
+ 25.00    0.000100         100         1           write
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.000400         133         3         1 total
+";
+        assert_eq!(String::from_utf8(table).unwrap(), expected);
+    }
+}
