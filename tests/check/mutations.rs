@@ -862,7 +862,7 @@ pub fn the_command_shows_the_records() -> TestResult {
 /// Only the host wrote records.
 pub fn nothing_to_check() -> TestResult {
     let folder = support::folder();
-    let (mut records, meta) = fixture()?;
+    let (mut records, meta) = fixture(FIXTURE)?;
     records.retain(|record| record.kind as u8 >= abi::record::FIRST_HOST_KIND);
     write(&folder.path().join("t.trap"), &records, &meta, None)?;
     let skipped: Vec<_> = ["count-interrupts", "count-doorbells", "count-console", "count-exits"]
@@ -875,7 +875,7 @@ pub fn nothing_to_check() -> TestResult {
 
 pub fn rules_are_chosen() -> TestResult {
     let folder = support::folder();
-    let (mut records, meta) = fixture()?;
+    let (mut records, meta) = fixture(FIXTURE)?;
     let index = first(&records, Kind::ProcessKilled, DIVIDER);
     records[index].detail = 6;
     write(&folder.path().join("t.trap"), &records, &meta, None)?;
@@ -895,7 +895,7 @@ pub fn rules_are_chosen() -> TestResult {
 /// A kernel whose trap table is in the lower half, and then one that takes system calls in a program.
 pub fn a_lower_kernel_passes() -> TestResult {
     let folder = support::folder();
-    let (mut records, meta) = fixture()?;
+    let (mut records, meta) = fixture(FIXTURE)?;
     for record in records.iter_mut().filter(|record| record.kind == Kind::Gates) {
         // The upper halves of the handlers' addresses.
         record.words.iter_mut().skip(1).step_by(2).for_each(|word| *word = 0);

@@ -41,7 +41,7 @@ fn too_long(text: &str, columns: &str) -> Result<Vec<String>, libtest_mimic::Fai
 fn texts() -> TestResult {
     for arguments in COMMANDS {
         for columns in WIDTHS {
-            let text = printed(columns, &[*arguments, &[FIXTURE][..]].concat())?.replace(FIXTURE, "t.trap");
+            let text = printed(columns, &[arguments, &[FIXTURE]].concat())?.replace(FIXTURE, "t.trap");
             let long = too_long(&text, columns)?;
             ensure(long.is_empty(), || format!("{arguments:?} at {columns} columns: {long:#?}"))?;
         }
