@@ -77,7 +77,7 @@ impl<W: Write> Text<W> {
             for line in header_lines(meta) {
                 let mut text = String::from("#");
                 put_wrapped(&mut text, &printable(&line), 2, self.options.columns);
-                write!(self.out, "{on}{}{off}\n", text.trim_end().replace("\n ", "\n#"))?;
+                writeln!(self.out, "{on}{}{off}", text.trim_end().replace("\n ", "\n#"))?;
             }
         }
         let width = self.who_width;

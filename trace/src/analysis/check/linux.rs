@@ -338,8 +338,7 @@ impl Rule for SignalFrames {
                     _ => false,
                 };
                 let Some(index) = handlers.iter().rposition(is_its) else { return };
-                let (delivered, frame) = handlers[index];
-                handlers.truncate(index);
+                let Some((delivered, frame)) = handlers.drain(index..).next() else { return };
                 let unchanged =
                     matches!(delivered.what, What::SignalDelivered { sum: before, .. } if before == sum);
                 if unchanged {

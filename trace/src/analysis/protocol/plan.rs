@@ -191,7 +191,7 @@ impl Outline {
         if let Some((process, call, end)) = returned {
             let end = end.saturating_add(1);
             return Some(match call.gap() {
-                None => section(process, "system call", vec![0..end], None),
+                None => section(process, "system call", std::iter::once(0..end).collect(), None),
                 Some((gap, elided)) => {
                     section(process, "system call", vec![0..gap.start, gap.end..end], Some(elided))
                 }
