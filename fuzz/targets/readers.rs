@@ -14,7 +14,7 @@ use trace::analysis::protocol::{self, Excerpt};
 use trace::analysis::stat::{self, Stat};
 use trace::export::{ctf, fields, perfetto, tracecmd};
 use trace::report;
-use trace::text::{self, strace::Strace, view};
+use trace::text::{self, strace, strace::Strace, view};
 
 type Reader = fn(&Trace) -> io::Result<()>;
 
@@ -69,7 +69,7 @@ fn text(trace: &Trace) -> io::Result<()> {
     let mut lines = view::Text::new(trace.meta(), view::Options::default(), io::sink());
     lines.header(trace.meta())?;
     trace.events().try_for_each(|event| lines.event(&event))?;
-    let mut strace = Strace::new(trace.meta(), io::sink());
-    trace.events().try_for_each(|event| strace.event(&event, true))?;
-    strace.finish()
+    let mut lines = Strace::new(trace.meta(), strace::Options::default(), io::sink());
+    trace.events().try_for_each(|event| lines.event(&event, true))?;
+    lines.finish()
 }

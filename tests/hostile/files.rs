@@ -19,7 +19,7 @@ fn what_is_no_regular_file_is_refused() -> TestResult {
             let output = trapline(folder.path(), arguments)?.expect(2)?;
             let names_it = output.stderr.contains(file);
             let says_why =
-                output.stderr.contains("not a regular file") || output.stderr.contains("a guest at most");
+                output.stderr.contains("not a regular file") || output.stderr.contains("a guest has at most");
             ensure(names_it && says_why, || format!("{arguments:?}: {output:#?}"))?;
         }
     }

@@ -13,7 +13,7 @@
 //!         | "event"   = NUMBER..NUMBER, or one NUMBER  (the guest's events, counted from 0)
 //! ```
 //!
-//! Parentheses and `not` nest at most [`NESTING_MAX`] deep. `!=` is `not` of the same test. A range leaves its end out, and either end may be missing. Errors point at the
+//! Parentheses and `not` nest at most 100 deep. `!=` is `not` of the same test. A range leaves its end out, and either end may be missing. Errors point at the
 //! character.
 
 use std::fmt;

@@ -113,7 +113,7 @@ fn a_wrong_file_is_refused_with_its_line_and_what_is_allowed() {
         ("", 1, "missing field `expect`"),
         ("expect = []", 1, "each starts with [[expect]]"),
         ("# a\n[[expect]]\nnver = 'x'\n", 3, "unknown field `nver`, expected one of `name`"),
-        ("[[expect]]\nnever = 'kind=tock'\n", 2, "no such kind; there are"),
+        ("[[expect]]\nnever = 'kind=tock'\n", 2, "unknown kind; the kinds are"),
         ("[[expect]]\nname = 'a'\n", 1, "one of `order`, `never`"),
         (
             "[[expect]]\nnever = 'kind=tick'\n\nexit = 1\n",
