@@ -99,7 +99,7 @@ impl Sequences {
                     let rest = event.split_once("resumed>").ok_or("a call without an end")?.1;
                     *last = last.trim_end_matches("<unfinished ...>").trim_end().to_owned() + rest;
                 }
-                _ => lines.push(event.to_owned()),
+                _ => lines.push(without_seconds(event)),
             }
         }
         Ok(Self { processes: processes.into_iter().collect() })
@@ -122,6 +122,16 @@ fn without_times(event: &str) -> &str {
         }
         _ => event,
     }
+}
+
+/// A line without what strace adds to a CPU time that is not 0: `si_stime=1 /* 0.01 s */`.
+fn without_seconds(event: &str) -> String {
+    let mut parts = event.split(" /* ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |line, part| match part.split_once(" s */") {
+        Some((seconds, rest)) if seconds.parse::<f64>().is_ok() => line + rest,
+        _ => line + " /* " + part,
+    })
 }
 
 /// Words (names, numbers) and the characters between them, without spaces.

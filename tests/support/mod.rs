@@ -339,10 +339,12 @@ pub fn trapline(folder: &Path, arguments: &[&str]) -> Result<Output, Failed> {
     command(Command::new(binary()).args(arguments).current_dir(folder), folder)
 }
 
-/// Compiles a program of `tests/linux` into `folder`, as a static one.
+/// Compiles a program of `tests/linux` or of its `programs` into `folder`, as a static one.
 pub fn compile(compiler: &str, name: &str, folder: &Path) -> Result<PathBuf, Failed> {
     let program = folder.join(name);
-    let source = format!("{}/../tests/linux/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let place = |folder| format!("{}/../tests/{folder}/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let sources = [place("linux"), place("linux/programs")];
+    let source = sources.iter().find(|source| Path::new(source).exists()).unwrap_or(&sources[0]);
     let mut gcc = Command::new(compiler);
     gcc.args(["-static", "-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source);
     command(&mut gcc, folder)?.expect(0)?;

@@ -39,6 +39,8 @@ int main(void) {
     if (!child) {
         raise(SIGSTOP);
         read(go[0], &byte, 1);
+        // Linux ignores SIGTSTP in an orphaned group. This one has a parent in another group of the session.
+        setpgid(0, 0);
         raise(SIGTSTP);
         for (;;) pause();
     }
