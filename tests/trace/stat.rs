@@ -52,7 +52,8 @@ fn counts_agree(trace: &Trace) -> TestResult {
         equal("calls of a process", ours.calls, theirs.calls)?;
         equal("ticks of a process", ours.ticks, theirs.ticks)?;
         equal("turns of a process", ours.turns, theirs.switches_in)?;
-        ensure(ours.name == theirs.name && ours.end == theirs.end, || format!("{ours:?}, {theirs:?}"))?;
+        let (of_stat, of_summary) = ((&ours.name, ours.end), (&theirs.name, theirs.end));
+        ensure(of_stat == of_summary, || format!("stat {of_stat:?}, summary {of_summary:?}"))?;
     }
     let errors = trace.events().filter(
         |event| matches!(event.what, What::SystemCallResult { result, .. } if (-4095..0).contains(&result)),

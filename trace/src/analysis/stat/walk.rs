@@ -175,7 +175,9 @@ impl Walk {
         match *what {
             What::Boot(Boot::Ready { .. }) => self.cpu = Cpu::Kernel(KERNEL),
             What::Idle {} => self.cpu = Cpu::Idle,
-            What::ProcessCreated { program: name, .. } => self.process(number).name = name_text(name),
+            What::ProcessCreated { program: name, .. } | What::Executed { program: name, .. } => {
+                self.process(number).name = name_text(name);
+            }
             What::KernelStackFilled { .. } => self.track(number).waits = Waits::Ready(tsc),
             What::Wake { .. } | What::Woken { .. } => self.wake(number, tsc),
             What::ProcessExited { status } => self.process(number).end = End::Exited(status),
