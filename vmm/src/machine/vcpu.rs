@@ -128,8 +128,7 @@ pub struct Vm {
 impl Vm {
     /// Makes a VM over `memory`.
     pub fn new(kvm: &Kvm, memory: Memory) -> Result<Vm, VmError> {
-        let fd = kvm
-            .create_vm()
+        let fd = until_done(|| kvm.create_vm())
             .map_err(|error| VmError::Missing(host::diagnose(host::DEVICE.into(), io::Error::from(error))))?;
         fd.set_tss_address(layout::KVM_TSS as usize).map_err(failed("KVM_SET_TSS_ADDR"))?;
         let mut split = kvm_enable_cap { cap: KVM_CAP_SPLIT_IRQCHIP, ..Default::default() };
@@ -155,6 +154,17 @@ impl Vm {
             // The guest does not get it if it turned its APIC off, and then it does not want it.
             let _ = fd.signal_msi(message);
         })
+    }
+}
+
+/// Calls again while a signal interrupts the call. KVM_CREATE_VM does not restart by itself: a signal that comes while it
+/// registers the process's memory makes it fail with EINTR.
+fn until_done<T>(mut call: impl FnMut() -> Result<T, kvm_ioctls::Error>) -> Result<T, kvm_ioctls::Error> {
+    loop {
+        match call() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            result => return result,
+        }
     }
 }
 
@@ -381,5 +391,12 @@ mod tests {
         assert_eq!(Exit::from_errno(libc::EINTR), Exit::Interrupted);
         assert_eq!(Exit::from_errno(libc::EAGAIN), Exit::Interrupted);
         assert_eq!(Exit::from_errno(libc::EFAULT), Exit::Failed { errno: libc::EFAULT });
+    }
+
+    #[test]
+    fn a_call_that_a_signal_interrupts_is_made_again() {
+        let mut results = [Err(libc::EINTR), Err(libc::EINTR), Ok(7), Err(libc::EIO)].into_iter();
+        let mut call = || until_done(|| results.next().unwrap().map_err(kvm_ioctls::Error::new)).ok();
+        assert_eq!((call(), call()), (Some(7), None));
     }
 }
