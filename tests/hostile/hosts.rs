@@ -1,5 +1,5 @@
-//! Hosts that fail: each system call of a kind fails in turn, by strace. Whichever it is, the run ends with a code of its own and
-//! a reason, and leaves a trace that can be read, or none.
+//! Hosts that fail: strace makes each system call of a kind fail in turn. In each case the run ends with an expected exit
+//! code and a reason, and it leaves a trace that can be read, or no trace.
 
 use std::process::Command;
 
@@ -18,10 +18,10 @@ pub fn add(suite: Suite) -> Suite {
     )
 }
 
-/// More calls of a kind than a run makes before its guest ends.
+/// A number of calls of a kind that is larger than a run makes before its guest ends.
 const CALLS_MAX: u32 = 120;
 
-/// Lets the call number `number` of this kind fail. Returns whether there was one.
+/// Makes call number `number` of this kind fail. Returns whether the run made that call.
 fn fails(call: &str, error: &str, number: u32) -> Result<bool, Failed> {
     let folder = folder();
     let log = folder.path().join("calls");
@@ -29,7 +29,7 @@ fn fails(call: &str, error: &str, number: u32) -> Result<bool, Failed> {
     strace.args(["-f", "-qq", "-e", &format!("trace={call}"), "-e", "signal=none"]);
     strace.args(["-e", &format!("inject={call}:error={error}:when={number}"), "-o"]).arg(&log);
     strace.arg(binary()).args(["run", "hello", "--timeout", "60s", "--trace", "t.trap"]);
-    // strace puts an invalid number in place of the call, for which the sandbox ends the process.
+    // strace replaces the call with an invalid number, and for that number the sandbox would end the process.
     if !call.starts_with("landlock") {
         strace.arg("--sandbox=log");
     }
@@ -42,7 +42,7 @@ fn fails(call: &str, error: &str, number: u32) -> Result<bool, Failed> {
     let is_calm = [0, 1, 33, 77, 127].contains(&output.code) && !output.stderr.contains("panicked");
     ensure(is_calm && (output.code == 0 || !output.stderr.is_empty()), || format!("{case}: {output:#?}"))?;
     let path = folder.path().join("t.trap");
-    // A start that failed left no file.
+    // A run that failed to start left no file.
     if path.exists() {
         let trace = Trace::open(&path).map_err(|error| format!("{case}: {error}: {output:#?}"))?;
         ensure(output.code != 0 || trace.damage().is_empty(), || format!("{case}: {:?}", trace.damage()))?;

@@ -1,4 +1,5 @@
-//! A process in the sandbox that makes one system call: this test program, started again with a variable set.
+//! A process in the sandbox that makes one system call. The process is this test program, started again with a variable
+//! set.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,10 +13,10 @@ const VARIABLE: &str = "TRAPLINE_TEST_INSIDE";
 /// The file that the process may read.
 pub const ALLOWED: &str = "allowed";
 
-/// A system call; the value is what Linux returns.
+/// Makes a system call, and returns what Linux returns.
 type Deed = fn() -> i64;
 
-/// The action of the process.
+/// The actions, by name.
 pub const DEEDS: &[(&str, Deed)] = &[
     ("socket", || call(libc::SYS_socket, [libc::AF_INET as i64, libc::SOCK_STREAM as i64, 0])),
     ("execve", || call(libc::SYS_execve, [c"/bin/true".as_ptr() as i64, 0, 0])),
@@ -29,7 +30,7 @@ pub const DEEDS: &[(&str, Deed)] = &[
     ("another ioctl", || call(libc::SYS_ioctl, [0, 0xAE01, 0])),
     ("executable memory", || {
         let wanted = libc::PROT_READ | libc::PROT_EXEC;
-        // SAFETY: a mapping of its own, which nothing uses.
+        // SAFETY: the mapping is new, and no other code uses it.
         unsafe {
             libc::syscall(libc::SYS_mmap, 0, 4096, wanted, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
         }
@@ -37,11 +38,11 @@ pub const DEEDS: &[(&str, Deed)] = &[
 ];
 
 fn call(number: i64, [a, b, c]: [i64; 3]) -> i64 {
-    // SAFETY: the calls above end the process in the sandbox; outside of it they touch no memory of this process.
+    // SAFETY: in the sandbox, the calls above end the process; outside of it they touch no memory of this process.
     unsafe { libc::syscall(number, a, b, c) }
 }
 
-/// Does the action of the variable, and exits. Without the variable it returns at once.
+/// Does the action that the variable names, and exits. Without the variable it returns at once.
 pub fn run_if_asked() {
     let Ok(wanted) = std::env::var(VARIABLE) else { return };
     let (role, deed) = wanted.split_once(' ').expect("a role and a deed");
@@ -80,7 +81,7 @@ fn role_of(name: &str) -> Role {
     }
 }
 
-/// The command of a process that enters the sandbox of a role and does something.
+/// The command that starts a process which enters the sandbox of a role and does an action.
 pub fn command(role: &str, deed: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.env(VARIABLE, format!("{role} {deed}"));

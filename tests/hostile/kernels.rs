@@ -1,7 +1,7 @@
-//! Hostile kernels, assembled here. Whatever a kernel does, the run ends with a code of its own and without a panic, and every
-//! command reads its trace.
+//! Hostile kernels, assembled here. Whatever a kernel does, the run ends with an expected exit code and without a panic,
+//! and every command reads its trace.
 //!
-//! A kernel starts as PVH says: 32-bit, without paging, on flat segments.
+//! A kernel starts in the state that PVH defines: 32-bit, without paging, on flat segments.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub fn add(suite: Suite) -> Suite {
 /// Writes the code of a kernel.
 type Write = fn(&mut CodeAssembler) -> Result<(), IcedError>;
 
-/// Where kernels have their trace buffer, and room for other data.
+/// The address of the kernels' trace buffer, with room for other data after it.
 const BUFFER: u32 = 0x20_0000;
 const DATA: u32 = 0x18_0000;
 const HANDLER: u32 = DATA + 3 * PAGE;
@@ -49,7 +49,7 @@ const TIME_OUT: i32 = 36;
 const HALTED: i32 = 37;
 const LIMIT: i32 = 38;
 
-/// Runs a kernel, and lets every command read its trace. The exit code must be one of `codes`.
+/// Runs a kernel, and then every command on its trace. The exit code must be one of `codes`.
 fn run(
     name: &str,
     write: Write,
@@ -61,7 +61,7 @@ fn run(
     write(&mut code)?;
     std::fs::write(folder.path().join("kernel"), handmade::kernel(&code.assemble(handmade::ADDRESS)?))?;
     let arguments = ["run", "hello", "--kernel", "kernel", "--trace", "t.trap"];
-    // A kernel that does not end by itself has a time-out among its options; the other kernels need none.
+    // A kernel that does not end by itself has a time-out among its options; the other kernels need no time-out.
     let output = trapline(folder.path(), &[&arguments[..], options].concat())?;
     let is_calm = codes.contains(&output.code) && !output.stderr.contains("panicked");
     ensure(is_calm, || format!("{name}: {output:#?}"))?;
@@ -94,7 +94,7 @@ fn ending(trace: &Trace) -> Option<Ending> {
     Summary::of(trace).ending.map(|(ending, ..)| ending)
 }
 
-/// `out` of a double word.
+/// An `out` of a double word.
 fn out(a: &mut CodeAssembler, port: u16, value: u32) -> Result<(), IcedError> {
     a.mov(edx, u32::from(port))?;
     a.mov(eax, value)?;
@@ -118,14 +118,14 @@ fn attach(a: &mut CodeAssembler, capacity: u32) -> Result<(), IcedError> {
     out(a, ATTACH, BUFFER / PAGE)
 }
 
-/// Rings for so many bytes, which are said to be `records` records in all.
+/// Writes the size `bytes` to the doorbell, and the running count `records` to the head.
 fn ring(a: &mut CodeAssembler, bytes: u32, records: u32) -> Result<(), IcedError> {
     store(a, BUFFER + 12, bytes)?;
     store(a, BUFFER + 16, records)?;
     out(a, DOORBELL, bytes)
 }
 
-/// Stores a record at an offset of the buffer: time, kind, process, detail, words.
+/// Stores a record at an offset in the buffer: time, kind, process, detail, words.
 fn record(
     a: &mut CodeAssembler,
     at: u32,
@@ -184,7 +184,7 @@ fn a_buffer_that_lies_is_refused() -> TestResult {
     Ok(())
 }
 
-/// A buffer at `page`, with a capacity that may reach beyond memory.
+/// Attaches a buffer at `page`, with a capacity that may reach beyond memory.
 fn attach_at(a: &mut CodeAssembler, page: u32, capacity: u32) -> Result<(), IcedError> {
     let sizes = u32::from(abi::VERSION) | (BufferHead::SIZE as u32) << 16;
     for (word, value) in [BUFFER_MAGIC, sizes, capacity].into_iter().enumerate() {
@@ -193,16 +193,16 @@ fn attach_at(a: &mut CodeAssembler, page: u32, capacity: u32) -> Result<(), Iced
     out(a, ATTACH, page / PAGE)
 }
 
-/// The processes in whose name the records lie.
+/// The process numbers in the false records.
 const LIARS: [u16; 4] = [0, 1, 7, u16::MAX];
 
-/// Every kind that a guest may write, and one of a later version.
+/// Every kind that a guest may write, and one kind that does not exist yet.
 fn guest_kinds() -> impl Iterator<Item = u8> {
     let known = Kind::ALL.iter().map(|kind| *kind as u8).filter(|kind| *kind < FIRST_HOST_KIND);
     known.chain([FIRST_HOST_KIND - 1])
 }
 
-/// Each is a record as the contract has them, and says what cannot be.
+/// Each record has a valid form and an impossible content.
 fn records_that_lie_are_read() -> TestResult {
     let write: Write = |a| {
         attach(a, CAPACITY)?;
@@ -210,7 +210,7 @@ fn records_that_lie_are_read() -> TestResult {
         let name = u64::from_le_bytes(*b"\x1b[31m\r\n\x07");
         for process in LIARS {
             for kind in guest_kinds() {
-                // Times go back, to 0 and to the end of time.
+                // The times go backwards, to 0, and to the largest value.
                 let tsc = [u64::MAX, 0, 1 << 40, 5][usize::from(kind % 4)];
                 at = record(a, at, tsc, (kind, process, u32::MAX), &[name; WORDS_MAX])?;
             }
@@ -241,8 +241,8 @@ fn a_record_of_no_kind_is_refused() -> TestResult {
     ensure(trace.damage().iter().any(is_said), || format!("{:?}", trace.damage()))
 }
 
-/// A guest of QEMU runs on while the host reads its buffer. This one does not wait, and changes kind, count and size all the
-/// time.
+/// A guest of QEMU continues while the host reads its buffer. This guest does not wait, and changes kind, count and size
+/// all the time.
 fn a_buffer_may_change() -> TestResult {
     let write: Write = |a| {
         let sizes = u32::from(abi::VERSION) | (BufferHead::SIZE as u32) << 16;
@@ -291,7 +291,7 @@ fn a_halt_for_good_ends_the_run() -> TestResult {
 fn a_trace_has_a_limit() -> TestResult {
     let write: Write = |a| {
         attach(a, BUFFER_MAX as u32 - 32)?;
-        // Zeroed memory behind the first record is words of it.
+        // The zeroed memory after the first record is read as words of that record.
         let mut at = 0;
         for _ in 0..64 {
             at = record(a, at, 1, (Kind::Tick as u8, 0, 1), &[])?;
@@ -357,7 +357,7 @@ fn floods_end_with_the_time_out() -> TestResult {
         }),
         ("timer interrupts of the shortest period", |a| {
             tables(a, |a| {
-                // The end of the interrupt.
+                // Ends the interrupt (EOI).
                 store(a, APIC + 0xB0, 0)?;
                 a.mov(esp, DATA)?;
                 a.sti()?;
@@ -416,7 +416,7 @@ fn tables(a: &mut CodeAssembler, handler: Write) -> Result<(), IcedError> {
     store(a, POINTER, 23 | (GDT & 0xFFFF) << 16)?;
     store(a, POINTER + 4, GDT >> 16)?;
     a.lgdt(fword_ptr(POINTER))?;
-    // Interrupt gates: the offset's halves around selector and type.
+    // Interrupt gates: the two halves of the offset, with selector and type between them.
     let mut gates = a.create_label();
     a.mov(eax, HANDLER & 0xFFFF | u32::from(CODE) << 16)?;
     a.mov(ebx, HANDLER & 0xFFFF_0000 | 0x8E00)?;
@@ -447,7 +447,7 @@ fn crashes_of_every_sort_are_reported() -> TestResult {
         }),
         ("a fault without a stack", |a| {
             tables(a, |a| a.ud2())?;
-            // Paging on, with nothing mapped but the code.
+            // Paging on, with only the code mapped.
             paging(a, 1)?;
             a.mov(esp, 0xC000_0000_u32)?;
             a.ud2()
@@ -500,7 +500,7 @@ fn paging(a: &mut CodeAssembler, count: u32) -> Result<(), IcedError> {
     a.mov(cr0, eax)
 }
 
-/// Each ends with status 0, or in an instruction that a back end of KVM does not emulate.
+/// Each kernel ends with status 0, or in an instruction that a KVM back end does not emulate.
 fn odd_accesses_harm_nothing() -> TestResult {
     let kernels: [(&str, Write); 9] = [
         ("strings to and from ports", |a| {
@@ -569,7 +569,8 @@ fn odd_accesses_harm_nothing() -> TestResult {
         ("code that changes itself", |a| {
             place(a, HANDLER, |a| {
                 a.mov(edx, u32::from(EXIT))?;
-                // The operand of the `mov` that follows: 5 bytes before this instruction, 10 of it, and the opcode.
+                // The operand of the next `mov`: 5 bytes are before this instruction, which has 10 bytes, and the opcode
+                // has 1.
                 store(a, HANDLER + 5 + 10 + 1, 0)?;
                 a.mov(eax, 34)?;
                 a.out(dx, eax)
@@ -583,7 +584,7 @@ fn odd_accesses_harm_nothing() -> TestResult {
                 a.mov(ecx, leaf & 3)?;
                 a.cpuid()?;
             }
-            // Not the interrupt command: an INIT to itself would stop the CPU.
+            // All registers but the interrupt command: an INIT to the CPU itself would stop it.
             for register in (0..0x400).step_by(16).filter(|register| *register != 0x300) {
                 a.mov(eax, dword_ptr(APIC + register))?;
                 a.mov(dword_ptr(APIC + register), eax)?;
@@ -591,7 +592,7 @@ fn odd_accesses_harm_nothing() -> TestResult {
             exit(a)
         }),
         ("model-specific registers", |a| {
-            // The handler steps over the two bytes of `rdmsr` or `wrmsr`. Not every back end of KVM has `iret` here.
+            // The handler skips the two bytes of `rdmsr` or `wrmsr`. Some KVM back ends do not emulate `iret` here.
             tables(a, |a| {
                 a.mov(eax, dword_ptr(esp + 4))?;
                 a.mov(esp, DATA)?;
@@ -614,7 +615,7 @@ fn odd_accesses_harm_nothing() -> TestResult {
                 for msr in first..first + 12 {
                     a.mov(ecx, msr)?;
                     a.rdmsr()?;
-                    // What was read may be written, but not to the APIC's base or the time, which the run needs.
+                    // A value that was read is written back, except to the APIC's base and the TSC, which the run needs.
                     if !(0x800..0x900).contains(&msr) && ![0x10, 0x1B].contains(&msr) {
                         a.wrmsr()?;
                     }

@@ -1,4 +1,4 @@
-//! The threat model names the test of each of its sentences: each name is one of a test.
+//! Each name of a test in the threat model is the name of a test that exists.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ pub fn add(suite: Suite) -> Suite {
     suite.pure("model::every_test_that_it_names_exists", every_test_that_it_names_exists)
 }
 
-/// A test target with a folder in `tests`, and a test of it, between two backquotes.
+/// The words between two backquotes that name a test target with a folder in `tests`, and a test of that target.
 fn named(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let quoted = text.split('`').skip(1).step_by(2);
     let named = quoted.filter_map(|quoted| quoted.split_once(' '));

@@ -1,4 +1,4 @@
-//! Every system call that the sandbox allows is needed: without it, one of the commands here dies.
+//! Every system call that the sandbox allows is needed: without it, one of the commands below dies.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ use crate::support::{Need, Suite, TestResult, binary, ensure, fill, folder, path
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
-        // How often the writer's buffers grow, and so whether it moves them, depends on what runs at the same time.
+        // How often the writer's buffers grow, and so whether the writer moves them, depends on the load of the host.
         .needs(
             &[Need::Kvm, Need::TwoCpus, Need::Tool("busybox")],
             "sandbox::every_call_of_a_run_is_needed",
@@ -34,15 +34,15 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("sandbox::every_call_of_an_export_is_needed", every_call_of_an_export_is_needed)
 }
 
-/// The longest that a command may take.
+/// The longest time that a command may take.
 const LIMIT: Duration = Duration::from_secs(60);
 /// A program that makes many records.
 const BUSY: &str = "counter 1000000";
 
-/// A command that may not use a call. Returns whether it died because of that.
+/// Runs a command that may not use a call. Returns whether the command died because of that.
 type Case = fn(&Without) -> Result<bool, Failed>;
 
-/// The binary without a call of its sandbox.
+/// The binary, with one call removed from its sandbox.
 struct Without<'a> {
     folder: &'a Path,
     call: &'a str,
@@ -107,7 +107,7 @@ fn every_call_of_a_run_is_needed() -> TestResult {
     every_call_is_needed(&roles, cases)
 }
 
-/// A program reads to the end of its standard input.
+/// A program reads its standard input to the end.
 fn input(trapline: &Without) -> Result<bool, Failed> {
     let cat = format!("{} cat", path_of("busybox")?);
     let arguments = ["run", &cat, "--timeout", "10s", "--force", "--trace", "t.trap"];
@@ -124,7 +124,7 @@ fn a_late_reader_of_the_trace(trapline: &Without) -> Result<bool, Failed> {
     if !fifo.exists() {
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU)?;
     }
-    // It is open on both sides, so that neither side waits for the other.
+    // The FIFO is open on both sides, so that neither side waits for the other.
     let mut reader = File::options().read(true).write(true).open(&fifo)?;
     let quick = ["--quantum", "200us", "--batch", "1", "--timeout", "3s"];
     let mut child =
@@ -137,7 +137,7 @@ fn a_late_reader_of_the_trace(trapline: &Without) -> Result<bool, Failed> {
     });
     let died = ended(&mut child);
     has_ended.store(true, Relaxed);
-    // A byte ends the read in which the thread may be waiting.
+    // A byte ends the read in which the thread may be blocked.
     fs::write(&fifo, "x")?;
     let _ = reads.join();
     died
@@ -149,7 +149,7 @@ enum Stream {
     Error,
 }
 
-/// It waits for the reader of a stream, is stopped and continued, and then its reader is gone.
+/// The command waits for the reader of a stream, is stopped and continued, and then the reader closes the stream.
 fn stopped(mut command: Command, stream: Stream) -> Result<bool, Failed> {
     let (reader, writer) = std::io::pipe()?;
     fill(&writer)?;
@@ -178,7 +178,7 @@ fn every_call_of_a_reader_is_needed() -> TestResult {
         },
         followed,
         with_a_pager,
-        // A text of more than a MiB.
+        // The text is larger than 1 MiB.
         |trapline| trapline.dies(&[&["stat"][..], &["t.trap"; 200]].concat()),
         |trapline| stopped(trapline.command(&["view", "t.trap", "--around", "99999999"]), Stream::Error),
     ];

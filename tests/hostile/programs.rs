@@ -21,7 +21,7 @@ fn a_fault_handler_starts_like_a_function() -> TestResult {
     code.syscall()?;
     code.push(FLAGS)?;
     code.popfq()?;
-    // The trap flag makes #DB of one of these, and #UD follows where it does not.
+    // With the trap flag, one of these causes #DB. Otherwise the program continues to `ud2`, which causes #UD.
     code.nop()?;
     code.ud2()?;
     code.set_label(&mut handler)?;

@@ -1,8 +1,8 @@
 //! Random code on a real vCPU: as a kernel, with the devices attached, and as programs of the built-in kernel.
 //!
-//! The code is made of pieces: plain random bytes, and instructions that reach the devices, the CPU's tables and the kernel,
-//! with operands that are often wrong in a way that matters. The same code runs each time; `TRAPLINE_RANDOM_SEED=N` chooses other
-//! code, and a failure names the seed and the smallest code that fails.
+//! The code is made of pieces: plain random bytes, and instructions that reach the devices, the CPU's tables and the
+//! kernel, with operands that are often wrong in a way that matters. The same code runs each time;
+//! `TRAPLINE_RANDOM_SEED=N` chooses other code, and a failure names the seed and the smallest code that fails.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -30,18 +30,19 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("random::programs_harm_nothing", programs_harm_nothing)
 }
 
-/// How many kernels run, and how many groups of programs: a second or two of each, much longer on emulated hardware.
+/// How many kernels run, and how many groups of programs. Each test takes a second or two, much longer on emulated
+/// hardware.
 fn cases() -> (u32, u32) {
     if is_emulated_host() { (40, 4) } else { (150, 15) }
 }
-/// What a kernel may take. Most end before it.
+/// The longest time that a kernel may take. Most kernels end earlier.
 const KERNEL_TIME: Duration = Duration::from_micros(500);
-/// What a group of programs may take.
+/// The longest time that a group of programs may take.
 const PROGRAMS_TIME: Duration = Duration::from_millis(150);
-/// Programs in a group.
+/// The number of programs in a group.
 const GROUP: usize = 16;
 
-/// Where random kernels have their trace buffer.
+/// The address of the trace buffer of random kernels.
 const BUFFER: u32 = 0x20_0000;
 
 type Piece = Vec<u8>;
@@ -59,7 +60,7 @@ fn bytes() -> impl Strategy<Value = Piece> {
     vec(any::<u8>(), 1..9)
 }
 
-/// Numbers that are often at an edge.
+/// Numbers that are often boundary values.
 fn number() -> impl Strategy<Value = u32> {
     let edges = [0, 1, 24, 4096, BUFFER, BUFFER / 4096, 0x7FFF_FFFF, u32::MAX, BUFFER_MAGIC];
     prop_oneof![select(edges.to_vec()), any::<u32>(), 0_u32..2048]
@@ -108,12 +109,12 @@ fn kernel_piece() -> impl Strategy<Value = Piece> {
     let system = (registers, number(), select(system.to_vec())).prop_map(|(register, value, instruction)| {
         [with(&[0xB9], register), with(&[0xB8], value), instruction.to_vec()].concat()
     });
-    // A jump back.
+    // A backward jump.
     let jump = (0_u8..40).prop_map(|back| vec![0xEB, 0xFEu8.wrapping_sub(back)]);
     prop_oneof![3 => bytes(), 4 => access, 3 => head, 2 => memory, 2 => system, 1 => jump]
 }
 
-/// A buffer that is attached, so that random bells find one.
+/// Attaches a buffer, so that random bells have a buffer.
 fn attach() -> Vec<u8> {
     let sizes = u32::from(abi::VERSION) | (BufferHead::SIZE as u32) << 16;
     let store = |(word, value): (u32, u32)| with(&with(&[0xC7, 0x05], BUFFER + 4 * word), value);
@@ -153,7 +154,7 @@ fn kernels_harm_nothing() -> TestResult {
         let missing = doorbell.missing();
         doorbell.into_trace()?.finish()?;
         let trace = Trace::open(&path)?;
-        // What is missing was counted, and nothing else is damaged.
+        // The missing records were counted, and nothing else is damaged.
         let found = trace.events().count() as u64;
         let damage = trace.damage();
         ensure(damage.is_empty() || missing > 0, || format!("{damage:?}, {found} events, {:?}", ended.end))
@@ -238,7 +239,7 @@ fn program_piece() -> impl Strategy<Value = Piece> {
     prop_oneof![2 => bytes(), 4 => call, 3 => privileged, 1 => flags, 1 => jump]
 }
 
-/// Whatever programs do, the kernel goes on: it ends by itself or with the time-out.
+/// The kernel survives all programs: it ends by itself or with the time-out.
 fn programs_harm_nothing() -> TestResult {
     let folder = folder();
     property(cases().1, &vec(pieces(program_piece()), GROUP), |codes| {

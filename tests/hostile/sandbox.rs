@@ -87,7 +87,7 @@ fn every_thread_of_a_run_is_in_it() -> TestResult {
         for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
             let status = std::fs::read_to_string(thread?.path().join("status"))?;
             let name = status.lines().next().unwrap_or_default().to_owned();
-            // KVM has a thread of its own in the process, in the kernel.
+            // KVM has its own kernel thread in the process.
             if name.contains("kvm-") {
                 continue;
             }
@@ -107,7 +107,8 @@ fn inherited_descriptors_are_closed() -> TestResult {
             left.push(std::fs::read_link(entry?.path())?.display().to_string());
         }
         ensure(!left.iter().any(|name| name == "/proc/version"), || format!("{left:?}"))?;
-        // Three streams, the trace twice, the vCPU, and the VM, by which standard input interrupts the guest.
+        // Three streams, two descriptors of the trace, the vCPU, and the VM, by which standard input interrupts the
+        // guest.
         ensure(left.len() <= 7, || format!("{left:?}"))
     })
 }

@@ -1,8 +1,8 @@
-//! The sequence of system calls and signals of each process, ours beside strace's of the same program.
+//! Compares the sequence of system calls and signals of each process on our kernel with strace's of the same program.
 //!
-//! Not compared: process numbers (only which process is meant), addresses, times, random bytes, and where a child's end sends
-//! SIGCHLD, which depends on when the child ends. [`shown`] has the differences that stay; docs/linux-abi.md has their
-//! reasons.
+//! Not compared: process numbers (only which process is meant), addresses, times, random bytes, and when a child's end
+//! sends SIGCHLD, which depends on when the child ends. [`shown`] lists the differences that are accepted;
+//! docs/linux-abi.md has their reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub fn compare(native: &str, ours: &str) -> TestResult {
         let differs = their_calls.iter().zip(&own_calls).position(|(theirs, own)| !is_same(theirs, own));
         let is_longer = their_calls.len() != own_calls.len();
         let differs = differs.or_else(|| is_longer.then(|| their_calls.len().min(own_calls.len())));
-        // How many of them come before the process ends depends on time.
+        // The number of children's ends before the process's own end depends on time.
         let own_end = own_ends
             .iter()
             .find(|own| !their_ends.is_empty() && !their_ends.iter().any(|theirs| is_same(theirs, own)));
@@ -47,7 +47,7 @@ pub fn compare(native: &str, ours: &str) -> TestResult {
     Ok(())
 }
 
-/// The ends of children apart from all else.
+/// Separates the signals for the ends of children from all other lines.
 fn apart(lines: &[String]) -> (Vec<String>, Vec<String>) {
     let mut unequal = BTreeSet::new();
     lines
@@ -56,7 +56,7 @@ fn apart(lines: &[String]) -> (Vec<String>, Vec<String>) {
         .partition(|line| line.starts_with("--- SIGCHLD"))
 }
 
-/// What is compared of a line, if anything. `unequal`: the descriptors of files that differ.
+/// The part of a line that is compared, if any. `unequal`: the descriptors of files whose content differs.
 fn shown(line: &str, unequal: &mut BTreeSet<String>) -> Option<String> {
     const DIFFERENT_FILES: [&str; 3] = ["\"/proc/self/maps\"", "\"/dev/urandom\"", "\"/dev/random\""];
     let (name, arguments) = line.split_once('(').unwrap_or((line, ""));
@@ -105,14 +105,14 @@ impl Sequences {
         Ok(Self { processes: processes.into_iter().collect() })
     }
 
-    /// The place of a process among all.
+    /// The position of a process among all processes.
     fn place(&self, number: &str) -> Option<usize> {
         let number: u32 = number.parse().ok()?;
         self.processes.iter().position(|(process, _)| *process == number)
     }
 }
 
-/// A line without its time and how long the call took, which ours have.
+/// A line of ours without its time and the duration of the call.
 fn without_times(event: &str) -> &str {
     match event.split_once(' ') {
         Some((time, event)) if time.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
@@ -171,7 +171,7 @@ fn is_address(token: &str) -> bool {
         .is_some_and(|value| value >= 0x1000)
 }
 
-/// A number that is a time, or part of one.
+/// Whether a number is a time or a part of one.
 fn is_time(tokens: &[&str], at: usize) -> bool {
     const FIELDS: [&str; 8] =
         ["tv_sec", "tv_nsec", "tv_usec", "si_utime", "si_stime", "tms_utime", "tms_stime", "times"];

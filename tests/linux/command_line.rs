@@ -42,7 +42,7 @@ fn named_variables() -> TestResult {
     ensure(output.stdout == "A=1 2\nB=\n", || format!("{output:#?}"))
 }
 
-/// What a program writes is all that is on the stream, but for the summary on standard error.
+/// The streams have what the program writes and nothing else, except the summary on standard error.
 fn streams_are_the_programs() -> TestResult {
     let folder = support::folder();
     let arguments = ["run", "--", &path_of("busybox")?, "sh", "-c", "seq 5; echo problem >&2"];

@@ -1,4 +1,4 @@
-//! Standard input: a process waits for it while the machine goes on, whatever the host's stream is.
+//! Standard input: a process waits for it while the machine continues, for each kind of stream on the host.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -27,14 +27,14 @@ pub fn add(suite: Suite) -> Suite {
         .needs(&BUSYBOX, "a_wait_for_input_ends_by_the_time_out", ends_by_time_out)
 }
 
-/// A run that the test writes to and reads from.
+/// Starts a run whose input the test writes and whose output it reads.
 fn start(folder: &Path, arguments: &[&str]) -> Result<Child, Failed> {
     let mut command = Command::new(support::binary());
     command.args(["run", "--timeout", "60s", "--trace", "t.trap"]).args(arguments).current_dir(folder);
     Ok(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?)
 }
 
-/// Reads lines until this one, then writes `text` as the input, and returns the lines that follow.
+/// Reads lines up to `line`, then writes `text` as the input, and returns the lines that follow.
 fn talk(child: &mut Child, line: &str, text: &str) -> Result<Vec<String>, Failed> {
     let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
     while lines.next().ok_or_else(|| format!("no line {line:?}"))?? != line {}
@@ -48,7 +48,7 @@ fn ends_well(child: &mut Child, folder: &Path) -> TestResult {
     support::trapline(folder, &["check", "t.trap"])?.expect(0).map(drop)
 }
 
-/// By a read, and by a poll, which is what `read -t` does. What waits there already needs no wait for a poll.
+/// A process waits by a read, and by a poll, as `read -t` does. A poll for input that is already there does not wait.
 fn wakes() -> TestResult {
     for read in ["read -t 90 x", "read x"] {
         let folder = support::folder();
@@ -106,7 +106,7 @@ fn any_stream() -> TestResult {
     from_a_terminal(folder.path(), &busybox)
 }
 
-/// A line, and then Ctrl-D, which ends the input.
+/// The input is a line and then Ctrl-D, which ends it.
 fn from_a_terminal(folder: &Path, busybox: &str) -> TestResult {
     let terminal = openpty(None, None)?;
     let mut command = Command::new(support::binary());
@@ -119,7 +119,7 @@ fn from_a_terminal(folder: &Path, busybox: &str) -> TestResult {
     ends_well(&mut child, folder)
 }
 
-/// The next reader of the stream gets what the program did not ask for.
+/// The next reader of the stream gets the bytes that the program did not ask for.
 fn stays() -> TestResult {
     let folder = support::folder();
     fs::write(folder.path().join("in"), "abcdef\n")?;

@@ -1,5 +1,5 @@
-//! The exercise in examples/lab and the repository in examples/ci: the right solution meets all expectations, and each wrong one
-//! fails first on the expectation that names its mistake.
+//! The exercise in examples/lab and the repository in examples/ci: the right solution meets all expectations, and the
+//! first failure of each wrong solution is the expectation that names its mistake.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ fn examples(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
 }
 
-/// A solution, compiled, run and graded.
+/// Compiles, runs and grades a solution.
 fn graded(define: &str) -> Result<Output, Failed> {
     let folder = folder();
     let source = examples("lab/lab.c");
@@ -28,7 +28,7 @@ pub fn the_right_solution_passes() -> TestResult {
     graded("-DRIGHT")?.expect(0).map(drop)
 }
 
-/// The table of the lab's page has them all.
+/// The table in the lab's page has every wrong solution.
 pub fn each_wrong_solution_fails_on_its_mistake() -> TestResult {
     let page = include_str!("../../examples/lab/README.md");
     let rows: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).collect();

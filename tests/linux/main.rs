@@ -1,5 +1,5 @@
-//! Linux programs, compiled from C as usual: what they print and how they end is what they print and how they end natively,
-//! and their traces keep every rule of `check`.
+//! Linux programs, compiled from C as usual. Their output and their ends are the same as on Linux, and their traces keep
+//! every rule of `check`.
 
 mod calls;
 mod command_line;

@@ -1,4 +1,4 @@
-//! The page about Linux programs has every call that the kernel handles, and no other.
+//! The page about Linux programs lists every call that the kernel handles, and no other.
 
 use std::collections::BTreeSet;
 use std::fs;

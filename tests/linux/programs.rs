@@ -1,6 +1,7 @@
-//! The programs of `tests/linux/programs` and `examples/homework`, compiled as usual, and busybox: on our kernel they do what they do natively.
+//! The programs of `tests/linux/programs` and `examples/homework`, compiled as usual, and busybox: on our kernel they do
+//! the same as on Linux.
 //!
-//! "Natively" is under strace, which says what they called.
+//! On Linux they run under strace, which shows their calls.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -14,12 +15,12 @@ use crate::support::{self, Need, Suite, TestResult, ensure};
 
 /// Names a folder with compiled programs, for a machine without compilers.
 const COMPILED: &str = "TRAPLINE_PROGRAMS";
-/// A comment says so of a program that does not make the same calls in every run.
+/// This word in a comment marks a program whose calls are not the same in every run.
 const VARIES: &str = "depend";
-/// A comment says so of a program that prints what it measured.
+/// These words in a comment mark a program that prints measurements.
 const MEASURES: &str = "figures vary";
 
-/// A compiler, with what its programs' tests are named after.
+/// A compiler, and the word for it in the names of the tests.
 #[derive(Clone, Copy)]
 struct Compiler {
     name: &'static str,
@@ -102,7 +103,7 @@ const SHELL: &[&str] = &[
     "nosuchcommand; echo $?",
 ];
 
-/// The folder with the sources, and with what they read in `given`.
+/// The folder with the sources. Its folder `given` has the files that they read.
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("tests").join("linux")
 }
@@ -134,7 +135,7 @@ pub fn add(mut suite: Suite) -> Suite {
     suite
 }
 
-/// The programs that there are for a compiler.
+/// The programs for a compiler.
 fn names(compiler: Compiler) -> Vec<String> {
     let compiled = env::var_os(COMPILED);
     let (folder, extension) = match &compiled {
@@ -171,7 +172,7 @@ fn shell(line: &str) -> TestResult {
     let path = env::var_os("PATH").unwrap_or_default();
     let busybox = env::split_paths(&path).map(|folder| folder.join("busybox")).find(|file| file.is_file());
     let busybox = busybox.ok_or("busybox is not on PATH")?;
-    // Which process of a pipeline waits for which depends on how they are scheduled.
+    // The order in which the processes of a pipeline wait for each other depends on the scheduler.
     as_natively(
         &[&self::path(&busybox)?, "sh", "-c", line],
         Same { calls: false, figures: true },
@@ -183,8 +184,8 @@ fn path(file: &Path) -> Result<String, Failed> {
     Ok(file.to_str().ok_or("a path that is no text")?.to_owned())
 }
 
-/// Runs a command under strace and on our kernel, without variables and input: output, status and, if they are the same in
-/// every run, calls are the same, and the trace keeps every rule of `check`.
+/// Runs a command under strace and on our kernel, without variables and input. Output and status must be the same, and
+/// the calls too if they are the same in every run. The trace must keep every rule of `check`.
 fn as_natively(command: &[&str], same: Same, folder: &Path) -> TestResult {
     support::command(Command::new("cp").arg("-r").arg(sources().join("given")).arg(folder), folder)?
         .expect(0)?;
@@ -228,7 +229,7 @@ fn without_summary(text: &[u8]) -> &[u8] {
     &text[..line]
 }
 
-/// A message of Rust's about a panic, without the number of its thread.
+/// The text of a Rust panic, without the number of the thread.
 fn without_threads(text: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
     let mut parts = text.split("' (");

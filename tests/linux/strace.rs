@@ -1,4 +1,4 @@
-//! `trapline strace` beside strace itself, and text that comes while the program runs.
+//! `trapline strace` compared with strace, and output that appears while the program runs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -19,7 +19,7 @@ pub fn add(suite: Suite) -> Suite {
         .needs(&BUSYBOX, "strace_and_live_show_a_call_while_the_program_waits", live)
 }
 
-/// Ours, and strace with the same arguments and an empty environment.
+/// Runs ours, and strace with the same arguments and an empty environment.
 fn both(folder: &Path, options: &[&str], script: &str) -> Result<[Output; 2], Failed> {
     let program = [&path_of("busybox")?, "sh", "-c", script];
     let ours = support::trapline(folder, &[&["strace"], options, &program].concat())?;
@@ -38,7 +38,7 @@ fn as_strace() -> TestResult {
         (&["-e", "none"], "exit 3"),
     ] {
         let [ours, native] = both(folder.path(), options, script)?;
-        // Where the environment lies is not the same.
+        // The address of the environment differs.
         let lines = |output: &Output| -> Vec<String> {
             let address = |line: &str| line.split("], 0x").next().unwrap_or_default().to_owned();
             output.stderr.lines().map(address).collect()
@@ -68,7 +68,7 @@ fn codes_and_counts() -> TestResult {
     ensure(files == 3, || format!("{files} files: a trace is left")) // the streams of the command, and the table
 }
 
-/// A line is there before the program gets the input that it waits for.
+/// A line of output appears before the program gets the input that it waits for.
 fn live() -> TestResult {
     let busybox = path_of("busybox")?;
     for (command, line) in [

@@ -1,7 +1,7 @@
-//! A boot in a process of its own, for a command that may boot again: a process that has entered the sandbox cannot open
+//! A boot in a child process, for a command that may boot again: a process that has entered the sandbox cannot open
 //! `/dev/kvm` a second time.
 //!
-//! The parent handles no byte of the guest's. It waits, and forwards the signals that stop a run; the child is stopped
+//! The parent handles no byte from the guest. It waits, and forwards the signals that stop a run. The child is stopped
 //! when the parent is killed.
 
 use std::ffi::OsString;
@@ -18,17 +18,18 @@ use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::machine::kick::INTERRUPTS;
 
-/// What a shell adds to the number of a signal that ended a process.
+/// A shell adds this to the number of the signal that ended a process.
 const BY_SIGNAL: u8 = 128;
-/// The child, or 0.
+/// The process number of the child, or 0.
 static CHILD: AtomicI32 = AtomicI32::new(0);
-/// A signal came.
+/// Whether a signal that stops the run came.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Boots in a child. Returns the exit code and the trace file, which is empty if the child could not create it; the child has then printed the reason.
+/// Boots in a child. Returns the exit code and the trace file, which is empty if the child could not create it; the child
+/// has then printed the reason.
 pub fn in_child(boot: impl FnOnce() -> anyhow::Result<(u8, PathBuf)>) -> anyhow::Result<(u8, PathBuf)> {
     let (mut reader, mut writer) = io::pipe()?;
-    // SAFETY: the process has one thread, as every thread of a run is in a child.
+    // SAFETY: the process has one thread, because every thread of a run is in a child.
     match unsafe { fork() }.context("cannot start a process for the boot")? {
         ForkResult::Child => {
             drop(reader);
@@ -57,7 +58,8 @@ pub fn in_child(boot: impl FnOnce() -> anyhow::Result<(u8, PathBuf)>) -> anyhow:
     }
 }
 
-/// Forwards the signals that stop a run, but for those that this process ignores. Returns what was done about them before.
+/// Forwards the signals that stop a run, except those that this process ignores. Returns the earlier actions of the
+/// signals.
 fn forward_to(child: Pid) -> anyhow::Result<Vec<(Signal, SigAction)>> {
     CHILD.store(child.as_raw(), Ordering::SeqCst);
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
@@ -72,7 +74,7 @@ fn forward_to(child: Pid) -> anyhow::Result<Vec<(Signal, SigAction)>> {
 
 fn restore(before: impl IntoIterator<Item = (Signal, SigAction)>) {
     for (signal, action) in before {
-        // SAFETY: the action was there before. sigaction(2) fails for wrong signals only.
+        // SAFETY: the action was installed before. sigaction(2) fails only for invalid signals.
         let _ = unsafe { sigaction(signal, &action) };
     }
 }

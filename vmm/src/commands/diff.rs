@@ -1,4 +1,4 @@
-//! `trapline diff`: did the programs do the same in both runs, and did it take the same time?
+//! `trapline diff`: did the programs do the same in both runs, and did they take the same time?
 
 use std::path::PathBuf;
 

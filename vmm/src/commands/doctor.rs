@@ -40,7 +40,7 @@ struct Diagnosis {
     checks: Vec<Check>,
 }
 
-/// Optional capabilities, and what they are for.
+/// Optional capabilities, and the use of each.
 const OPTIONAL: [(Cap, &str); 2] = [
     (Cap::TscDeadlineTimer, "KVM_CAP_TSC_DEADLINE_TIMER, for --timer deadline"),
     (Cap::SetGuestDebug, "KVM_CAP_SET_GUEST_DEBUG, for debuggers"),
@@ -75,7 +75,7 @@ fn diagnose() -> Diagnosis {
         }
     }
     diagnosis.usable = diagnosis.checks.iter().all(|check| check.ok);
-    // The other way to run a guest, which no use of KVM needs.
+    // QEMU is the alternative to KVM. No run on KVM needs it.
     diagnosis.add(
         "QEMU",
         Ok(match qemu::version() {
@@ -110,7 +110,7 @@ impl Diagnosis {
         self.add("virtual machine", found);
     }
 
-    /// The test that counts: a VM with memory and a vCPU.
+    /// The decisive test: creates a VM with memory and a vCPU.
     fn make_vm(&mut self, kvm: &Kvm) -> anyhow::Result<String> {
         let vm = Vm::new(kvm, layout::reserve(MEMORY_MIN_MIB)?)?;
         let khz = vm.vcpu.tsc_khz()?;

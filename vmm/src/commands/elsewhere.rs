@@ -1,4 +1,4 @@
-//! The commands that run guests, on systems that cannot: each says what it needs.
+//! The commands that run guests, on systems that cannot run one: each prints what it needs.
 
 use std::ffi::OsString;
 
@@ -12,7 +12,7 @@ pub struct Args {
     arguments: Vec<OsString>,
 }
 
-/// Says what is needed; the value is the exit code.
+/// Prints what is needed; the value is the exit code.
 pub fn execute(_args: &Args) -> anyhow::Result<u8> {
     complain(
         "this needs Linux on x86-64 with KVM: run it there, or in a virtual machine that has them. The traces that it writes \
@@ -21,7 +21,7 @@ pub fn execute(_args: &Args) -> anyhow::Result<u8> {
     Ok(NO_KVM)
 }
 
-/// No error is one of a run.
+/// On this system no error comes from a run.
 pub fn exit_code_of(_error: &anyhow::Error) -> Option<u8> {
     None
 }

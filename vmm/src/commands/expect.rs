@@ -1,4 +1,4 @@
-//! `trapline expect`: does a trace show what a file says that it must?
+//! `trapline expect`: does a trace meet a file of expectations?
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -55,7 +55,7 @@ enum Format {
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
-    // All files are opened before the sandbox closes.
+    // All files are opened before the process enters the sandbox.
     let file = args.file.as_deref().map(|path| Ok::<_, Usage>((path, expectations(path)?))).transpose()?;
     let output = args.output.as_deref().map(read).transpose()?;
     let mut summary = (args.format == Format::Github).then(job_summary).transpose()?.flatten();
@@ -105,7 +105,7 @@ fn read(path: &Path) -> Result<String, Usage> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// GitHub's file for the summary of a job, if this is one.
+/// GitHub's file for the summary of a job, if this process runs in a job.
 fn job_summary() -> anyhow::Result<Option<fs::File>> {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") else { return Ok(None) };
     let file = OpenOptions::new().create(true).append(true).open(&path);

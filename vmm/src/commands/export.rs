@@ -65,7 +65,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     Ok(super::OK)
 }
 
-/// The file of a trace in a data set. Its folders are made if they do not exist.
+/// The file of a trace in a data set. Its folders are created if they do not exist.
 fn partition(dataset: &Path, args: &Args, meta: &Meta) -> anyhow::Result<PathBuf> {
     let host = args.host.as_deref().unwrap_or(&meta.host_cpu);
     let run = args.trace.file_stem().unwrap_or_default().to_string_lossy();
@@ -77,7 +77,8 @@ fn partition(dataset: &Path, args: &Args, meta: &Meta) -> anyhow::Result<PathBuf
     Ok(folder.join(format!("events.{}", args.format.name)))
 }
 
-/// A value in the name of a folder: as in a URL, what is no letter or digit is `%` and its number.
+/// A value in the name of a folder. As in a URL, a byte that is not a letter or digit becomes `%` and its hexadecimal
+/// number.
 fn encoded(value: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),

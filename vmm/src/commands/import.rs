@@ -1,4 +1,4 @@
-//! `trapline import`: a trace of a stream that somebody's own QEMU kept in a file.
+//! `trapline import`: makes a trace from a stream of records that the user's own QEMU wrote to a file.
 
 use std::fs::File;
 use std::io::{self, Write};

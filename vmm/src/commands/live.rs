@@ -1,6 +1,7 @@
 //! Events as text while the guest runs: `run --live` and `strace`.
 //!
-//! The text comes with each bell, while the guest waits. When it cannot be written, no more of it is; the run goes on.
+//! The text is printed at each bell, while the guest waits. After a failed write no more text is printed, and the run
+//! continues.
 
 use std::io::{self, BufWriter, IsTerminal};
 

@@ -55,13 +55,13 @@ use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use trace::{Damage, Meta, OpenError, Trace, WriteError};
 
-/// All is well.
+/// The command succeeded.
 pub const OK: u8 = 0;
 /// `check`: the trace has nothing to check.
 pub const NOTHING: u8 = 3;
 /// Trapline failed.
 pub const FAILED: u8 = 1;
-/// The command line was wrong, or a file that it names.
+/// The command line is wrong, or a file that it names.
 pub const USAGE: u8 = 2;
 /// A process was killed or failed.
 pub const PROCESS_FAILED: u8 = abi::exit::PROCESS_FAILED as u8;
@@ -201,7 +201,7 @@ pub fn report(error: &anyhow::Error) -> u8 {
     if is_usage { USAGE } else { run::exit_code_of(error).unwrap_or(FAILED) }
 }
 
-/// Whether a file cannot be opened because it is the wrong one, and not because this host failed to read it.
+/// Whether a file cannot be opened because it is the wrong file, and not because this host failed to read it.
 fn is_wrong_file(error: &OpenError) -> bool {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
     match error {
@@ -221,14 +221,14 @@ fn complain(message: &str) {
     let _ = stderr.write_all(format!("trapline: {message}\n").as_bytes());
 }
 
-/// The trace file that the command line names, with a warning of each damage.
+/// Opens the trace file that the command line names, and prints a warning for each damage.
 fn open(path: &Path) -> Result<Trace, OpenError> {
     let trace = Trace::open(path)?;
     warn(path, trace.damage());
     Ok(trace)
 }
 
-/// Says that the times in a form for other programs are emulated, if they are: they have no place for the word.
+/// Prints a note that times are emulated, if they are. The formats of other tools have no field for that.
 fn note_emulated(meta: &Meta) {
     if let Some(emulator) = &meta.emulator {
         complain(&format!(

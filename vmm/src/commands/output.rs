@@ -1,5 +1,5 @@
-//! The file or folder that a command writes. It is complete or does not exist. It never replaces the trace, and it replaces
-//! other files only with `--force`.
+//! The file or folder that a command writes. It is either complete or absent. It never replaces the trace, and it
+//! replaces other files only with `--force`.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File, Metadata};
@@ -11,25 +11,25 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::Usage;
 
-/// Buffer before a file, in bytes.
+/// Size of the buffer for a file, in bytes.
 const BUFFER: usize = 1 << 18;
 
 /// The output that the command line names.
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
-    /// The place.
+    /// The path of the output.
     path: &'a Path,
     /// Whether an existing file or folder may be replaced.
     force: bool,
 }
 
 impl<'a> Output<'a> {
-    /// A place for a file that is made of `trace`.
+    /// The output is a file that is made from `trace`.
     pub fn file(path: &'a Path, trace: &Path, force: bool) -> Result<Self, Usage> {
         Output { path, force }.unless_taken(trace, Metadata::is_file)
     }
 
-    /// A place for a folder of files with these `names`.
+    /// The output is a folder of files with these `names`.
     pub fn folder(path: &'a Path, trace: &Path, force: bool, names: &[&str]) -> Result<Self, Usage> {
         let output = Output { path, force }.unless_taken(trace, Metadata::is_dir)?;
         if path.is_dir() && !holds_only(path, names) {
@@ -40,7 +40,7 @@ impl<'a> Output<'a> {
         Ok(output)
     }
 
-    /// Refuses a path that exists, unless it is of the same type and may be replaced.
+    /// Refuses a path that exists, unless it has the same type and may be replaced.
     fn unless_taken(self, trace: &Path, is_same_sort: fn(&Metadata) -> bool) -> Result<Self, Usage> {
         let Ok(there) = self.path.metadata() else { return Ok(self) };
         let is_trace = same_file::is_same_file(trace, self.path).unwrap_or(false);

@@ -44,7 +44,8 @@ pub fn named(name: &OsStr, arguments: Vec<OsString>) -> anyhow::Result<Program> 
     Ok(program.with_arguments(arguments)?)
 }
 
-/// The file on PATH of this name, or the name itself: of a built-in program, of a file, or of what is on no folder of PATH.
+/// The path of the file of this name on PATH. Returns the name itself for a built-in program, for a path, and for a name
+/// that is not on PATH.
 pub fn on_path(name: &OsStr) -> OsString {
     let is_built_in = name.to_str().and_then(Program::built_in).is_some();
     if is_built_in || name.as_bytes().contains(&b'/') {

@@ -53,7 +53,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     Ok(super::OK)
 }
 
-/// Whether two names are of one file that exists.
+/// Whether two paths name one file that exists.
 fn same(one: &Path, other: &Path) -> bool {
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }

@@ -1,7 +1,7 @@
 //! `trapline run`: boots the kernel with some programs and keeps a trace of what happens.
 //!
-//! This is the command line of [`crate::run`]: options, messages, the summary and exit codes. Everything is printed when
-//! the trace is closed, so that no record is lost if the reader of a stream does not read it.
+//! This module is the command line of [`crate::run`]: options, messages, the summary and exit codes. Messages are printed
+//! after the trace is closed, so that no record is lost if the reader of a stream does not read it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Write};
@@ -102,7 +102,7 @@ pub struct Args {
     sandbox: sandbox::Args,
 }
 
-/// What the exit code says of a run that came to its end.
+/// What the exit code means for a run that ended normally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judge {
     /// Whether every process exited with status 0.
@@ -221,7 +221,7 @@ pub fn boot(
     let outcome = run.execute_with(Stream(io::stdout()), Stream(io::stderr()), watcher, |closing| {
         let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
-        // What went down a pipe cannot be read back.
+        // A trace in a pipe cannot be read back.
         if judge != Judge::Processes
             && outcome.is_readable()
             && matches!(code, super::OK | super::PROCESS_FAILED)
@@ -285,8 +285,8 @@ fn output_failed(error: &io::Error, code: u8) -> u8 {
     if error.kind() == ErrorKind::TimedOut { code } else { super::FAILED }
 }
 
-/// Prints the summary on standard error, because standard output is the programs'. Returns whether the trace is whole as it
-/// is read back.
+/// Prints the summary on standard error, because standard output belongs to the programs. Returns whether the trace that
+/// was read back is complete.
 fn summarise(outcome: &Outcome, judge: Judge) -> bool {
     if !outcome.is_readable() {
         return true;
@@ -309,7 +309,7 @@ fn summarise(outcome: &Outcome, judge: Judge) -> bool {
     };
     let path = path.display();
     let text = format!("\n{summary}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n");
-    // If standard error is closed, there is no place left to say so.
+    // If standard error is closed, the error cannot be printed anywhere.
     let _ = Stream(io::stderr()).write_all(text.as_bytes());
     trace.damage().is_empty()
 }
@@ -333,7 +333,7 @@ fn exit_code(end: &End, stop: Option<Stop>) -> u8 {
     }
 }
 
-/// A sentence for an end that needs one.
+/// A sentence about the end of the run, if it was not a normal one.
 fn fault(outcome: &Outcome) -> Option<String> {
     let what = match (outcome.end.ending, &outcome.end.message) {
         (Ending::TripleFault, _) => {
@@ -342,12 +342,12 @@ fn fault(outcome: &Outcome) -> Option<String> {
         (_, Some(message)) => message,
         _ => return None,
     };
-    // An emulator does not say where the guest was.
+    // An emulator does not report RIP.
     let rip = if outcome.rip == 0 { String::new() } else { format!(" (RIP {:#x})", outcome.rip) };
     Some(format!("{what}{rip}; what led to it is at the end of the trace"))
 }
 
-/// The trace file that was asked for. One that exists is refused before anything else happens.
+/// The trace file that the command line names. An existing file is refused before anything else happens.
 fn trace_file(args: &Args) -> Result<TraceFile, Usage> {
     let Some(path) = &args.trace else { return Ok(TraceFile::FirstFree) };
     if path.is_file() && !args.force {
@@ -412,7 +412,7 @@ pub fn file_parser() -> impl TypedValueParser<Value = GivenFile> {
     clap::builder::OsStringValueParser::new().map(given_file)
 }
 
-/// The last colon separates the two paths, unless there is a file of the whole name.
+/// The last colon separates the two paths, unless the whole text is the name of a file.
 fn given_file(text: OsString) -> GivenFile {
     let bytes = text.as_bytes();
     match bytes.iter().rposition(|&byte| byte == b':') {
@@ -437,7 +437,7 @@ fn size(text: &str) -> Result<u64, parse_size::Error> {
     parse_size::Config::new().with_binary().parse_size(text)
 }
 
-/// A limit on a trace in bytes, at least [`MIB`], in which its head and its end fit.
+/// A limit on a trace in bytes, at least [`MIB`], so that the start and the end of the trace fit.
 fn trace_size(text: &str) -> Result<u64, String> {
     const LEAST: &str = "it is at least 1M";
     match size(text).map_err(|error| format!("{error}; {LEAST}"))? {
@@ -458,7 +458,7 @@ fn memory_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A parser of one of these values by its name.
+/// A parser that accepts one of these values by its name.
 fn of<T: Copy + Send + Sync + 'static>(
     values: &'static [T],
     name: fn(T) -> &'static str,

@@ -27,7 +27,7 @@ enum When {
 }
 
 impl Args {
-    /// The sandbox that the options ask for. Without one, a warning is printed.
+    /// The sandbox that the options ask for. If they ask for none, prints a warning.
     pub fn sandbox(&self) -> Option<Sandbox> {
         if self.no_sandbox {
             complain(

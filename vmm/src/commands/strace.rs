@@ -1,7 +1,7 @@
-//! `trapline strace`: the command line and the lines of strace, for a program that runs here.
+//! `trapline strace`: has the options of strace and prints its lines, for a program that runs on Trapline's kernel.
 //!
-//! There is no summary, and the trace is a temporary file. It is removed by this process, while a child runs the guest: a
-//! process in the sandbox can remove no file.
+//! There is no summary, and the trace is a temporary file. A child runs the guest, and this process removes the file,
+//! because a process in the sandbox cannot remove a file.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -68,7 +68,7 @@ pub struct Args {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Expression {
     names: BTreeSet<String>,
-    /// All calls but these.
+    /// Show all calls except these.
     is_negated: bool,
 }
 
@@ -109,7 +109,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let folder = tempfile::tempdir().context("cannot create a temporary folder for the trace")?;
     run.trace = TraceFile::At { path: folder.path().join("run.trap"), replace: false };
     run.sandbox = args.sandbox.sandbox();
-    // So a line comes before what the program prints after it.
+    // With a batch of 1, a line is printed before the program's next output.
     run.settings.batch = 1;
     let out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(File::create(path).map_err(|error| {
@@ -121,7 +121,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     boots::in_child(boot).map(|(code, _)| code)
 }
 
-/// Writes the lines of strace. Those that it writes at the end come when it is dropped.
+/// Writes the lines of strace. The last lines are written when it is dropped.
 struct Lines {
     strace: Strace<BufWriter<Box<dyn Write>>>,
     follow: bool,
@@ -138,7 +138,7 @@ fn watcher(args: &Args, meta: &Meta, out: Box<dyn Write>) -> Watcher {
     let variables = args.env.len();
     let (times, durations, counts) = (args.times > 0, args.durations, args.counts);
     let options = Options { numbers, times, durations, counts, variables };
-    // A trace has the program's name only, and strace shows its path.
+    // A trace has only the program's name, but strace shows the path.
     let mut meta = meta.clone();
     for program in &mut meta.programs {
         program.name = programs::on_path(&args.command[0]).to_string_lossy().into_owned();
@@ -174,7 +174,7 @@ impl Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         if self.written.is_ok() {
-            // There is no place left to say that it failed.
+            // If this write fails, the failure cannot be reported anywhere.
             let _ = self.strace.finish();
         }
     }

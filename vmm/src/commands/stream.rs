@@ -1,8 +1,8 @@
 //! Standard output and standard error, whose readers may stop reading.
 //!
-//! A signal or the time-out that stops a run ends a wait. From then on, a write waits no longer than [`PATIENCE`], so that
-//! a slow reader cannot extend the time-out. If another process made the descriptor non-blocking (a shared terminal or pipe),
-//! a write waits until the descriptor is writable. Nothing is buffered.
+//! A signal or the time-out that stops a run also ends a wait. From then on, a write waits at most [`PATIENCE`], so that
+//! a slow reader cannot extend the time-out. If another process made the descriptor non-blocking (a shared terminal or
+//! pipe), a write waits until the descriptor is writable. Nothing is buffered.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -15,12 +15,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::machine::kick;
 
-/// How long a write waits after a run was stopped, in milliseconds.
+/// The longest wait of a write after a run was stopped, in milliseconds.
 const PATIENCE: u8 = 100;
 /// How many bytes a writable pipe accepts without blocking (pipe(7): PIPE_BUF).
 const WITHOUT_WAIT: usize = libc::PIPE_BUF;
 
-/// A stream.
+/// Standard output or standard error.
 #[derive(Debug)]
 pub struct Stream<T>(pub T);
 
@@ -30,7 +30,7 @@ impl<T: AsFd> Write for Stream<T> {
         loop {
             let wait = if kick::reason().is_some() { PATIENCE.into() } else { PollTimeout::NONE };
             match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], wait) {
-                // poll(2) is never restarted.
+                // Linux never restarts poll(2) after a signal, so this loop does.
                 Err(Errno::EINTR) if kick::reason().is_none() => continue,
                 Ok(0) => {
                     let reason =

@@ -1,4 +1,4 @@
-//! The terminal: its width, whether text has colours, and the pager for text that is longer than the screen.
+//! The terminal: its width, whether text has colours, and the pager for text that does not fit on the screen.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use clap::ColorChoice;
 use trace::text::WIDTH;
 
-/// The widths that texts are laid out for; a wider or narrower terminal gets the nearest.
+/// The widths for which text is laid out. For a narrower or wider terminal, the nearest of them is used.
 pub const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
 
 /// The width of texts in columns: `COLUMNS`, else that of the terminal, else [`WIDTH`].
@@ -48,7 +48,7 @@ impl Output {
         Output { pager, colour: has_colours(colours, is_terminal), width: width() }
     }
 
-    /// What to write to. The pager sees the end when it is dropped.
+    /// The writer for the text. When it is dropped, the pager sees the end of its input.
     pub fn writer(&mut self) -> Box<dyn Write> {
         match self.pager.as_mut().and_then(|pager| pager.stdin.take()) {
             Some(pipe) => Box::new(BufWriter::new(pipe)),
@@ -61,7 +61,7 @@ impl Output {
         self.pager.take().map_or(Ok(()), |mut pager| pager.wait().map(drop))
     }
 
-    /// Writes a whole text. If the pager has seen enough of it, that is no error.
+    /// Writes a whole text. It is not an error if the user leaves the pager before the end.
     pub fn print(mut self, text: &str) -> io::Result<()> {
         let is_paged = self.pager.is_some();
         let mut writer = self.writer();
@@ -72,7 +72,7 @@ impl Output {
     }
 }
 
-/// It is no error that the reader of a pipe has seen enough.
+/// Ignores the error that the reader closed the pipe: the reader needs no more.
 pub fn ignore_closed(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -80,7 +80,7 @@ pub fn ignore_closed(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// A command with one of these characters needs a shell.
+/// A command that has one of these characters needs a shell.
 const FOR_A_SHELL: &[u8] = b" \t\n|&;<>()$`\\\"'*?[#~=%";
 
 /// Starts the pager as git does: with a shell if the command needs one, and `less` with the settings to exit if the text
@@ -108,12 +108,12 @@ fn start_pager() -> Option<Child> {
     Some(pager)
 }
 
-/// Ctrl-C must not end this process: the pager continues after Ctrl-C, and would lose its text and, to the shell, its
-/// terminal.
+/// Ignores Ctrl-C, which must not end this process: the pager continues after Ctrl-C, and it would lose its text and, to
+/// the shell, its terminal.
 #[cfg(unix)]
 fn leave_interrupts_to_the_pager() {
     use nix::sys::signal::{SigHandler, Signal, signal};
 
-    // SAFETY: no handler is installed, so none can do anything that a signal handler must not.
+    // SAFETY: SIG_IGN installs no handler, so no code runs in a signal context.
     let _ = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) };
 }

@@ -1,4 +1,4 @@
-//! The tour: the programs that `trapline run` runs when the command line names none, and how each process must end.
+//! The tour: the programs that `trapline run` runs if the command line has none, and how each process must end.
 
 use std::time::Duration;
 

@@ -95,7 +95,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     } else {
         let trace = Trace::open(&args.trace)?;
         args.sandbox.read(std::slice::from_ref(&args.trace))?;
-        // For a part, only that part of the file is read, so damage in the rest is not known.
+        // For a part, only that part of the file is read, so damage elsewhere is not detected.
         let is_part = part != Part::default();
         if !is_part {
             warn(&args.trace, trace.damage());
@@ -122,7 +122,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
 /// Shows the events in the file and then new ones until the file is closed, and then warns of missing records. Returns how
 /// many events were shown.
 fn follow(args: &Args, filter: Filter, output: Output) -> anyhow::Result<u64> {
-    // Taken before the file is opened, so that a file that replaces it in between is noticed.
+    // The handle is taken before the file is opened, to detect a file that replaces it in between.
     let file = Handle::from_path(&args.trace).ok();
     let mut trace = Follow::open(&args.trace)?;
     args.sandbox.read(std::slice::from_ref(&args.trace))?;

@@ -6,7 +6,7 @@ use abi::record::Ending;
 
 use crate::machine::bus::{End, Flow};
 
-/// What is left for the guest to print.
+/// The number of bytes that the guest may still print.
 #[derive(Debug)]
 pub struct Budget {
     most: u64,
@@ -14,12 +14,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of `most` bytes.
     pub fn new(most: u64) -> Budget {
         Budget { most, left: Cell::new(most) }
     }
 
-    /// Takes `bytes` bytes that the guest wants to print. If so many are not left, the run ends and none may be printed.
+    /// Takes `bytes` bytes that the guest wants to print. If fewer are left, the run ends and none of them may be
+    /// printed.
     pub fn take(&self, bytes: u64) -> Flow {
         let Some(left) = self.left.get().checked_sub(bytes) else {
             let most = self.most;

@@ -32,7 +32,7 @@ impl<'a, W: Write> Console<'a, W> {
         Console { output, budget, line: Vec::with_capacity(LINE_MAX), bytes: 0, error: None }
     }
 
-    /// Takes bytes; each line that they end is written.
+    /// Takes bytes, and writes each line that they complete.
     pub fn print(&mut self, bytes: &[u8]) -> Flow {
         let flow = self.budget.take(bytes.len() as u64);
         if flow != Flow::Continue {
@@ -48,14 +48,14 @@ impl<'a, W: Write> Console<'a, W> {
         Flow::Continue
     }
 
-    /// Writes bytes of a stream at once, behind what waits.
+    /// Writes bytes of a stream at once, after the bytes that wait.
     pub fn pass(&mut self, bytes: &[u8]) {
         self.line.extend(bytes);
         self.flush();
     }
 
-    /// Writes what waits. A signal ends the attempt, and what was not written still waits: a reader that
-    /// never reads must not keep a run from its time-out.
+    /// Writes the bytes that wait. A signal ends the attempt, and the bytes that were not written still wait: a reader
+    /// that never reads must not keep a run from its time-out.
     pub fn flush(&mut self) {
         while self.error.is_none() && !self.line.is_empty() {
             match self.output.write(&self.line) {
@@ -76,7 +76,7 @@ impl<'a, W: Write> Console<'a, W> {
     }
 }
 
-/// The port of the console, on which the device of the streams prints too.
+/// The port of the console. The device of the streams shares the console, so it is in a `RefCell`.
 impl<W: Write> Device for &RefCell<Console<'_, W>> {
     fn ports(&self) -> RangeInclusive<u16> {
         CONSOLE..=CONSOLE
@@ -100,7 +100,7 @@ impl<W: Write> Device for &RefCell<Console<'_, W>> {
 mod tests {
     use super::*;
 
-    /// Accepts writes as its list of answers says; an answer of n accepts n bytes.
+    /// Accepts writes as its list of answers says: an answer of n accepts n bytes.
     #[derive(Default)]
     struct Pipe {
         answers: Vec<io::Result<usize>>,

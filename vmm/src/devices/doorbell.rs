@@ -1,11 +1,11 @@
 //! The trace doorbell: it copies the guest's records from the guest's buffer to the trace.
 //!
-//! The guest attaches a buffer once and rings when records wait in it. The vCPU does not run meanwhile, so a
-//! bell costs one read of the buffer's head and one copy. The head's running count says how many records there
-//! must be, and the host counts the records of the copy, so it detects missing and surplus records.
+//! The guest attaches a buffer once and writes to the doorbell when records wait in it. The vCPU does not run meanwhile,
+//! so a bell costs one read of the buffer's head and one copy. The head has a running count of records. The host counts
+//! the records that it copies and compares, so it detects missing and surplus records.
 //!
-//! Nothing in the guest's memory is trusted: an attach is checked against memory, and each bell against the
-//! buffer as it was attached.
+//! The host does not trust guest memory: it checks an attach against the memory's size, and each bell against the buffer
+//! that was attached.
 
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
@@ -32,12 +32,12 @@ pub enum Broken {
         /// Physical address of the head.
         address: u64,
     },
-    /// No head is at that address.
+    /// There is no head at that address.
     #[error("there is no trace buffer at {address:#x}: its magic number is {magic:#x}")]
     NoBuffer {
         /// Physical address of the head.
         address: u64,
-        /// What is there instead.
+        /// The number that is there instead.
         magic: u32,
     },
     /// The guest was built for another version of the ABI.
@@ -46,7 +46,7 @@ pub enum Broken {
         abi::VERSION
     )]
     Version {
-        /// The guest's version.
+        /// The version of the guest.
         guest: u16,
     },
     /// Sizes that the ABI does not allow.
@@ -68,7 +68,7 @@ pub enum Broken {
     /// The bell rang without a buffer.
     #[error("the guest rang without a trace buffer")]
     NotAttached,
-    /// The bell and the head differ.
+    /// The bell and the head have different sizes.
     #[error("the guest rang for {bell} bytes and its buffer has {used}")]
     BellDiffers {
         /// What was written to the port.
@@ -76,38 +76,38 @@ pub enum Broken {
         /// What the head says.
         used: u32,
     },
-    /// More than the buffer holds.
+    /// The size of the records is larger than the buffer.
     #[error("{used} bytes wait in a trace buffer of {capacity}")]
     Overfull {
         /// What the head says.
         used: u32,
-        /// The room at attach.
+        /// The capacity at attach.
         capacity: u32,
     },
-    /// Bytes that are no record, or none of a guest's kinds.
+    /// The bytes are not a record, or its kind is not one that a guest may write.
     #[error(
         "at byte {offset} of the trace buffer there is no record of a guest (kind {kind:#x}); the {found} records before \
          it are kept"
     )]
     NoRecord {
-        /// Where, behind the head.
+        /// The offset of these bytes after the head.
         offset: usize,
-        /// What is where the kind should be.
+        /// The byte at the place of the kind.
         kind: u8,
-        /// Whole records before it.
+        /// The number of whole records before it.
         found: u64,
     },
     /// The running count is not the number of records in the buffer.
     #[error("the guest counts {counted} new records, and its buffer has {found}")]
     Miscounted {
-        /// By the guest's running count.
+        /// The number by the guest's running count.
         counted: u64,
-        /// Whole records in the buffer.
+        /// The number of whole records in the buffer.
         found: u64,
     },
 }
 
-/// A buffer as it was attached.
+/// A buffer, with its properties when it was attached.
 #[derive(Clone, Copy, Debug)]
 struct Buffer {
     head: GuestAddress,
@@ -129,12 +129,12 @@ pub struct Doorbell<'a> {
     malformed: u64,
     /// Records that were counted but were not in the buffer.
     absent: u64,
-    /// Why the trace could not be written.
+    /// The error with which a write of the trace failed.
     failed: Option<WriteError>,
 }
 
 impl<'a> Doorbell<'a> {
-    /// A doorbell that copies from `memory` to `trace`, and ends the run when that has `trace_most` bytes.
+    /// A doorbell that copies from `memory` to `trace`, and ends the run when `trace` has `trace_most` bytes.
     pub fn new(memory: &'a Memory, trace: Writer, trace_most: u64) -> Self {
         Doorbell {
             memory,
@@ -155,9 +155,9 @@ impl<'a> Doorbell<'a> {
         self.failed.map_or(Ok(self.trace), Err)
     }
 
-    /// Copies the records that wait when the guest does not run any more, however its run ended. It may have stopped at any
-    /// instruction: after a bell and before it reset the head (then nothing is new), or between a record and
-    /// the count (then the record is kept).
+    /// Copies the waiting records after the guest has stopped, however its run ended. The guest may have stopped at any
+    /// instruction: after a bell and before it reset the head (then nothing is new), or between a record and the count
+    /// (then the record is kept).
     fn drain(&mut self) -> Result<(), WriteError> {
         let Some(buffer) = self.buffer else { return Ok(()) };
         let Ok(head) = self.head(buffer.head) else { return Ok(()) };
@@ -171,12 +171,13 @@ impl<'a> Doorbell<'a> {
         self.take(buffer, head).map(drop)
     }
 
-    /// How many records are not in the trace, or bytes that were not records. If it is not 0, the trace has a gap.
+    /// The number of records that are not in the trace, or of bytes that were not records. If it is not 0, the trace has
+    /// a gap.
     pub fn missing(&self) -> u64 {
         self.lost().saturating_add(self.malformed)
     }
 
-    /// Records that the guest reported as lost, and records that it counted but did not write.
+    /// The number of records that the guest reported as lost, and of records that it counted but did not write.
     fn lost(&self) -> u64 {
         let reported = self.buffer.and_then(|buffer| self.head(buffer.head).ok()).map_or(0, |head| head.lost);
         reported.saturating_add(self.absent)
@@ -223,18 +224,18 @@ impl<'a> Doorbell<'a> {
         self.take(buffer, head)
     }
 
-    /// Copies the records that wait. Where they are not what the head says, the whole ones are kept and the
-    /// rest is counted as malformed.
+    /// Copies the waiting records. If they differ from what the head says, the whole records are kept and the rest is
+    /// counted as malformed.
     fn take(&mut self, buffer: Buffer, head: BufferHead) -> Result<Result<(), Broken>, WriteError> {
         let from = GuestAddress(buffer.head.0 + BufferHead::SIZE as u64);
         let (memory, used) = (self.memory, head.used as usize);
         let counted = head.records.wrapping_sub(self.records);
         let copied = self.trace.guest_records(used, counted, |bytes| {
-            // A buffer that is attached lies in memory.
+            // An attached buffer lies in memory, so this read does not fail.
             let _ = memory.read_slice(bytes, from);
             let found = count(bytes);
             let is_right = found == Found { records: counted, bytes: used };
-            // A guest of QEMU runs on and may change its buffer, so what is whole is of this copy.
+            // A guest of QEMU continues and may change its buffer, so the host checks and keeps this copy.
             if is_right { Ok(()) } else { Err((found, bytes.to_vec())) }
         })?;
         (self.records, self.taken) = (head.records, head.used);
@@ -313,7 +314,7 @@ struct Found {
     bytes: usize,
 }
 
-/// Counts the records of a guest in `bytes`, up to the first bytes that are none.
+/// Counts the records of a guest in `bytes`, up to the first bytes that are not a record.
 fn count(bytes: &[u8]) -> Found {
     let mut found = Found { records: 0, bytes: 0 };
     while let Some(size) = record_size(&bytes[found.bytes..], Origin::Guest) {
@@ -327,7 +328,7 @@ fn count(bytes: &[u8]) -> Found {
 #[derive(Clone, Copy, Default)]
 struct HeadBytes([u64; BufferHead::SIZE / 8]);
 
-// SAFETY: an array of integers has no padding and every bit pattern is a value.
+// SAFETY: an array of integers has no padding, and every bit pattern is a valid value.
 unsafe impl ByteValued for HeadBytes {}
 
 impl HeadBytes {

@@ -1,4 +1,4 @@
-//! The exit port: the guest writes its status there and does not run again.
+//! The exit port: the guest writes its status there, and then the host does not run it again.
 
 use std::ops::RangeInclusive;
 

@@ -1,7 +1,7 @@
-//! Standard input of the guest's programs: the guest asks for bytes, a thread reads them and interrupts.
+//! Standard input of the guest's programs: the guest asks for bytes, and a thread reads them and interrupts the guest.
 //!
-//! The thread reads only what the guest asked for, so what no program wants stays for the next reader of the host. Neither
-//! the guest nor the thread of its vCPU waits for it. It holds at most [`INPUT_MAX`] bytes.
+//! The thread reads only what the guest asked for, so the bytes that no program reads stay for the next reader on the
+//! host. Neither the guest nor the vCPU's thread waits for the read. The device holds at most [`INPUT_MAX`] bytes.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::ops::{Range, RangeInclusive};
@@ -16,7 +16,8 @@ use vm_memory::{Bytes, GuestAddress};
 use crate::machine::bus::{Device, Flow};
 use crate::machine::layout::Memory;
 
-/// What the thread has for the guest. Memory is taken once, so that the threads in the sandbox need no calls for it.
+/// The answer of the thread to the guest. Its memory is allocated once, so that the thread needs no calls for it in the
+/// sandbox.
 #[derive(Debug)]
 struct Held {
     answer: Answer,
@@ -26,7 +27,7 @@ struct Held {
 #[derive(Clone, Debug)]
 enum Answer {
     None,
-    /// These of the bytes, which the guest has not taken yet.
+    /// The range of the bytes that the guest has not taken yet.
     Bytes(Range<usize>),
     /// Something can be read: the events of poll(2).
     Ready(u16),
@@ -40,7 +41,7 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Held> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The device. Its thread ends with it.
+/// The device. When it is dropped, its thread ends.
 #[derive(Debug)]
 pub struct Input<'a> {
     memory: &'a Memory,
@@ -59,7 +60,7 @@ pub struct Reader {
 }
 
 impl<'a> Input<'a> {
-    /// A device that reads from `source`, for a guest with this memory, and what its thread is to run.
+    /// Creates a device that reads from `source`, for a guest with this memory, and the part that its thread runs.
     ///
     /// # Errors
     /// No descriptors are left.
@@ -83,7 +84,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Puts bytes where the guest wants them. `None`: the guest breaks the contract.
+    /// Copies bytes to where the guest wants them. `None`: the guest violates the contract.
     fn put(&self, address: u32) -> Option<()> {
         let mut words = [0; size_of::<Place>()];
         self.memory.read_slice(&mut words, GuestAddress(address.into())).ok()?;
@@ -101,12 +102,12 @@ impl<'a> Input<'a> {
         Some(())
     }
 
-    /// Asks the thread for bytes. `None`: they are too many.
+    /// Asks the thread for bytes. `None`: the guest asks for too many.
     fn ask(&mut self, size: u32) -> Option<()> {
         if size > INPUT_MAX {
             return None;
         }
-        // A pipe takes four bytes at once, and fails only where the thread has ended.
+        // A pipe accepts four bytes at once. The write fails only if the thread has ended.
         let _ = self.requests.write_all(&size.to_le_bytes());
         Some(())
     }
@@ -116,7 +117,7 @@ fn ready(events: u16) -> u32 {
     if events == 0 { 0 } else { INPUT_READY | u32::from(events) }
 }
 
-/// The events of a file, as soon as there are any.
+/// The events of a file, when there are any or the wait is over.
 fn events(file: &OwnedFd, wait: PollTimeout) -> Result<u16, Errno> {
     let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
     poll(&mut polled, wait)?;
@@ -160,7 +161,7 @@ impl Reader {
         }
     }
 
-    /// Waits until there is a request or, if that is wanted, something to read.
+    /// Waits until there is a request or, with `for_input`, until there is input.
     fn wait(&self, for_input: bool) -> Result<[bool; 2], Errno> {
         let flags = PollFlags::POLLIN;
         let mut polled = [PollFd::new(self.requests.as_fd(), flags), PollFd::new(self.source.as_fd(), flags)];
@@ -169,7 +170,7 @@ impl Reader {
         Ok(polled.map(|file| file.revents().is_none_or(|events| !events.is_empty())))
     }
 
-    /// Holds what there is for the guest, if there still is something.
+    /// Stores the answer for the guest, unless the input is not there any more.
     fn answer(&mut self, size: u32) -> Option<()> {
         let answer = if size == 0 {
             let events = events(&self.source, PollTimeout::ZERO).ok().filter(|events| *events != 0)?;
@@ -202,16 +203,16 @@ mod tests {
     const TEXT: u64 = 0x9000;
     const POLLIN: u32 = 1;
 
-    /// A device that reads from `source`, and what its interrupts are received by.
+    /// A device that reads from `source`, and the receiver of its interrupts.
     fn device<'a>(memory: &'a Memory, source: &PipeReader) -> (Input<'a>, Receiver<()>) {
         let (input, reader) = Input::new(memory, source).unwrap();
         let (sender, interrupts) = mpsc::channel();
-        // A test that has seen enough receives no more.
+        // A test that has finished does not receive any more.
         std::thread::spawn(move || reader.work(|| sender.send(()).unwrap_or_default()));
         (input, interrupts)
     }
 
-    /// Takes so many bytes; returns how the device took it, and the memory where they go.
+    /// Takes `size` bytes. Returns the action of the device, and the memory to which the bytes go.
     fn take(input: &mut Input, size: u64) -> (Flow, String) {
         input.memory.write_slice(&TEXT.to_le_bytes(), GuestAddress(AT)).unwrap();
         input.memory.write_slice(&size.to_le_bytes(), GuestAddress(AT + 8)).unwrap();

@@ -1,7 +1,7 @@
 //! The devices on the port bus: the trace doorbell, the console, the streams of programs, standard input and the exit port.
 //!
-//! Devices do not trust the guest: whatever it writes, the worst outcome is the end of the run, with a message that says what
-//! the guest did.
+//! Devices do not trust the guest: the worst result of any write is the end of the run, with a message that says what the
+//! guest did.
 
 mod budget;
 mod console;

@@ -1,7 +1,7 @@
 //! Standard output and error of the guest's programs: the host copies the bytes from guest memory.
 //!
-//! Each write of a program arrives whole and is written at once. When a write to a stream fails, nothing more is written to
-//! it; the run and its trace go on.
+//! Each write of a program arrives whole and is written at once. After a failed write to a stream, nothing more is
+//! written to it; the run and its trace continue.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Write};
@@ -15,10 +15,10 @@ use super::{Budget, Console};
 use crate::machine::bus::{Device, Flow};
 use crate::machine::layout::Memory;
 
-/// The most bytes that a guest may print at once, one page. More is an error of the guest.
+/// The most bytes that a guest may print at once: one page. A larger size is an error of the guest.
 const SIZE_MAX: u32 = 4096;
 
-/// Both streams.
+/// Standard output and standard error.
 #[derive(Debug)]
 pub struct Streams<'a, 'b, W, E> {
     memory: &'a Memory,
@@ -29,7 +29,8 @@ pub struct Streams<'a, 'b, W, E> {
 }
 
 impl<'a, 'b, W: Write, E: Write> Streams<'a, 'b, W, E> {
-    /// Streams of a guest with this memory. Standard output is the console's. Together they may print as much as `budget` allows.
+    /// Creates the streams of a guest with this memory. Standard output is that of the console. Together they may print
+    /// as much as `budget` allows.
     pub fn new(
         memory: &'a Memory,
         console: &'a RefCell<Console<'b, W>>,
@@ -39,7 +40,7 @@ impl<'a, 'b, W: Write, E: Write> Streams<'a, 'b, W, E> {
         Streams { memory, console, errors: Stream::new(errors), budget, bytes: 0 }
     }
 
-    /// What the guest asks to be printed, and on which stream; `None`: it breaks the contract.
+    /// The bytes that the guest wants to print, and the stream. `None`: the guest violates the contract.
     fn take(&self, address: u32) -> Option<(Vec<u8>, u32)> {
         let mut words = [0; size_of::<Output>()];
         self.memory.read_slice(&mut words, GuestAddress(address.into())).ok()?;
@@ -100,8 +101,8 @@ impl<W: Write> Stream<W> {
         Stream { to, error: None }
     }
 
-    /// Writes all of it. A signal ends the attempt and the rest is lost: a reader that never reads must not keep a run from
-    /// its time-out.
+    /// Writes all bytes. A signal ends the attempt and the rest is lost: a reader that never reads must not keep a run
+    /// from its time-out.
     fn write(&mut self, mut bytes: &[u8]) {
         while self.error.is_none() && !bytes.is_empty() {
             match self.to.write(bytes) {

@@ -19,7 +19,8 @@ const KVM_RUN: u32 = 0xAE80;
 /// `_IOR(KVMIO, 0x98, struct kvm_mp_state)`.
 const KVM_GET_MP_STATE: u32 = 0x8004_AE98;
 
-/// What the run loop asks of Linux: to enter the guest, whether it has halted, and at the end KVM's statistics file.
+/// The system calls of the run loop: it enters the guest, checks whether the guest has halted, and at the end reads KVM's
+/// statistics file.
 pub const CALLS: &[Call] = &[
     Call::ioctl("ioctl(KVM_RUN)", KVM_RUN),
     Call::ioctl("ioctl(KVM_GET_MP_STATE)", KVM_GET_MP_STATE),
@@ -27,7 +28,7 @@ pub const CALLS: &[Call] = &[
     Call::new("read", libc::SYS_read),
 ];
 
-/// What the thread that reads standard input asks of Linux, to interrupt the guest.
+/// The system calls by which the thread that reads standard input interrupts the guest.
 pub const INTERRUPT_CALLS: &[Call] = &[Call::ioctl("ioctl(KVM_SIGNAL_MSI)", 0x4020_AEA5)];
 
 /// A guest that is loaded and ready to run.
@@ -40,7 +41,7 @@ pub struct Kvm {
 }
 
 impl Kvm {
-    /// Loads the guest, then makes its VM: a file that cannot boot is refused on a host without KVM too.
+    /// Loads the guest, then creates its VM. So a file that cannot boot is refused on a host without KVM too.
     pub fn new(guest: &Guest) -> Result<Kvm, EngineError> {
         let memory = layout::reserve(guest.memory_mib).map_err(BootError::from)?;
         let entry = boot::load(&memory, guest.kernel, guest.modules)?;
@@ -48,7 +49,7 @@ impl Kvm {
         vm.vcpu.prepare(entry)?;
         let tsc_khz = vm.vcpu.tsc_khz()?;
         let clocks = Clocks { tsc_khz, apic_khz: APIC_KHZ, epoch_ns: host_ns(ClockId::CLOCK_REALTIME) };
-        // `layout::reserve` maps memory afresh for each boot, and no firmware runs, so it is zeroed.
+        // `layout::reserve` maps new memory for each boot, and no firmware runs, so the memory is zeroed.
         let options = boot::options(guest.settings, &clocks, (Key::Zeroed, 1));
         boot::write_options(&memory, &options)?;
         let host = Host {

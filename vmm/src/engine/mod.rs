@@ -1,8 +1,8 @@
 //! Engines: what runs a guest. An engine loads kernel and programs into guest memory, runs the guest, and hands its port
 //! accesses to the [`Bus`]. It depends neither on traces nor on the command line.
 //!
-//! [`kvm`] is the default, [`qemu`] is for hosts without KVM. An engine needs three things: guest memory that this process can read, a way to call the
-//! bus while the guest waits, and a clock that counts as the guest's TSC does.
+//! [`kvm`] is the default, [`qemu`] is for hosts without KVM. An engine needs three things: guest memory that this
+//! process can read, a way to call the bus while the guest waits, and a clock that counts as the guest's TSC does.
 
 pub mod kvm;
 pub mod qemu;
@@ -25,7 +25,7 @@ use crate::sandbox::Call;
 pub enum Accelerator {
     /// KVM: the CPU runs the guest.
     Kvm,
-    /// QEMU: it emulates the CPU. Times in the trace are times of the emulation.
+    /// QEMU emulates the CPU. Times in the trace are times of the emulation.
     Qemu,
 }
 
@@ -81,7 +81,7 @@ pub struct Host {
 /// Interrupts a guest.
 pub type Interrupt = Box<dyn Fn() + Send>;
 
-/// Something that runs a guest. Its creation loads the guest, so that later only the guest itself can fail.
+/// Something that runs a guest. Creating it loads the guest, so afterwards only the guest itself can fail.
 pub trait Engine {
     /// What the trace says about the machine.
     fn host(&self) -> &Host;
@@ -99,7 +99,7 @@ pub trait Engine {
     fn run(&mut self, bus: &mut Bus) -> Ended;
 }
 
-/// Why an engine could not be made.
+/// Why an engine could not be created.
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// The guest cannot be loaded.

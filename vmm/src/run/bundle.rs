@@ -1,4 +1,4 @@
-//! The bundle of a run: its programs and the files that they can read, as one module (`abi::bundle` is the layout).
+//! The bundle of a run: its programs and the files that they can read, in one module. `abi::bundle` defines the layout.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -13,8 +13,8 @@ use abi::bundle::{
 use super::files::{self, Entry, Tree};
 use super::{Run, RunError, program};
 
-/// The module of a run: every program, in order, and the tree of files. `is_direct`: without limits, no program is one of
-/// Linux.
+/// The module of a run: every program, in order, and the tree of files. `is_direct`: under the policy direct, no program
+/// is a Linux program.
 pub(super) fn build(run: &Run, is_direct: bool) -> Result<Vec<u8>, RunError> {
     let directory = files::current_directory();
     let mut tree = files::read(&run.files, run.memory_mib)?;
@@ -92,7 +92,7 @@ fn write(
     bundle
 }
 
-/// The strings of a bundle, and where they start in it.
+/// The strings of a bundle, and their offset in it.
 struct Strings {
     start: usize,
     bytes: Vec<u8>,
@@ -110,7 +110,7 @@ fn put_text(to: &mut Vec<u8>, text: Text) {
     [text.offset, text.size].iter().for_each(|word| to.extend(word.to_le_bytes()));
 }
 
-/// Strings that each end with a zero byte.
+/// Strings, each with a zero byte at its end.
 pub(super) fn terminated<T: AsRef<OsStr>>(strings: &[T]) -> Vec<u8> {
     strings.iter().flat_map(|text| [text.as_ref().as_bytes(), &[0]].concat()).collect()
 }

@@ -90,8 +90,8 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whether the host does not have what the run needs: no usable KVM, or with
-    /// [`Accelerator::Qemu`](super::Accelerator::Qemu) no QEMU.
+    /// Whether the host lacks what the run needs: a usable KVM, or with [`Accelerator::Qemu`](super::Accelerator::Qemu) a
+    /// QEMU.
     pub fn is_missing_engine(&self) -> bool {
         match self {
             RunError::Engine(EngineError::Qemu(error)) => error.is_missing(),
@@ -104,7 +104,7 @@ impl RunError {
         matches!(self, RunError::Engine(EngineError::Vm(VmError::Missing(missing))) if missing.is_lasting())
     }
 
-    /// Whether the request is at fault, and not the host.
+    /// Whether the error is in the request, and not in the host.
     pub fn is_usage(&self) -> bool {
         match self {
             RunError::Kernel { .. }

@@ -1,7 +1,7 @@
 //! The files of the host that the Linux programs of a run can read.
 //!
-//! All of them are read before the guest starts, because a guest must not make the host open a file. The size of each is
-//! known before it is read, and all together fit into the guest's memory.
+//! All files are read before the guest starts, because a guest must not make the host open a file. The size of each file
+//! is known before it is read, and all files together must fit into the guest's memory.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -35,9 +35,9 @@ pub(super) struct Entry {
 /// The guest's tree of files, by absolute path.
 pub(super) type Tree = BTreeMap<Vec<u8>, Entry>;
 
-/// Reads the files and directories; together they take at most `memory_mib`. Symbolic links are followed, because the guest
-/// has none. Below a directory, what is neither a file nor a directory is left out, and so is a link that leads nowhere or
-/// to a directory above it.
+/// Reads the files and directories; together they take at most `memory_mib`. Symbolic links are followed, because the
+/// guest has none. Below a directory, only files and directories are read. A link whose target does not exist, or is a
+/// directory above the link, is left out.
 pub(super) fn read(given: &[GivenFile], memory_mib: u64) -> Result<Tree, RunError> {
     let directory = current_directory();
     let mut tree = Tree::new();
@@ -78,7 +78,7 @@ fn entry(path: &Path, about: &Metadata) -> io::Result<Entry> {
     Ok(Entry { mode: kind | about.mode() & PERMISSIONS, modified, content })
 }
 
-/// Whether a link was followed that leads nowhere, or to a directory above it.
+/// Whether a followed link has no target, or its target is a directory above it.
 fn leads_nowhere(error: &walkdir::Error) -> bool {
     let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     error.loop_ancestor().is_some() || error.io_error().is_some_and(is_missing)

@@ -10,9 +10,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A run needs KVM, or QEMU with [`Accelerator::Qemu`]; [`RunError::is_missing_engine`] is true on a host without it. A process runs one guest at a time: a second
-//! [`Run::execute`] waits for the first. While a guest runs, SIGINT, SIGTERM and SIGHUP stop it; afterwards they do what
-//! they did before.
+//! A run needs KVM, or QEMU with [`Accelerator::Qemu`]; [`RunError::is_missing_engine`] is true on a host without it. A
+//! process runs one guest at a time: a second [`Run::execute`] waits for the first. While a guest runs, SIGINT, SIGTERM
+//! and SIGHUP stop it; afterwards they do what they did before.
 //!
 //! Everything that can fail is done before the trace file gets its name, and the trace is closed before [`Run::execute`]
 //! returns.
@@ -119,8 +119,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run of these programs with the default settings: KVM, round robin, a quantum of 10 ms, 64 MiB of memory, no time-out,
-    /// [`MAX_TRACE_DEFAULT`], [`MAX_OUTPUT_DEFAULT`], and a trace in a new temporary file.
+    /// A run of these programs with the default settings: KVM, round robin, a quantum of 10 ms, 64 MiB of memory, no
+    /// time-out, [`MAX_TRACE_DEFAULT`], [`MAX_OUTPUT_DEFAULT`], and a trace in a new temporary file.
     pub fn new(programs: Vec<Program>) -> Run {
         Run {
             programs,
@@ -153,8 +153,9 @@ impl Run {
         Ok(outcome)
     }
 
-    /// Runs the guest to its end. What it prints goes to `console` and, as standard error of a Linux program, to `errors`;
-    /// neither should buffer. `watcher` returns what sees each event while the guest waits, if anything does. `exit_code` returns the exit code that the trace's last record holds.
+    /// Runs the guest to its end. What it prints goes to `console` and, if a Linux program prints it on standard error,
+    /// to `errors`; neither should buffer. `watcher` may return a function, which is called with each event while the
+    /// guest waits. `exit_code` returns the exit code for the trace's last record.
     pub fn execute_with(
         &self,
         console: impl Write,
@@ -165,7 +166,7 @@ impl Run {
         self.check()?;
         let command_lines: Vec<Vec<u8>> = self.programs.iter().map(Program::command_line).collect();
         let is_direct = self.settings.policy == Policy::Direct;
-        // QEMU passes one module.
+        // QEMU can pass only one module.
         let is_bundle = self.runs_linux() || self.accelerator == Accelerator::Qemu;
         let bundle = if is_bundle { bundle::build(self, is_direct)? } else { Vec::new() };
         let modules: Vec<Module> = match is_bundle {
@@ -190,7 +191,7 @@ impl Run {
         self.settings.policy != Policy::Direct && self.programs.iter().any(|program| program.is_linux)
     }
 
-    /// Refuse what is wrong before memory for a guest is reserved.
+    /// Refuses an invalid run before memory for a guest is reserved.
     fn check(&self) -> Result<(), RunError> {
         let programs = &self.programs;
         if programs.len() > PROCESSES_MAX {
@@ -260,20 +261,21 @@ impl Run {
         let ended = engine.run(&mut bus);
 
         let closed = close(doorbell, place, ended, &clock, exit_code);
-        // The rest of the last line is printed when the trace is safe, as its reader may never read it.
+        // The rest of the last line is printed after the trace is safe, because its reader may never read it.
         console.borrow_mut().flush();
         let mut outcome = closed?;
         outcome.console_error = console.borrow_mut().take_error();
         Ok(outcome)
     }
 
-    /// Starts the thread that reads standard input. It enters the sandbox and gets no signal, as the thread that writes.
+    /// Starts the thread that reads standard input. Like the thread that writes the trace, it enters the sandbox and
+    /// receives no signal.
     fn start_reader(&self, reader: Reader, interrupt: Interrupt) -> Result<(), RunError> {
         let role = Role::Input(kvm::INTERRUPT_CALLS);
         let entrance = self.sandbox.as_ref().map(|sandbox| sandbox.entrance(role)).transpose()?;
         let work = move || {
             let entered = entrance.map_or(Ok(()), |entrance| entrance.enter());
-            // Outside of the sandbox it reads nothing, and the guest waits.
+            // If the thread cannot enter the sandbox, it reads nothing and the guest waits.
             if entered.is_ok() {
                 reader.work(interrupt);
             }
@@ -372,7 +374,7 @@ fn write(trace: &mut Writer, records: impl IntoIterator<Item = HostRecord>) -> R
         .try_for_each(|record| trace.host_record(record.tsc, record.kind, HOST, record.detail, &record.words))
 }
 
-/// Does something with all signals blocked, such as to start a thread: signals must reach the vCPU's thread.
+/// Calls a function with all signals blocked, for example to start a thread: only the vCPU's thread may receive signals.
 fn signals_blocked<T>(act: impl FnOnce() -> T) -> io::Result<T> {
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let done = act();

@@ -11,7 +11,7 @@ use super::trace_file::Place;
 use crate::machine::bus::End;
 use crate::machine::run::Ended;
 
-/// The result of a run: how it ended, what is missing from its trace, what it printed. The trace has everything else.
+/// The result of a run: how it ended, what is missing from its trace, what it printed. All else is in the trace.
 #[derive(Debug)]
 pub struct Outcome {
     /// How the guest ended.
@@ -26,7 +26,7 @@ pub struct Outcome {
     pub console: Vec<u8>,
     /// What Linux programs wrote to standard error, if [`Run::execute`](super::Run::execute) kept it.
     pub errors: Vec<u8>,
-    /// Why standard output stopped before the guest did.
+    /// The error that stopped the copy to standard output before the guest ended.
     pub console_error: Option<io::Error>,
     /// The exit code in the trace's last record.
     pub exit_code: u8,

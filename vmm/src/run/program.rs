@@ -27,11 +27,12 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// Its ELF file.
     pub elf: Cow<'static, [u8]>,
-    /// The path that it is started by: the name of a built-in program.
+    /// The path by which it is started; for a built-in program, its name.
     pub path: PathBuf,
     /// Its environment, `NAME=value` each.
     pub environment: Vec<OsString>,
-    /// It is a Linux program rather than a built-in one. Under the policy direct all programs are loaded as built-in ones.
+    /// Whether it is a Linux program and not a built-in one. Under the policy direct, all programs are loaded as built-in
+    /// ones.
     pub is_linux: bool,
 }
 
@@ -56,7 +57,7 @@ pub enum ProgramError {
         /// What to do.
         advice: String,
     },
-    /// An argument has the byte that separates arguments.
+    /// An argument contains the byte that separates arguments.
     #[error("{}: a name or argument has the byte {SEPARATOR:#x}, which separates them", name.display())]
     Separator {
         /// Its name.
@@ -92,7 +93,7 @@ impl Program {
             fault,
             advice: advice(fault, &elf),
         })?;
-        // A built-in program is one wherever its file lies.
+        // A file with the content of a built-in program is that program, wherever it lies.
         let is_built_in = images::PROGRAMS.iter().any(|program| program.elf == elf);
         let name = path.file_name().unwrap_or(path.as_os_str()).to_owned();
         Ok(Program {
@@ -120,7 +121,7 @@ impl Program {
         Ok(self)
     }
 
-    /// The memory that its segments take, in bytes of whole pages. A file that the kernel refuses takes none.
+    /// The memory for its segments, in bytes of whole pages; 0 for a file that the kernel refuses.
     pub(super) fn memory(&self) -> u64 {
         let program = abi::program::Program::check(&self.elf);
         let segments = program.iter().flat_map(abi::program::Program::segments);
@@ -128,7 +129,7 @@ impl Program {
         sizes.fold(0, u64::saturating_add)
     }
 
-    /// Its absolute path, for a program that starts in `directory`.
+    /// The absolute path of the program, if it starts in `directory`.
     pub(super) fn path_in(&self, directory: &Path) -> PathBuf {
         let path = directory.join(&self.path);
         path.canonicalize().unwrap_or(path)

@@ -30,7 +30,7 @@ pub enum TraceFile {
     },
 }
 
-/// A place that was taken.
+/// The file that a run has reserved for its trace.
 #[derive(Debug)]
 pub(super) enum Place {
     Temporary { path: PathBuf, _folder: TempDir },
@@ -68,7 +68,7 @@ fn first_free(meta: &Meta, sandbox: Option<&Sandbox>) -> Result<(Place, Writer),
     loop {
         let path = PathBuf::from(format!("trapline-{number}.trap"));
         number += 1;
-        // A symbolic link to nothing also has the name.
+        // A symbolic link without a target also occupies the name.
         if path.symlink_metadata().is_ok() {
             continue;
         }
@@ -79,8 +79,8 @@ fn first_free(meta: &Meta, sandbox: Option<&Sandbox>) -> Result<(Place, Writer),
     }
 }
 
-/// Creates a trace file, or opens an existing device or FIFO. The thread that writes it gets no signal: signals must reach
-/// the vCPU's thread, and a write beyond a limit on the size of files must return an error (SIGXFSZ).
+/// Creates a trace file, or opens an existing device or FIFO. The thread that writes it receives no signal, because
+/// signals must reach the vCPU's thread, and a write beyond a limit on the size of files must return an error (SIGXFSZ).
 fn create(path: &Path, replace: bool, meta: &Meta, sandbox: Option<&Sandbox>) -> Result<Writer, RunError> {
     let entrance = sandbox.map(|sandbox| sandbox.entrance(Role::Writer)).transpose()?;
     let is_special = fs::metadata(path).is_ok_and(|about| !about.is_file());
@@ -95,7 +95,7 @@ fn create(path: &Path, replace: bool, meta: &Meta, sandbox: Option<&Sandbox>) ->
 #[derive(Debug)]
 struct TraceTarget {
     file: File,
-    /// It is a file, whose file system can set room aside for its end.
+    /// Whether it is a file whose file system can reserve space for the end of the trace.
     has_room: bool,
     /// The sandbox of the thread that writes.
     entrance: Option<Entrance>,

@@ -1,6 +1,6 @@
 //! The system calls that the sandbox allows, one list per role.
 //!
-//! A call that is in no list ends the process. A test removes each call in turn, and expects that this ends some command.
+//! A call that is in no list ends the process. A test removes each call in turn and expects that a command then dies.
 //! [`UNSEEN`] has the calls that no test can cause, with the reason.
 
 use libc::c_long;
@@ -8,20 +8,20 @@ use libc::c_long;
 /// A system call that is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Its name, with the request for ioctl(2).
+    /// Its name; for ioctl(2), with the request.
     pub name: &'static str,
     /// Its number.
     pub number: c_long,
-    /// What one of its arguments must be.
+    /// The condition on one of its arguments.
     pub only: Option<Only>,
 }
 
-/// A condition on an argument: of its low 32 bits, those in `mask` are `value`.
+/// A condition on an argument: of its low 32 bits, those in `mask` must equal `value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Only {
     /// The argument, counted from 0.
     pub argument: u8,
-    /// The bits that matter.
+    /// The bits that are compared.
     pub mask: u32,
     /// Their value.
     pub value: u32,
@@ -48,15 +48,15 @@ impl Call {
 /// What a thread does in the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It runs the guest, then reads the trace back and prints the summary. The calls are those of the engine.
+    /// It runs the guest, then reads the trace back and prints the summary. The list has the calls of the engine.
     Run(&'static [Call]),
-    /// It reads standard input. The calls are those by which it interrupts the guest.
+    /// It reads standard input. The list has the calls that interrupt the guest.
     Input(&'static [Call]),
     /// It writes the trace file.
     Writer,
     /// It reads traces and prints.
     Read,
-    /// It reads a trace and makes new files or folders of it.
+    /// It reads a trace and makes new files or folders from it.
     Make,
 }
 
@@ -74,7 +74,7 @@ impl Role {
     }
 }
 
-/// Memory, none of it executable.
+/// Memory that is not executable.
 const MEMORY: &[Call] = &[
     Call::new("brk", libc::SYS_brk),
     Call::new("mmap", libc::SYS_mmap).without(2, libc::PROT_EXEC),
@@ -82,7 +82,7 @@ const MEMORY: &[Call] = &[
     Call::new("mremap", libc::SYS_mremap),
 ];
 
-/// The heap and the stack of a thread that is not the first.
+/// The heap, the stack and the end of a thread that is not the first.
 const THREAD: &[Call] = &[
     Call::new("mprotect", libc::SYS_mprotect).without(2, libc::PROT_EXEC),
     Call::new("madvise", libc::SYS_madvise),
@@ -91,25 +91,25 @@ const THREAD: &[Call] = &[
     Call::new("rt_sigprocmask", libc::SYS_rt_sigprocmask),
 ];
 
-/// Two threads that wait for each other, and clocks where user mode cannot read them.
+/// Two threads that wait for each other, and clocks on hosts where user mode cannot read them.
 const THREADS: &[Call] = &[
     Call::new("futex", libc::SYS_futex),
     Call::new("clock_gettime", libc::SYS_clock_gettime),
-    // A wait with a time-out that SIGSTOP interrupted goes on by this call.
+    // SIGSTOP interrupts a wait with a time-out, and Linux continues the wait by this call.
     Call::new("restart_syscall", libc::SYS_restart_syscall),
 ];
 
-/// The user's streams.
+/// Standard output and standard error.
 const OUTPUT: &[Call] = &[Call::new("write", libc::SYS_write), Call::new("poll", libc::SYS_poll)];
 
-/// Standard input, and requests for it.
+/// Standard input, and the guest's requests for it.
 const INPUT: &[Call] = &[
     Call::new("poll", libc::SYS_poll),
     Call::new("read", libc::SYS_read),
     Call::new("close", libc::SYS_close),
 ];
 
-/// A trace. A file is opened to read only, and Landlock names the files.
+/// A trace. A file can be opened only for reading, and Landlock limits which files.
 const READING: &[Call] = &[
     Call::new("openat", libc::SYS_openat).without(2, libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC),
     Call::new("statx", libc::SYS_statx),
@@ -117,18 +117,18 @@ const READING: &[Call] = &[
     Call::new("close", libc::SYS_close),
 ];
 
-/// `view --follow` looks again and again; `view` waits for its pager.
+/// `view --follow` sleeps and reads the file again; `view` waits for its pager.
 const FOLLOWING: &[Call] =
     &[Call::new("clock_nanosleep", libc::SYS_clock_nanosleep), Call::new("wait4", libc::SYS_wait4)];
 
-/// The seed of a hash map, of the writer of JUnit XML.
+/// The seed of a hash map in the writer of JUnit XML.
 const HASHING: &[Call] = &[Call::new("getrandom", libc::SYS_getrandom)];
 
 /// The end of the process.
 const PROCESS: &[Call] =
     &[Call::new("exit_group", libc::SYS_exit_group), Call::new("sigaltstack", libc::SYS_sigaltstack)];
 
-/// Signals and the time-out: the handler, and what is undone at the end of a run.
+/// Signals and the time-out: the handler, and the restoration at the end of a run.
 const STOPPING: &[Call] = &[
     Call::new("rt_sigaction", libc::SYS_rt_sigaction),
     Call::new("rt_sigreturn", libc::SYS_rt_sigreturn),
@@ -137,7 +137,7 @@ const STOPPING: &[Call] = &[
     Call::new("timer_delete", libc::SYS_timer_delete),
 ];
 
-/// A file that is open.
+/// Writes to an open file.
 const WRITING: &[Call] = &[
     Call::new("write", libc::SYS_write),
     Call::new("ftruncate", libc::SYS_ftruncate),
@@ -145,10 +145,10 @@ const WRITING: &[Call] = &[
     Call::new("close", libc::SYS_close),
 ];
 
-/// Room for the end of a trace.
+/// Reserves space for the end of a trace.
 const ROOM: &[Call] = &[Call::new("fallocate", libc::SYS_fallocate)];
 
-/// New files and folders, which Landlock holds to one folder.
+/// New files and folders. Landlock limits them to one folder.
 const MAKING: &[Call] = &[
     Call::new("openat", libc::SYS_openat),
     Call::new("mkdir", libc::SYS_mkdir),
@@ -166,7 +166,7 @@ const MAKING: &[Call] = &[
     Call::new("getcwd", libc::SYS_getcwd),
 ];
 
-/// Calls that are allowed and that no test can cause, each with the reason.
+/// Calls that are allowed although no test can cause them, each with the reason.
 pub const UNSEEN: &[(&str, &str)] = &[
     ("clock_gettime", "user mode reads the clocks itself where the host's clock source allows it"),
     ("futex", "a trace that is damaged: `trace damage::every_command_reads_what_is_left_and_warns` needs it"),

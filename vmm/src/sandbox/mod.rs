@@ -1,13 +1,13 @@
 //! The sandbox: restricts the system calls and files of a thread that handles the bytes of a guest or a file.
 //!
-//! A command has two phases. It *loads*: it opens files and `/dev/kvm`, and makes the VM. Then each of its threads enters the
-//! sandbox, before the first instruction of the guest or the first record of a trace: seccomp allows the system calls
-//! of its [`Role`] and no others, Landlock (where the kernel has it) the files that are named, the thread has no
-//! capability and gets none, and the descriptors that the process inherited are closed, but for the three standard ones.
-//! `docs/threat-model.md` says what this protects, and from whom.
+//! A command has two phases. It *loads*: it opens files and `/dev/kvm`, and makes the VM. Then each of its threads enters
+//! the sandbox, before the first instruction of the guest or the first record of a trace: seccomp allows the system calls
+//! of its [`Role`] and no others, Landlock (if the kernel has it) allows the named files only, the thread has no
+//! capability and cannot gain one, and the descriptors that the process inherited are closed, except the three standard
+//! ones. `docs/threat-model.md` says what this protects, and from whom.
 //!
-//! Limits: none of this can be undone, so only a process that does nothing else afterwards may enter, such as the command. A
-//! [`Run`](crate::run::Run) in a program of your own has no sandbox unless you give it one.
+//! Limits: a thread cannot leave the sandbox, so only a process that does nothing else afterwards may enter it, such as
+//! the command. A [`Run`](crate::run::Run) in a program of your own has no sandbox unless you give it one.
 
 mod calls;
 
@@ -30,7 +30,7 @@ use seccompiler::{
 };
 use thiserror::Error;
 
-/// The rights that Landlock governs: those of Linux 6.10 and before. A kernel that knows fewer governs fewer.
+/// The rights that Landlock controls: those of Linux 6.10 and before. An older kernel controls fewer.
 const LANDLOCK: ABI = ABI::V5;
 
 /// What happens to a system call that is not allowed.
@@ -39,7 +39,7 @@ pub enum Mode {
     /// It ends the process (SIGSYS).
     #[default]
     Enforce,
-    /// It is done, and Linux logs it: to find what a host's C library needs. Files are not restricted.
+    /// It is executed, and Linux logs it: to find which calls a host's C library needs. Files are not restricted.
     Log,
 }
 
@@ -48,7 +48,7 @@ pub enum Mode {
 pub struct Sandbox {
     /// What happens to a call that is not allowed.
     pub mode: Mode,
-    /// A call to leave out: a test shows with it that the call is needed.
+    /// A call to leave out: a test uses it to show that the call is needed.
     pub without: Option<String>,
 }
 
@@ -61,7 +61,7 @@ pub struct Files<'a> {
     pub make_in: Option<&'a Path>,
 }
 
-/// Why a thread could not enter.
+/// Why a thread could not enter the sandbox.
 #[derive(Debug, Error)]
 #[error("cannot enter the sandbox; `--no-sandbox` runs without one, with all that the user may do")]
 pub struct SandboxError {
@@ -93,7 +93,7 @@ impl<T: Into<Cause>> From<T> for SandboxError {
     }
 }
 
-/// A sandbox that can be entered without another descriptor.
+/// A sandbox that can be entered without opening a descriptor.
 #[derive(Debug)]
 pub struct Prepared {
     entrance: Entrance,
@@ -101,7 +101,7 @@ pub struct Prepared {
     descriptors: ReadDir,
 }
 
-/// The part of a sandbox that a thread enters which opens no file.
+/// The part of a sandbox for a thread that opens no file.
 #[derive(Debug)]
 pub struct Entrance {
     mode: Mode,
@@ -112,7 +112,7 @@ impl Sandbox {
     /// Makes the filter of a role.
     ///
     /// # Errors
-    /// The list of calls makes no filter.
+    /// The list of calls does not make a valid filter.
     pub fn entrance(&self, role: Role) -> Result<Entrance, SandboxError> {
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
         let calls = || role.calls().filter(|call| self.without.as_deref() != Some(call.name));
@@ -122,7 +122,7 @@ impl Sandbox {
                 rules.push(SeccompRule::new(vec![only.condition()?])?);
             }
         }
-        // A call without rules is allowed whatever its arguments are.
+        // A call without a condition is allowed with any arguments.
         for call in calls().filter(|call| call.only.is_none()) {
             rules.insert(call.number, Vec::new());
         }
@@ -134,7 +134,7 @@ impl Sandbox {
         Ok(Entrance { mode: self.mode, filter: filter.try_into()? })
     }
 
-    /// Asks Linux for what the sandbox takes, so that [`Prepared::enter`] needs no more descriptors.
+    /// Gets what the sandbox needs from Linux, so that [`Prepared::enter`] needs no more descriptors.
     ///
     /// # Errors
     /// The kernel has no seccomp, there is no `/proc`, or no descriptor is left.
@@ -151,17 +151,17 @@ impl Sandbox {
     /// Puts the calling thread in the sandbox, as [`Prepared::enter`] does.
     ///
     /// # Errors
-    /// As of the two steps.
+    /// Those of the two steps.
     pub fn enter(&self, role: Role, files: Files) -> Result<(), SandboxError> {
         self.prepare(role)?.enter(files)
     }
 }
 
 impl Prepared {
-    /// Puts the calling thread in the sandbox, and closes what the process inherited.
+    /// Puts the calling thread in the sandbox, and closes the descriptors that the process inherited.
     ///
     /// # Errors
-    /// A file is not there. The thread may then have lost some rights.
+    /// A file does not exist. The thread may then have lost some rights.
     pub fn enter(self, files: Files) -> Result<(), SandboxError> {
         close_inherited(self.descriptors).map_err(Cause::Descriptors)?;
         if let Some(mut rules) = self.rules {
@@ -179,7 +179,7 @@ impl Prepared {
 }
 
 impl Entrance {
-    /// Puts the calling thread in the sandbox. It keeps the files that it has.
+    /// Puts the calling thread in the sandbox. Its open files stay open.
     ///
     /// # Errors
     /// The kernel has no seccomp.
@@ -202,7 +202,7 @@ impl Only {
     }
 }
 
-/// The rules of Landlock that leave no file and no network.
+/// The Landlock rules that allow no file and no network.
 fn no_files() -> Result<RulesetCreated, RulesetError> {
     Ruleset::default()
         .handle_access(AccessFs::from_all(LANDLOCK))?
@@ -210,14 +210,14 @@ fn no_files() -> Result<RulesetCreated, RulesetError> {
         .create()
 }
 
-/// Closes what the process inherited, but for the standard streams. Trapline's own descriptors are close-on-exec, as the
-/// standard library and KVM make them, and those that came through exec(2) are not.
+/// Closes the inherited descriptors, except the standard streams. Trapline's own descriptors are close-on-exec, because
+/// the standard library and KVM make them so. Descriptors that stayed open across exec(2) are not close-on-exec.
 fn close_inherited(descriptors: ReadDir) -> io::Result<()> {
     const STANDARD: RawFd = 2;
     let entries = descriptors.collect::<Result<Vec<_>, _>>()?;
     let numbers = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
     for number in numbers.filter(|number| *number > STANDARD) {
-        // SAFETY: the number is only looked up; one that is closed by now returns EBADF.
+        // SAFETY: the number is only looked up. If the descriptor is closed by now, the call returns EBADF.
         let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
         let flags = fcntl(fd, FcntlArg::F_GETFD).map(FdFlag::from_bits_truncate);
         if flags.is_ok_and(|flags| !flags.contains(FdFlag::FD_CLOEXEC)) {

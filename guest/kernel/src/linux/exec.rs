@@ -1,7 +1,7 @@
-//! A program becomes the content of an address space: the segments of its ELF file as mappings, and a stack with
-//! arguments, environment and auxiliary vector (System V ABI, AMD64 supplement, 3.4.1; Linux's fs/binfmt_elf.c).
+//! Loads a program into an address space: maps the segments of its ELF file and builds a stack with arguments,
+//! environment and auxiliary vector (System V ABI, AMD64 supplement, 3.4.1; Linux's fs/binfmt_elf.c).
 //!
-//! Programs are static: at a fixed address, or position independent without an interpreter.
+//! Limits: programs are static. They are linked at a fixed address, or are position independent without an interpreter.
 
 use abi::elf::{self, LOAD, SHARED, Segment};
 use abi::program::check_for_linux;
@@ -18,35 +18,35 @@ use crate::trace::Emit;
 
 /// Size of a program header, for AT_PHENT.
 const PROGRAM_HEADER_SIZE: u64 = 56;
-/// The heap of a position independent program, which itself lies among the mappings.
+/// Where the heap of a position independent program starts. The program itself is placed among the mappings of `mmap`.
 const HEAP_OF_PIE: u64 = 0x5555_5555_5000;
 /// The most bytes of arguments and environment, a quarter of the stack's limit as in Linux.
 const STRINGS_MAX: u64 = STACK_LIMIT / 4;
 
-/// Where a program starts.
+/// The registers with which a program starts.
 pub struct Start {
     pub rip: u64,
     pub rsp: u64,
 }
 
-/// What the auxiliary vector says of a program's file.
+/// What the auxiliary vector says about a program's file.
 struct Image {
     entry: u64,
     headers: u64,
     header_count: u64,
 }
 
-/// Strings that each end with a zero byte.
+/// Strings, each with a zero byte at its end.
 #[derive(Clone, Copy)]
 pub enum Strings {
-    /// One behind the other.
+    /// The strings follow each other in memory.
     Packed(&'static [u8]),
-    /// The address of an array of pointers to them in the process's memory, which ends with a null pointer; 0: none.
+    /// The address, in the process's memory, of a null-terminated array of pointers to the strings. 0: no strings.
     User(u64),
 }
 
 impl Strings {
-    /// Calls `use_it` with each, its zero included.
+    /// Calls `use_it` with each string, including its zero byte.
     fn each(self, mut use_it: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
         match self {
             Strings::Packed(bytes) => bytes.split_inclusive(|&byte| byte == 0).try_for_each(use_it),
@@ -65,7 +65,7 @@ impl Strings {
         }
     }
 
-    /// How many there are, and their size together.
+    /// The number of strings and their total size in bytes.
     fn size(self) -> Outcome<(u64, u64)> {
         let (mut count, mut size) = (0, 0);
         self.each(|text| {
@@ -81,7 +81,7 @@ fn too_long_is_too_big(error: i64) -> i64 {
     if error == ENAMETOOLONG { E2BIG } else { error }
 }
 
-/// Fills a new address space with the program at an index of the tree.
+/// Loads the program at an index of the tree into a new address space.
 pub fn load(
     process: u16,
     space: &'static Space,
@@ -150,7 +150,7 @@ fn load_segment(
         space.add(Mapping::new(zeroes, end, rights, 0))?;
     }
     if segment.memory_size > segment.file_size && rights & WRITE != 0 && file_end < zeroes {
-        // What lies behind the segment in the file's last page is not the program's.
+        // The rest of the segment's last page in the file does not belong to the program.
         clear(space, file_end, zeroes - file_end).ok_or(ENOMEM)?;
     }
     let (memory, file) = (segment.memory_size, segment.file_size);
@@ -158,7 +158,7 @@ fn load_segment(
     Ok(())
 }
 
-/// Where the kernel sees `address`, which user mode can write, of a space that need not be loaded.
+/// The kernel's address of `address`, which user mode can write. The space need not be loaded.
 fn at(space: &Space, address: u64) -> Option<*mut u8> {
     if translate(space.root(), address, true).is_none() {
         space.touch(address, Touch::Write, true).ok()?;
@@ -167,18 +167,18 @@ fn at(space: &Space, address: u64) -> Option<*mut u8> {
 }
 
 fn clear(space: &Space, address: u64, size: u64) -> Option<()> {
-    // SAFETY: the bytes lie in one page, which is the space's own.
+    // SAFETY: the bytes lie in one page, which belongs to the space.
     unsafe { at(space, address)?.write_bytes(0, size as usize) };
     Some(())
 }
 
-/// Writes bytes into a space that need not be loaded.
+/// Writes bytes into a space, which need not be loaded.
 pub fn put(space: &Space, mut address: u64, mut bytes: &[u8]) -> Outcome<()> {
     while !bytes.is_empty() {
         let size = bytes.len().min((PAGE - address % PAGE) as usize);
         let (now, rest) = bytes.split_at(size);
         let to = at(space, address).ok_or(ENOMEM)?;
-        // SAFETY: as many bytes are left in this page, which is the space's own.
+        // SAFETY: `size` bytes are left in this page, which belongs to the space.
         unsafe { to.copy_from_nonoverlapping(now.as_ptr(), size) };
         address += size as u64;
         bytes = rest;
@@ -188,7 +188,7 @@ pub fn put(space: &Space, mut address: u64, mut bytes: &[u8]) -> Outcome<()> {
 
 const WORDS: usize = 64;
 
-/// Words that are written one after the other, many at a time.
+/// Words that are written to consecutive addresses, many at a time.
 struct Words {
     space: &'static Space,
     at: u64,
@@ -207,7 +207,7 @@ impl Words {
     }
 
     fn flush(&mut self) -> Outcome<()> {
-        // SAFETY: so many words of the array are bytes too.
+        // SAFETY: `count` words of the array are initialised, and any word can be read as bytes.
         let bytes = unsafe { core::slice::from_raw_parts(self.waiting.as_ptr().cast(), self.count * 8) };
         put(self.space, self.at, bytes)?;
         self.at += bytes.len() as u64;
@@ -218,8 +218,8 @@ impl Words {
 
 const PLATFORM: &[u8] = b"x86_64\0";
 
-/// The stack as a program finds it, upwards from its stack pointer: argc, the pointers of argv and a null, those of the
-/// environment and a null, the auxiliary vector; above them what all of it points to.
+/// Builds the initial stack. Upwards from the stack pointer: argc, the pointers of argv and a null, the pointers of the
+/// environment and a null, the auxiliary vector, and then the data that the pointers refer to.
 fn build_stack(
     process: u16,
     space: &'static Space,

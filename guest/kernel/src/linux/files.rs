@@ -1,7 +1,7 @@
 //! Files: descriptors, open files, and the calls that read and write them.
 //!
-//! A descriptor is a number that leads a thread group to an open file; `fork` and `dup` let several lead to one,
-//! which has one position. All files of the tree are read-only.
+//! A descriptor is a number that refers to an open file in a thread group. After `fork` or `dup`, several descriptors
+//! refer to one open file and share its position. All files of the tree are read-only.
 
 use abi::bundle::TERMINAL;
 use abi::syscall::errno::{
@@ -16,9 +16,9 @@ use crate::console;
 use crate::layout::USER_END;
 use crate::process::TABLE;
 
-/// Descriptors of a thread group.
+/// The most descriptors of a thread group.
 pub const DESCRIPTORS: usize = 256;
-/// Open files of all groups together.
+/// The most open files of all groups together.
 const OPEN_FILES: usize = 1024;
 
 /// What an open file is.
@@ -26,20 +26,20 @@ const OPEN_FILES: usize = 1024;
 pub enum Kind {
     /// The structure is free.
     Free,
-    /// A standard stream of the host; the object is its number there.
+    /// A standard stream of the host. The object is its number on the host.
     Stream,
-    /// A file of the tree; the object is its index.
+    /// A file of the tree. The object is its index.
     File,
     Directory,
-    /// An end of a pipe; the object is the pipe's number.
+    /// An end of a pipe. The object is the pipe's number.
     PipeRead,
     PipeWrite,
     Null,
     Zero,
-    /// As `Zero`, but it has no room for what is written.
+    /// As `Zero`, but a write fails for lack of space.
     Full,
     Random,
-    /// The mappings of the process that reads, as text.
+    /// The mappings of the process that reads the file, as text.
     Maps,
     /// The program's own file.
     Executable,
@@ -49,10 +49,10 @@ pub enum Kind {
 pub struct Open {
     pub kind: Local<Kind>,
     pub object: Local<u32>,
-    /// As `fcntl` shows them: how it was opened.
+    /// The flags with which it was opened, as `fcntl` returns them.
     pub flags: Local<u32>,
     pub offset: Local<u64>,
-    /// Descriptors that lead to it.
+    /// The number of descriptors that refer to it.
     users: Local<u32>,
 }
 
@@ -64,7 +64,7 @@ impl Open {
 
 static OPEN: [Open; OPEN_FILES] = [const { zeroed() }; OPEN_FILES];
 
-/// A descriptor: 1 more than the number of the open file, 0 for none; and whether `execve` closes it.
+/// A descriptor: 1 more than the number of its open file, or 0 if it is closed; and whether `execve` closes it.
 #[derive(Clone, Copy)]
 pub struct Descriptor(u16);
 
@@ -80,12 +80,12 @@ impl Descriptor {
     }
 }
 
-/// The descriptors of a thread group, or of several that `clone` let share them.
+/// The descriptors of a thread group, or of several groups that share them after `clone`.
 struct Table {
     descriptors: [Local<Descriptor>; DESCRIPTORS],
     /// One more than the highest descriptor that was ever used.
     end: Local<u16>,
-    /// Groups that use it; 0: it is free.
+    /// The number of groups that use it; 0: it is free.
     users: Local<u16>,
 }
 
@@ -107,7 +107,7 @@ impl Table {
         first(&self.descriptors, self.end.get().into())
     }
 
-    /// Lets a descriptor lead to an open file.
+    /// Makes a descriptor refer to an open file.
     fn set(&self, descriptor: usize, index: usize, close_on_exec: bool) {
         let flag = if close_on_exec { CLOSE_ON_EXEC } else { 0 };
         if let Some(entry) = self.descriptors.get(descriptor) {
@@ -116,7 +116,7 @@ impl Table {
         }
     }
 
-    /// Closes the descriptors that `which` names.
+    /// Closes the descriptors for which `which` returns true.
     fn close_where(&self, which: impl Fn(usize, Descriptor) -> bool) {
         for (number, entry) in self.used().iter().enumerate() {
             let descriptor = entry.get();
@@ -138,7 +138,7 @@ fn table() -> &'static Table {
     of(task::group())
 }
 
-/// Gives a group a table without descriptors. There are as many tables as groups.
+/// Assigns an empty table to a group. There are as many tables as groups, so one is free.
 fn new_table(group: &Group) -> &'static Table {
     let index = TABLES.iter().position(|table| table.users.get() == 0).unwrap_or_default();
     group.files.set(index as u8);
@@ -152,12 +152,12 @@ fn entry(descriptor: u64) -> Outcome<&'static Local<Descriptor>> {
     table().descriptors.get(descriptor as u32 as usize).ok_or(EBADF)
 }
 
-/// The open file of a number.
+/// The open file with a number.
 fn file(index: usize) -> &'static Open {
     &OPEN[index % OPEN_FILES]
 }
 
-/// One more descriptor leads to an open file.
+/// Counts one more descriptor that refers to an open file.
 fn add_user(index: usize) {
     file(index).users.set(file(index).users.get() + 1);
 }
@@ -169,7 +169,7 @@ pub fn open(descriptor: u64) -> Outcome<&'static Open> {
     Ok(file(entry.get().index().ok_or(EBADF)?))
 }
 
-/// The same, if it was opened to be read.
+/// The open file of a descriptor, if it was opened for reading.
 fn readable(descriptor: u64) -> Outcome<&'static Open> {
     open(descriptor)
         .and_then(|open| if open.flags.get() & O_ACCMODE == O_WRONLY { Err(EBADF) } else { Ok(open) })
@@ -179,7 +179,7 @@ fn writable(descriptor: u64) -> Outcome<&'static Open> {
     open(descriptor).and_then(|open| if open.flags.get() & O_ACCMODE == 0 { Err(EBADF) } else { Ok(open) })
 }
 
-/// Lets the lowest free descriptor from `least` on lead to an open file.
+/// Makes the lowest free descriptor, not below `least`, refer to an open file.
 fn install(index: usize, least: usize, close_on_exec: bool) -> Outcome<u64> {
     let free = |entry: &Local<Descriptor>| entry.get().index().is_none();
     let offset = table()
@@ -194,7 +194,7 @@ fn install(index: usize, least: usize, close_on_exec: bool) -> Outcome<u64> {
     Ok((least + offset) as u64)
 }
 
-/// A new open file with a descriptor.
+/// Creates an open file with a descriptor.
 pub fn create(kind: Kind, object: u32, flags: u32) -> Outcome<u64> {
     let index = new_open(kind, object, flags)?;
     install(index, 0, flags & O_CLOEXEC != 0).inspect_err(|_| file(index).kind.set(Kind::Free))
@@ -211,12 +211,12 @@ fn new_open(kind: Kind, object: u32, flags: u32) -> Outcome<usize> {
     Ok(index)
 }
 
-/// The standard streams of a program that the host starts.
+/// Opens the standard streams for a program that the host starts.
 pub fn open_streams(group: &Group) {
     let table = new_table(group);
     for (stream, flags) in [(0, 0), (1, O_WRONLY), (2, O_WRONLY)] {
         let same = |open: &Open| open.kind.get() == Kind::Stream && open.object.get() == stream;
-        // There is always room: these are the first files that are opened.
+        // There is always room, because these are the first files that are opened.
         let found = OPEN.iter().position(same).or_else(|| new_open(Kind::Stream, stream, flags).ok());
         if let Some(index) = found {
             add_user(index);
@@ -225,7 +225,7 @@ pub fn open_streams(group: &Group) {
     }
 }
 
-/// A child has the same descriptors: its parent's own (`shares`), or copies.
+/// Passes a parent's descriptors to its child: the child shares the table if `shares`, and gets a copy otherwise.
 pub fn pass_descriptors(parent: &Group, child: &Group, shares: bool) {
     let from = of(parent);
     if shares {
@@ -241,7 +241,7 @@ pub fn pass_descriptors(parent: &Group, child: &Group, shares: bool) {
     }
 }
 
-/// A group that ends closes everything, unless another group uses the table too.
+/// Closes all descriptors of a group that ends, unless another group shares its table.
 pub fn close_all(group: &Group) {
     let table = of(group);
     if table.users.get() == 1 {
@@ -250,7 +250,7 @@ pub fn close_all(group: &Group) {
     table.users.set(table.users.get() - 1);
 }
 
-/// `execve` closes what is marked so, in a table of the group's own.
+/// Closes the descriptors that are marked close-on-exec, for `execve`. First, a shared table is replaced with a copy.
 pub fn close_on_exec() {
     let (group, shared) = (task::group(), table());
     if shared.users.get() > 1 {
@@ -306,7 +306,7 @@ pub fn dup(descriptor: u64, least: u64, close_on_exec: bool) -> Outcome<u64> {
     install(index, least as u32 as usize, close_on_exec)
 }
 
-/// `dup2` if `is_dup2`, else `dup3`.
+/// `dup2` if `is_dup2`, otherwise `dup3`.
 #[inline(never)]
 pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
     let (from, to) = (from as u32 as usize, to as u32 as usize);
@@ -451,7 +451,7 @@ pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     }
 }
 
-/// `readv` and `writev`: one call of `each` a stretch, until one does less than it was asked for.
+/// `readv` and `writev`: calls `each` once per buffer, until a call transfers less than was requested.
 #[inline(never)]
 pub fn vector(
     descriptor: u64,
@@ -510,7 +510,7 @@ pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     const FIONBIO: u32 = 0x5421;
     const FIONCLEX: u32 = 0x5450;
     const FIOCLEX: u32 = 0x5451;
-    /// As a terminal starts: input flags, output flags, control flags, local flags.
+    /// The settings with which a terminal starts: input flags, output flags, control flags, local flags.
     const TERMIOS: [u32; 4] = [0x4500, 0x5, 0xBF, 0x8A3B];
     const WINDOW: [u16; 4] = [24, 80, 0, 0];
     let (open, entry) = (open(descriptor)?, entry(descriptor)?);
@@ -531,7 +531,7 @@ pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     Ok(0)
 }
 
-/// What `poll` says of a descriptor now, of the events that it asks for.
+/// The events that `poll` returns for a descriptor now, of the events that are requested.
 pub fn ready(open: &Open, events: u16) -> u16 {
     const IN: u16 = 1;
     const OUT: u16 = 4;
@@ -556,7 +556,7 @@ pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {
     let directory = open.object.get();
     let mut done = 0;
     loop {
-        // Position 0 is `.`, 1 is `..`; behind them, 2 more than the index in the tree.
+        // Position 0 is `.`, 1 is `..`; the others are 2 more than the entry's index in the tree.
         let position = open.offset.get();
         let (index, name, next): (u32, &[u8], u64) = match position {
             0 => (directory, b".", 1),
@@ -618,7 +618,7 @@ pub fn chdir(node: Node) -> Outcome<u64> {
     }
 }
 
-/// The one link there is: to the program's own file.
+/// Reads the only symbolic link, which refers to the program's own file.
 #[inline(never)]
 pub fn readlink(directory: u64, path: u64, buffer: u64, size: u64) -> Outcome<u64> {
     if (size as i32) <= 0 {

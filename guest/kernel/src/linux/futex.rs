@@ -1,7 +1,8 @@
-//! Futexes: threads that wait until a word of their memory changes.
+//! Futexes: threads wait until another thread changes a word of memory.
 //!
-//! A futex is known by address space and address. Memory that two processes share by `mmap` is not: there each frame is
-//! the same in both, and its physical address is what they have in common.
+//! A futex in private memory is identified by address space and address. A futex in memory that processes share by `mmap`
+//! is identified by its physical address, because each process may see it at another address and all of them map the same
+//! frame.
 
 use abi::record::Wait;
 use abi::syscall::errno::{EAGAIN, EINTR, EINVAL, ENOSYS, ETIMEDOUT};
@@ -23,8 +24,8 @@ const PRIVATE: u64 = 128;
 const CLOCK_REALTIME: u64 = 256;
 const ALL_BITS: u32 = u32::MAX;
 
-/// What identifies the futex at an address of the process that runs. The root table stands for the address space; user
-/// addresses have 47 bits, physical ones of root tables less than 30.
+/// Identifies the futex at an address of the current process. The root table stands for the address space. User addresses
+/// have 47 bits, and physical addresses of root tables fewer than 30.
 fn key(address: u64) -> Outcome<u64> {
     if !address.is_multiple_of(4) {
         return Err(EINVAL);
@@ -77,7 +78,7 @@ fn wait_at(address: u64, expected: u32, bits: u32, until: u64) -> Outcome<u64> {
     match wait(Wait::Futex, key, until) {
         Ok(Woken::TimeOut) => Err(ETIMEDOUT),
         Ok(Woken::Event) => Ok(0),
-        // With a time-out the call would wait for the whole time again.
+        // A call with a time-out would wait for the full time again.
         Err(EINTR) if until == NEVER => Err(signal::RESTART),
         Err(error) => Err(error),
     }
@@ -88,7 +89,7 @@ fn wake(key: u64, most: u64, bits: u32) -> Outcome<u64> {
     Ok(wake_all(Wait::Futex, key, most, |task| task.bits.get() & bits != 0))
 }
 
-/// Wakes `most` that wait at one futex, and lets `others` wait at another. Returns how many of both.
+/// Wakes at most `most` waiters of one futex, and moves at most `others` to another futex. Returns the number of both.
 fn requeue(from: u64, to: u64, most: u32, others: u32) -> Outcome<u64> {
     let woken = wake_all(Wait::Futex, from, most.into(), |_| true);
     let mut moved = 0;
@@ -102,7 +103,7 @@ fn requeue(from: u64, to: u64, most: u32, others: u32) -> Outcome<u64> {
     Ok(woken + moved)
 }
 
-/// Changes the second word, wakes at the first, and at the second if its old value compares as asked.
+/// Changes the second word. Wakes waiters of the first futex, and of the second if its old value passes the comparison.
 fn wake_op(first: u64, second: u64, most: u64, second_most: u64, what: u32) -> Outcome<u64> {
     let (key_first, key_second) = (key(first)?, key(second)?);
     let sign_extended = |value: u32| (value << 20).cast_signed() >> 20;
@@ -135,14 +136,14 @@ fn wake_op(first: u64, second: u64, most: u64, second_most: u64, what: u32) -> O
     Ok(woken + if holds { wake(key_second, second_most, ALL_BITS)? } else { 0 })
 }
 
-/// A thread ended, and its word at this address is 0 now.
+/// Wakes one waiter of a futex: the thread that owned the word at this address ended, and the word is 0 now.
 pub fn wake_one_at(address: u64) {
     if let Ok(key) = key(address) {
         let _ = wake(key, 1, ALL_BITS);
     }
 }
 
-/// The robust futexes of a thread that ends get a mark that their owner died, and the next one may have them.
+/// Marks the robust futexes of a thread that ends with FUTEX_OWNER_DIED, so that the next thread can take them.
 pub fn release_owned(task: &Task) {
     const LIST_MAX: u32 = 2048;
     let head = task.robust_list.get();

@@ -1,5 +1,5 @@
-//! Standard input: the host reads it when a process asks, and interrupts when it has something. So the process waits, and
-//! neither the machine nor the other processes.
+//! Standard input: the host reads it when a process asks for input, and interrupts when input is available. So only the
+//! process that reads waits, and the machine and the other processes continue.
 
 use abi::ports::{ASK, INPUT, INPUT_END, INPUT_FAILED, INPUT_MAX, INPUT_READY, Input, NO_DEVICE};
 use abi::record::Wait;
@@ -15,14 +15,14 @@ use crate::memory::address_space::translate;
 use crate::process::{KERNEL, NEVER};
 use crate::{scheduler, trace};
 
-/// The bits of a status that tell a number of bytes from the rest.
+/// The bits of a status that are 0 if the status is a number of bytes.
 const KIND: u32 = 0xFF00_0000;
 
 static TAKE: Local<Input> = Local::new(Input { address: 0, size: 0 });
-/// The host was asked and has not interrupted since.
+/// Whether the host was asked for input and has not interrupted since.
 static IS_ASKED: Local<bool> = Local::new(false);
 
-/// What the host has, as [`INPUT`] says. A host without the port has no input.
+/// The status of the host's input, as [`INPUT`] defines it. A host without the port has no input.
 fn status() -> u32 {
     let status = if trace::has_ports() { cpu::in32(INPUT) } else { NO_DEVICE };
     if status == NO_DEVICE { INPUT_END } else { status }
@@ -33,13 +33,13 @@ fn ask(size: u64) {
     cpu::out32(ASK, size.min(INPUT_MAX.into()) as u32);
 }
 
-/// The host puts bytes at a physical address, or clears the end or the error that it reported.
+/// Asks the host to copy bytes to a physical address, or to clear the end or the error that it reported.
 fn take(address: u64, size: u64) {
     TAKE.set(Input { address, size });
     cpu::out32(INPUT, (TAKE.pointer() as u64 - KERNEL_BASE) as u32);
 }
 
-/// Reads as `read` does: waits until there is something.
+/// Implements `read`: waits until there is input.
 pub fn read(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
     if count == 0 {
         return Ok(0);
@@ -65,7 +65,7 @@ pub fn read(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
     }
 }
 
-/// Takes bytes that the host has to the memory of the process.
+/// Asks the host to copy available bytes to the memory of the process.
 fn take_to(buffer: u64, count: u64) -> Outcome<u64> {
     user::reach(buffer, count, true)?;
     let root = scheduler::current().root();
@@ -80,7 +80,7 @@ fn take_to(buffer: u64, count: u64) -> Outcome<u64> {
     Ok(done)
 }
 
-/// What `poll` says of standard input. Where it says nothing, the host is asked to interrupt as soon as there is something.
+/// The events that `poll` returns for standard input. If there are none, the host is asked to interrupt when there are.
 pub fn ready(events: u16) -> u16 {
     const IN: u16 = 1;
     const ALWAYS: u16 = 8 | 16;
@@ -95,7 +95,7 @@ pub fn ready(events: u16) -> u16 {
     }
 }
 
-/// Handles the interrupt of standard input: those that wait for it look again.
+/// Handles the interrupt of standard input: wakes the processes that wait for input.
 pub fn arrived() {
     apic::end_of_interrupt();
     IS_ASKED.set(false);
@@ -103,7 +103,7 @@ pub fn arrived() {
     poll::changed_by(KERNEL);
 }
 
-/// True if the host was asked, and a process waits for what it has to say.
+/// True if the host was asked for input, and a process waits for the answer.
 pub fn is_awaited() -> bool {
     IS_ASKED.get() && task::waiting().any(|(_, what)| matches!(what, Wait::Input | Wait::Poll))
 }

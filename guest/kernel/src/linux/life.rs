@@ -1,4 +1,4 @@
-//! The life of processes and threads: start, fork, clone, execve, exit, wait.
+//! The life cycle of processes and threads: start, fork, clone, execve, exit, wait.
 
 use abi::record::emit::{Cloned, Executed, ProcessExited, ProcessSignaled};
 use abi::record::{FIRST_RETURN, Wait};
@@ -27,7 +27,7 @@ pub struct Program {
     pub directory: u32,
 }
 
-/// Makes a process of a program, ready to run, and returns its number.
+/// Creates a process for a program, ready to run, and returns the process number.
 pub fn start(program: &Program) -> Outcome<u16> {
     let space = Space::new().ok_or(ENOMEM)?;
     let name = name_of(program.path);
@@ -63,7 +63,7 @@ fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Ou
     Ok(())
 }
 
-/// A task is complete and joins the run queue.
+/// Resets the state of a task whose process structure is complete, and adds it to the run queue.
 fn begin(id: u16, group: &Group) -> &'static Task {
     let task = task::of(id);
     task.reset(id, group);
@@ -71,12 +71,12 @@ fn begin(id: u16, group: &Group) -> &'static Task {
     task
 }
 
-/// The last part of a path, as a program's name.
+/// The last component of a path, as a program's name.
 fn name_of(path: &[u8]) -> [u64; 2] {
     process::name(path.rsplit(|&byte| byte == b'/').next().unwrap_or(path))
 }
 
-/// What `clone` is asked for.
+/// The arguments of `clone`.
 #[derive(Clone, Copy, Default)]
 pub struct Clone {
     pub flags: u64,
@@ -111,13 +111,13 @@ const KNOWN: u64 = CLONE_VM
     | CLONE_CHILD_CLEARTID
     | CLONE_DETACHED
     | CLONE_CHILD_SETTID;
-/// What `fork` asks for.
+/// The arguments of `clone` that make it `fork`.
 pub const FORK: Clone =
     Clone { flags: 0, stack: 0, parent_tid: 0, child_tid: 0, tls: 0, exit_signal: signal::SIGCHLD as u64 };
-/// What `vfork` asks for.
+/// The arguments of `clone` that make it `vfork`.
 pub const VFORK: Clone = Clone { flags: CLONE_VM | CLONE_VFORK, ..FORK };
 
-/// `clone3` brings the same in a structure.
+/// `clone3`, which passes the arguments of `clone` in a structure.
 #[inline(never)]
 pub fn clone3(frame: &TrapFrame, address: u64, size: u64) -> Outcome<u64> {
     const SIZE_MIN: u64 = 64;
@@ -130,12 +130,12 @@ pub fn clone3(frame: &TrapFrame, address: u64, size: u64) -> Outcome<u64> {
     clone(frame, Clone { flags, stack, parent_tid, child_tid, tls, exit_signal })
 }
 
-/// A child of the task that runs: it returns from the same call, with 0.
+/// Creates a child of the current task. The child returns 0 from the same call.
 #[inline(never)]
 pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     let flags = what.flags;
     let is_thread = flags & CLONE_THREAD != 0;
-    // A thread shares its group's files too, and handlers need the memory that they are in.
+    // A thread must share its group's files too, and shared signal handlers need the shared memory that they are in.
     let needed = match flags & (CLONE_THREAD | CLONE_SIGHAND) {
         0 => 0,
         CLONE_SIGHAND => CLONE_VM,
@@ -199,7 +199,7 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     if flags & CLONE_VFORK != 0 {
         child.vfork_parent.set(trace::current());
         while process::find(id).is_some() && task::of(id).vfork_parent.get() != 0 {
-            // As in Linux only what ends the parent ends this wait.
+            // As in Linux, only a signal that ends the parent ends this wait.
             if own.group().is_ending() {
                 break;
             }
@@ -209,7 +209,7 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     Ok(id.into())
 }
 
-/// A copy of an address space that is not used.
+/// Releases a copy of an address space that is not used after all.
 fn discard(space: &Space, flags: u64) -> i64 {
     if flags & CLONE_VM == 0 {
         space.release();
@@ -243,9 +243,9 @@ fn new_child_group(
     Some(group)
 }
 
-/// The child has the FPU registers and segments that the CPU has now; `tls`: another base of FS.
+/// Gives the child the FPU registers and segments of the CPU. `tls`: the child's base of FS, if it differs.
 fn copy_cpu_state(child: &Process, tls: Option<u64>) {
-    // SAFETY: both areas are pages of their own; the child does not run.
+    // SAFETY: each area is a page of its own, and the child does not run.
     signal::with_fpu(|own| unsafe {
         child.fpu.get().bytes().copy_from_nonoverlapping(own.bytes(), fpu::area_size());
     });
@@ -253,7 +253,7 @@ fn copy_cpu_state(child: &Process, tls: Option<u64>) {
     child.segments.set(tls.map_or(segments, |base| segments.with_fs_base(base)));
 }
 
-/// `execve`: another program in the same process.
+/// `execve`: replaces the program of the current process.
 #[inline(never)]
 pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp: u64) -> Outcome<u64> {
     let node = tree::resolve_user(directory, path)?;
@@ -272,7 +272,7 @@ pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp:
     Executed { cr3: space.root(), program: &name }.emit();
     let old = group.space.replace(Some(space));
     task::process().set_root(space.root());
-    // SAFETY: the new root table has the kernel's half.
+    // SAFETY: the new root table maps the kernel's half.
     unsafe { cpu::load_root(space.root()) };
     release_parent(task);
     if let Some(old) = old {
@@ -293,7 +293,7 @@ pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp:
     Ok(0)
 }
 
-/// `execve` ends the other threads first.
+/// Ends the other threads of the group, which `execve` does first.
 fn end_other_threads() {
     let group = task::group();
     if group.threads.get() == 1 {
@@ -311,7 +311,7 @@ fn end_other_threads() {
     group.survivor.set(0);
 }
 
-/// The whole group ends: by itself with a status, or by a signal.
+/// Ends the whole group: with an exit status, or with a signal.
 #[inline(never)]
 pub fn end_group(status: u32, by_signal: bool) -> ! {
     let group = task::group();
@@ -324,7 +324,7 @@ pub fn end_group(status: u32, by_signal: bool) -> ! {
     end_task()
 }
 
-/// The task that runs ends, and with the last one its group.
+/// Ends the current task, and its group if the task is the last one.
 pub fn end_task() -> ! {
     let (task, group) = (task::current(), task::group());
     let id = trace::current();
@@ -357,15 +357,15 @@ pub fn end_task() -> ! {
     scheduler::end()
 }
 
-/// The kernel's own page tables are loaded: those of the process may go.
+/// Loads the kernel's own page tables, so that those of the process can be freed.
 fn leave_space() {
     let root = root_table() as u64 - KERNEL_BASE;
     task::process().set_root(root);
-    // SAFETY: the kernel's own root table.
+    // SAFETY: the kernel's own root table maps everything that the kernel uses.
     unsafe { cpu::load_root(root) };
 }
 
-/// The last thread of a group has ended: files are closed, children lose their parent, and the parent is notified.
+/// Ends a group after its last thread: closes its files, detaches its children, and notifies its parent.
 fn end_last(group: &'static Group) {
     files::close_all(group);
     if group.alarm.replace(NEVER) != NEVER {
@@ -393,7 +393,7 @@ fn end_last(group: &'static Group) {
     }
 }
 
-/// A parent gets a signal because of a child, whose status this is, and looks at its children if it waits for one.
+/// Sends a signal about a child with this status to its parent, and wakes the parent if it waits for a child.
 fn notify(parent: &'static Group, child: &Group, signal: u32, status: u32) {
     let (code, value) = code_of(status);
     let info = signal::Info { code, process: child.id.get().into(), value: value.into() };
@@ -403,7 +403,7 @@ fn notify(parent: &'static Group, child: &Group, signal: u32, status: u32) {
     wake_all(Wait::Child, parent.id.get().into(), NEVER, |_| true);
 }
 
-/// A signal stopped the group, or it continues: its parent can wait for that.
+/// Notifies the parent, which can wait for this, that a signal stopped or continued the group.
 pub fn note_stop(group: &Group, status: u32) {
     group.stop_status.set(status);
     if let Some(parent) = task::find_group(group.parent.get()).filter(|parent| !parent.is_zombie()) {
@@ -412,7 +412,7 @@ pub fn note_stop(group: &Group, status: u32) {
     }
 }
 
-/// `si_code` and `si_status` for a status as `wait` shows it.
+/// `si_code` and `si_status` for a status in the form of `wait`.
 fn code_of(status: u32) -> (i32, u32) {
     match status & 0xFF {
         0 => (1, status >> 8),
@@ -422,7 +422,7 @@ fn code_of(status: u32) -> (i32, u32) {
     }
 }
 
-/// A child of `vfork` lets go of its parent's memory.
+/// Wakes the parent that waits for this child of `vfork`, which does not use its parent's memory any more.
 fn release_parent(task: &Task) {
     if task.vfork_parent.replace(0) != 0 {
         wake_all(Wait::Vfork, trace::current().into(), NEVER, |_| true);
@@ -446,7 +446,7 @@ const WCONTINUED: u64 = 8;
 /// The status of a child that SIGCONT continued.
 pub const CONTINUED: u32 = 0xFFFF;
 
-/// What there is to say of a child: its status as `wait` shows it.
+/// The status of a child, in the form of `wait`, if the options ask for it.
 fn status_of(child: &Group, options: u64) -> Option<u32> {
     let (status, wanted) = match child.stop_status.get() {
         _ if child.is_zombie() => (child.status.get(), WEXITED),
@@ -457,7 +457,7 @@ fn status_of(child: &Group, options: u64) -> Option<u32> {
     (options & wanted != 0).then_some(status)
 }
 
-/// Waits until there is something to say of a child that `which` names. `None`: there is not, and the call does not wait.
+/// Waits for a status of a child that `which` selects. `None`: there is no status, and the options say not to wait.
 fn wait_for(which: impl Fn(&Group) -> bool, options: u64) -> Outcome<Option<(&'static Group, u32)>> {
     loop {
         let mut children = task::group().children().filter(|child| which(child)).peekable();
@@ -470,7 +470,7 @@ fn wait_for(which: impl Fn(&Group) -> bool, options: u64) -> Outcome<Option<(&'s
     }
 }
 
-/// The parent knows: nothing is left of a child that ended. Returns its CPU time.
+/// Removes a child that ended, once the parent has its status. Returns the child's CPU time.
 fn reap(child: &Group) -> u64 {
     let cycles = child.cycles.get() + child.children_cycles.get();
     child.stop_status.set(0);
@@ -537,7 +537,7 @@ pub fn waitid(kind: u64, id: u64, info: u64, options: u64) -> Outcome<u64> {
     Ok(0)
 }
 
-/// The group that a call names by process number; 0: the caller's.
+/// The group with a process number; 0: the caller's group.
 fn named(pid: u64) -> Outcome<&'static Group> {
     match pid as u32 {
         0 => Ok(task::group()),
@@ -545,7 +545,7 @@ fn named(pid: u64) -> Outcome<&'static Group> {
     }
 }
 
-/// What `get` says of the group that a call names.
+/// The result of `get` for the group with a process number.
 #[inline(never)]
 pub fn of_group(pid: u64, get: impl Fn(&Group) -> u16) -> Outcome<u64> {
     named(pid).map(|group| get(group).into())

@@ -1,4 +1,4 @@
-//! A list of numbers in the order in which they came, with room for a number of every process.
+//! A list of process numbers in order of insertion, with room for each process once.
 
 use super::first;
 use crate::cell::Local;
@@ -29,14 +29,14 @@ impl List {
         self.count.set(self.count.get() + 1);
     }
 
-    /// Takes an item out, if it is there.
+    /// Removes an item, if it is in the list.
     pub fn remove(&self, item: u16) {
         let count = self.count.get();
         let Some(index) = first(&self.items, count).iter().position(|other| other.get() == item) else {
             return;
         };
         let items = self.items.as_ptr().cast_mut();
-        // SAFETY: both stretches lie in the array; a cell has the layout of what is in it.
+        // SAFETY: both ranges lie in the array, and a cell has the layout of its content.
         unsafe { items.add(index).copy_from(items.add(index + 1), count - index - 1) }
         self.count.set(count - 1);
     }

@@ -1,4 +1,4 @@
-//! The calls that change what is mapped.
+//! The system calls that change the mappings.
 
 use abi::syscall::errno::{EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM};
 
@@ -16,7 +16,7 @@ const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_POPULATE: u64 = 0x8000;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 
-/// The whole pages of a size, which must not be 0 or go round.
+/// A size rounded up to whole pages. The size must not be 0, and the sum must not overflow.
 fn pages(size: u64) -> Outcome<u64> {
     match size.checked_next_multiple_of(PAGE) {
         Some(0) => Err(EINVAL),
@@ -25,7 +25,7 @@ fn pages(size: u64) -> Outcome<u64> {
     }
 }
 
-/// The end of a stretch of user memory at a page boundary.
+/// The end, at a page boundary, of a range of user memory.
 fn end_of(start: u64, size: u64) -> Outcome<u64> {
     if !start.is_multiple_of(PAGE) {
         return Err(EINVAL);
@@ -42,7 +42,7 @@ pub fn brk(wanted: u64) -> Outcome<u64> {
     }
     let (old_end, new_end) = (old.next_multiple_of(PAGE), wanted.next_multiple_of(PAGE));
     let changed = if new_end > old_end {
-        // A page stays free between the heap and what is above it.
+        // One page above the heap must stay free.
         if !space.is_free(old_end, new_end + PAGE) {
             return Ok(old);
         }
@@ -83,7 +83,7 @@ pub fn mmap(address: u64, size: u64, rights: u64, flags: u64, descriptor: u64, o
             }
         }
     }
-    // What a child of `fork` is to share must be there before.
+    // A child of `fork` can share only pages that exist, so they are created now.
     if is_shared || flags & MAP_POPULATE != 0 {
         populate(space, start, size, rights).inspect_err(|_| {
             let _ = space.unmap(start, start + size);
@@ -92,7 +92,7 @@ pub fn mmap(address: u64, size: u64, rights: u64, flags: u64, descriptor: u64, o
     Ok(start)
 }
 
-/// Where a file's content from an offset on lies, and how much of it there is; `None` for a device whose content is zeros.
+/// Where a file's content starts at an offset, and its size from there; `None` for a device whose content is zeros.
 fn content_of(descriptor: u64, offset: u64, rights: u64, flags: u64) -> Outcome<Option<(u64, u64)>> {
     let open = files::open(descriptor)?;
     match open.kind.get() {
@@ -120,7 +120,7 @@ fn place(space: &Space, address: u64, size: u64, flags: u64) -> Outcome<u64> {
         space.unmap(address, end)?;
         return Ok(address);
     }
-    // A wish counts where nothing is.
+    // The requested address is used if nothing is mapped there.
     let wish = address & !(PAGE - 1);
     if wish >= USER_START && end_of(wish, size).is_ok_and(|end| space.is_free(wish, end)) {
         return Ok(wish);
@@ -128,7 +128,7 @@ fn place(space: &Space, address: u64, size: u64, flags: u64) -> Outcome<u64> {
     space.place(size)
 }
 
-/// Touches every page now.
+/// Creates every page of a range now.
 fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
     if size / PAGE > u64::from(frames::count_free()) {
         return Err(ENOMEM);
@@ -137,7 +137,7 @@ fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
     for page in (start..start + size).step_by(PAGE as usize) {
         match space.touch(page, touch, true) {
             Err(super::space::Bad::OutOfMemory) => return Err(ENOMEM),
-            // What may not be touched is not there either.
+            // A page that the mapping does not allow to use is not created.
             _ => continue,
         }
     }

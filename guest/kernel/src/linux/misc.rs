@@ -1,4 +1,4 @@
-//! What a program asks about the machine and itself, and randomness.
+//! Calls that return facts about the machine and the process, and random bytes.
 
 use core::arch::x86_64::__cpuid;
 
@@ -17,17 +17,17 @@ use crate::memory::frames;
 use crate::trace::Emit;
 use crate::{process, timer};
 
-/// What `times` and AT_CLKTCK count in.
+/// The unit of `times` and of AT_CLKTCK.
 pub const TICKS_PER_SECOND: u64 = 100;
 
-/// AT_HWCAP: what CPUID says of the CPU's first features.
+/// AT_HWCAP: the basic features that CPUID reports.
 pub fn hardware_capabilities() -> u64 {
     __cpuid(1).edx.into()
 }
 
 static SEED: Local<u64> = Local::new(0);
 
-/// Eight unpredictable bytes where the CPU has RDRAND. Elsewhere they come from the clock.
+/// Eight unpredictable bytes, if the CPU has RDRAND. Otherwise they are computed from the TSC.
 pub fn random_word() -> u64 {
     if let Some(word) = cpu::random() {
         return word;
@@ -40,7 +40,7 @@ pub fn random_word() -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// The most random bytes of one call.
+/// The most random bytes that one call returns.
 const RANDOM_MAX: u64 = 65536;
 
 pub fn fill_random(buffer: u64, count: u64) -> Outcome<u64> {
@@ -69,7 +69,7 @@ pub fn uname(to: u64) -> Outcome<u64> {
     const FIELD: u64 = 65;
     const FIELDS: [&[u8]; 6] = [b"Linux", b"trapline", b"6.1.0", b"#1 Trapline", b"x86_64", b"(none)"];
     user::reach(to, FIELD * FIELDS.len() as u64, true)?;
-    // SAFETY: all of it was reached.
+    // SAFETY: `reach` made all of it writable.
     unsafe { (to as *mut u8).write_bytes(0, FIELD as usize * FIELDS.len()) };
     for (index, field) in FIELDS.iter().enumerate() {
         user::copy_to(to + index as u64 * FIELD, field)?;
@@ -89,12 +89,12 @@ pub fn sysinfo(to: u64) -> Outcome<u64> {
 }
 
 const UNLIMITED: u64 = u64::MAX;
-/// How many resources have a limit. Those of the stack and of descriptors are kept; the others are only numbers.
+/// The number of resource limits. Those of the stack and of descriptors are enforced; the others are only stored.
 pub const LIMITS: usize = 16;
 const STACK_SIZE: usize = 3;
 const DESCRIPTORS: usize = 7;
 
-/// The limits of a program that the host starts.
+/// Sets the resource limits of a program that the host starts.
 pub fn set_limits(group: &Group) {
     for (resource, limit) in group.limits.iter().enumerate() {
         limit.set(match resource {
@@ -110,12 +110,12 @@ pub fn set_limits(group: &Group) {
     }
 }
 
-/// How far the stack of the group that runs may grow.
+/// The largest size to which the stack of the current group may grow.
 pub fn stack_limit() -> u64 {
     task::group().limits[STACK_SIZE].get()[0].min(STACK_LIMIT)
 }
 
-/// The descriptors of the group that runs are below this.
+/// The descriptors of the current group must be below this number.
 pub fn descriptor_limit() -> usize {
     task::group().limits[DESCRIPTORS].get()[0] as usize
 }
@@ -148,7 +148,7 @@ pub fn setpriority(who: u64, value: u64) -> Outcome<u64> {
     })
 }
 
-/// The highest or lowest priority under a scheduling policy: only the real-time policies have any.
+/// The highest or lowest priority of a scheduling policy. Only the real-time policies have a range of priorities.
 pub fn real_time_priority(policy: u64, value: u64) -> Outcome<u64> {
     match policy as u32 {
         1 | 2 => Ok(value),
@@ -157,7 +157,7 @@ pub fn real_time_priority(policy: u64, value: u64) -> Outcome<u64> {
     }
 }
 
-/// There is one CPU.
+/// Returns a mask with CPU 0 only, because there is one CPU.
 #[inline(never)]
 pub fn sched_getaffinity(size: u64, to: u64) -> Outcome<u64> {
     if size < 8 || !size.is_multiple_of(8) {
@@ -212,14 +212,14 @@ pub fn prctl(what: u64, argument: u64) -> Outcome<u64> {
             Ok(0)
         }
         GET_NAME => user::write(argument, task::group().name.get()).map(|()| 0),
-        // Dumpable, no new privileges, timer slack, subreaper: asked for, and of no effect.
+        // Dumpable, no new privileges, timer slack, subreaper: accepted, without effect.
         4 | 38 | 29 | 36 | 1 => Ok(0),
         3 => Ok(1),
         _ => Err(EINVAL),
     }
 }
 
-/// `rseq`: the one CPU never changes, so its number is written once.
+/// `rseq`: there is only one CPU, so its number is written once.
 #[inline(never)]
 pub fn rseq(address: u64, size: u64, flags: u64, signature: u64) -> Outcome<u64> {
     const UNREGISTER: u64 = 1;
@@ -240,7 +240,7 @@ pub fn rseq(address: u64, size: u64, flags: u64, signature: u64) -> Outcome<u64>
     }
 }
 
-/// The task lost the CPU, or gets a signal: a restartable sequence that it was in starts again.
+/// Moves a task that is in a restartable sequence to its abort handler: the task lost the CPU, or gets a signal.
 pub fn leave_sequence(frame: &mut TrapFrame, task: &Task) {
     let (address, signature) = task.rseq.get();
     if address == 0 {
@@ -259,7 +259,7 @@ pub fn leave_sequence(frame: &mut TrapFrame, task: &Task) {
     }
 }
 
-/// `/proc/self/maps` from an offset on, made anew for each call.
+/// Reads `/proc/self/maps` from an offset on. The text is generated again for each call.
 pub fn read_maps(offset: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let mut text = Text { skip: offset, buffer, left: count, done: 0 };
     let program = tree::path(task::group().program.get());
@@ -288,12 +288,12 @@ pub fn read_maps(offset: u64, buffer: u64, count: u64) -> Outcome<u64> {
     Ok(text.done)
 }
 
-/// Text of which a part goes to the process.
+/// Generated text, of which a part is copied to the process.
 struct Text {
-    /// Bytes that come before that part.
+    /// The number of bytes to skip before that part.
     skip: u64,
     buffer: u64,
-    /// Bytes that still go there, and that went.
+    /// The number of bytes that can still be copied, and that were copied.
     left: u64,
     done: u64,
 }
@@ -309,7 +309,7 @@ impl Text {
         Ok(())
     }
 
-    /// A number of at least so many digits.
+    /// Appends a number with at least `least` digits.
     fn hexadecimal(&mut self, number: u64, least: usize) -> Outcome<()> {
         let mut digits = [0; 16];
         let mut start = digits.len();

@@ -1,22 +1,22 @@
-//! Linux programs: static ELF files that were written for Linux run here unchanged.
+//! Linux programs: static ELF files that were compiled for Linux run here unchanged.
 //!
-//! The core of the kernel is a book's kernel: it loads all of a program before it starts and answers a few calls. For
-//! a process that is a Linux program it asks this module instead, at five places: [`start`] makes the processes of a bundle,
-//! [`call`] answers a system call, [`page_fault`] brings a page at its first touch, [`fault`] makes a signal of any
-//! other fault, and [`before_return`] looks for signals on the way back to user mode.
+//! The core of the kernel is the kernel of a textbook: it loads a whole program before it starts and has a few calls. For
+//! a process that is a Linux program it calls this module instead, at five places: [`start`] makes the processes of a
+//! bundle, [`call`] handles a system call, [`page_fault`] creates a page at its first access, [`fault`] turns any other
+//! fault into a signal, and [`before_return`] delivers signals before the return to user mode.
 //!
 //! | file | what is in it |
 //! | --- | --- |
 //! | `life` | start, fork, clone, execve, exit, wait |
-//! | `task` | what is known of a thread and of a process, and how a thread waits |
+//! | `task` | the state of a thread and of a process, and how a thread waits |
 //! | `exec` | ELF files and the stack of a new program |
-//! | `space`, `memory`, `user` | what is mapped, the calls that change it, and how the kernel reaches it |
+//! | `space`, `memory`, `user` | the mappings, the calls that change them, and the kernel's access to user memory |
 //! | `signal` | signals and their frames |
-//! | `files`, `pipe`, `poll`, `stat`, `tree`, `input` | descriptors, and what is behind them |
-//! | `futex`, `time`, `misc` | as they say |
+//! | `files`, `pipe`, `poll`, `stat`, `tree`, `input` | descriptors, and the objects that they refer to |
+//! | `futex`, `time`, `misc` | futexes; clocks, sleep and alarms; facts about the machine and the process |
 //!
-//! Limits: one CPU; no job control; no files but those that the host gave, which are read-only; no sockets. What is not
-//! there is answered with `-ENOSYS`.
+//! Limits: one CPU; no job control; no files but those that the host passed, which are read-only; no sockets. A call that
+//! is not supported returns `-ENOSYS`.
 
 mod exec;
 mod files;
@@ -60,7 +60,7 @@ fn first<T>(items: &[T], size: usize) -> &[T] {
     items.get(..size).unwrap_or(items)
 }
 
-/// A structure that is not in use yet.
+/// A zeroed structure, which means that it is not in use.
 const fn zeroed<T>() -> T {
     // SAFETY: the structures of this module are cells of numbers, of enums with a value 0, and of options of those.
     unsafe { core::mem::zeroed() }
@@ -71,7 +71,7 @@ pub fn set_files(bundle: Bundle<'static>) {
     tree::set(bundle);
 }
 
-/// Makes a process of a program of the bundle; returns its number.
+/// Creates a process for a program of the bundle, and returns the process number.
 pub fn start(bundle: &Bundle<'static>, program: &Program) -> Outcome<u16> {
     let directory = tree::find(bundle.directory()).ok_or(EINVAL)?;
     life::start(&life::Program {
@@ -83,15 +83,15 @@ pub fn start(bundle: &Bundle<'static>, program: &Program) -> Outcome<u16> {
     })
 }
 
-/// What a page fault of the process that runs came to.
+/// The result of a page fault of the current process.
 pub enum PageFault {
-    /// The page is there now: the instruction is tried again.
+    /// The page is present now, and the instruction is executed again.
     Resolved,
-    /// It is a fault.
+    /// The access is a fault, for this reason.
     Bad(Bad),
 }
 
-/// A page fault of the process that runs: the page comes, if the process may use it so.
+/// Handles a page fault of the current process: creates the page if the mapping allows the access.
 pub fn page_fault(error: u64, address: u64) -> PageFault {
     const WRITE: u64 = 2;
     const FETCH: u64 = 16;
@@ -110,12 +110,12 @@ pub fn page_fault(error: u64, address: u64) -> PageFault {
     }
 }
 
-/// The process that runs lost the CPU to another one meanwhile.
+/// Called when the current process runs again after another process had the CPU.
 pub fn preempted(frame: &mut TrapFrame) {
     misc::leave_sequence(frame, task::current());
 }
 
-/// A fault of the process that runs: its page comes, or it gets a signal.
+/// Handles a fault of the current process: creates the page, or sends a signal.
 pub fn fault(frame: &mut TrapFrame, cr2: u64) {
     let mut bad = None;
     if frame.vector as u8 == vector::PAGE_FAULT {
@@ -127,7 +127,7 @@ pub fn fault(frame: &mut TrapFrame, cr2: u64) {
     signal::fault(frame, cr2, bad);
 }
 
-/// The names of the processes of a deadlock and what each waits for, for the console.
+/// Prints, for the console, the name of each process of a deadlock and what it waits for.
 pub fn for_waiting(mut print: impl FnMut(&[u8], u16, Wait)) {
     for (id, what) in task::waiting() {
         let name = task::of(id).group().name.get();
@@ -138,7 +138,7 @@ pub fn for_waiting(mut print: impl FnMut(&[u8], u16, Wait)) {
     }
 }
 
-/// The system call table of Linux programs. Calls that only tell a number are answered at once: no signal can come of them.
+/// The system call table of Linux programs. A call that only returns a number is handled here, as it causes no signal.
 pub static CALLS: Calls = {
     let mut handlers: [Handler; _] = [call; _];
     handlers[Call::trapline_on_fault as usize] = syscall::CALLS.handlers[Call::trapline_on_fault as usize];
@@ -148,7 +148,7 @@ pub static CALLS: Calls = {
     Calls { is_linux: true, handlers }
 };
 
-/// Answers any other call. It may rewrite the frame, and a signal may be due before the return.
+/// Handles any other call. It may change the frame, and a signal may be due before the return.
 fn call(frame: &mut TrapFrame) {
     let number = frame.registers.rax;
     let outcome = answer(frame);
@@ -173,7 +173,7 @@ fn answer(frame: &mut TrapFrame) -> Outcome<u64> {
     if call.pointers() != Pointers::NONE { with_data(call, frame) } else { handle(call, frame) }
 }
 
-/// Handles a call and records the memory that its arguments lead to: what it reads before, and what it has written after.
+/// Handles a call and records the memory that its arguments point to: its input before the call, its output afterwards.
 #[inline(never)]
 fn with_data(call: Call, frame: &mut TrapFrame) -> Outcome<u64> {
     let read: call_data::Reader = |address, size| user::bytes(address, size).ok();
@@ -191,8 +191,8 @@ fn arguments(frame: &TrapFrame) -> [u64; 6] {
     [rdi, rsi, rdx, r10, r8, r9]
 }
 
-/// The calls of Linux programs. To add one, add its line to the table in `abi` and its handler here or in [`plain`]. Handlers
-/// are functions that are not inlined, so that the shortest call does not save the registers that the longest needs.
+/// Handles the calls of Linux programs. To add one, add its line to the table in `abi` and its handler here or in
+/// [`plain`]. Handlers are not inlined, so that the shortest call does not save the registers that the longest one needs.
 fn handle(call: Call, frame: &mut TrapFrame) -> Outcome<u64> {
     let [a, b, c, d, e, f] = arguments(frame);
     match call {
@@ -218,10 +218,10 @@ fn handle(call: Call, frame: &mut TrapFrame) -> Outcome<u64> {
     }
 }
 
-/// "The working directory" in place of a descriptor.
+/// The number that stands for the working directory in place of a descriptor.
 const AT_FDCWD: u64 = -100_i64 as u64;
 
-/// The calls that need nothing but their arguments.
+/// Handles the calls that need only their arguments.
 fn plain(call: Call, [a, b, c, d, e, f]: [u64; 6]) -> Outcome<u64> {
     let group = task::group();
     match call {

@@ -1,4 +1,4 @@
-//! Pipes: bytes in a ring of frames, which come when they are first needed.
+//! Pipes: a ring of frames for the bytes. A frame is allocated when it is first needed.
 
 use abi::record::Wait;
 use abi::syscall::errno::{EAGAIN, EINTR, ENFILE, ENOMEM, EPIPE};
@@ -14,14 +14,14 @@ use crate::process::NEVER;
 const PIPES: usize = 256;
 const PIPE_FRAMES: usize = 16;
 const CAPACITY: u64 = PIPE_FRAMES as u64 * PAGE;
-/// A write of no more is not torn apart.
+/// A write of at most this many bytes is atomic.
 const ATOMIC: u64 = 4096;
 
 struct Pipe {
-    /// Open files that read, and that write. The structure is free without any.
+    /// The number of open files for reading, and for writing. If both are 0, the structure is free.
     readers: Local<u32>,
     writers: Local<u32>,
-    /// Bytes that were ever read, and written; their places in the ring follow.
+    /// Total number of bytes read, and written. They determine the positions in the ring.
     read: Local<u64>,
     written: Local<u64>,
     frames: [Local<u64>; PIPE_FRAMES],
@@ -34,7 +34,7 @@ impl Pipe {
         self.written.get() - self.read.get()
     }
 
-    /// The bytes of the ring from a place on, to the end of its frame.
+    /// The bytes of the ring from a position to the end of its frame, at most `most`.
     fn stretch(&self, place: u64, most: u64) -> Outcome<(*mut u8, u64)> {
         let frame = &self.frames[(place / PAGE) as usize % PIPE_FRAMES];
         if frame.get() == 0 {
@@ -46,12 +46,12 @@ impl Pipe {
     }
 }
 
-/// The pipe of a number.
+/// The pipe with a number.
 fn of(number: u32) -> &'static Pipe {
     &ALL[number as usize % PIPES]
 }
 
-/// `pipe2`: two descriptors.
+/// `pipe2`: creates a pipe and two descriptors.
 #[inline(never)]
 pub fn create(to: u64, flags: u64) -> Outcome<u64> {
     let flags = flags as u32;
@@ -73,7 +73,7 @@ pub fn create(to: u64, flags: u64) -> Outcome<u64> {
     Ok(0)
 }
 
-/// The last descriptor of one end is closed.
+/// Closes one end of a pipe, after the last descriptor that refers to it.
 pub fn close_end(number: u32, writes: bool) {
     let pipe = of(number);
     let ends = if writes { &pipe.writers } else { &pipe.readers };
@@ -92,7 +92,7 @@ fn wake(what: Wait, number: u32) {
     poll::changed();
 }
 
-/// How many bytes wait.
+/// The number of bytes that can be read.
 pub fn size(number: u32) -> u32 {
     of(number).waiting() as u32
 }
@@ -116,7 +116,7 @@ pub fn read(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
     let mut done = 0;
     while done < count {
         let (from, now) = pipe.stretch(pipe.read.get(), count - done)?;
-        // SAFETY: the bytes lie in a frame of the pipe; the process's memory was reached.
+        // SAFETY: the bytes lie in a frame of the pipe, and `reach` made the process's memory accessible.
         unsafe { ((buffer + done) as *mut u8).copy_from_nonoverlapping(from, now as usize) };
         done += now;
         pipe.read.set(pipe.read.get() + now);
@@ -154,12 +154,12 @@ pub fn write(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
     Ok(done)
 }
 
-/// Appends bytes for which there is room.
+/// Appends bytes, for which there must be room.
 fn put(pipe: &Pipe, mut bytes: &[u8]) -> Outcome<()> {
     while !bytes.is_empty() {
         let (to, now) = pipe.stretch(pipe.written.get(), bytes.len() as u64)?;
         let (first, rest) = bytes.split_at(now as usize);
-        // SAFETY: so many bytes lie in a frame of the pipe.
+        // SAFETY: `stretch` returned room for so many bytes in a frame of the pipe.
         unsafe { to.copy_from_nonoverlapping(first.as_ptr(), first.len()) };
         pipe.written.set(pipe.written.get() + now);
         bytes = rest;
@@ -167,7 +167,7 @@ fn put(pipe: &Pipe, mut bytes: &[u8]) -> Outcome<()> {
     Ok(())
 }
 
-/// What `poll` says of an end, of the events that it asks for; errors unasked.
+/// The events that `poll` returns for an end, of those requested; errors are always returned.
 pub fn ready(open: &Open, events: u16) -> u16 {
     const IN: u16 = 1;
     const OUT: u16 = 4;

@@ -1,4 +1,4 @@
-//! `poll`, `ppoll`, `select`, `pselect6`: wait for one of several files.
+//! `poll`, `ppoll`, `select`, `pselect6`: wait until one of several files is ready.
 
 use abi::record::Wait;
 use abi::syscall::errno::{EBADF, EINVAL};
@@ -11,17 +11,17 @@ use crate::{timer, trace};
 
 const INVALID: u16 = 32;
 
-/// A file changed by what the process that runs did: those that poll look again.
+/// Wakes the tasks that poll, because the current process changed the state of a file.
 pub fn changed() {
     changed_by(trace::current());
 }
 
-/// A file changed by what a process or, for [`KERNEL`](crate::process::KERNEL), a device did.
+/// The same, for a change by the process `by` or, for [`KERNEL`](crate::process::KERNEL), by a device.
 pub fn changed_by(by: u16) {
     wake_all_by(by, Wait::Poll, 0, NEVER, |_| true);
 }
 
-/// Calls `look` until it finds something, or the time is over.
+/// Calls `look` until it returns a result other than 0, or the deadline passes.
 fn until_found(until: u64, mut look: impl FnMut() -> Outcome<u64>) -> Outcome<u64> {
     loop {
         let found = look()?;
@@ -34,7 +34,7 @@ fn until_found(until: u64, mut look: impl FnMut() -> Outcome<u64>) -> Outcome<u6
     }
 }
 
-/// The end of a time-out in milliseconds: negative for none; 0 at once.
+/// The deadline of a time-out in milliseconds. A negative time-out has none; for 0 it has passed at once.
 fn deadline_ms(time_out: u64) -> u64 {
     match time_out as i32 {
         0 => 0,
@@ -43,7 +43,7 @@ fn deadline_ms(time_out: u64) -> u64 {
     }
 }
 
-/// The end of a `timespec` time-out at an address; 0 at once.
+/// The deadline of the `timespec` time-out at an address; 0 if it has passed at once.
 fn deadline(address: u64) -> Outcome<u64> {
     if address != 0 && user::read::<[u64; 2]>(address)? == [0, 0] {
         return Ok(0);
@@ -51,7 +51,7 @@ fn deadline(address: u64) -> Outcome<u64> {
     time::deadline(address)
 }
 
-/// One look at `struct pollfd`s: descriptor, events, what there is.
+/// Checks an array of `struct pollfd` once: descriptor, requested events, returned events.
 fn look(array: u64, count: u64) -> Outcome<u64> {
     let mut found = 0;
     for index in 0..count {
@@ -98,10 +98,10 @@ fn set_mask(mask: u64, size: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// Words of the largest `fd_set` that we look at.
+/// The most words of an `fd_set` that are used.
 const SET_WORDS: usize = files::DESCRIPTORS / 64;
 
-/// The events that make a file ready to read, to write, and exceptional.
+/// For each set of `select` (read, write, exceptional): the events to request, and those that make a file ready.
 const SET_EVENTS: [(u16, u16); 3] = [(1, 1 | 8 | 16), (4, 4 | 8), (2, 0)];
 
 fn select_until(count: u64, sets: [u64; 3], until: u64) -> Outcome<u64> {

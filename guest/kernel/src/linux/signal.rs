@@ -1,8 +1,8 @@
-//! Signals: who gets one, what happens then, and the frame through which a handler returns.
+//! Signals: which task receives one, what the signal does, and the frame through which a handler returns.
 //!
-//! A signal is a bit in the pending set of a task or of its group. Before a task returns to user mode, and when it would
-//! wait, the kernel looks for one that is not blocked. The frame that a handler returns through is on the process's
-//! own stack, where the process can write it: what comes back is checked as anything else that a process says.
+//! A signal is a bit in the pending set of a task or of its group. Before a task returns to user mode, and before it
+//! waits, the kernel looks for a signal that is not blocked. The frame of a handler is on the process's stack, where the
+//! process can write it. So the kernel checks the frame like any other input from a process.
 
 use abi::record::emit::{ProcessKilled, ProcessSignaled, SignalDelivered, SignalReturned, SignalSent};
 use abi::record::{NO_MEMORY, Wait};
@@ -36,7 +36,7 @@ const SIGSTOP: u32 = 19;
 const SIGURG: u32 = 23;
 const SIGWINCH: u32 = 28;
 
-/// What a group does at a signal: `struct kernel_sigaction`.
+/// The action of a group for a signal: `struct kernel_sigaction`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct Action {
@@ -52,13 +52,13 @@ const SA_NOCLDSTOP: u64 = 1;
 const SA_NOCLDWAIT: u64 = 2;
 const SA_RESTORER: u64 = 0x0400_0000;
 const SA_ONSTACK: u64 = 0x0800_0000;
-/// The flags that there are; Linux drops all others.
+/// The flags that exist. Linux drops all others.
 const SA_KNOWN: u64 = 0xDC00_0807;
 const SA_RESTART: u64 = 0x1000_0000;
 const SA_NODEFER: u64 = 0x4000_0000;
 const SA_RESETHAND: u64 = 0x8000_0000;
 
-/// What comes with a signal: the parts of `siginfo_t` that we fill.
+/// Information about a signal: the fields of `siginfo_t` that the kernel fills.
 #[derive(Clone, Copy, Default)]
 pub struct Info {
     pub code: i32,
@@ -73,16 +73,17 @@ const SI_TKILL: i32 = -6;
 const SI_KERNEL: i32 = 0x80;
 
 impl Info {
-    /// Of a signal that the kernel sends for a reason of its own.
+    /// Information about a signal that the kernel sends for its own reasons.
     pub const fn of_kernel() -> Self {
         Self { code: SI_KERNEL, process: 0, value: 0 }
     }
 }
 
-/// A call that a signal interrupted and that can be made again (ERESTARTSYS): never seen by a program, but by a tracer.
+/// The error of a call that a signal interrupted and that can be restarted (ERESTARTSYS). Tracers see it; programs do
+/// not.
 pub const RESTART: i64 = 512;
 
-/// The error of a call that is made again after a handler with `SA_RESTART`.
+/// Turns EINTR into RESTART, for a call that is restarted after a handler with `SA_RESTART`.
 pub fn restart_after(error: i64) -> i64 {
     if error == EINTR { RESTART } else { error }
 }
@@ -91,12 +92,12 @@ pub const STACK_DISABLED: u64 = 2;
 const STACK_IN_USE: u64 = 1;
 const STACK_SIZE_MIN: u64 = 2048;
 
-/// The largest frame, with alignment: what AT_MINSIGSTKSZ says.
+/// The size of the largest frame, with alignment: the value of AT_MINSIGSTKSZ.
 pub fn frame_max() -> u64 {
     (size_of::<Frame>() + fpu::area_size()).next_multiple_of(64) as u64 + 64 + 16
 }
 
-/// How many groups have an alarm.
+/// The number of groups that have an alarm.
 static ALARMS: Local<u32> = Local::new(0);
 
 const fn bit(signal: u32) -> u64 {
@@ -105,7 +106,7 @@ const fn bit(signal: u32) -> u64 {
 
 /// The signals that stop a process: SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU.
 const STOPS: u64 = 0b1111 << (SIGSTOP - 1);
-/// No mask can block these two.
+/// SIGKILL and SIGSTOP cannot be blocked.
 const UNBLOCKABLE: u64 = bit(SIGKILL) | bit(SIGSTOP);
 
 fn is_ignored(action: Action, signal: u32) -> bool {
@@ -116,34 +117,34 @@ fn is_ignored(action: Action, signal: u32) -> bool {
     }
 }
 
-/// True if the end of a child sends no signal to this group: it asked to ignore SIGCHLD.
+/// True if the end of a child sends no signal to this group, because the group ignores SIGCHLD.
 pub fn drops_child_signals(group: &Group) -> bool {
     group.tables().action(SIGCHLD).get().handler == IGNORE
 }
 
-/// True if the parent does not want to know of its children: they leave no zombies.
+/// True if the children of this group leave no zombies.
 pub fn ignores_children(group: &Group) -> bool {
     let action = group.tables().action(SIGCHLD).get();
     action.handler == IGNORE || action.flags & SA_NOCLDWAIT != 0
 }
 
-/// True if the parent gets no signal when a child stops.
+/// True if this group receives no signal when a child stops.
 pub fn ignores_stops(group: &Group) -> bool {
     group.tables().action(SIGCHLD).get().flags & SA_NOCLDSTOP != 0
 }
 
-/// The signals that a task can take now.
+/// The pending signals that a task does not block.
 fn due(task: &Task) -> u64 {
     (task.pending.get() | task.group().pending.get()) & !task.blocked.get()
 }
 
-/// True if the task that runs must not wait: there is a signal for it, or its group ends.
+/// True if the current task must not wait: it has a signal to handle, or its group ends.
 pub fn is_due(task: &Task) -> bool {
     check_alarm(task.group());
     due(task) != 0 || task.group().is_ending()
 }
 
-/// An alarm came or went.
+/// Counts a group's alarm: whether the group had one before, and whether it has one now.
 pub fn alarms_changed(was: bool, is: bool) {
     ALARMS.set(ALARMS.get() + u32::from(is) - u32::from(was));
 }
@@ -168,7 +169,7 @@ pub fn send_to_task(task: &'static Task, signal: u32, info: Info) {
     }
 }
 
-/// Sends a signal to a group: to a task of it that does not block it, or to the first that unblocks it.
+/// Sends a signal to a group. A task that does not block it handles it, or the first task that unblocks it.
 pub fn send_to_group(group: &'static Group, signal: u32, info: Info) {
     if group.is_zombie() {
         return;
@@ -184,7 +185,7 @@ pub fn send_to_group(group: &'static Group, signal: u32, info: Info) {
     }
 }
 
-/// Keeps what comes with a signal to a task of the group; false: the signal is ignored.
+/// Stores the information about a signal to a task of the group. Returns false if the signal is ignored.
 fn note(group: &'static Group, task: u16, signal: u32, info: Info, blocked: u64) -> bool {
     if signal == SIGCONT {
         forget(group, STOPS);
@@ -201,20 +202,20 @@ fn note(group: &'static Group, task: u16, signal: u32, info: Info, blocked: u64)
     !is_ignored
 }
 
-/// Signals that wait for the group or a task of it are forgotten.
+/// Removes pending signals of the group and of its tasks.
 fn forget(group: &Group, signals: u64) {
     group.pending.set(group.pending.get() & !signals);
     group.tasks().for_each(|(_, task)| task.pending.set(task.pending.get() & !signals));
 }
 
-/// A signal stops the group: each task waits when it would return to user mode.
+/// Stops the group: each task waits before it would return to user mode.
 fn stop(group: &'static Group, signal: u32) {
     group.is_stopped.set(true);
     group.tasks().for_each(|(_, task)| task.attention.set(true));
     life::note_stop(group, signal << 8 | 0x7F);
 }
 
-/// A group that was stopped continues.
+/// Continues a group that was stopped.
 fn resume(group: &'static Group) {
     if group.is_stopped.replace(false) {
         task::wake_all(Wait::Continue, group.id.get().into(), NEVER, |_| true);
@@ -222,7 +223,7 @@ fn resume(group: &'static Group) {
     }
 }
 
-/// The task that runs waits under a mask, and looks for signals afterwards.
+/// Makes the current task wait under another mask. Afterwards it looks for signals.
 pub fn wait_under(mask: u64, what: Wait, object: u16) {
     let task = task::current();
     let blocked = task.blocked.replace(mask);
@@ -238,7 +239,7 @@ fn rouse(task: &'static Task, signal: u32) {
     }
 }
 
-/// All tasks of a group look whether they are to end.
+/// Wakes all tasks of a group, so that each one checks whether it must end.
 pub fn rouse_all(group: &Group) {
     for (id, task) in group.tasks() {
         task.attention.set(true);
@@ -246,13 +247,13 @@ pub fn rouse_all(group: &Group) {
     }
 }
 
-/// True if the process that runs has something to do before it returns to user mode: a signal, an alarm, its end.
+/// True if the current process must handle a signal, an alarm or its own end before it returns to user mode.
 #[inline(always)]
 pub fn is_attention_due() -> bool {
     task::current().attention.get() || ALARMS.get() != 0
 }
 
-/// Does it before the process that runs returns to user mode.
+/// Handles signals, alarms and the end of the current process before it returns to user mode.
 pub fn before_return(frame: &mut TrapFrame) {
     let task = task::current();
     let group = task.group();
@@ -279,7 +280,7 @@ pub fn before_return(frame: &mut TrapFrame) {
             _ => call_handler(frame, task, signal, action, group.tables().info(signal).get(), [0; 3]),
         }
     }
-    // No handler ran: the call is made again as if nothing had been, under the old mask.
+    // No handler ran: the call is restarted under the old mask, as if there had been no signal.
     if let Some(number) = task.restart.replace(None) {
         again(frame, number);
     }
@@ -288,7 +289,7 @@ pub fn before_return(frame: &mut TrapFrame) {
     }
 }
 
-/// Takes the first of these signals off the pending sets. Faults come first, as in Linux, for they are the task's own.
+/// Removes the first of these signals from the pending sets. As in Linux, synchronous faults of the task come first.
 fn take(task: &Task, signals: u64) -> u32 {
     const SYNCHRONOUS: u64 = bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGTRAP) | bit(SIGFPE);
     let first = if signals & SYNCHRONOUS != 0 { signals & SYNCHRONOUS } else { signals };
@@ -298,13 +299,13 @@ fn take(task: &Task, signals: u64) -> u32 {
     signal
 }
 
-/// The task returns to its `syscall` instruction, two bytes back, with the number of the call in RAX.
+/// Makes the task execute its `syscall` instruction again: RIP goes back two bytes, and RAX is the call's number.
 fn again(frame: &mut TrapFrame, number: u64) {
     frame.registers.rax = number;
     frame.rip -= 2;
 }
 
-/// The group of the task that runs ends by a signal.
+/// Ends the group of the current task by a signal.
 fn end_by(signal: u32) -> ! {
     let group = task::group();
     let info = group.tables().info(signal).get();
@@ -312,7 +313,7 @@ fn end_by(signal: u32) -> ! {
     life::end_group(signal, true)
 }
 
-/// There is no memory for what the task needs: it ends.
+/// Ends the current task's group, because there is no memory for what the task needs.
 pub fn out_of_memory() -> ! {
     ProcessSignaled { signal: SIGKILL, code: NO_MEMORY, by: 0 }.emit();
     life::end_group(SIGKILL, true)
@@ -353,12 +354,12 @@ struct Frame {
     stack: [u64; 3],
     registers: Registers64,
     mask: u64,
-    /// Signal and error, code, then what the signal has.
+    /// Signal number and error, code, then the fields that depend on the signal.
     info: [u64; 16],
 }
 
 impl Registers64 {
-    /// What differs if the process changed its general registers, RSP or RIP.
+    /// A checksum. It differs if the process changed its general registers, RSP or RIP.
     fn sum(&self) -> u64 {
         let Self { r8_to_r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, .. } = *self;
         let words = [rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip];
@@ -368,12 +369,12 @@ impl Registers64 {
 
 const _: () = assert!(size_of::<Registers64>() == 256 && size_of::<Frame>() == 440);
 
-/// SS is saved, and restored as it stands.
+/// SS is saved, and restored unchanged.
 const UC_SS: u64 = 2 | 4;
-/// The FPU state has more than FXSAVE stores.
+/// The FPU state includes more than FXSAVE stores.
 const UC_XSTATE: u64 = 1;
 
-/// Makes the task run a handler when it returns to user mode. `trap` is vector, error code and CR2 of a fault.
+/// Makes the task run a handler when it returns to user mode. `trap`: vector, error code and CR2 of a fault.
 fn call_handler(
     frame: &mut TrapFrame,
     task: &'static Task,
@@ -459,7 +460,7 @@ fn registers_of(frame: &TrapFrame, mask: u64, [vector, error, cr2]: [u64; 3], fp
     }
 }
 
-/// `siginfo_t`: signal and error number, code; then sender and user, or an address; then a status.
+/// The words of `siginfo_t`: signal and error number, code; then sender and user, or an address; then a status.
 fn info_words(signal: u32, info: Info) -> [u64; 16] {
     let mut words = [0; 16];
     words[0] = signal.into();
@@ -471,7 +472,7 @@ fn info_words(signal: u32, info: Info) -> [u64; 16] {
     words
 }
 
-/// `rt_sigreturn`: the task goes on where the signal came. RAX is what the frame says.
+/// `rt_sigreturn`: the task continues where the signal interrupted it. RAX has the value in the frame.
 #[inline(never)]
 pub fn sigreturn(frame: &mut TrapFrame) -> u64 {
     let at = frame.rsp.wrapping_sub(8);
@@ -510,7 +511,7 @@ pub fn sigreturn(frame: &mut TrapFrame) -> u64 {
     rax
 }
 
-/// Calls `change` with the FPU area of the task that runs, which holds its registers meanwhile.
+/// Calls `change` with the FPU area of the current task. During the call, the area holds the task's registers.
 pub fn with_fpu<T>(change: impl FnOnce(fpu::Area) -> T) -> T {
     let process = scheduler::current();
     let area = process.fpu.get();
@@ -523,19 +524,20 @@ pub fn with_fpu<T>(change: impl FnOnce(fpu::Area) -> T) -> T {
     result
 }
 
-/// The last x87 status word, and MXCSR.
+/// The x87 status word, and MXCSR.
 fn fpu_status() -> [u32; 2] {
     with_fpu(|area| {
         let words = area.bytes().cast::<u32>();
-        // SAFETY: an area is a page.
+        // SAFETY: an area is a page, and both words lie in it.
         unsafe { [words.read() >> 16, words.add(6).read()] }
     })
 }
 
-/// Marks of an FPU state with more than FXSAVE stores, at its byte 464 and behind it (Linux's asm/sigcontext.h).
+/// Magic numbers of an FPU state with more than FXSAVE stores: at byte 464, and after the state (Linux's
+/// asm/sigcontext.h).
 const XSTATE_MAGIC: [u32; 2] = [0x4650_5853, 0x4650_5845];
 
-/// Stores the FPU registers at `to`, which was reached. The handler starts with fresh ones.
+/// Stores the FPU registers at `to`, which `reach` made writable. The handler starts with initial registers.
 fn save_fpu(to: u64) {
     with_fpu(|area| {
         let size = fpu::area_size();
@@ -543,7 +545,7 @@ fn save_fpu(to: u64) {
         let [mark, mark_at_end] = XSTATE_MAGIC;
         let marks = [mark, size as u32 + 4, components as u32, (components >> 32) as u32, size as u32];
         let to = to as *mut u8;
-        // SAFETY: so many bytes were reached; the marks lie where FXSAVE leaves room for software.
+        // SAFETY: `reach` made these bytes writable. The magic numbers lie in the bytes that FXSAVE leaves to software.
         unsafe {
             to.copy_from_nonoverlapping(area.bytes(), size);
             to.add(464).cast::<[u32; 5]>().write_unaligned(marks);
@@ -553,8 +555,8 @@ fn save_fpu(to: u64) {
     });
 }
 
-/// Loads the FPU state at `address` of the process; 0: as it starts. What the CPU would refuse is taken out of it: bits of
-/// MXCSR and of the header that must be 0 (SDM vol. 1, 10.2.3 and 13.4.2).
+/// Loads the FPU state at `address` in the process; 0: the initial state. Clears what the CPU would refuse: bits of MXCSR
+/// and of the header that must be 0 (SDM vol. 1, 10.2.3 and 13.4.2).
 fn restore_fpu(address: u64) -> Outcome<()> {
     const LEGACY: usize = 512;
     const HEADER: usize = 64;
@@ -571,7 +573,7 @@ fn restore_fpu(address: u64) -> Outcome<()> {
             return;
         }
         let to = area.bytes();
-        // SAFETY: so many bytes were reached, and an area is a page.
+        // SAFETY: `reach` made these bytes readable, and an area is a page.
         unsafe {
             to.copy_from_nonoverlapping(address as *const u8, size);
             let present = if size > LEGACY { to.add(LEGACY).cast::<u64>().read() } else { 0b11 };
@@ -584,7 +586,7 @@ fn restore_fpu(address: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// The task cannot go on: what the signal's handler would need is not there, or came back forged.
+/// Ends the current group: the handler's memory is not usable, or the process returned an invalid frame.
 pub fn end_by_forced(signal: u32) -> ! {
     task::group().tables().info(signal).set(Info::of_kernel());
     end_by(signal)
@@ -597,7 +599,7 @@ fn set_mask(task: &Task, mask: u64) {
     }
 }
 
-/// A fault of the task that runs becomes a signal, with its code and address.
+/// Turns a fault of the current task into a signal, with its code and address.
 pub fn fault(frame: &mut TrapFrame, cr2: u64, bad: Option<Bad>) {
     let (signal, code, address) = meaning(frame, cr2, bad);
     let task = task::current();
@@ -607,7 +609,7 @@ pub fn fault(frame: &mut TrapFrame, cr2: u64, bad: Option<Bad>) {
     tables.info(signal).set(info);
     SignalSent { signal, is_ignored: false, by: 0, code: code.into(), about: address }.emit();
     if task.blocked.get() & bit(signal) != 0 || action.handler <= IGNORE {
-        // It would fault again for ever.
+        // The task would fault again forever.
         let (vector, error_code) = (frame.vector as u8, frame.error as u16);
         ProcessKilled { vector, error_code, rip: frame.rip, cr2 }.emit();
         life::end_group(signal, true);
@@ -615,7 +617,7 @@ pub fn fault(frame: &mut TrapFrame, cr2: u64, bad: Option<Bad>) {
     call_handler(frame, task, signal, action, info, [frame.vector, frame.error, cr2]);
 }
 
-/// Signal, code and address of a fault, as in Linux's arch/x86/kernel/traps.c.
+/// Returns the signal, code and address of a fault, as Linux's arch/x86/kernel/traps.c does.
 fn meaning(frame: &TrapFrame, cr2: u64, bad: Option<Bad>) -> (u32, i32, u64) {
     match frame.vector {
         0 => (SIGFPE, 1, frame.rip),
@@ -638,7 +640,7 @@ fn meaning(frame: &TrapFrame, cr2: u64, bad: Option<Bad>) -> (u32, i32, u64) {
     }
 }
 
-/// The code of a floating-point exception, by its status bits.
+/// The signal code of a floating-point exception, from its status bits.
 fn float_code(status: u32) -> i32 {
     match status & 0x3F {
         bits if bits & 1 != 0 => 7,
@@ -707,7 +709,7 @@ pub fn suspend_with(set: u64, size: u64) -> Outcome<u64> {
     if size == 8 { suspend(Some(user::read(set)?)) } else { Err(EINVAL) }
 }
 
-/// Waits under another mask; `None`: under the one that there is (`pause`).
+/// Waits for a signal under another mask, or with `None` under the current one (`pause`).
 #[inline(never)]
 pub fn suspend(mask: Option<u64>) -> Outcome<u64> {
     let task = task::current();
@@ -719,7 +721,7 @@ pub fn suspend(mask: Option<u64>) -> Outcome<u64> {
     }
 }
 
-/// Another mask until the call that runs is over and its signal is handled.
+/// Sets another mask until the current call returns and its signal is handled.
 pub fn replace_mask(mask: u64) {
     let task = task::current();
     task.saved_mask.set(Some(task.blocked.get()));
@@ -744,7 +746,7 @@ pub fn timed_wait(set: u64, to: u64, time_out: u64, size: u64) -> Outcome<u64> {
             user::write_if_asked(to, info_words(signal, info))?;
             return Ok(signal.into());
         }
-        // While it waits, these signals reach it.
+        // During the wait, these signals are not blocked.
         let blocked = task.blocked.replace(task.blocked.get() & !wanted);
         let woken = wait(Wait::Signal, wanted, until);
         task.blocked.set(blocked);
@@ -795,12 +797,12 @@ pub fn sigaltstack(new: u64, old: u64, rsp: u64) -> Outcome<u64> {
     user::write_if_asked(old, before).map(|()| 0)
 }
 
-/// Of a signal that the group of the task that runs sends.
+/// Information about a signal that the current group sends.
 pub fn from_program(code: i32) -> Info {
     Info { code, process: task::group().id.get().into(), value: 0 }
 }
 
-/// The number of a signal; 0 only asks whether the receiver is there.
+/// Checks the number of a signal. 0 is allowed: it only checks whether the receiver exists.
 fn check(signal: u64) -> Outcome<u32> {
     if signal as u32 as usize > COUNT { Err(EINVAL) } else { Ok(signal as u32) }
 }
@@ -844,7 +846,7 @@ pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
     Ok(0)
 }
 
-/// After `execve`: handlers are gone with the code that they were in.
+/// Resets the handlers for `execve`, because the code of the handlers does not exist any more.
 pub fn reset_handlers(group: &Group) {
     let tables = group.tables();
     for action in handled(group).map(|signal| tables.action(signal)) {
@@ -865,7 +867,7 @@ fn handled(group: &Group) -> impl Iterator<Item = u32> {
     })
 }
 
-/// A child of `fork` has its parent's actions.
+/// Copies the parent's actions to a child of `fork`.
 pub fn copy_actions(parent: &Group, child: &Group) {
     for signal in handled(parent) {
         child.tables().action(signal).set(parent.tables().action(signal).get());

@@ -1,11 +1,11 @@
-//! An address space of Linux programs: what may be where (the mappings), and what is there (the pages).
+//! An address space of Linux programs: its mappings (what may be at an address), and its pages (what is there now).
 //!
-//! A mapping says which addresses a program may use, how, and where their content comes from. A page comes at the first
-//! touch: a zeroed frame, a page of a file where the file lies, or a copy of it. After `fork` both address spaces show
-//! the same frames, read-only, and a write makes a copy.
+//! A mapping says which addresses a program may use, how, and where their content comes from. A page is created at the
+//! first access: a zeroed frame, a page of a file at the file's own place, or a copy of it. After `fork` both address
+//! spaces map the same frames, read-only, and a write makes a copy.
 //!
-//! The structure and its mappings share one frame, which limits a space to [`MAPPINGS_MAX`] mappings. Page tables
-//! stay until the space goes.
+//! The structure and its mappings share one frame, so a space has at most [`MAPPINGS_MAX`] mappings. Page tables are kept
+//! until the space is freed.
 
 use abi::record::emit::PageResolved;
 use abi::record::{Panic, Resolution};
@@ -22,41 +22,41 @@ use crate::trace::Emit;
 
 /// The end of the main stack: the page above it stays empty.
 pub const STACK_TOP: u64 = USER_END - PAGE;
-/// How far the main stack can grow: what `getrlimit` says too.
+/// The largest size of the main stack, which `getrlimit` returns too.
 pub const STACK_LIMIT: u64 = 8 << 20;
-/// The part of it that is a mapping from the start; a touch below makes it grow.
+/// The size of the stack's first mapping. An access below it makes the stack grow.
 const STACK_START: u64 = 33 * PAGE;
-/// Mappings without an address are placed below this, the highest first.
+/// A mapping without a requested address is placed at the highest free place below this.
 const MMAP_TOP: u64 = STACK_TOP - STACK_LIMIT - (1 << 20);
 
-/// Rights of a mapping, as `mmap` has them.
+/// The rights of a mapping, as `mmap` defines them.
 pub const READ: u64 = 1;
 pub const WRITE: u64 = 2;
 pub const EXECUTE: u64 = 4;
 pub const RIGHTS: u64 = READ | WRITE | EXECUTE;
-/// A child of `fork` shares its pages: a write makes no copy.
+/// A child of `fork` shares its pages, so a write makes no copy.
 pub const SHARED: u64 = 8;
-/// It grows downwards at a touch below it.
+/// The mapping grows downwards when the program accesses an address below it.
 pub const STACK: u64 = 16;
-/// It lies beyond the end of its file: a touch is a bus error.
+/// The mapping lies beyond the end of its file. An access is a bus error.
 pub const BEYOND: u64 = 32;
 
-/// In a page table entry, where software may use bits 9 to 11: users of the frame are counted.
+/// In a page table entry, whose bits 9 to 11 are free for software: the frame has a count of users.
 const COUNTED: u64 = 1 << 9;
 
-/// A stretch of addresses of one kind.
+/// A range of addresses with the same rights and the same source.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mapping {
-    /// Address; in its low 12 bits the rights and flags above.
+    /// The start address. The low 12 bits are the rights and flags above.
     first: u64,
     pages: u32,
-    /// Number of the frame with the file's content for the first page; 0: zeroes.
+    /// The frame number of the file's content for the first page; 0: zeros.
     backing: u32,
 }
 
 impl Mapping {
-    /// A mapping from `start` to `end` whose first page shows the file's content at the physical address `backing`
-    /// (0: zeroes).
+    /// A mapping from `start` to `end` whose first page shows the file's content at the physical address `backing` (0:
+    /// zeros).
     pub fn new(start: u64, end: u64, flags: u64, backing: u64) -> Self {
         Self { first: start | flags, pages: ((end - start) / PAGE) as u32, backing: (backing / PAGE) as u32 }
     }
@@ -78,7 +78,7 @@ impl Mapping {
         (self.backing != 0).then(|| u64::from(self.backing) * PAGE + (page - self.start()))
     }
 
-    /// The part of it between two addresses that lie in it.
+    /// The part of it between two addresses, which must lie in it.
     fn part(self, start: u64, end: u64) -> Self {
         Self::new(start, end, self.flags(), self.content(start).unwrap_or(0))
     }
@@ -88,12 +88,12 @@ impl Mapping {
         self.backing != 0
     }
 
-    /// The same with other rights.
+    /// The same mapping with other rights.
     fn with_rights(self, rights: u64) -> Self {
         Self { first: self.first & !RIGHTS | rights, ..self }
     }
 
-    /// True if `next` goes on where this one ends, in every respect.
+    /// True if `next` starts where this mapping ends and is equal in all else.
     fn continues(self, next: Self) -> bool {
         let content = if self.backing == 0 { 0 } else { self.backing + self.pages };
         self.end() == next.start() && self.flags() == next.flags() && content == next.backing
@@ -103,11 +103,11 @@ impl Mapping {
 /// How many mappings an address space can have.
 pub const MAPPINGS_MAX: usize = 248;
 
-/// An address space; it lies at the start of a frame of its own.
+/// An address space. It lies at the start of its own frame.
 #[repr(C)]
 pub struct Space {
     tables: Local<AddressSpace>,
-    /// Thread groups that use it: after `vfork` there are two.
+    /// The number of thread groups that use it: two after `vfork`.
     users: Local<u32>,
     count: Local<u32>,
     /// Where the heap of `brk` starts and ends.
@@ -119,19 +119,19 @@ pub struct Space {
 
 const _: () = assert!(size_of::<Space>() <= PAGE as usize);
 
-/// Why a touch of a page fails.
+/// Why an access to a page fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Bad {
     /// Nothing is mapped there.
     Unmapped,
     /// The mapping does not allow it.
     Forbidden,
-    /// It lies beyond the end of a file.
+    /// The page lies beyond the end of a file.
     BeyondFile,
     OutOfMemory,
 }
 
-/// What a program, or the kernel for it, does with a page.
+/// How a program, or the kernel on its behalf, accesses a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Touch {
     Read,
@@ -140,7 +140,7 @@ pub enum Touch {
 }
 
 impl Space {
-    /// An empty one with a stack. `None`: no memory.
+    /// Creates a space with a stack and nothing else. `None`: there is no memory.
     pub fn new() -> Option<&'static Self> {
         let mut tables = AddressSpace::new()?;
         let Some(frame) = tables.allocate() else {
@@ -158,26 +158,26 @@ impl Space {
 
     /// Physical address of the root table.
     pub fn root(&self) -> u64 {
-        // SAFETY: no one else writes it meanwhile.
+        // SAFETY: no other code changes it during the read.
         unsafe { (*self.tables.pointer()).root }
     }
 
-    /// Another thread group uses it.
+    /// Counts one more thread group that uses it.
     pub fn share(&self) {
         self.users.set(self.users.get() + 1);
     }
 
-    /// A thread group does not use it any more. It must not be loaded.
+    /// Counts one thread group less, and frees the space after the last one. The space must not be loaded.
     pub fn release(&self) {
         self.users.set(self.users.get() - 1);
         if self.users.get() == 0 {
             self.mappings().for_each(|mapping| self.unmap_pages(mapping.start(), mapping.end()));
-            // The frame of this structure is among those that go, but no one allocates it meanwhile.
+            // This frees the frame of this structure too, but nothing allocates that frame before `free` returns.
             self.tables.replace(AddressSpace::NONE).free();
         }
     }
 
-    /// Its mappings, in order of address.
+    /// The mappings in order of address.
     pub fn mappings(&self) -> impl Iterator<Item = Mapping> {
         first(&self.mappings, self.count.get() as usize).iter().map(Local::get)
     }
@@ -223,7 +223,7 @@ impl Space {
     pub fn add(&self, mapping: Mapping) -> Result<(), i64> {
         let index = self.index(mapping.start());
         let next = self.at(index);
-        // One that goes on where its neighbour ends makes that one longer.
+        // Two neighbours become one mapping if the second continues the first.
         if let Some(before) = index.checked_sub(1).and_then(|index| self.at(index))
             && before.continues(mapping)
         {
@@ -259,11 +259,11 @@ impl Space {
     /// Moves `count` mappings in the table.
     fn shift(&self, from: usize, to: usize, count: usize) {
         let table = self.mappings.as_ptr().cast_mut();
-        // SAFETY: both stretches lie in the table; a cell has the layout of what is in it.
+        // SAFETY: both ranges lie in the table, and a cell has the layout of its content.
         unsafe { table.add(to).copy_from(table.add(from), count) }
     }
 
-    /// Cuts mappings so that none reaches across `address`.
+    /// Splits the mapping across `address`, if there is one.
     fn cut(&self, address: u64) -> Result<(), i64> {
         let index = self.index(address);
         match self.at(index) {
@@ -276,7 +276,7 @@ impl Space {
         }
     }
 
-    /// Nothing is mapped from `start` to `end` any more.
+    /// Removes all mappings from `start` to `end`.
     pub fn unmap(&self, start: u64, end: u64) -> Result<(), i64> {
         self.cut(start)?;
         self.cut(end)?;
@@ -288,7 +288,7 @@ impl Space {
         Ok(())
     }
 
-    /// All that is mapped from `start` to `end` gets these rights. `ENOMEM`: not everything there is mapped.
+    /// Gives all mappings from `start` to `end` these rights. `ENOMEM`: a part of the range is not mapped.
     pub fn protect(&self, start: u64, end: u64, rights: u64) -> Result<(), i64> {
         self.cut(start)?;
         self.cut(end)?;
@@ -301,13 +301,13 @@ impl Space {
             next = mapping.end();
             index += 1;
         }
-        // Neighbours that differed in their rights only are one again.
+        // Neighbours that differed only in their rights can be joined again.
         self.join(end);
         self.join(start);
         Ok(())
     }
 
-    /// Makes one mapping of the two that meet at `address`, if they are alike.
+    /// Joins the two mappings that meet at `address`, if the second continues the first.
     fn join(&self, address: u64) {
         let index = self.index(address);
         if let (Some(before), Some(next)) = (index.checked_sub(1).and_then(|i| self.at(i)), self.at(index))
@@ -318,7 +318,7 @@ impl Space {
         }
     }
 
-    /// The highest free place of this size, for a mapping without an address.
+    /// The highest free range of this size, for a mapping without a requested address.
     pub fn place(&self, size: u64) -> Result<u64, i64> {
         let mut end = MMAP_TOP;
         let mut index = self.index(MMAP_TOP);
@@ -333,13 +333,13 @@ impl Space {
         }
     }
 
-    /// The process touches `address`: makes the page there as it must be. `by_kernel`: for a system call.
+    /// Makes the page at `address` ready for an access of the process. `by_kernel`: for a system call.
     pub fn touch(&self, address: u64, touch: Touch, by_kernel: bool) -> Result<(), Bad> {
         let page = address & !(PAGE - 1);
         let mapping = self.mapping_for(page)?;
         let flags = mapping.flags();
         let needed = match touch {
-            // What can be written or executed can be read: x86 has no other way.
+            // On x86, a page that can be written or executed can always be read.
             Touch::Read => RIGHTS,
             Touch::Write => WRITE,
             Touch::Execute => EXECUTE,
@@ -350,7 +350,7 @@ impl Space {
         if flags & BEYOND != 0 {
             return Err(Bad::BeyondFile);
         }
-        // SAFETY: no one else uses the tables meanwhile.
+        // SAFETY: no other code uses the tables during the call.
         let entry = unsafe { &mut *self.tables.pointer() }.entry(page).ok_or(Bad::OutOfMemory)?;
         // SAFETY: an entry of a page table of this space.
         let old = unsafe { entry.read() };
@@ -364,7 +364,7 @@ impl Space {
         Ok(())
     }
 
-    /// The mapping for `page`; the stack grows where that makes one.
+    /// Returns the mapping for `page`. The stack grows if the page is below it and within its limit.
     fn mapping_for(&self, page: u64) -> Result<Mapping, Bad> {
         let index = self.index(page);
         let mapping = self.at(index).ok_or(Bad::Unmapped)?;
@@ -383,7 +383,7 @@ impl Space {
         Ok(grown)
     }
 
-    /// Calls `change` with each page from `start` to `end` that is there and its entry.
+    /// Calls `change` with each page from `start` to `end` that is present, and with its entry.
     fn for_pages(&self, start: u64, end: u64, mut change: impl FnMut(u64, *mut u64)) {
         const REGION: u64 = 512 * PAGE;
         let mut page = start;
@@ -394,7 +394,7 @@ impl Space {
                 Ok(mut entry) => {
                     while page < region_end {
                         let count = ((region_end - page) / PAGE) as usize;
-                        // SAFETY: as many entries of one page table lie between here and the end of the region.
+                        // SAFETY: `count` entries of one page table lie between this entry and the end of the region.
                         let skipped = unsafe { mem::zero_words(entry, count) };
                         if skipped == count {
                             break;
@@ -403,7 +403,7 @@ impl Space {
                         entry = unsafe { entry.add(skipped) };
                         page += skipped as u64 * PAGE;
                         change(page, entry);
-                        // SAFETY: as above; at the end of the region it is not used.
+                        // SAFETY: as above; at the end of the region the pointer is not read.
                         entry = unsafe { entry.add(1) };
                         page += PAGE;
                     }
@@ -413,7 +413,7 @@ impl Space {
         }
     }
 
-    /// Moves `size` bytes at `start`, which lie in `mapping`, to `to`, where a mapping of `new_size` bytes appears.
+    /// Moves `size` bytes at `start`, which lie in `mapping`, to `to`, where it adds a mapping of `new_size` bytes.
     pub fn relocate(
         &self,
         mapping: Mapping,
@@ -438,7 +438,7 @@ impl Space {
         whole
     }
 
-    /// The pages go; the mappings are another matter.
+    /// Frees the pages. The mappings do not change.
     pub fn unmap_pages(&self, start: u64, end: u64) {
         self.for_pages(start, end, |page, entry| {
             // SAFETY: an entry of a page table of this space.
@@ -450,7 +450,7 @@ impl Space {
         });
     }
 
-    /// The pages get these rights. A right to write comes at the next write, which looks who else uses the frame.
+    /// Gives the pages these rights. The next write adds the right to write, after it checks whether the frame is shared.
     fn protect_pages(&self, start: u64, end: u64, rights: u64) {
         self.for_pages(start, end, |page, entry| {
             // SAFETY: an entry of a page table of this space.
@@ -463,11 +463,11 @@ impl Space {
         });
     }
 
-    /// A copy for a child of `fork`: the same mappings, and the same frames until one of the two writes. `None`: no
-    /// memory.
+    /// A copy for a child of `fork`: the same mappings, and the same frames until one of the two writes. `None`: there is
+    /// no memory.
     pub fn copy(&self) -> Option<&'static Self> {
         let child = Self::new()?;
-        // SAFETY: the tables are alike, and no one uses the child's yet.
+        // SAFETY: both tables have the same layout, and the child's are not in use yet.
         unsafe {
             let table = child.mappings.as_ptr().cast_mut();
             table.copy_from_nonoverlapping(self.mappings.as_ptr(), self.count.get() as usize);
@@ -476,7 +476,7 @@ impl Space {
         child.heap_start.set(self.heap_start.get());
         child.heap_end.set(self.heap_end.get());
         for mapping in self.mappings() {
-            // A page that shows the file itself comes back at the next touch.
+            // A page that maps the file itself is created again at the next access.
             if mapping.flags() & WRITE == 0 && mapping.is_of_file() {
                 self.copy_pages(child, mapping, COUNTED).or_else(|| child.abandon())?;
             } else {
@@ -491,12 +491,12 @@ impl Space {
         None
     }
 
-    /// Shows the child the pages of a mapping whose entries have all bits of `needed`.
+    /// Maps the pages of a mapping whose entries have all bits of `needed` in the child.
     fn copy_pages(&self, child: &Self, mapping: Mapping, needed: u64) -> Option<()> {
         let mut whole = Some(());
         let shared = mapping.flags() & SHARED != 0;
         self.for_pages(mapping.start(), mapping.end(), |page, entry| {
-            // SAFETY: both are entries of page tables of the two spaces; no one else uses them meanwhile.
+            // SAFETY: both are entries of page tables of the two spaces, which no other code uses during the call.
             unsafe {
                 if *entry & needed != needed || whole.is_none() {
                     return;
@@ -520,18 +520,18 @@ impl Space {
 }
 
 impl Mapping {
-    /// This one and `next`, which it continues into.
+    /// This mapping and `next`, which continues it, as one.
     fn longer(self, next: Self) -> Self {
         Self { pages: self.pages + next.pages, ..self }
     }
 }
 
-/// The bits of an entry that allow to read, and to execute where the mapping allows it.
+/// The bits of an entry that allow reading, and execution if the mapping allows it.
 fn readable(flags: u64) -> u64 {
     PRESENT | USER | if flags & EXECUTE == 0 { NO_EXECUTE } else { 0 }
 }
 
-/// What the entry of a page becomes at a touch that its mapping allows, and how. `None`: no memory.
+/// The new entry of a page after an allowed access, and how it was made. `None`: there is no memory.
 fn resolve(old: u64, mapping: Mapping, page: u64, write: bool) -> Option<(u64, Resolution)> {
     let flags = mapping.flags();
     let rights = readable(flags);
@@ -539,7 +539,7 @@ fn resolve(old: u64, mapping: Mapping, page: u64, write: bool) -> Option<(u64, R
     let counted = rights | COUNTED;
     let shared = flags & SHARED != 0;
     Some(match (old != 0, mapping.content(page)) {
-        // It is there, and perhaps was hidden by `mprotect`.
+        // The page exists, and `mprotect` may have removed its rights.
         (true, _) if !write || old & WRITABLE != 0 => (old | rights, Resolution::Allowed),
         (true, _) if old & COUNTED != 0 && (shared || frames::users(frame) == 1) => {
             (old | rights | WRITABLE, Resolution::Owned)

@@ -1,4 +1,4 @@
-//! What a file is: `stat` in its forms.
+//! The `stat` calls: the attributes of a file.
 
 use abi::syscall::errno::{EBADF, ENOENT};
 
@@ -6,7 +6,7 @@ use super::files::{self, Kind, Open};
 use super::tree::{self, Node};
 use super::{Outcome, user};
 
-/// The first layout of `struct stat`, which x86-64 keeps.
+/// The original layout of `struct stat`, which x86-64 still uses.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct Stat {
@@ -21,7 +21,7 @@ struct Stat {
     size: u64,
     block_size: u64,
     blocks: u64,
-    /// Of access, modification and change: seconds and nanoseconds.
+    /// Times of access, modification and change: seconds and nanoseconds each.
     times: [u64; 6],
     unused: [u64; 3],
 }
@@ -43,7 +43,7 @@ struct Statx {
     size: u64,
     blocks: u64,
     attributes_mask: u64,
-    /// Of access, birth, change and modification: seconds, nanoseconds.
+    /// Times of access, birth, change and modification: seconds and nanoseconds each.
     times: [(u64, u64); 4],
     special_device: [u32; 2],
     device: [u32; 2],
@@ -54,14 +54,14 @@ const _: () = assert!(size_of::<Statx>() == 256);
 
 const BLOCK: u64 = 4096;
 const SECTOR: u64 = 512;
-/// The device of the tree, and that of all else.
+/// The device number of the tree, and that of all other files.
 const TREE_DEVICE: u64 = 0x801;
 const OTHER_DEVICE: u64 = 0xD;
 const FIFO: u32 = 0o010_600;
 const CHARACTER: u32 = 0o020_666;
 const TERMINAL_DEVICE: u64 = 0x8800;
 
-/// What a standard stream of the host is: see `abi::bundle`.
+/// The type of a standard stream of the host: see `abi::bundle`.
 pub fn stream(number: u32) -> u8 {
     tree::stream(number)
 }
@@ -121,7 +121,7 @@ fn of_node(node: Node) -> Outcome<Stat> {
     })
 }
 
-/// What `path` leads to, or with `AT_EMPTY_PATH` and an empty path, what is open as `directory`.
+/// The attributes of the file at `path`, or of the open `directory` if `path` is empty and AT_EMPTY_PATH is set.
 fn find(directory: u64, path: u64, flags: u64) -> Outcome<Stat> {
     const EMPTY_PATH: u64 = 0x1000;
     const NO_FOLLOW: u64 = 0x100;
@@ -150,7 +150,7 @@ pub fn stat_at(directory: u64, path: u64, to: u64, flags: u64) -> Outcome<u64> {
 
 #[inline(never)]
 pub fn statx(directory: u64, path: u64, flags: u64, to: u64) -> Outcome<u64> {
-    /// All that `stat` has.
+    /// All fields that `stat` has.
     const BASIC: u32 = 0x7FF;
     let stat = find(directory, path, flags)?;
     let parts = |device: u64| [(device >> 8) as u32, (device & 0xFF) as u32];
@@ -171,7 +171,7 @@ pub fn statx(directory: u64, path: u64, flags: u64, to: u64) -> Outcome<u64> {
     user::write(to, statx).map(|()| 0)
 }
 
-/// `statfs`: a file system in memory.
+/// `statfs`: describes a file system in memory.
 #[inline(never)]
 pub fn statfs(to: u64) -> Outcome<u64> {
     const TMPFS: u64 = 0x0102_1994;

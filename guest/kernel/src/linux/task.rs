@@ -1,8 +1,8 @@
-//! Tasks and thread groups: what Linux knows of a thread, and of a process.
+//! Tasks and thread groups: the state of a thread and of a process that only Linux programs have.
 //!
-//! A task is a process of the kernel's core, with a slot there; what is beside it stands in [`Task`], by the same slot.
-//! A thread group is what programs call a process: its threads share memory, files and signal actions. It stays
-//! as a zombie after its last thread, until its parent waits for it.
+//! A task is a process of the kernel's core, with a slot there. [`Task`] has the rest of its state, under the same slot.
+//! A thread group is what programs call a process: its threads share memory, files and signal actions. After its last
+//! thread ends, the group stays as a zombie until its parent waits for it.
 
 use abi::record::emit::{Blocked, Woken as WokenRecord};
 use abi::record::{Reason, Wait};
@@ -20,63 +20,63 @@ use crate::process::{self, NEVER, Process, SLOTS, State, TABLE};
 use crate::trace::Emit;
 use crate::{scheduler, trace};
 
-/// What a task has beside its process structure.
+/// The state of a task outside its process structure.
 pub struct Task {
     pub id: Local<u16>,
     pub group: Local<u8>,
-    /// Signals that wait until they are unblocked.
+    /// The signal mask: signals that stay pending until they are unblocked.
     pub blocked: Local<u64>,
     pub pending: Local<u64>,
-    /// The mask to return to, where a call replaced it while it waits.
+    /// The mask to restore, if a call replaced it for its wait.
     pub saved_mask: Local<Option<u64>>,
     /// The stack for signal handlers: address, flags, size.
     pub signal_stack: Local<[u64; 3]>,
-    /// The word that becomes 0, with a futex wake, when the task ends.
+    /// The address of the word that is set to 0, with a futex wake, when the task ends.
     pub clear_tid: Local<u64>,
     /// The head of its list of robust futexes.
     pub robust_list: Local<u64>,
-    /// What it waits for, with the object.
+    /// What the task waits for, and on which object.
     pub waits: Local<Option<(Wait, u64)>>,
-    /// Bits by which a futex wake finds it.
+    /// The bit set by which a futex wake selects it.
     pub bits: Local<u32>,
-    /// The parent that waits for this child of `vfork` to let go of its memory.
+    /// The parent, if it waits until this child of `vfork` does not use its memory any more.
     pub vfork_parent: Local<u16>,
-    /// Look for a signal, or an end, before the next return to user mode.
+    /// The task must look for a signal, or its end, before the next return to user mode.
     pub attention: Local<bool>,
-    /// The number of the call that a signal interrupted and that may be made again.
+    /// The number of the call that a signal interrupted, if the call may be restarted.
     pub restart: Local<Option<u64>>,
-    /// The trace has a record of its end.
+    /// Whether the trace has a record of its end.
     pub was_recorded: Local<bool>,
-    /// The address and signature that it registered by `rseq`; address 0: none.
+    /// The address and signature that it registered with `rseq`; address 0: no registration.
     pub rseq: Local<(u64, u32)>,
 }
 
 /// A thread group.
 pub struct Group {
-    /// The number of its first thread; 0: the structure is free.
+    /// The number of its first thread. 0: the structure is free.
     pub id: Local<u16>,
     pub parent: Local<u16>,
     /// The signal that its end sends to its parent.
     pub exit_signal: Local<u32>,
     pub process_group: Local<u16>,
     pub session: Local<u16>,
-    /// Threads that have not ended.
+    /// The number of threads that have not ended.
     pub threads: Local<u16>,
-    /// Every thread is to end, with the status below.
+    /// Every thread must end, with the status below.
     pub exiting: Local<bool>,
-    /// While `execve` ends all other threads: the one that stays.
+    /// While `execve` ends the other threads: the thread that continues.
     pub survivor: Local<u16>,
-    /// As `wait` shows it: the exit status << 8, or the signal.
+    /// The status in the form of `wait`: the exit status << 8, or the signal.
     pub status: Local<u32>,
-    /// A signal stopped it.
+    /// Whether a signal stopped it.
     pub is_stopped: Local<bool>,
-    /// The status of a stop, or of its end, that its parent has not seen; 0: none.
+    /// The status of a stop or of its end that the parent has not collected; 0: no status.
     pub stop_status: Local<u32>,
     pub space: Local<Option<&'static Space>>,
     /// Physical address of the frame with its [`Tables`].
     tables: Local<u64>,
     pub pending: Local<u64>,
-    /// TSC of the next SIGALRM, and the cycles between two.
+    /// TSC of the next SIGALRM, and the interval in cycles.
     pub alarm: Local<u64>,
     pub alarm_interval: Local<u64>,
     /// The program's file and the working directory, by their index in the tree.
@@ -91,30 +91,31 @@ pub struct Group {
     pub files: Local<u8>,
     /// The program's name, as `prctl` shows it.
     pub name: Local<[u64; 2]>,
-    /// Cycles that threads which ended ran, and those of children that were waited for.
+    /// CPU cycles of the threads that ended, and of the children that were waited for.
     pub cycles: Local<u64>,
     pub children_cycles: Local<u64>,
 }
 
-/// What signals do, and what came with them, in a frame of its own; groups share it after `clone` with CLONE_SIGHAND.
+/// The signal actions, and information about pending signals, in a frame; groups share it after `clone` with
+/// CLONE_SIGHAND.
 #[repr(C)]
 pub struct Tables {
     actions: [Local<Action>; signal::COUNT],
-    /// What came with each pending signal.
+    /// Information about each pending signal.
     infos: [Local<Info>; signal::COUNT],
-    /// The signals whose action is not the default, a bit each.
+    /// The signals whose action is not the default, one bit each.
     pub handled: Local<u64>,
 }
 
 const _: () = assert!(size_of::<Tables>() <= PAGE as usize);
 
 impl Tables {
-    /// What the group does at a signal.
+    /// The action of the group for a signal.
     pub fn action(&self, signal: u32) -> &Local<Action> {
         &self.actions[(signal as usize).wrapping_sub(1) % signal::COUNT]
     }
 
-    /// What came with a signal.
+    /// Information about a signal.
     pub fn info(&self, signal: u32) -> &Local<Info> {
         &self.infos[(signal as usize).wrapping_sub(1) % signal::COUNT]
     }
@@ -126,7 +127,7 @@ impl Task {
         &GROUPS[usize::from(self.group.get())]
     }
 
-    /// As a task starts, with a number, in a group.
+    /// Sets the initial state of a task with a number, in a group.
     pub fn reset(&self, id: u16, group: &Group) {
         TASK_LIST.push(id);
         self.id.set(id);
@@ -152,13 +153,13 @@ impl Group {
         (&raw const *self as usize - GROUPS.as_ptr() as usize) / size_of::<Self>()
     }
 
-    /// Its tables. A zombie has none.
+    /// The tables. A zombie has no tables.
     pub fn tables(&self) -> &'static Tables {
-        // SAFETY: the frame is the group's until `end`, and all that is in it is cells of numbers.
+        // SAFETY: the frame belongs to the group until `free_tables`, and it holds only cells of numbers.
         unsafe { &*physical::<Tables>(self.tables.get()) }
     }
 
-    /// True if the task that runs is to end.
+    /// True if the threads of the group must end.
     pub fn is_ending(&self) -> bool {
         let survivor = self.survivor.get();
         self.exiting.get() || (survivor != 0 && survivor != trace::current())
@@ -176,13 +177,13 @@ impl Group {
         all.filter(move |(_, task)| usize::from(task.group.get()) == index)
     }
 
-    /// Its children, zombies too.
+    /// Its children, including zombies.
     pub fn children(&self) -> impl Iterator<Item = &'static Group> {
         let parent = self.id.get();
         groups().filter(move |group| group.parent.get() == parent)
     }
 
-    /// After `execve` its tables are its own.
+    /// Replaces shared tables with a copy, for `execve`.
     pub fn own_tables(&self) {
         let shared = self.tables.get();
         if frames::users(shared) > 1
@@ -193,12 +194,12 @@ impl Group {
         }
     }
 
-    /// Gives back what only a group that runs needs.
+    /// Frees the tables, which a zombie does not need.
     pub fn free_tables(&self) {
         frames::release(self.tables.replace(0));
     }
 
-    /// The structure is free again.
+    /// Frees the structure.
     pub fn forget(&self) {
         GROUP_LIST.remove(self.index() as u16);
         self.id.set(0);
@@ -207,15 +208,15 @@ impl Group {
 
 static TASKS: [Task; TABLE] = [const { zeroed() }; TABLE];
 static GROUPS: [Group; TABLE] = [const { zeroed() }; TABLE];
-/// The tasks that have not ended, and those of them that wait, the longest first; by number.
+/// The numbers of the tasks that have not ended, and of those that wait, in the order in which they began to wait.
 static TASK_LIST: List = List::new();
 static WAITING: List = List::new();
-/// The groups that there are, by index.
+/// The indices of the groups that exist.
 static GROUP_LIST: List = List::new();
 /// The index where the search for a free structure starts.
 static NEXT_GROUP: Local<u8> = Local::new(1);
 
-/// The task that runs.
+/// The current task, which is the one that runs.
 pub fn current() -> &'static Task {
     of(trace::current())
 }
@@ -225,17 +226,17 @@ pub fn of(id: u16) -> &'static Task {
     &TASKS[usize::from(process::slot(id))]
 }
 
-/// The process structure of the task that runs.
+/// The process structure of the current task.
 pub fn process() -> &'static Process {
     scheduler::current()
 }
 
-/// The thread group of the task that runs.
+/// The thread group of the current task.
 pub fn group() -> &'static Group {
     current().group()
 }
 
-/// The address space of the task that runs.
+/// The address space of the current task.
 pub fn space() -> &'static Space {
     match group().space.get() {
         Some(space) => space,
@@ -243,12 +244,12 @@ pub fn space() -> &'static Space {
     }
 }
 
-/// A task ends: it is on no list any more.
+/// Removes a task that ends from the lists.
 pub fn forget(id: u16) {
     TASK_LIST.remove(id);
 }
 
-/// All thread groups, zombies too.
+/// All thread groups, including zombies.
 pub fn groups() -> impl Iterator<Item = &'static Group> {
     GROUP_LIST.iter().map(|index| &GROUPS[usize::from(index as u8)])
 }
@@ -270,8 +271,8 @@ fn free_group() -> Option<&'static Group> {
     None
 }
 
-/// A free group structure for a process of this number, with the tables of the group `sharer`, or its own. `None`: no
-/// memory, or no structure.
+/// Allocates a group for a process of this number, with the tables of the group `sharer`, or its own. `None`: there is no
+/// memory, or no free structure.
 pub fn new_group(id: u16, sharer: Option<&Group>) -> Option<&'static Group> {
     let group = free_group()?;
     match sharer {
@@ -300,13 +301,13 @@ pub fn new_group(id: u16, sharer: Option<&Group>) -> Option<&'static Group> {
 /// How a wait ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
-    /// Something happened: look again.
+    /// Something happened: the caller must check its condition again.
     Event,
-    /// The time is over.
+    /// The time-out passed.
     TimeOut,
 }
 
-/// The task that runs waits for `what` at `object`, until the TSC reaches `until`. `EINTR`: there is a signal for it.
+/// Makes the current task wait for `what` on `object`, until the TSC reaches `until`. `EINTR`: it has a signal to handle.
 pub fn wait(what: Wait, object: u64, until: u64) -> Outcome<Woken> {
     let task = current();
     if signal::is_due(task) {
@@ -317,23 +318,23 @@ pub fn wait(what: Wait, object: u64, until: u64) -> Outcome<Woken> {
     while let Some((wait, object)) = task.waits.get() {
         Blocked { wait, object, until_tsc: until }.emit();
         scheduler::wait(until.min(group().alarm.get()), Reason::Blocked);
-        // Where no task woke it, a time is over, the call's or the alarm's, or there is another alarm.
+        // No task woke it: the time-out or the alarm passed, or the alarm changed.
         if task.waits.get().is_some() && (cpu::tsc() >= until || signal::is_due(task)) {
             task.waits.set(None);
             WAITING.remove(trace::current());
             return if cpu::tsc() >= until { Ok(Woken::TimeOut) } else { Err(EINTR) };
         }
     }
-    // What it waited for counts more than a signal: the caller looks at it first.
+    // The event takes precedence over a signal: the caller checks its condition first.
     Ok(Woken::Event)
 }
 
-/// A task that waits looks for signals and at the time, and may wait on.
+/// Makes a waiting task runnable, so that it checks for signals and the time. It may then wait again.
 pub fn rouse(id: u16) {
     rouse_by(trace::current(), id);
 }
 
-/// The same, because of what the process `by` did or, for [`KERNEL`](process::KERNEL), a device.
+/// The same, caused by the process `by` or, for [`KERNEL`](process::KERNEL), by a device.
 fn rouse_by(by: u16, id: u16) {
     let Some((wait, object)) = of(id).waits.get() else { return };
     if process::get(id).state.get() == State::Waiting {
@@ -342,20 +343,20 @@ fn rouse_by(by: u16, id: u16) {
     }
 }
 
-/// What a task waits for happened.
+/// Ends the wait of a task, because its event happened.
 fn wake(by: u16, id: u16) {
     rouse_by(by, id);
     of(id).waits.set(None);
     WAITING.remove(id);
 }
 
-/// Wakes the tasks that wait for `what` at `object`, at most `most`, the longest first, those that `suits`. Returns how
-/// many.
+/// Wakes tasks that wait for `what` on `object` and for which `suits` returns true: at most `most`, the longest waiting
+/// first. Returns the number of tasks.
 pub fn wake_all(what: Wait, object: u64, most: u64, suits: impl Fn(&Task) -> bool) -> u64 {
     wake_all_by(trace::current(), what, object, most, suits)
 }
 
-/// The same, because of what `by` did.
+/// The same, caused by `by`.
 pub fn wake_all_by(by: u16, what: Wait, object: u64, most: u64, suits: impl Fn(&Task) -> bool) -> u64 {
     let (mut index, mut woken) = (0, 0);
     while index < WAITING.len() && woken < most {
@@ -370,7 +371,7 @@ pub fn wake_all_by(by: u16, what: Wait, object: u64, most: u64, suits: impl Fn(&
     woken
 }
 
-/// The tasks that wait, and for what.
+/// The tasks that wait, and what each of them waits for.
 pub fn waiting() -> impl Iterator<Item = (u16, Wait)> {
     WAITING.iter().filter_map(|id| Some((id, of(id).waits.get()?.0)))
 }

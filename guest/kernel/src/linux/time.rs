@@ -10,13 +10,13 @@ use crate::process::NEVER;
 use crate::{scheduler, timer};
 
 pub const NS_PER_SECOND: u64 = 1_000_000_000;
-/// The longest time that we count, a hundred years: what is longer is no shorter.
+/// The longest time that is counted, a hundred years. A longer time is treated as this one.
 const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 
-/// Seconds and nanoseconds, or microseconds in `timeval`.
+/// Seconds and nanoseconds, or seconds and microseconds in a `timeval`.
 pub type Time = [u64; 2];
 
-/// The clocks, by their number.
+/// The clocks, by number.
 mod clock {
     pub const REALTIME: u32 = 0;
     pub const MONOTONIC: u32 = 1;
@@ -40,7 +40,7 @@ fn now(number: u64) -> Outcome<u64> {
     }
 }
 
-/// Cycles that the threads of this group ran.
+/// The CPU cycles that the threads of the current group used.
 pub fn group_cycles() -> u64 {
     let group = task::group();
     let others: u64 = group.tasks().map(|(id, _)| crate::process::get(id).cycles.get()).sum();
@@ -51,7 +51,7 @@ pub fn split(ns: u64) -> Time {
     [ns / NS_PER_SECOND, ns % NS_PER_SECOND]
 }
 
-/// Nanoseconds of a `timespec`.
+/// Converts a `timespec` to nanoseconds.
 pub fn ns_of([seconds, ns]: Time) -> Outcome<u64> {
     if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
         return Err(EINVAL);
@@ -64,7 +64,7 @@ pub fn deadline(address: u64) -> Outcome<u64> {
     if address == 0 { Ok(NEVER) } else { Ok(timer::after_ns(ns_of(user::read(address)?)?)) }
 }
 
-/// The TSC when a clock will show `ns`.
+/// The TSC at the time when a clock will show `ns`.
 pub fn when(number: u64, ns: u64) -> Outcome<u64> {
     Ok(timer::after_ns(ns.saturating_sub(now(number)?)))
 }
@@ -127,14 +127,14 @@ pub fn sleep(clock: Option<u64>, flags: u64, request: u64, remaining: u64) -> Ou
     Ok(0)
 }
 
-/// Sets the alarm of the group; returns how long the old one had to go and its interval, in nanoseconds.
+/// Sets the alarm of the group. Returns the remaining time of the old alarm and its interval, in nanoseconds.
 fn set_alarm(ns: u64, interval_ns: u64) -> [u64; 2] {
     let group = task::group();
     let next = if ns == 0 { NEVER } else { timer::after_ns(ns) };
     let old = group.alarm.replace(next);
     let old_interval = group.alarm_interval.replace(timer::cycles_of_ns(interval_ns));
     signal::alarms_changed(old != NEVER, next != NEVER);
-    // Tasks that wait do so until another time.
+    // Tasks that wait must use the new time of the alarm.
     group.tasks().for_each(|(id, _)| task::rouse(id));
     [remaining(old), timer::ns_of_cycles(old_interval)]
 }
@@ -146,7 +146,7 @@ fn remaining(alarm: u64) -> u64 {
 #[inline(never)]
 pub fn alarm(seconds: u64) -> Outcome<u64> {
     let [left, _] = set_alarm(u64::from(seconds as u32) * NS_PER_SECOND, 0);
-    // Rounded as Linux does, and never to 0 while there is one.
+    // Rounded as Linux does, but never to 0 while there is an alarm.
     Ok(if left == 0 { 0 } else { ((left + NS_PER_SECOND / 2) / NS_PER_SECOND).max(1) })
 }
 

@@ -1,4 +1,4 @@
-//! The tree of files that the host gave: read-only, in memory, where the bundle lies.
+//! The tree of files that the host passed. It is read-only, and stays in memory where the bundle lies.
 
 use abi::bundle::{Bundle, DIRECTORY, File, TYPE_MASK};
 use abi::syscall::errno::{ENAMETOOLONG, ENOENT, ENOTDIR};
@@ -9,23 +9,23 @@ use crate::cell::Local;
 
 static TREE: Local<Option<Bundle<'static>>> = Local::new(None);
 
-/// The longest path, its zero byte included.
+/// The longest path, including its zero byte.
 pub const PATH_MAX: usize = 4096;
-/// "The working directory" in place of a descriptor.
+/// The number that stands for the working directory in place of a descriptor.
 const AT_FDCWD: i32 = -100;
 
-/// What a path leads to.
+/// What a path refers to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Node {
-    /// In the tree, at this index.
+    /// An entry of the tree, by index.
     Given(u32),
-    /// A file that the kernel makes.
+    /// A file that the kernel generates.
     Special(Kind),
     /// A descriptor of the process.
     Descriptor(u64),
 }
 
-/// Files that the kernel makes, by path.
+/// The files that the kernel generates, by path.
 const SPECIAL: [(&[u8], Kind); 7] = [
     (b"/dev/null", Kind::Null),
     (b"/dev/zero", Kind::Zero),
@@ -36,7 +36,7 @@ const SPECIAL: [(&[u8], Kind); 7] = [
     (b"/proc/self/exe", Kind::Executable),
 ];
 
-/// Makes this the tree.
+/// Sets the tree.
 pub fn set(bundle: Bundle<'static>) {
     TREE.set(Some(bundle));
 }
@@ -86,7 +86,7 @@ fn lower_bound(is_below: impl Fn(&[u8]) -> bool) -> u32 {
     low
 }
 
-/// The entry with this very path.
+/// The entry with exactly this path.
 pub fn find(wanted: &[u8]) -> Option<u32> {
     let index = lower_bound(|path| path < wanted);
     (index < count() && path(index) == wanted).then_some(index)
@@ -103,7 +103,7 @@ pub fn next_in(directory: u32, from: u32) -> Option<(u32, &'static [u8])> {
         match in_it(path(index)) {
             Some(name) if !name.contains(&b'/') => return Some((index, name)),
             Some(_) => {}
-            // Names such as `a-b` lie between `a` and `a/b`.
+            // Names such as `a-b` are sorted between `a` and `a/b`.
             None if path(index).starts_with(above) => {}
             None => break,
         }
@@ -111,15 +111,15 @@ pub fn next_in(directory: u32, from: u32) -> Option<(u32, &'static [u8])> {
     None
 }
 
-/// The path that is looked for: absolute, without `.`, `..` and double slashes. Too large for the kernel's stack.
+/// The path during a lookup: absolute, without `.`, `..` and double slashes. It is too large for the kernel's stack.
 static WALK: Local<[u8; PATH_MAX]> = Local::new([0; PATH_MAX]);
 
-/// What a path leads to; a relative one starts at the directory that is open as `directory`.
+/// What a path refers to. A relative path starts at the directory that is open as `directory`.
 pub fn resolve(directory: u64, path: &[u8]) -> Outcome<Node> {
     if path.is_empty() {
         return Err(ENOENT);
     }
-    // SAFETY: no one else uses the buffer before this function returns.
+    // SAFETY: no other code uses the buffer before this function returns.
     let walk = unsafe { &mut *WALK.pointer() };
     let mut size = 0;
     let start = if path[0] == b'/' { b"" } else { base(directory)? };
@@ -152,7 +152,7 @@ pub fn resolve(directory: u64, path: &[u8]) -> Outcome<Node> {
     }
 }
 
-/// The number in `/dev/fd/N`, or the one that a name such as `/dev/stdout` stands for.
+/// The number in `/dev/fd/N`, or the descriptor that a name such as `/dev/stdout` stands for.
 fn descriptor(path: &[u8]) -> Option<u64> {
     const NAMES: [&[u8]; 3] = [b"/dev/stdin", b"/dev/stdout", b"/dev/stderr"];
     if let Some(number) = NAMES.iter().position(|name| *name == path) {
@@ -172,7 +172,8 @@ fn base(directory: u64) -> Outcome<&'static [u8]> {
     if open.kind.get() == Kind::Directory { Ok(path(open.object.get())) } else { Err(ENOTDIR) }
 }
 
-/// A file in place of a directory on the way, or nothing.
+/// The error number for a path that does not exist: ENOTDIR if a file is in place of a directory on the path, else
+/// ENOENT.
 fn reason_for_absence(mut wanted: &[u8]) -> i64 {
     while let Some(slash) = wanted.iter().rposition(|&byte| byte == b'/').filter(|&slash| slash > 0) {
         wanted = first(wanted, slash);
@@ -183,13 +184,13 @@ fn reason_for_absence(mut wanted: &[u8]) -> i64 {
     ENOENT
 }
 
-/// What the path at `address` in the memory of the process leads to.
+/// What the path at `address` in the memory of the process refers to.
 pub fn resolve_user(directory: u64, address: u64) -> Outcome<Node> {
     let path = user::string(address, PATH_MAX as u64)?;
     resolve(directory, path)
 }
 
-/// What a standard stream of the host is: see `abi::bundle`.
+/// The type of a standard stream of the host: see `abi::bundle`.
 pub fn stream(number: u32) -> u8 {
     tree().stream(number)
 }

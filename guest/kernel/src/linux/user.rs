@@ -1,5 +1,5 @@
-//! What a system call reads and writes in the memory of the process: the pages are made as they must be, and only then
-//! a byte moves. So a call that fails has done nothing, and the kernel never faults.
+//! Access of system calls to the memory of the process. All pages are made accessible before the first byte is copied. So
+//! a call that fails has changed nothing, and the kernel never faults.
 
 use abi::syscall::errno::{EFAULT, ENAMETOOLONG};
 
@@ -9,7 +9,7 @@ use crate::arch::mem;
 use crate::layout::{PAGE, USER_END};
 use crate::memory::address_space::translate;
 
-/// Lets the kernel use `size` bytes from `address` on, as the process itself could.
+/// Makes `size` bytes from `address` on accessible to the kernel, if the process itself may access them.
 pub fn reach(address: u64, size: u64, write: bool) -> Outcome<()> {
     if size == 0 {
         return Ok(());
@@ -30,28 +30,28 @@ pub fn reach(address: u64, size: u64, write: bool) -> Outcome<()> {
     Ok(())
 }
 
-/// Bytes that the process could read.
+/// Bytes that the process may read.
 pub fn bytes(address: u64, size: u64) -> Outcome<&'static [u8]> {
     reach(address, size, false)?;
     if size == 0 {
         return Ok(&[]);
     }
-    // SAFETY: every page is there and readable in the address space that is loaded, and stays so until the process
+    // SAFETY: every page is present and readable in the address space that is loaded, and stays so until the process
     // leaves the kernel or waits.
     Ok(unsafe { core::slice::from_raw_parts(address as *const u8, size as usize) })
 }
 
-/// A value that the process could read; `T` is plain data.
+/// Reads a value that the process may read; `T` is plain data.
 pub fn read<T: Copy>(address: u64) -> Outcome<T> {
     reach(address, size_of::<T>() as u64, false)?;
     // SAFETY: as for `bytes`.
     Ok(unsafe { (address as *const T).read_unaligned() })
 }
 
-/// Writes a value where the process could.
+/// Writes a value to memory that the process may write.
 pub fn write<T: Copy>(address: u64, value: T) -> Outcome<()> {
     reach(address, size_of::<T>() as u64, true)?;
-    // SAFETY: every page is there and writable in the address space that is loaded.
+    // SAFETY: every page is present and writable in the address space that is loaded.
     unsafe { (address as *mut T).write_unaligned(value) };
     Ok(())
 }
@@ -61,15 +61,15 @@ pub fn write_if_asked<T: Copy>(address: u64, value: T) -> Outcome<()> {
     if address == 0 { Ok(()) } else { write(address, value) }
 }
 
-/// Copies bytes to where the process could write.
+/// Copies bytes to memory that the process may write.
 pub fn copy_to(address: u64, bytes: &[u8]) -> Outcome<()> {
     reach(address, bytes.len() as u64, true)?;
-    // SAFETY: as for `write`; the bytes are the kernel's or a file's, so the two do not overlap.
+    // SAFETY: as for `write`; the bytes belong to the kernel or a file, so the two do not overlap.
     unsafe { (address as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     Ok(())
 }
 
-/// A string that ends with a zero byte, without it, of less than `most` bytes.
+/// A string in the process, without the zero byte at its end, of fewer than `most` bytes.
 pub fn string(address: u64, most: u64) -> Outcome<&'static [u8]> {
     let mut size = 0;
     while size < most {

@@ -16,11 +16,11 @@ pub(super) enum Wanted {
     Signaled(u32),
 }
 
-/// Each process of this name ends so, and there is at least one.
+/// Each process of this name ends in this way, and there is at least one such process.
 pub(super) struct End<'a> {
     process: &'a str,
     wanted: &'a Wanted,
-    /// The processes of that name: the index of the event that ended each, or created it, and the end.
+    /// The processes of that name: the index of the event that ended or created the process, and the end.
     ends: BTreeMap<u16, (u64, String, analysis::End)>,
 }
 

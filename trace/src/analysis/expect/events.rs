@@ -1,9 +1,9 @@
-//! Expectations of events: their order, their number, and that none of a sort happens.
+//! Expectations of events: their order, their number, and events that must not happen.
 
 use super::{Failure, Range, Seen, Selection, Watch, Whole};
 use crate::analysis::count;
 
-/// Where an event was.
+/// The position of an event.
 #[derive(Clone, Debug)]
 struct Place {
     at: u64,
@@ -17,7 +17,7 @@ impl From<&Seen<'_>> for Place {
     }
 }
 
-/// The time from the first step to the last is within the limit.
+/// Checks that the time from the first step to the last is within the limit.
 fn in_time(found: &[Place], within: Option<u64>, whole: &Whole<'_>) -> Result<(), Failure> {
     let (Some(first), Some(last), Some(within)) = (found.first(), found.last(), within) else {
         return Ok(());
@@ -40,9 +40,9 @@ fn in_time(found: &[Place], within: Option<u64>, whole: &Whole<'_>) -> Result<()
 pub(super) struct Order<'a> {
     steps: &'a [Selection],
     within: Option<u64>,
-    /// The events of the first steps.
+    /// The events that match the first steps.
     found: Vec<Place>,
-    /// The last event of each step that came before the step's turn.
+    /// For each step, the last event that matched it before all earlier steps had matched.
     early: Vec<Option<Place>>,
 }
 
@@ -87,7 +87,7 @@ impl Watch for Order<'_> {
     }
 }
 
-/// These events in this order, and no others of those that `among` selects.
+/// These events in this order, and no others of the events that `among` selects.
 pub(super) struct Exactly<'a> {
     steps: &'a [Selection],
     among: &'a Selection,
@@ -160,12 +160,12 @@ impl Watch for Never<'_> {
     }
 }
 
-/// So many events are selected.
+/// The number of selected events is in a range.
 pub(super) struct Count<'a> {
     pub(super) of: &'a Selection,
     pub(super) range: &'a Range,
     pub(super) count: u64,
-    /// The last of them, or the first that is too many.
+    /// The last of the events, or the first that exceeds the range.
     pub(super) last: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The file of expectations: TOML, each an `[[expect]]` with one key that says what it is of.
+//! The file of expectations, in TOML. Each `[[expect]]` has one key that names the kind of the expectation.
 
 use serde::Deserialize;
 use toml::{Spanned, Value};
@@ -11,7 +11,7 @@ use crate::analysis::check;
 use crate::analysis::filter::{self, Filter};
 use crate::analysis::hardware::signal_number;
 
-/// What is wrong with a file of expectations, and where.
+/// The error in a file of expectations, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct FileError {
@@ -21,7 +21,7 @@ pub struct FileError {
     pub message: String,
 }
 
-/// Stands for every rule of `check`.
+/// The word for all rules of `check`.
 const ALL: &str = "all";
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct File {
 
 type Text = Spanned<String>;
 
-/// An `[[expect]]` with all keys that there are.
+/// An `[[expect]]`, with all possible keys.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Entry {
@@ -58,14 +58,14 @@ struct Entry {
     at_most: Option<Spanned<Value>>,
 }
 
-/// What is wrong, and the offset in bytes where it is.
+/// An error message, and the offset of the error in bytes.
 type Wrong = (usize, String);
 
 fn wrong<T>(at: usize, message: impl Into<String>) -> Result<T, Wrong> {
     Err((at, message.into()))
 }
 
-/// The keys that say what an expectation is of, each with those that may go with it.
+/// The keys that name the kind of an expectation, each with the keys that may accompany it.
 const KINDS: [(&str, &[&str]); 7] = [
     ("order", &["among", "within"]),
     ("never", &[]),
@@ -108,7 +108,7 @@ impl Entry {
         Ok(Expectation { name, points, hint, line, want: self.want(at, kind)? })
     }
 
-    /// The key that says what this is of, and words for a name. Keys that do not go with it are refused.
+    /// The key that names the kind, and words for a name. Keys that do not belong to the kind are refused.
     fn kind(&self, at: usize) -> Result<(&'static str, String), Wrong> {
         let given = self.given();
         let is_given = |key: &str| given.iter().any(|(name, ..)| *name == key);
@@ -130,7 +130,7 @@ impl Entry {
         Ok((kind, words))
     }
 
-    /// The keys that are there but for name, points and hint: each with its place, and its value in words.
+    /// All keys that are present, except name, points and hint: each with its place, and its value in words.
     fn given(&self) -> Vec<(&'static str, usize, String)> {
         fn of<T>(
             key: &'static str,
@@ -280,7 +280,7 @@ fn time(text: &Text) -> Result<u64, Wrong> {
     filter::nanoseconds(text.get_ref()).ok_or_else(wanted)
 }
 
-/// The rules of these names; none for `all`.
+/// The rules with these names; for `all`, an empty list.
 fn named(rules: &Spanned<Vec<Text>>) -> Result<Vec<&'static str>, Wrong> {
     if let [one] = rules.get_ref().as_slice()
         && one.get_ref() == ALL

@@ -1,4 +1,4 @@
-//! A first file of expectations, made from a good run: what a run of the same programs is likely to show again.
+//! A first file of expectations, made from a good run: facts that a run of the same programs is likely to show again.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,11 +21,11 @@ const CALLS_MAX: usize = 40;
 struct Process {
     calls: Vec<u32>,
     recorded: Recorded,
-    /// Its calls may come in another order the next time: it got a signal, shares memory with a thread or waited.
+    /// Whether its calls may come in another order next time: it got a signal, shares memory with a thread, or waited.
     varies: bool,
 }
 
-/// A file that the trace meets, with comments that say how to go on.
+/// A file that the trace meets, with comments that explain how to extend it.
 pub fn first_file(trace: &Trace) -> String {
     let (mut summary, mut names) = (Summary::default(), Names::default());
     let mut processes = BTreeMap::<u16, Process>::new();
@@ -87,7 +87,7 @@ impl Process {
             let name =
                 |number: &u32| if known(number) { call_name(*number).into() } else { number.to_string() };
             let steps: Vec<String> = self.calls.iter().map(|call| format!("call={}", name(call))).collect();
-            // A filter has no quotes: a name with blanks is no word of it.
+            // A filter has no quotes, so a name with blanks cannot be a word of it.
             let is_word = !label.contains(|c: char| c.is_whitespace() || "()=!".contains(c));
             let process = if is_word { label.into() } else { number.to_string() };
             let among = format!("process={process} and kind=system-call");

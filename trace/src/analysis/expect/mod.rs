@@ -1,7 +1,8 @@
-//! Expectations: what a trace must show, as a file in TOML says it, and which of them it meets.
+//! Expectations: a file in TOML says what a trace must show, and this module decides which of its expectations the trace
+//! meets.
 //!
-//! `docs/expect.md` describes the file. Expectations use only the records: of the text that a process writes, the trace has
-//! the first bytes of each call. Where records are missing, an expectation that something does not happen is not met.
+//! `docs/expect.md` describes the file. Expectations use only the records. Of the text that a process writes, the trace
+//! has the first bytes of each call. Where records are missing, an expectation that something does not happen is not met.
 
 mod end;
 mod events;
@@ -24,7 +25,7 @@ use crate::file::{Event, Names, Origin, Trace, What};
 pub use file::FileError;
 pub use first::first_file;
 
-/// How many events are shown before the one that differs, and after it.
+/// The number of events that are shown before and after the one that differs.
 const NEIGHBOURS: u64 = 3;
 
 /// The expectations of a file, in its order; at least one.
@@ -34,13 +35,13 @@ pub struct Expectations(Vec<Expectation>);
 /// Something that a trace must show.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// Its name: that of the file, else its words.
+    /// Its name: from the file, or made from its keys.
     pub name: String,
-    /// What it counts.
+    /// The number of points that it is worth.
     pub points: f64,
-    /// What the author of the file says to whoever does not meet it.
+    /// The hint of the file's author for a reader whose trace does not meet it.
     pub hint: Option<String>,
-    /// The line of the file where it starts, from 1.
+    /// The line in the file where it starts, from 1.
     pub line: usize,
     want: Want,
 }
@@ -67,7 +68,7 @@ enum Want {
         process: String,
         text: output::Wanted,
     },
-    /// Rules of `check`; none: all of them.
+    /// Rules of `check`; an empty list stands for all of them.
     Rules(Vec<&'static str>),
     Stat {
         path: String,
@@ -82,7 +83,7 @@ struct Selection {
     filter: Filter,
 }
 
-/// A range of numbers, with both its ends.
+/// A range of numbers that includes both ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Range(RangeInclusive<u64>);
 
@@ -91,22 +92,22 @@ struct Range(RangeInclusive<u64>);
 pub struct Judgement<'a> {
     /// The expectation.
     pub expectation: &'a Expectation,
-    /// Why not; None: it does.
+    /// Why the trace does not meet it; None: the trace meets it.
     pub failure: Option<Failure>,
 }
 
 /// Why an expectation is not met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
-    /// In words.
+    /// The reason in words.
     pub message: String,
-    /// The first event that differs, and its neighbours, in their order.
+    /// The first event that differs and its neighbours, in order.
     pub events: Vec<Event>,
-    /// The index among them of the one that differs.
+    /// The index in `events` of the one that differs.
     pub marked: usize,
-    /// The records that created the processes of these events, and so name them.
+    /// The records that created the processes of these events. They hold the names of the processes.
     pub processes: Vec<Event>,
-    /// The index of the event that differs in the trace.
+    /// The index in the trace of the event that differs.
     at: Option<u64>,
 }
 
@@ -116,7 +117,7 @@ impl Failure {
     }
 }
 
-/// An event in its place.
+/// An event with its index.
 struct Seen<'a> {
     /// Its index in the trace.
     at: u64,
@@ -136,14 +137,14 @@ impl Seen<'_> {
     }
 }
 
-/// An expectation at work: it gets each event, and then the whole.
+/// The state of an expectation during the pass over the trace: it receives each event, and at the end the whole trace.
 trait Watch {
     fn see(&mut self, seen: &Seen<'_>);
 
     fn judge(&self, whole: &Whole<'_>) -> Result<(), Failure>;
 }
 
-/// The trace as a whole. What takes a pass of its own is worked out at most once, and only if it is asked for.
+/// The trace as a whole. Results that need their own pass are computed at most once, and only when they are needed.
 struct Whole<'a> {
     trace: &'a Trace,
     output: Option<&'a str>,
@@ -152,7 +153,7 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// Fails if records are missing, so that nothing can be said about what did not happen.
+    /// Fails if records are missing, because then it is unknown what did not happen.
     fn complete(&self) -> Result<(), Failure> {
         match self.trace.damage().first() {
             None => Ok(()),
@@ -168,7 +169,7 @@ impl Whole<'_> {
         self.stat.get_or_init(|| json_of_one("", self.trace, &Stat::of(self.trace)))
     }
 
-    /// A duration in words; one of an emulated CPU says so.
+    /// A duration in words. For an emulated CPU the words say so.
     fn duration(&self, nanoseconds: u64) -> String {
         let emulated = if self.trace.meta().is_emulated() { ", emulated" } else { "" };
         format!("{}{emulated}", crate::text::duration(nanoseconds))
@@ -182,7 +183,7 @@ impl Range {
         self.0.contains(&value)
     }
 
-    /// It in words, each number as `show` has it.
+    /// The range in words, with each number as `show` formats it.
     fn words(&self, show: impl Fn(u64) -> String) -> String {
         match (*self.0.start(), *self.0.end()) {
             (least, most) if least == most => show(least),
@@ -194,7 +195,7 @@ impl Range {
 }
 
 impl Expectations {
-    /// Which expectations a trace meets. `output` is what the programs printed, where it was kept.
+    /// Decides for each expectation whether a trace meets it. `output`: what the programs printed, if it was kept.
     pub fn judge(&self, trace: &Trace, output: Option<&str>) -> Vec<Judgement<'_>> {
         let mut watches: Vec<_> = self.0.iter().map(|expectation| expectation.want.watch()).collect();
         let mut names = Names::default();
@@ -213,7 +214,8 @@ impl Expectations {
     }
 }
 
-/// Adds the events around those that differ, in a second pass: how many there will be is not known in the first.
+/// Adds the neighbours of the events that differ, in a second pass: the first pass does not know which events will
+/// differ.
 fn add_neighbours(trace: &Trace, mut failures: Vec<&mut Failure>) {
     failures.retain(|failure| failure.at.is_some());
     if failures.is_empty() {

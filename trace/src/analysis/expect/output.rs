@@ -1,4 +1,4 @@
-//! The expected output of a process: what its calls write to descriptors 1 and 2, as far as the trace has it.
+//! The expected output of a process: what its calls write to descriptors 1 and 2, as far as the trace holds it.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use super::{Failure, Seen, Watch, Whole};
 use crate::analysis::filter::is_called;
 use crate::file::{Event, What};
 
-/// The process that stands for all of them.
+/// The name that stands for all processes.
 const ALL: &str = "*";
-/// Where bytes are missing. No text of a file in TOML that people write has it.
+/// The byte in place of missing bytes. Text that people write in a TOML file does not have it.
 const GAP: u8 = 0;
-/// What helps where bytes are missing.
+/// The advice for a text with missing bytes.
 const CUT: &str = "; the trace has only the first 32 bytes of each write, and `...` stands for the rest: keep what the \
                    programs print with `trapline run ... > out.txt`, and use `output = \"*\"` with `--output out.txt`";
 /// The most text that is kept, in bytes.
@@ -25,21 +25,21 @@ const SHOWN_MAX: usize = 400;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Is(String),
-    /// Has these, in this order.
+    /// The text contains these strings, in this order.
     Contains(Vec<String>),
-    /// Has none of these.
+    /// The text contains none of these strings.
     Lacks(Vec<String>),
 }
 
-/// A write under way: what the data records say.
+/// A write whose data records are still arriving.
 #[derive(Debug, Default)]
 struct Write {
-    /// writev: its array has not been seen whole.
+    /// For writev: the array is not complete yet.
     is_array: bool,
     text: Vec<u8>,
 }
 
-/// The text that processes write, as far as the trace has it.
+/// The text that processes write, as far as the trace holds it.
 #[derive(Debug, Default)]
 pub(super) struct Recorded {
     arguments: BTreeMap<u16, [u64; ARGUMENTS.len()]>,
@@ -48,7 +48,7 @@ pub(super) struct Recorded {
     pub(super) text: Vec<u8>,
 }
 
-/// Whether bytes are missing in a text.
+/// Whether a text has missing bytes.
 pub(super) fn is_cut(text: &str) -> bool {
     text.contains(char::from(GAP))
 }
@@ -121,7 +121,7 @@ impl Write {
     fn add(&mut self, size: u32, bytes: &[u8]) {
         let is_whole = bytes.len() >= size as usize;
         if self.is_array {
-            // The array of writev comes in pieces, each with the size of the rest.
+            // The array of writev arrives in pieces, each with the size of the remaining part.
             self.is_array = !is_whole;
             return;
         }
@@ -164,7 +164,7 @@ impl Wanted {
     }
 }
 
-/// Text in quotes, with the gaps as `...`, cut where it is long.
+/// Text in quotes, with each gap as `...`. A long text is cut.
 fn shown(text: &str) -> String {
     let text = text.replace(char::from(GAP), "...");
     match text.char_indices().nth(SHOWN_MAX) {

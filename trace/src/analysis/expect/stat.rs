@@ -24,7 +24,7 @@ impl Watch for Number<'_> {
     }
 }
 
-/// Whether a number is one of nanoseconds.
+/// Whether the number at a path is in nanoseconds.
 pub(super) fn is_time(path: &str) -> bool {
     path.ends_with("_ns")
 }
@@ -45,7 +45,7 @@ fn number(stat: &Value, path: &str) -> Result<u64, String> {
     value.as_u64().ok_or_else(|| format!("{before} is no number; it has {}", names(value)))
 }
 
-/// Whether an element of a list is meant by its name, or as processes are, by `hello/1`.
+/// Whether a name selects an element of a list: by the element's name or, for a process, by name and number (`hello/1`).
 fn is_named(element: &Value, name: &str) -> bool {
     let Some(own) = element["name"].as_str() else { return false };
     own == name || element["number"].as_u64().is_some_and(|number| format!("{own}/{number}") == name)

@@ -22,7 +22,7 @@ fn written(samples: &[Sample]) -> (tempfile::TempDir, PathBuf) {
     (place, path)
 }
 
-/// The messages of the only expectation that these keys make.
+/// The message of an expectation with these keys, if it is not met.
 fn one(keys: &str) -> Option<String> {
     judged(&samples::every_kind(), &format!("[[expect]]\n{keys}\n")).pop().expect("one expectation")
 }

@@ -1,11 +1,11 @@
 //! The QEMU engine: a CPU that QEMU emulates (TCG), for hosts without KVM.
 //!
-//! QEMU's memory is a file that this process maps too, so records are read from where the guest wrote them. QEMU passes
-//! the bytes that the guest writes to the console and to the doorbell through a socket each, and runs on meanwhile.
-//! Therefore the guest waits after each bell for an answer in the buffer's head: see [`abi::ports`]. For the [`Bus`] and
-//! its devices a bell is the same as with KVM.
+//! QEMU's memory is a file that this process maps too, so the host reads records where the guest wrote them. QEMU sends
+//! the bytes that the guest writes to the console and to the doorbell through a socket each, and the guest continues
+//! meanwhile. Therefore the guest waits after each bell for an answer in the buffer's head: see [`abi::ports`]. For the
+//! [`Bus`] and its devices a bell is the same as with KVM.
 //!
-//! Limits: the guest's time is the time of the emulation. Ports without a device are QEMU's affair, so their accesses are
+//! Limits: the guest's time is the time of the emulation. QEMU handles accesses to ports without a device, so they are
 //! not counted. Of a status that the guest writes to the exit port, QEMU keeps the low seven bits.
 
 mod process;
@@ -52,9 +52,9 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// Loads the guest and lets it run, up to where it attaches its trace buffer: there it waits for the host.
+    /// Loads the guest and starts it. The guest runs until it attaches its trace buffer, and there it waits for the host.
     pub fn new(guest: &Guest) -> Result<Qemu, EngineError> {
-        // A file that cannot boot is refused with the same words as with KVM, and without QEMU.
+        // A file that cannot boot is refused with the same message as with KVM, and without QEMU.
         boot::load(
             &layout::reserve(guest.memory_mib).map_err(BootError::from)?,
             guest.kernel,
@@ -94,7 +94,7 @@ impl Qemu {
         Ok(Qemu { process, memory, clock, host, bell: Bell::default() })
     }
 
-    /// Hands what the guest writes to the bus, until an end.
+    /// Passes the guest's writes to the bus, until the run ends.
     fn drive(&mut self, bus: &mut Bus) -> End {
         loop {
             let Process { console, bell, .. } = &mut self.process;
@@ -119,7 +119,7 @@ impl Qemu {
         }
     }
 
-    /// The end of the guest that QEMU's end stands for.
+    /// The end of the guest, from the way in which QEMU ended.
     fn ended_by_itself(&mut self) -> End {
         match self.process.end() {
             Err(error) => failed(format!("cannot wait for QEMU's end: {error}")),
@@ -159,7 +159,7 @@ impl Engine for Qemu {
 
     fn run(&mut self, bus: &mut Bus) -> Ended {
         let end = self.drive(bus);
-        // Killed or ended: it fails only where QEMU has been waited for.
+        // QEMU is killed or has ended. This fails only if QEMU has been waited for.
         let _ = self.process.end();
         while pass_console(&mut self.process.console, bus) == Ok(true) {}
         bus.stop();
@@ -175,16 +175,16 @@ fn failed(message: String) -> End {
     End { ending: Ending::KvmError, status: 0, message: Some(message) }
 }
 
-/// What the guest wrote to the exit port: `isa-debug-exit` makes twice the value plus 1 of it.
+/// The status that the guest wrote to the exit port: `isa-debug-exit` exits with twice the status plus 1.
 fn exit_status(status: ExitStatus) -> Option<u64> {
     let code = u64::try_from(status.code()?).ok()?;
     (code % 2 == 1).then_some(code / 2)
 }
 
-/// Waits until one of the sockets can be read, or a signal came. Returns which can.
+/// Waits until a socket can be read, or a signal came. Returns for each socket whether it can be read.
 fn wait_for(sockets: [&UnixStream; 2]) -> Result<[bool; 2], Errno> {
     let mut polled = sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
-    // A signal that comes after the look at `reason` ends ppoll(2), because it was blocked until then.
+    // A signal that comes after the check of `reason` ends ppoll(2), because it was blocked until then.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let waited = if kick::reason().is_some() { Ok(0) } else { ppoll(&mut polled, None, Some(before)) };
     before.thread_set_mask()?;
@@ -194,7 +194,7 @@ fn wait_for(sockets: [&UnixStream; 2]) -> Result<[bool; 2], Errno> {
     }
 }
 
-/// Hands bytes that wait to the console. Returns whether there can be more, or how the console ended the run.
+/// Passes waiting bytes to the console. Returns whether there may be more bytes, or how the console ended the run.
 fn pass_console(socket: &mut UnixStream, bus: &mut Bus) -> Result<bool, End> {
     let mut bytes = [0; 4096];
     match socket.read(&mut bytes) {
@@ -213,14 +213,14 @@ fn pass_console(socket: &mut UnixStream, bus: &mut Bus) -> Result<bool, End> {
 /// The doorbell of a guest that does not wait for its port.
 #[derive(Debug, Default)]
 struct Bell {
-    /// The bytes of the attach, up to 4.
+    /// The bytes of the attach that have arrived, at most 4.
     page: Vec<u8>,
-    /// The head of the buffer, when all of them came.
+    /// The address of the buffer's head, after all bytes of the attach arrived.
     head: Option<GuestAddress>,
 }
 
 impl Bell {
-    /// Hands the bytes that wait to the bus. `None`: QEMU has ended.
+    /// Passes the waiting bytes to the bus. `None`: QEMU has ended.
     fn pass(&mut self, socket: &mut UnixStream, memory: &Memory, bus: &mut Bus) -> Option<Flow> {
         let mut bytes = [0; 16];
         match socket.read(&mut bytes) {
@@ -234,7 +234,7 @@ impl Bell {
         }
     }
 
-    /// A byte at the port: a part of the attach, or a bell. The guest goes on when `used` is 0.
+    /// Handles a byte at the port: a part of the attach, or a bell. The guest continues when `used` is 0.
     fn ring(&mut self, byte: u8, memory: &Memory, bus: &mut Bus) -> Flow {
         const USED: u64 = offset_of!(BufferHead, used) as u64;
         let (head, flow) = if let Some(head) = self.head {

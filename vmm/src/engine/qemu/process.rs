@@ -1,7 +1,7 @@
 //! QEMU as a child process: its version, its command line, its start over QMP, its end.
 //!
-//! QEMU gets files and sockets as descriptors that it inherits, so that no file of a run has a name. It runs in a process
-//! group of its own, where Ctrl-C does not reach it, and the kernel kills it when Trapline ends, however that comes.
+//! QEMU inherits files and sockets as descriptors, so that no file of a run has a name. It runs in its own process group,
+//! so Ctrl-C does not reach it, and Linux kills it when Trapline ends for any reason.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -24,11 +24,11 @@ use thiserror::Error;
 use crate::machine::clock::host_tsc;
 use crate::machine::kick;
 
-/// The program, looked for on PATH.
+/// The program, which is looked for on PATH.
 const PROGRAM: &str = "qemu-system-x86_64";
-/// The oldest major version that has what [`start`] uses: the property `memory-backend` of a machine is the newest.
+/// The oldest major version that has what [`start`] uses: the machine's property `memory-backend` is the newest part.
 const MAJOR_MIN: u32 = 5;
-/// How long QEMU may take for an answer; it takes 0.1 s, and a host may stall.
+/// The longest wait for an answer of QEMU. It usually takes 0.1 s, but a busy host may delay it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Why QEMU does not run.
@@ -40,7 +40,7 @@ pub enum QemuError {
          qemu-system-x86; Fedora: sudo dnf install qemu-system-x86)"
     )]
     Missing,
-    /// It is too old, or something else has its name.
+    /// It is too old, or it is another program of this name.
     #[error(
         "{PROGRAM} says that it is \"{said}\", and Trapline needs QEMU {MAJOR_MIN}.0 or later; install one, before this one \
          on PATH"
@@ -66,10 +66,10 @@ pub enum QemuError {
         /// What it printed on standard error.
         said: String,
     },
-    /// It does not answer, or not as QMP has it.
+    /// It does not answer, or its answer does not follow QMP.
     #[error("{PROGRAM} does not answer on its control socket as QMP says: {said}")]
     Answer {
-        /// What came instead.
+        /// What it answered, or the error of the read.
         said: String,
     },
 }
@@ -122,21 +122,21 @@ pub struct Images<'a> {
     pub command_line: &'a str,
 }
 
-/// QEMU, which ends with the value.
+/// A QEMU process, which is killed when the value is dropped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     errors: File,
     control: UnixStream,
-    /// What came on the control socket and was not read as an answer.
+    /// Bytes from the control socket that are not yet read as a line.
     received: Vec<u8>,
-    /// The bytes that the guest writes to the console.
+    /// The socket with the bytes that the guest writes to the console.
     pub console: UnixStream,
-    /// The bytes that it writes to the doorbell.
+    /// The socket with the bytes that the guest writes to the doorbell.
     pub bell: UnixStream,
 }
 
-/// Starts QEMU with a guest that does not run yet.
+/// Starts QEMU with a guest that is paused.
 pub fn start(images: Images) -> Result<Process, QemuError> {
     let pair = || UnixStream::pair().map_err(QemuError::Start);
     let ((control, control_end), (console, console_end), (bell, bell_end)) = (pair()?, pair()?, pair()?);
@@ -171,7 +171,7 @@ pub fn start(images: Images) -> Result<Process, QemuError> {
         inherited.iter().try_for_each(|file| fcntl(file, FcntlArg::F_SETFD(FdFlag::empty())).map(drop))?;
         Ok(())
     };
-    // SAFETY: between fork and exec, `prepare` makes system calls only, none of which allocates or locks.
+    // SAFETY: between fork and exec, `prepare` makes only system calls, which neither allocate nor lock.
     unsafe { command.pre_exec(prepare) };
     let child = command.spawn().map_err(not_started)?;
     control.set_read_timeout(Some(ANSWER_LIMIT)).map_err(QemuError::Start)?;
@@ -187,7 +187,7 @@ fn chardev(name: &str, end: &UnixStream) -> [String; 2] {
 }
 
 impl Process {
-    /// Lets the guest run. Returns the host's TSC at which the guest's was 0, or shortly after. A signal that ends the run
+    /// Starts the guest. Returns the host's TSC when the guest's TSC was 0, or shortly after. A signal that ends the run
     /// ends the wait too.
     pub fn run_guest(&mut self) -> Result<u64, QemuError> {
         self.receive("QMP")?;
@@ -199,7 +199,7 @@ impl Process {
         Ok(host_tsc())
     }
 
-    /// Waits for an answer with this field. Events in between are dropped.
+    /// Waits for an answer with this field. Events before it are dropped.
     fn receive(&mut self, field: &str) -> Result<(), QemuError> {
         while let Some(line) = self.line()? {
             let answer: Value = serde_json::from_slice(&line).unwrap_or_default();
@@ -213,7 +213,7 @@ impl Process {
         Ok(())
     }
 
-    /// The next line of the control socket. `None`: a signal ends the run.
+    /// The next line from the control socket. `None`: a signal ended the run.
     fn line(&mut self) -> Result<Option<Vec<u8>>, QemuError> {
         loop {
             if let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
@@ -243,7 +243,7 @@ impl Process {
     /// What QEMU printed on standard error, in one line.
     pub fn complaint(&mut self) -> String {
         let mut said = Vec::new();
-        // A file in memory can be read; if not, there is nothing to show.
+        // A file in memory can be read. If the read fails, there is nothing to show.
         let _ = self.errors.rewind().and_then(|()| self.errors.read_to_end(&mut said));
         let said = String::from_utf8_lossy(&said);
         let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -256,9 +256,9 @@ impl Process {
         self.child.wait()
     }
 
-    /// Whether QEMU said, before it ended, that the guest reset its CPU.
+    /// Whether QEMU reported, before it ended, that the guest reset its CPU.
     pub fn was_reset(&mut self) -> bool {
-        // What cannot be read says nothing.
+        // If the socket cannot be read, there is no such report.
         let _ = self.control.read_to_end(&mut self.received);
         let needle = b"guest-reset";
         self.received.windows(needle.len()).any(|bytes| bytes == needle)
@@ -267,7 +267,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It fails only where QEMU has ended.
+        // This fails only if QEMU has already ended.
         let _ = self.end();
     }
 }
