@@ -17,7 +17,7 @@
 //! every `REPEAT_SECONDS`, so that 5 holds for each later write too. The thread that runs the vCPU must get the
 //! signal; another thread that gets it forwards it.
 //!
-//! A signal of its own, SIGURG, comes every [`LOOK_EVERY`] and only makes KVM_RUN return, so that the host can look at a guest
+//! A signal of its own, SIGURG, comes every 50 ms and only makes KVM_RUN return, so that the host can look at a guest
 //! that causes no exit. One that comes outside KVM_RUN has no effect.
 //!
 //! Limit: these statics belong to the process, so a process runs one guest at a time. A second [`Watch`] waits for the
