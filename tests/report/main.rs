@@ -237,7 +237,7 @@ fn says_what_the_trace_says() -> TestResult {
     same("lanes", texts(&seen["lanes"]), vec!["alpha/1", "</script><b>x/2", "kernel", "host"])?;
     same("markup from a name", seen["intruders"].as_u64(), Some(0))?;
     numbers_are_those_of_stat(folder.path(), &path, &seen)?;
-    steps_are_those_of_protocol(&path, &seen)
+    steps_are_those_of_protocol(&path, &seen, 10)
 }
 
 /// A trace of real runs, whose calls sleep and yield, and use both `syscall` and `int 0x80`.
@@ -256,17 +256,23 @@ fn says_what_the_tour_says() -> TestResult {
 fn says_what_linux_programs_did() -> TestResult {
     let folder = folder();
     support::run_linux("forks", 32, folder.path(), "t.trap")?;
-    agrees(folder.path(), &folder.path().join("t.trap"))
+    // How often its processes preempt each other depends on time.
+    agrees_with(folder.path(), &folder.path().join("t.trap"), 3)
 }
 
 fn agrees(folder: &Path, path: &Path) -> TestResult {
+    agrees_with(folder, path, 10)
+}
+
+/// What the page of a trace shows is what the commands print; the trace has at least this many switches between two processes.
+fn agrees_with(folder: &Path, path: &Path, switches: usize) -> TestResult {
     let seen = look(folder, path, 0.5)?;
     same("labels over labels", seen["crowded"].as_u64(), Some(0))?;
     same("times of nothing", texts(&seen["zeros"]), vec![])?;
     same("tables of the start", texts(&seen["start"]), start_titles(path)?)?;
     numbers_are_those_of_stat(folder, path, &seen)?;
     calls_are_those_of_protocol(path, &seen)?;
-    steps_are_those_of_protocol(path, &seen)
+    steps_are_those_of_protocol(path, &seen, switches)
 }
 
 /// The tables of `trapline protocol` without those of switches.
@@ -339,7 +345,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// Every switch between two processes has on the page the steps that `trapline protocol --switch` prints.
-fn steps_are_those_of_protocol(path: &Path, seen: &Value) -> TestResult {
+fn steps_are_those_of_protocol(path: &Path, seen: &Value, least: usize) -> TestResult {
     let trace = Trace::open(path)?;
     let loads: Vec<_> =
         trace.events().filter(|event| matches!(event.what, What::ContextLoaded { .. })).collect();
@@ -356,7 +362,7 @@ fn steps_are_those_of_protocol(path: &Path, seen: &Value) -> TestResult {
         }
         compared += 1;
     }
-    ensure(compared > 10, || format!("{compared} switches compared"))
+    ensure(compared >= least, || format!("{compared} switches compared"))
 }
 
 /// The system calls of the first process that `trapline protocol --process` shows have the same steps on the page.

@@ -8,7 +8,7 @@ const LAYERS = {
   'hardware-frame': ['hardware', 'hardware pushed', 'hardware popped'], 'hardware-registers': ['hardware', 'hardware kept', ''],
   'trap-frame': ['stub', 'stub pushed', 'stub popped'], 'context': ['stored', 'switch stored', 'switch loaded'],
 };
-const WHY = { preempted: 'its turn is over', yielded: 'it yields', slept: 'it sleeps', ended: 'it has ended', idle: 'a process is ready' };
+const WHY = { preempted: 'its turn is over', yielded: 'it yields', slept: 'it sleeps', blocked: 'it waits', ended: 'it has ended', idle: 'a process is ready' };
 /// User addresses end here (canonical addresses of 48 bits).
 const USER_END = 1n << 47n;
 /// RFLAGS.IF, and the type of an interrupt gate, whose use clears it.
@@ -77,6 +77,10 @@ function push(rows, records, record, actor, text, more = {}) {
 }
 
 /// What happens at a record, by its kind.
+function ready(rows, records, r) {
+  push(rows, records, r, 'os', `${who(records.process(r))} is ready again`);
+}
+
 const STEPS = {
   'trap-entry': trapEntry,
   'timer-armed'(rows, records, r) {
@@ -116,7 +120,8 @@ const STEPS = {
     push(rows, records, r, 'os', 'call main(): no limits', { values: [['RIP', f.rip], ['RSP', f.rsp], ['CS', f.cs], ['RFLAGS', f.rflags]] });
   },
   'sleep': (rows, records, r) => push(rows, records, r, 'os', `${who(records.process(r))} waits`),
-  'wake': (rows, records, r) => push(rows, records, r, 'os', `${who(records.process(r))} is ready again`),
+  'wake': ready,
+  'woken': ready,
   'process-exited': (rows, records, r) => push(rows, records, r, 'os', `${who(records.process(r))} has ended, with status ${BigInt.asIntN(64, records.get(r, 'status'))}`),
   'process-killed': (rows, records, r) =>
     push(rows, records, r, 'os', `end ${who(records.process(r))}`, { details: [fault(Number(records.get(r, 'vector')), Number(records.get(r, 'error_code')), records.get(r, 'cr2'))] }),
