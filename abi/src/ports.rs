@@ -7,7 +7,7 @@
 //! 0x0504  DOORBELL 4 bytes     the bytes of records that wait in the buffer
 //! 0x0508  EXIT    4 bytes      a status of `abi::exit`; the guest does not run on
 //! 0x050C  OUTPUT  4 bytes      physical address of an [`Output`]
-//! 0x0510  INPUT   4 bytes      write: physical address of an [`Input`]; read: what there is, see below
+//! 0x0510  INPUT   4 bytes      write: physical address of an [`Input`]; read: the state of the input, see below
 //! 0x0514  ASK     4 bytes      how many bytes of standard input the host is to read
 //! ```
 //!
@@ -16,8 +16,8 @@
 //!
 //! Standard input: the guest writes to [`ASK`], and continues. The host reads at most so many bytes of its standard input, and
 //! then interrupts with the vector [`INPUT_VECTOR`]. With 0, it interrupts as soon as something can be read. The guest reads
-//! from [`INPUT`] what there is: a number of bytes up to [`INPUT_MAX`], or 0, or one of the values below. It writes to
-//! [`INPUT`] to take the bytes, at one or several times, or to take note of the end or of an error.
+//! the state of the input from [`INPUT`]: the number of bytes available (0 to [`INPUT_MAX`]), or one of the values below. It
+//! writes to [`INPUT`] to take the bytes, all at once or in parts, or to clear the end or the error that it has read.
 //!
 //! An emulator such as QEMU only stores the bytes that are written to a port, and the host reads them later. With
 //! `doorbell=shared` (see [`crate::boot::SHARED`]) the guest therefore writes single bytes to [`DOORBELL`] and nothing to

@@ -17,7 +17,7 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, size: usize) -> *mut u
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, size: usize) -> *mut u8 {
     if (to as usize).wrapping_sub(from as usize) >= size {
-        // SAFETY: the end of `from` is not overwritten before it is read, for `to` does not start inside it.
+        // SAFETY: as for memcpy; `to` does not start inside `from`, so each byte is read before it is overwritten.
         return unsafe { memcpy(to, from, size) };
     }
     // SAFETY: as for memcpy; from the end down, as the ranges overlap, and DF is clear again after it.
