@@ -20,6 +20,7 @@ mod qemu;
 mod registers;
 mod run;
 mod sequence;
+mod size;
 mod strace;
 mod stuck;
 mod timer;
@@ -109,6 +110,8 @@ fn main() {
         .pure("what_shows_each_idea_exists", documents::what_shows_each_idea_exists)
         .pure("the_kernels_modules_import_no_circle", imports::are_no_circle)
         .pure("a_circle_of_imports_is_seen", imports::a_circle_is_seen)
+        .pure("the_kernel_stays_small", size::is_bounded)
+        .pure("only_lines_of_code_count", size::only_code_counts)
         .pure("the_kernel_has_no_sse", no_sse::kernel_is_free_of_it)
         .pure("an_sse_instruction_in_the_kernel_is_seen", no_sse::a_patched_one_is_seen)
         .pure("a_kernel_built_with_sse_is_seen", no_sse::a_built_one_is_seen)
