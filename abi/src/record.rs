@@ -593,15 +593,6 @@ pub const SYSCALL_VECTOR: u8 = 0xFE;
 pub const FIRST_RETURN: u64 = 0xFFFF;
 
 impl What {
-    /// Decodes a record. A record that cannot be decoded is [`What::Unknown`].
-    #[inline]
-    pub fn decode(kind: u8, detail: u32, words: &[Word]) -> What {
-        match What::decode_known(kind, detail, words) {
-            Some(what) => what,
-            None => What::unknown(kind, detail, words),
-        }
-    }
-
     #[cold]
     fn unknown(kind: u8, detail: u32, words: &[Word]) -> What {
         let mut all = [0; WORDS_MAX];

@@ -234,13 +234,13 @@ macro_rules! at {
     };
 
     (read detail [$from:literal .. $to:literal], $type:ident, $detail:ident, $words:ident) => {
-        <$type as Bits>::from_bits(u64::from($detail) >> $from & (u64::MAX >> (64 - ($to - $from))))?
+        <$type as Bits>::from_bits(u64::from($detail) >> $from & (u64::MAX >> (64 - ($to - $from))))
     };
     (read word [$word:literal], $type:ident, $detail:ident, $words:ident) => {
-        <$type as Bits>::from_bits(u64::from_le_bytes($words[$word]))?
+        <$type as Bits>::from_bits(u64::from_le_bytes($words[$word]))
     };
     (read words [$from:literal .. $to:literal], $type:ident, $detail:ident, $words:ident) => {
-        <$type as Block>::read(&$words[$from..])?
+        <$type as Block>::read(&$words[$from..])
     };
 
     (parts detail [$from:literal .. $to:literal], $value:ident, $parts:ident) => {
@@ -529,7 +529,7 @@ macro_rules! records {
                         if words.len() < MIN {
                             return None;
                         }
-                        Some(Boot::$step { $($part: at!(read $part_place [$($part_at)*], $part_type, step, words),)* })
+                        Some(Boot::$step { $($part: at!(read $part_place [$($part_at)*], $part_type, step, words)?,)* })
                     })*
                     _ => None,
                 }
@@ -546,19 +546,28 @@ macro_rules! records {
                 }
             }
 
-            #[inline(always)]
-            fn decode_known(kind: u8, detail: u32, words: &[Word]) -> Option<What> {
-                let _ = detail;
+            /// Decodes a record. A record that cannot be decoded is [`What::Unknown`].
+            #[inline]
+            pub fn decode(kind: u8, detail: u32, words: &[Word]) -> What {
+                // No `Option` on the way: each would be another copy of all the fields.
                 match kind {
-                    $boot_number => Some(What::Boot(Boot::decode(detail, words)?)),
+                    $boot_number => match Boot::decode(detail, words) {
+                        Some(boot) => What::Boot(boot),
+                        None => What::unknown(kind, detail, words),
+                    },
                     $($number => {
                         const MIN: usize = schema::max(&[$(at!(min $place [$($at)*], $type)),*]);
                         if words.len() < MIN {
-                            return None;
+                            return What::unknown(kind, detail, words);
                         }
-                        Some(What::$kind { $($field: at!(read $place [$($at)*], $type, detail, words),)* })
+                        What::$kind {
+                            $($field: match at!(read $place [$($at)*], $type, detail, words) {
+                                Some(value) => value,
+                                None => return What::unknown(kind, detail, words),
+                            },)*
+                        }
                     })*
-                    _ => None,
+                    _ => What::unknown(kind, detail, words),
                 }
             }
 
