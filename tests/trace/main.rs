@@ -12,6 +12,7 @@ mod faults;
 mod fleet;
 #[path = "../support/handmade.rs"]
 mod handmade;
+mod json;
 mod second_reader;
 mod stat;
 mod terminal;
@@ -20,5 +21,5 @@ mod view;
 fn main() {
     let suite = expect::add(calls::add(faults::add(support::Suite::default())));
     let suite = fleet::add(export::add(second_reader::add(damage::add(suite))));
-    terminal::add(view::add(diff::add(stat::add(suite)))).run()
+    json::add(terminal::add(view::add(diff::add(stat::add(suite))))).run()
 }

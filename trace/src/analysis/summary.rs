@@ -5,6 +5,7 @@ use std::fmt;
 
 use abi::record::{Ending, Kind, Panic, Stop};
 use abi::syscall::Call;
+use serde_json::{Value, json};
 
 use super::count;
 use super::hardware::{Fault, exit_reason, signal_name, signal_of_vector};
@@ -96,6 +97,20 @@ pub enum End {
     Signaled(u32),
 }
 
+impl End {
+    /// The end as JSON: `how`, and what belongs to it.
+    pub(crate) fn json(&self) -> Value {
+        match self {
+            End::Running => json!({ "how": "running" }),
+            End::Exited(status) => json!({ "how": "exited", "status": status }),
+            End::Signaled(signal) => json!({ "how": "signaled", "signal": signal }),
+            End::Killed(fault, rip) => {
+                json!({ "how": "killed", "vector": fault.vector, "why": fault.to_string(), "rip": rip })
+            }
+        }
+    }
+}
+
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -178,6 +193,35 @@ impl Summary {
             }
             _ => {}
         }
+    }
+
+    /// The summary as JSON; docs/json.md describes it.
+    pub fn json(&self) -> Value {
+        let processes = self.processes.iter().map(|(number, process)| {
+            let ProcessSummary { name, ticks, calls, switches_in, end, .. } = process;
+            json!({
+                "number": number, "name": name, "end": end.json(),
+                "system_calls": calls, "ticks": ticks, "turns": switches_in,
+            })
+        });
+        let not_loaded =
+            self.not_loaded.iter().map(|(name, reason)| json!({ "name": name, "reason": reason }));
+        let kinds = self.kinds.iter().map(|(&kind, &count)| (kind_name(kind), count));
+        json!({
+            "events": self.events,
+            "duration_ns": self.nanoseconds,
+            "is_emulated": self.is_emulated,
+            "kinds": kinds.collect::<BTreeMap<_, _>>(),
+            "system_calls": self.calls,
+            "missing_calls": self.refused,
+            "ticks": self.ticks,
+            "switches": self.switches,
+            "processes": processes.collect::<Vec<_>>(),
+            "not_loaded": not_loaded.collect::<Vec<_>>(),
+            "not_loaded_count": self.not_loaded_count,
+            "kernel_panic": self.panic,
+            "ending": self.ending_words(),
+        })
     }
 
     /// How the run ended, in words.

@@ -5,10 +5,10 @@ use std::{fs, io};
 
 use anyhow::Context;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde_json::json;
 
 use super::output::Output;
-use super::sandbox;
-use super::{note_emulated, open};
+use super::{OK, note_emulated, open, print_json, sandbox};
 use trace::export::{FORMATS, Format, Writes};
 use trace::{Meta, Trace};
 
@@ -42,6 +42,9 @@ pub struct Args {
     /// Replace OUT if it exists
     #[arg(long)]
     force: bool,
+    /// Print as JSON what was written (docs/json.md describes the fields)
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     sandbox: sandbox::Args,
 }
@@ -62,7 +65,15 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
             .write_folder(|folder| intact(&trace, write(&trace, folder)))?,
     }
     note_emulated(trace.meta());
-    Ok(super::OK)
+    if args.json {
+        let files: Vec<PathBuf> = match args.format.writes {
+            Writes::File(_) => vec![output.clone()],
+            Writes::Folder(files, _) => files.iter().map(|file| output.join(file)).collect(),
+        };
+        let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
+        print_json(&json!({ "format": args.format.name, "files": files }))?;
+    }
+    Ok(OK)
 }
 
 /// The file of a trace in a data set. Its folders are created if they do not exist.

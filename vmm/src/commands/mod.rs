@@ -53,6 +53,7 @@ use std::sync::LazyLock;
 
 use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
+use serde_json::Value;
 use trace::{Damage, Meta, OpenError, Trace, WriteError};
 
 /// The command succeeded.
@@ -226,6 +227,11 @@ fn open(path: &Path) -> Result<Trace, OpenError> {
     let trace = Trace::open(path)?;
     warn(path, trace.damage());
     Ok(trace)
+}
+
+/// Prints a JSON document on standard output.
+fn print_json(document: &Value) -> io::Result<()> {
+    writeln!(io::stdout(), "{document:#}")
 }
 
 /// Prints a note that times are emulated, if they are. The formats of other tools have no field for that.

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Usage;
-use super::sandbox;
+use serde_json::json;
+
+use super::{OK, Usage, print_json, sandbox};
 use trace::{Recovered, Trace, recover};
 
 /// Write the readable records of a damaged trace to a new trace, and say what is missing.
@@ -22,6 +23,9 @@ pub struct Args {
     /// Replace the new file if it exists
     #[arg(long)]
     force: bool,
+    /// Print JSON instead of text (docs/json.md describes the fields)
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     sandbox: sandbox::Args,
 }
@@ -38,6 +42,17 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = Trace::open(&args.trace)?;
     args.sandbox.make(&args.trace, &args.output)?;
     let Recovered { records, missing, bytes } = recover(&trace, &args.output, args.force)?;
+    if args.json {
+        let damage: Vec<_> = trace.damage().iter().map(ToString::to_string).collect();
+        print_json(&json!({
+            "output": args.output.to_string_lossy(),
+            "records": records,
+            "missing_records": missing,
+            "damaged_bytes": bytes,
+            "damage": damage,
+        }))?;
+        return Ok(OK);
+    }
     let mut out = io::stdout().lock();
     for damage in trace.damage() {
         writeln!(out, "{damage}")?;
@@ -50,7 +65,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         "{records} records are in {}; {missing} are known to be missing, {bytes} bytes were damaged.",
         args.output.display()
     )?;
-    Ok(super::OK)
+    Ok(OK)
 }
 
 /// Whether two paths name one file that exists.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use abi::boot::{BATCH_DEFAULT, BATCH_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN};
 use abi::record::{Ending, Policy, Stop, Timer};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::json;
 
 use super::stream::{Stream, is_output};
 use super::{Usage, boots, complain, live, programs, sandbox, tour, warn};
@@ -21,8 +22,8 @@ use crate::run::{
     Accelerator, End, GivenFile, Kernel, Outcome, ProgramError, Run, RunError, Settings, TraceFile,
 };
 use trace::analysis::filter::Filter;
-use trace::analysis::{ProcessSummary, Summary};
-use trace::{Meta, Trace, Watcher};
+use trace::analysis::{ProcessSummary, Summary, damage_lines};
+use trace::{Damage, Meta, Trace, Watcher};
 
 /// Boot the kernel, run programs on it, and record their traps, ticks and switches in a trace file.
 ///
@@ -98,8 +99,23 @@ pub struct Args {
     /// With --live: show only the events that match this filter of `view`
     #[arg(long, value_name = "FILTER", requires = "live")]
     filter: Option<String>,
+    /// Print the summary as JSON on standard output (docs/json.md describes the fields). The programs then print on
+    /// standard error
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     sandbox: sandbox::Args,
+}
+
+/// The form of the summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// No summary.
+    None,
+    /// Text on standard error, because standard output belongs to the programs.
+    Text,
+    /// JSON on standard output, so the programs print on standard error.
+    Json,
 }
 
 /// What the exit code means for a run that ended normally.
@@ -126,6 +142,9 @@ Examples:
 pub const WITHOUT_KVM: &str =
     "without KVM, run it on an emulated CPU, which needs QEMU: trapline run --accel qemu";
 
+/// The version of the JSON form: fields may be added, none changes its meaning within a version.
+const JSON_VERSION: u32 = 1;
+
 const _: () = assert!(MEMORY_DEFAULT_MIB == 64, "--memory's default says so");
 
 /// Runs the command; the value is the exit code, of the last boot if there were several.
@@ -145,7 +164,8 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         Some(text) => Filter::parse(text).map_err(|error| Usage(error.to_string()))?,
         None => Filter::default(),
     };
-    let boot = |run: &Run| boot(run, judge, true, |meta| args.live.then(|| live::view(meta, filter.clone())));
+    let form = if args.json { Form::Json } else { Form::Text };
+    let boot = |run: &Run| boot(run, judge, form, |meta| args.live.then(|| live::view(meta, filter.clone())));
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
     let mut first_trace = None;
     loop {
@@ -214,11 +234,13 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 pub fn boot(
     run: &Run,
     judge: Judge,
-    has_summary: bool,
+    form: Form,
     watcher: impl FnOnce(&Meta) -> Option<Watcher>,
 ) -> anyhow::Result<(u8, PathBuf)> {
     let mut complaints = Vec::new();
-    let outcome = run.execute_with(Stream(io::stdout()), Stream(io::stderr()), watcher, |closing| {
+    let console: Box<dyn Write> =
+        if form == Form::Json { Box::new(Stream(io::stderr())) } else { Box::new(Stream(io::stdout())) };
+    let outcome = run.execute_with(console, Stream(io::stderr()), watcher, |closing| {
         let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
         // A trace in a pipe cannot be read back.
@@ -248,12 +270,13 @@ pub fn boot(
         let missing = outcome.missing;
         complain(&format!("the trace is not whole: {missing} records or bytes of records are missing"));
     }
-    let is_whole = !has_summary || summarise(&outcome, judge);
+    let (is_whole, printed) =
+        if form == Form::None { (true, Ok(())) } else { summarise(&outcome, judge, form) };
     let mut code = outcome.exit_code;
     if code == super::OK && !is_whole {
         code = super::FAILED;
     }
-    if let Some(error) = &outcome.console_error {
+    for error in outcome.console_error.iter().chain(&printed.err()) {
         code = output_failed(error, code);
     }
     Ok((code, outcome.trace_path().into()))
@@ -285,33 +308,55 @@ fn output_failed(error: &io::Error, code: u8) -> u8 {
     if error.kind() == ErrorKind::TimedOut { code } else { super::FAILED }
 }
 
-/// Prints the summary on standard error, because standard output belongs to the programs. Returns whether the trace that
-/// was read back is complete.
-fn summarise(outcome: &Outcome, judge: Judge) -> bool {
-    if !outcome.is_readable() {
-        return true;
-    }
+/// Reads the trace back, and prints the summary in one of its two forms. Returns whether the trace is complete, and the
+/// error of standard output.
+fn summarise(outcome: &Outcome, judge: Judge, form: Form) -> (bool, io::Result<()>) {
     let path = outcome.trace_path();
-    let trace = match Trace::open(path) {
+    let trace = match outcome.is_readable().then(|| outcome.trace()).transpose() {
         Ok(trace) => trace,
         Err(error) => {
             complain(&format!("{:#}", anyhow::Error::from(RunError::ReadBack(error))));
-            return false;
+            return (false, Ok(()));
         }
     };
-    let summary = Summary::of(&trace);
-    warn(path, trace.damage());
+    let summary = trace.as_ref().map(Summary::of);
+    let damage = trace.as_ref().map_or(&[][..], Trace::damage);
+    warn(path, damage);
+    let printed = match (form, &summary) {
+        (Form::Json, _) => print_json(outcome, summary.as_ref(), damage),
+        (_, Some(summary)) => {
+            print_text(outcome, summary, judge);
+            Ok(())
+        }
+        // There is no text about a trace that cannot be read back.
+        (_, None) => Ok(()),
+    };
+    (damage.is_empty(), printed)
+}
+
+fn print_json(outcome: &Outcome, summary: Option<&Summary>, damage: &[Damage]) -> io::Result<()> {
+    let document = json!({
+        "version": JSON_VERSION,
+        "trace": outcome.trace_path().to_string_lossy(),
+        "exit_code": outcome.exit_code,
+        "missing": outcome.missing,
+        "damage": damage_lines(damage),
+        "summary": summary.map(Summary::json),
+    });
+    Stream(io::stdout()).write_all(format!("{document:#}\n").as_bytes())
+}
+
+fn print_text(outcome: &Outcome, summary: &Summary, judge: Judge) {
     let as_expected = judge == Judge::Tour && outcome.exit_code == super::OK;
     let tour = if as_expected {
         "Each process of the tour ended as it should; three are killed on purpose.\n"
     } else {
         ""
     };
-    let path = path.display();
+    let path = outcome.trace_path().display();
     let text = format!("\n{summary}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n");
     // If standard error is closed, the error cannot be printed anywhere.
     let _ = Stream(io::stderr()).write_all(text.as_bytes());
-    trace.damage().is_empty()
 }
 
 fn exit_code(end: &End, stop: Option<Stop>) -> u8 {

@@ -15,7 +15,7 @@ use clap::ArgAction;
 use trace::text::strace::{Numbers, Options, Strace};
 use trace::{Event, Meta, Watcher, What};
 
-use super::run::Judge;
+use super::run::{Form, Judge};
 use super::stream::Stream;
 use super::{Usage, boots, programs, run, sandbox};
 use crate::run::{Run, TraceFile};
@@ -117,7 +117,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         })?),
         None => Box::new(Stream(io::stderr())),
     };
-    let boot = || run::boot(&run, Judge::Program, false, |meta| Some(watcher(args, meta, out)));
+    let boot = || run::boot(&run, Judge::Program, Form::None, |meta| Some(watcher(args, meta, out)));
     boots::in_child(boot).map(|(code, _)| code)
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Process, Stat, Switches, Ticks, Times, Traps, call_name};
+use crate::analysis::damage_lines;
 use crate::analysis::hardware::{exit_reason, vector_name};
-use crate::analysis::{End, damage_lines};
 use crate::file::{Clock, Trace};
 
 /// The version of this form: fields may be added, none changes its meaning within a version.
@@ -105,16 +105,8 @@ fn traps(traps: &Traps, clock: &Clock) -> Value {
 }
 
 fn process(number: u16, process: &Process, clock: &Clock) -> Value {
-    let end = match process.end {
-        End::Running => json!({ "how": "running" }),
-        End::Exited(status) => json!({ "how": "exited", "status": status }),
-        End::Signaled(signal) => json!({ "how": "signaled", "signal": signal }),
-        End::Killed(fault, rip) => {
-            json!({ "how": "killed", "vector": fault.vector, "why": fault.to_string(), "rip": rip })
-        }
-    };
     json!({
-        "number": number, "name": process.name, "end": end,
+        "number": number, "name": process.name, "end": process.end.json(),
         "system_calls": process.calls, "errors": process.errors, "faults": process.faults,
         "ticks": process.ticks, "turns": process.turns,
         "user_ns": clock.span(process.user), "kernel_ns": clock.span(process.kernel),
