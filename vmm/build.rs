@@ -57,8 +57,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
-    let built = build_guest(&root.join("guest"), &out.join("guest"))?;
-    fs::write(out.join("images.rs"), images(&built, &root.join("guest/programs/src/bin"))?)?;
+    let guest = root.join("guest");
+    let built = build_guest(&guest, &out.join("guest"), &[])?;
+    // No one debugs this kernel, so its file has no symbols.
+    let options = ["--package=kernel", "--features=untraced", "--config=profile.release.strip=true"];
+    let untraced = build_guest(&guest, &out.join("untraced"), &options)?;
+    fs::write(out.join("images.rs"), images(&built, &untraced, &guest.join("programs/src/bin"))?)?;
     Ok(())
 }
 
@@ -102,16 +106,16 @@ fn variable(name: &str) -> Result<String, String> {
     env::var(name).map_err(|error| format!("{name}, which cargo sets for build scripts: {error}"))
 }
 
-/// Builds the guest's workspace and returns the directory of its executables.
+/// Builds the guest's workspace, or the part of it that `options` name, and returns the directory of its executables.
 ///
 /// The settings of the outer build (flags, clippy as the compiler, profiles, another target directory) would break the guest.
 /// They come from the environment, and from cargo's configuration in `CARGO_HOME`, the current directory and those above
 /// it. So this cargo gets an empty `CARGO_HOME`, which is enough as the guest has no dependencies to fetch, and runs in `/`.
-fn build_guest(guest: &Path, target_dir: &Path) -> Result<PathBuf, Box<dyn Error>> {
+fn build_guest(guest: &Path, target_dir: &Path, options: &[&str]) -> Result<PathBuf, Box<dyn Error>> {
     let host = variable("HOST")?;
     let target = TARGETS.into_iter().find(|target| *target == host).unwrap_or(TARGETS[0]);
     let mut cargo = Command::new(variable("CARGO")?);
-    cargo.current_dir("/").args(["build", "--release", "--frozen", "--target", target]);
+    cargo.current_dir("/").args(["build", "--release", "--frozen", "--target", target]).args(options);
     cargo.arg("--manifest-path").arg(guest.join("Cargo.toml")).arg("--target-dir").arg(target_dir);
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -142,8 +146,8 @@ fn flags(file: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect())
 }
 
-/// The source text of the embedded images: the kernel, and the programs by name.
-fn images(built: &Path, sources: &Path) -> Result<String, Box<dyn Error>> {
+/// The source text of the embedded images: the kernels, and the programs by name.
+fn images(built: &Path, untraced: &Path, sources: &Path) -> Result<String, Box<dyn Error>> {
     let mut programs = Vec::new();
     for entry in fs::read_dir(sources)? {
         let source = entry?.path();
@@ -159,6 +163,11 @@ fn images(built: &Path, sources: &Path) -> Result<String, Box<dyn Error>> {
         text,
         "/// The kernel's ELF file.\npub static KERNEL: &[u8] = {};",
         embedded(&built.join("kernel"))
+    )?;
+    writeln!(
+        text,
+        "/// The ELF file of the kernel that keeps no records.\npub static UNTRACED_KERNEL: &[u8] = {};",
+        embedded(&untraced.join("kernel"))
     )?;
     writeln!(text, "/// The programs, by name.\npub static PROGRAMS: &[Program] = &[")?;
     for (name, idea) in programs {

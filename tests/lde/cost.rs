@@ -3,13 +3,15 @@
 use std::process::Command;
 
 use crate::run::{Run, run};
-use crate::support::{self, TestResult, ensure};
+use crate::support::{self, Output, TestResult, ensure};
 use abi::record::{HostCounter, Reason};
 use libtest_mimic::Failed;
 use trace::What;
 
 /// The most instructions of ring 0 in a system call that does nothing, with its four records.
 const NULL_CALL_MAX: u64 = 110;
+/// The most where no trace is kept.
+const UNTRACED_CALL_MAX: u64 = 55;
 /// The most in a tick after which the same process continues, and in one after which another does.
 const TICK_MAX: u64 = 129;
 const SWITCH_MAX: u64 = 272;
@@ -23,6 +25,18 @@ const CALLS: u64 = 2000;
 ///
 /// The difference of two runs leaves out boot and end. There is no timer, so nothing else happens.
 pub fn null_call() -> TestResult {
+    null_calls(NULL_CALL_MAX, |program| untimed(&[program]))
+}
+
+/// The same without a trace.
+pub fn untraced_null_call() -> TestResult {
+    null_calls(UNTRACED_CALL_MAX, |program| {
+        let output = untraced(&[program, "--policy", "cooperative"], 0)?;
+        count(&output, "instructions of the kernel emulated by KVM")
+    })
+}
+
+fn null_calls(most: u64, instructions: impl Fn(&str) -> Result<u64, Failed>) -> TestResult {
     let folder = support::folder();
     let program = folder.path().join("null");
     let mut gcc = Command::new("gcc");
@@ -30,11 +44,40 @@ pub fn null_call() -> TestResult {
         .arg(&program);
     gcc.arg(format!("{}/../tests/fixtures/null.c", env!("CARGO_MANIFEST_DIR")));
     support::command(&mut gcc, folder.path())?.expect(0)?;
-    let calls = |count| untimed(&[&format!("{} {count}", program.display())]);
+    let calls = |count| instructions(&format!("{} {count}", program.display()));
     let each = (calls(2 * CALLS)? - calls(CALLS)?).div_ceil(CALLS);
-    ensure(each > 0 && each <= NULL_CALL_MAX, || {
-        format!("{each} instructions a call, at most {NULL_CALL_MAX}")
-    })
+    ensure(each > 0 && each <= most, || format!("{each} instructions a call, at most {most}"))
+}
+
+/// The calls of this program take no exit each, and the host makes no file. The rest is as in a run with a trace.
+pub fn untraced_run() -> TestResult {
+    const EXITS_MAX: u64 = 20;
+    let output = untraced(&["polite 200", "divider"], 32)?;
+    for line in ["polite: process 1 let the others go first 200 times", "divider: 1 / 0 is ..."] {
+        ensure(output.stdout.contains(line), || format!("{line:?} is not in {output:#?}"))?;
+    }
+    let exits = count(&output, "exits to the host")?;
+    ensure(exits <= EXITS_MAX, || format!("{exits} exits to the host, at most {EXITS_MAX}"))
+}
+
+/// `trapline run --trace none ARGUMENTS`: it must end with `code` and leave no file.
+fn untraced(arguments: &[&str], code: i32) -> Result<Output, Failed> {
+    let folder = support::folder();
+    let arguments = [&["run", "--trace", "none"], arguments].concat();
+    let output = support::trapline(folder.path(), &arguments)?.expect(code)?;
+    let names = std::fs::read_dir(folder.path())?.map(|entry| Ok(entry?.file_name()));
+    let names = names.collect::<Result<Vec<_>, std::io::Error>>()?;
+    // What the program prints is in files of this test, with such names.
+    let made = names.iter().find(|name| !name.to_string_lossy().starts_with('.'));
+    ensure(made.is_none(), || format!("a run without a trace made {made:?}"))?;
+    Ok(output)
+}
+
+/// The number before `what` in the summary of a run without a trace.
+fn count(output: &Output, what: &str) -> Result<u64, Failed> {
+    let before = output.stderr.split(what).next().unwrap_or_default();
+    let number = before.trim_end().rsplit(' ').next().and_then(|number| number.parse().ok());
+    number.ok_or_else(|| format!("there is no number of {what} in {:?}", output.stderr).into())
 }
 
 pub fn tick() -> TestResult {

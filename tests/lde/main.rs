@@ -73,6 +73,12 @@ fn main() {
             "a_null_call_takes_no_more_instructions",
             cost::null_call,
         )
+        .needs(
+            &[Need::Kvm, Need::BackEnd("kvm_pvm"), Need::Tool("gcc")],
+            "an_untraced_null_call_takes_no_more_instructions",
+            cost::untraced_null_call,
+        )
+        .kvm("an_untraced_run_makes_no_file_and_few_exits", cost::untraced_run)
         .needs(&EMULATED, "a_tick_takes_no_more_instructions", cost::tick)
         .needs(&EMULATED, "a_tick_with_a_switch_takes_no_more_instructions", cost::tick_with_switch)
         .needs(&EMULATED, "hello_takes_no_more_instructions", cost::hello)

@@ -1,4 +1,4 @@
-//! The guest kernel and the demo programs, built by `build.rs` and embedded, so that one binary is enough.
+//! The guest kernel, with and without records, and the demo programs, built by `build.rs` and embedded, so that one binary is enough.
 
 /// A user program that is built in.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use abi::boot::{BATCH_DEFAULT, BATCH_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN};
-use abi::record::{Ending, Policy, Stop, Timer};
+use abi::record::{Ending, HostCounter, Policy, Stop, Timer};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
@@ -50,7 +50,8 @@ pub struct Args {
     /// says anything about hardware
     #[arg(long, default_value = Accelerator::Kvm.name(), value_parser = of(Accelerator::ALL, Accelerator::name))]
     accel: Accelerator,
-    /// The trace file [default: the first of trapline-1.trap, trapline-2.trap, ... that does not exist]
+    /// The trace file, or `none`: the kernel then keeps no records, and each trap costs less [default: the first of
+    /// trapline-1.trap, trapline-2.trap, ... that does not exist]
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Replace the trace file if it exists
@@ -156,10 +157,14 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
             let count = run.programs.len();
             return Err(Usage(format!("--exit-status needs one program, and this run has {count}")).into());
         }
+        true if run.trace == TraceFile::None => return Err(without_trace("--exit-status")),
         true => Judge::Program,
         false if is_tour(args) => Judge::Tour,
         false => Judge::Processes,
     };
+    if args.live && run.trace == TraceFile::None {
+        return Err(without_trace("--live"));
+    }
     let filter = match &args.filter {
         Some(text) => Filter::parse(text).map_err(|error| Usage(error.to_string()))?,
         None => Filter::default(),
@@ -181,7 +186,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         }
         run.boots_before += 1;
         let boot = run.boots_before + 1;
-        run.trace = TraceFile::At { path: trace_of_boot(first_trace, boot), replace: args.force };
+        if run.trace != TraceFile::None {
+            run.trace = TraceFile::At { path: trace_of_boot(first_trace, boot), replace: args.force };
+        }
         if let Some(deadline) = deadline {
             match deadline.checked_duration_since(Instant::now()) {
                 Some(left) if !left.is_zero() => run.timeout = Some(left),
@@ -190,6 +197,11 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         }
         complain(&format!("the guest crashed; boot {boot} follows"));
     }
+}
+
+/// The option needs records, and there are none.
+fn without_trace(option: &str) -> anyhow::Error {
+    Usage(format!("{option} needs the records of a trace: leave out `--trace none`")).into()
 }
 
 fn is_tour(args: &Args) -> bool {
@@ -230,7 +242,7 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 }
 
 /// Boots a new machine, which shares nothing with an earlier one, and prints the result. Returns the exit code and the
-/// trace file.
+/// trace file; its path is empty if there is none.
 pub fn boot(
     run: &Run,
     judge: Judge,
@@ -279,7 +291,7 @@ pub fn boot(
     for error in outcome.console_error.iter().chain(&printed.err()) {
         code = output_failed(error, code);
     }
-    Ok((code, outcome.trace_path().into()))
+    Ok((code, outcome.trace_path().unwrap_or(Path::new("")).into()))
 }
 
 impl Judge {
@@ -311,7 +323,7 @@ fn output_failed(error: &io::Error, code: u8) -> u8 {
 /// Reads the trace back, and prints the summary in one of its two forms. Returns whether the trace is complete, and the
 /// error of standard output.
 fn summarise(outcome: &Outcome, judge: Judge, form: Form) -> (bool, io::Result<()>) {
-    let path = outcome.trace_path();
+    let path = outcome.trace_path().unwrap_or(Path::new(""));
     let trace = match outcome.is_readable().then(|| outcome.trace()).transpose() {
         Ok(trace) => trace,
         Err(error) => {
@@ -325,7 +337,11 @@ fn summarise(outcome: &Outcome, judge: Judge, form: Form) -> (bool, io::Result<(
     let printed = match (form, &summary) {
         (Form::Json, _) => print_json(outcome, summary.as_ref(), damage),
         (_, Some(summary)) => {
-            print_text(outcome, summary, judge);
+            print_text(outcome, path, summary, judge);
+            Ok(())
+        }
+        (_, None) if outcome.trace_path().is_none() => {
+            let _ = Stream(io::stderr()).write_all(format!("\n{}\n", untraced(outcome)).as_bytes());
             Ok(())
         }
         // There is no text about a trace that cannot be read back.
@@ -337,7 +353,7 @@ fn summarise(outcome: &Outcome, judge: Judge, form: Form) -> (bool, io::Result<(
 fn print_json(outcome: &Outcome, summary: Option<&Summary>, damage: &[Damage]) -> io::Result<()> {
     let document = json!({
         "version": JSON_VERSION,
-        "trace": outcome.trace_path().to_string_lossy(),
+        "trace": outcome.trace_path().map(Path::to_string_lossy),
         "exit_code": outcome.exit_code,
         "missing": outcome.missing,
         "damage": damage_lines(damage),
@@ -346,17 +362,32 @@ fn print_json(outcome: &Outcome, summary: Option<&Summary>, damage: &[Damage]) -
     Stream(io::stdout()).write_all(format!("{document:#}\n").as_bytes())
 }
 
-fn print_text(outcome: &Outcome, summary: &Summary, judge: Judge) {
+fn print_text(outcome: &Outcome, path: &Path, summary: &Summary, judge: Judge) {
     let as_expected = judge == Judge::Tour && outcome.exit_code == super::OK;
     let tour = if as_expected {
         "Each process of the tour ended as it should; three are killed on purpose.\n"
     } else {
         ""
     };
-    let path = outcome.trace_path().display();
+    let path = path.display();
     let text = format!("\n{summary}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n");
     // If standard error is closed, the error cannot be printed anywhere.
     let _ = Stream(io::stderr()).write_all(text.as_bytes());
+}
+
+/// The summary of a run without a trace: what the host itself counted.
+fn untraced(outcome: &Outcome) -> String {
+    let counts = [
+        (Some(outcome.exits()).filter(|exits| *exits > 0), "exits to the host"),
+        (outcome.count(HostCounter::KvmExits), "VM exits in KVM"),
+        (outcome.count(HostCounter::KvmEmulated), "instructions of the kernel emulated by KVM"),
+    ];
+    let counts = counts.iter().filter_map(|(count, what)| Some(format!("{} {what}", (*count)?)));
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    format!(
+        "no trace, so no events: {}",
+        if counts.is_empty() { "the host counted nothing" } else { &counts }
+    )
 }
 
 fn exit_code(end: &End, stop: Option<Stop>) -> u8 {
@@ -389,12 +420,17 @@ fn fault(outcome: &Outcome) -> Option<String> {
     };
     // An emulator does not report RIP.
     let rip = if outcome.rip == 0 { String::new() } else { format!(" (RIP {:#x})", outcome.rip) };
-    Some(format!("{what}{rip}; what led to it is at the end of the trace"))
+    let trace =
+        if outcome.trace_path().is_some() { "is at the end of the trace" } else { "a trace would show" };
+    Some(format!("{what}{rip}; what led to it {trace}"))
 }
 
 /// The trace file that the command line names. An existing file is refused before anything else happens.
 fn trace_file(args: &Args) -> Result<TraceFile, Usage> {
     let Some(path) = &args.trace else { return Ok(TraceFile::FirstFree) };
+    if path == Path::new("none") {
+        return Ok(TraceFile::None);
+    }
     if path.is_file() && !args.force {
         return Err(Usage(format!(
             "{} exists already: choose another file with --trace, or replace it with --force",

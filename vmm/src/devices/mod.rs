@@ -9,6 +9,7 @@ mod doorbell;
 mod exit;
 mod input;
 mod streams;
+mod untraced;
 
 pub use budget::Budget;
 pub use console::Console;
@@ -16,6 +17,7 @@ pub use doorbell::Doorbell;
 pub use exit::ExitPort;
 pub use input::{Input, Reader};
 pub use streams::Streams;
+pub use untraced::Untraced;
 
 #[cfg(test)]
 mod tests {

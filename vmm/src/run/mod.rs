@@ -44,7 +44,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use sha2::{Digest, Sha256};
 use trace::{Image, Meta, Options, Trace, Watcher, WriteError, Writer};
 
-use crate::devices::{Budget, Console, Doorbell, ExitPort, Input, Reader, Streams};
+use crate::devices::{Budget, Console, Doorbell, ExitPort, Input, Reader, Streams, Untraced};
 pub use crate::engine::Accelerator;
 use crate::engine::{Engine, Guest, Host, Interrupt, kvm};
 use crate::images;
@@ -177,13 +177,21 @@ impl Run {
             }
         };
         let guest = Guest {
-            kernel: &self.kernel.elf,
+            kernel: self.kernel_elf(),
             modules: &modules,
             settings: &self.settings,
             memory_mib: self.memory_mib,
         };
         let _watch = Watch::start(self.timeout)?;
         self.drive(self.accelerator.load(&guest)?.as_mut(), console, errors, watcher, exit_code)
+    }
+
+    /// The kernel's ELF file.
+    fn kernel_elf(&self) -> &[u8] {
+        if self.trace == TraceFile::None && *self.kernel.elf == *images::KERNEL {
+            return images::UNTRACED_KERNEL;
+        }
+        &self.kernel.elf
     }
 
     /// Whether a process is a Linux program.
@@ -238,15 +246,24 @@ impl Run {
         let sandbox = self.sandbox.as_ref().zip(role);
         let sandbox = sandbox.map(|(sandbox, role)| sandbox.prepare(role)).transpose()?;
         let meta = self.meta(engine.host());
-        let (place, mut trace) = self.trace.create(&meta, self.sandbox.as_ref())?;
-        if let Some(watcher) = watcher(&meta) {
-            trace.watch(&meta, watcher);
-        }
-        write(&mut trace, self.first_records(&clock))?;
-        let mut doorbell = Doorbell::new(&memory, trace, self.max_trace);
+        let mut kept = match self.trace.create(&meta, self.sandbox.as_ref())? {
+            Some((place, mut trace)) => {
+                if let Some(watcher) = watcher(&meta) {
+                    trace.watch(&meta, watcher);
+                }
+                write(&mut trace, self.first_records(&clock))?;
+                Some((Doorbell::new(&memory, trace, self.max_trace), place))
+            }
+            None => None,
+        };
+        let trace = kept.as_ref().map(|(_, place)| place.path().to_path_buf());
+        let mut untraced = Untraced;
 
         let mut bus = Bus::new();
-        bus.attach(&mut doorbell)?;
+        match &mut kept {
+            Some((doorbell, _)) => bus.attach(doorbell)?,
+            None => bus.attach(&mut untraced)?,
+        }
         bus.attach(&mut console_port)?;
         bus.attach(&mut streams)?;
         if let Some(input) = &mut input {
@@ -254,13 +271,13 @@ impl Run {
         }
         bus.attach(&mut exit)?;
         if let Some(sandbox) = sandbox {
-            let trace = place.path().to_path_buf();
-            let read = if trace.is_file() { std::slice::from_ref(&trace) } else { &[] };
+            let read = trace.as_slice();
+            let read = if read.iter().all(|trace| trace.is_file()) { read } else { &[] };
             sandbox.enter(Files { read, make_in: None })?;
         }
         let ended = engine.run(&mut bus);
 
-        let closed = close(doorbell, place, ended, &clock, exit_code);
+        let closed = close(kept, ended, &clock, exit_code);
         // The rest of the last line is printed after the trace is safe, because its reader may never read it.
         console.borrow_mut().flush();
         let mut outcome = closed?;
@@ -337,30 +354,34 @@ impl Run {
 pub struct Closing<'a> {
     /// The result of the run.
     pub outcome: &'a Outcome,
-    writer: &'a mut Writer,
+    writer: Option<&'a mut Writer>,
 }
 
 impl Closing<'_> {
     /// Opens the trace, which has all but its last records.
     pub fn trace(&mut self) -> Result<Trace, RunError> {
-        self.writer.flush()?;
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.flush())?;
         self.outcome.trace().map_err(RunError::ReadBack)
     }
 }
 
-/// Closes the trace with the host's own records of a run that has ended.
+/// Closes the trace, if there is one, with the host's own records of a run that has ended.
 fn close(
-    doorbell: Doorbell,
-    place: Place,
-    mut ended: Ended,
+    kept: Option<(Doorbell, Place)>,
+    ended: Ended,
     clock: &Clock,
     exit_code: impl FnOnce(&mut Closing) -> u8,
 ) -> Result<Outcome, WriteError> {
+    let Some((doorbell, place)) = kept else {
+        let mut outcome = Outcome::new(&ended, *clock, 0, None);
+        outcome.exit_code = exit_code(&mut Closing { outcome: &outcome, writer: None });
+        return Ok(outcome);
+    };
     let missing = doorbell.missing();
     let mut trace = doorbell.into_trace()?;
-    write(&mut trace, std::mem::take(&mut ended.records))?;
-    let mut outcome = Outcome::new(&ended, missing, place);
-    outcome.exit_code = exit_code(&mut Closing { outcome: &outcome, writer: &mut trace });
+    write(&mut trace, ended.records.iter().cloned())?;
+    let mut outcome = Outcome::new(&ended, *clock, missing, Some(place));
+    outcome.exit_code = exit_code(&mut Closing { outcome: &outcome, writer: Some(&mut trace) });
     let clocks = machine::run::clock_record(clock);
     write(&mut trace, [clocks, machine::run::end_record(clock, &ended, outcome.exit_code)])?;
     trace.finish()?;

@@ -1,15 +1,16 @@
 //! The result of a run.
 
-use std::io;
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
-use abi::record::{Ending, Stop};
+use abi::record::{Ending, HostCounter, Kind, Stop};
 use trace::analysis::Summary;
 use trace::{OpenError, Trace};
 
 use super::trace_file::Place;
 use crate::machine::bus::End;
-use crate::machine::run::Ended;
+use crate::machine::clock::Clock;
+use crate::machine::run::{Ended, HostRecord};
 
 /// The result of a run: how it ended, what is missing from its trace, what it printed. All else is in the trace.
 #[derive(Debug)]
@@ -30,11 +31,15 @@ pub struct Outcome {
     pub console_error: Option<io::Error>,
     /// The exit code in the trace's last record.
     pub exit_code: u8,
-    place: Place,
+    /// The host's own records of the run, which the trace has too.
+    pub records: Vec<HostRecord>,
+    /// The guest's time.
+    pub clock: Clock,
+    place: Option<Place>,
 }
 
 impl Outcome {
-    pub(super) fn new(ended: &Ended, missing: u64, place: Place) -> Outcome {
+    pub(super) fn new(ended: &Ended, clock: Clock, missing: u64, place: Option<Place>) -> Outcome {
         Outcome {
             end: ended.end.clone(),
             stop: ended.stop,
@@ -44,6 +49,8 @@ impl Outcome {
             errors: Vec::new(),
             console_error: None,
             exit_code: 0,
+            records: ended.records.clone(),
+            clock,
             place,
         }
     }
@@ -54,19 +61,37 @@ impl Outcome {
         (self.end.ending, self.end.status, self.missing) == (Ending::Exited, well, 0)
     }
 
-    /// The trace file. A temporary one is removed with the outcome.
-    pub fn trace_path(&self) -> &Path {
-        self.place.path()
+    /// The trace file, if the run kept a trace. A temporary one is removed with the outcome.
+    pub fn trace_path(&self) -> Option<&Path> {
+        self.place.as_ref().map(Place::path)
     }
 
     /// Whether the trace is a regular file, so that it can be read back. A FIFO and a device cannot.
     pub fn is_readable(&self) -> bool {
-        self.trace_path().is_file()
+        self.trace_path().is_some_and(Path::is_file)
     }
 
     /// Opens the trace.
+    ///
+    /// # Errors
+    /// It cannot be read, or the run kept none.
     pub fn trace(&self) -> Result<Trace, OpenError> {
-        Trace::open(self.trace_path())
+        match self.trace_path() {
+            Some(path) => Trace::open(path),
+            None => Err(OpenError::Read { path: PathBuf::new(), cause: ErrorKind::NotFound.into() }),
+        }
+    }
+
+    /// What the host counted, if it counts that.
+    pub fn count(&self, counter: HostCounter) -> Option<u64> {
+        let is_it = |record: &&HostRecord| record.kind == Kind::HostCount && record.detail == counter as u32;
+        self.records.iter().find(is_it)?.words.first().copied()
+    }
+
+    /// How often the guest stopped and the host's program ran, by VM exits of all kinds.
+    pub fn exits(&self) -> u64 {
+        let exits = self.records.iter().filter(|record| record.kind == Kind::HostExits);
+        exits.filter_map(|record| record.words.first()).sum()
     }
 
     /// The run in numbers, read from the trace: each process and its end among them.

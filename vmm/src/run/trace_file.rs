@@ -16,6 +16,8 @@ use crate::sandbox::{Entrance, Role, Sandbox};
 /// Where a trace goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TraceFile {
+    /// There is none. Trapline's own kernel then keeps no records.
+    None,
     /// A new file in a temporary folder, removed with the [`Outcome`](super::Outcome).
     Temporary,
     /// The first free name of `trapline-1.trap`, `trapline-2.trap`, ... in the current folder. A name is taken by
@@ -46,20 +48,25 @@ impl Place {
 }
 
 impl TraceFile {
-    /// Creates the file and writes its head.
+    /// Creates the file, if there is to be one, and writes its head.
     ///
     /// The thread that writes it enters the sandbox.
-    pub(super) fn create(&self, meta: &Meta, sandbox: Option<&Sandbox>) -> Result<(Place, Writer), RunError> {
+    pub(super) fn create(
+        &self,
+        meta: &Meta,
+        sandbox: Option<&Sandbox>,
+    ) -> Result<Option<(Place, Writer)>, RunError> {
         let (place, replace) = match self {
+            TraceFile::None => return Ok(None),
             TraceFile::Temporary => {
                 let folder = tempfile::tempdir().map_err(RunError::Temporary)?;
                 (Place::Temporary { path: folder.path().join("run.trap"), _folder: folder }, false)
             }
-            TraceFile::FirstFree => return first_free(meta, sandbox),
+            TraceFile::FirstFree => return first_free(meta, sandbox).map(Some),
             TraceFile::At { path, replace } => (Place::At(path.clone()), *replace),
         };
         let writer = create(place.path(), replace, meta, sandbox)?;
-        Ok((place, writer))
+        Ok(Some((place, writer)))
     }
 }
 
