@@ -2,7 +2,7 @@
 
 use abi::record::{Kind, Resolution};
 
-use crate::mutations::{Mutation, RAX, RBX, Records, find, first, next};
+use crate::mutations::{Mutation, RAX, RBX, Raw, Records, find, first, next};
 
 /// The trace of `tests/fixtures/linux.c`.
 pub const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/linux.trap");
@@ -21,6 +21,12 @@ fn resolved(records: &Records, start: usize, how: Resolution, page: Option<u64>)
             && raw.detail & 0xFF == how as u32
             && page.is_none_or(|page| raw.words[0] == page)
     })
+}
+
+/// A page that the kernel makes accessible in a call of the parent.
+fn page_of_call(records: &Records) -> Raw {
+    let page = records[first(records, Kind::PageResolved, PARENT)].clone();
+    Raw { detail: Resolution::Zeroed as u32 | 1 << 8, words: vec![0x1000_0000, 0x1000_0000], ..page }
 }
 
 pub const MUTATIONS: &[Mutation] = &[
@@ -58,6 +64,17 @@ pub const MUTATIONS: &[Mutation] = &[
             let index = first(records, Kind::Woken, CHILD);
             let copy = records[index].clone();
             records.insert(index, copy);
+        },
+        &[],
+    ),
+    (
+        "long-calls",
+        "the kernel makes 1,025 pages accessible while the child is ready",
+        |records| {
+            let ready = first(records, Kind::KernelStackFilled, CHILD);
+            let result = next(records, ready, Kind::SystemCallResult, PARENT);
+            let pages = vec![page_of_call(records); 1025];
+            records.splice(result..result, pages);
         },
         &[],
     ),

@@ -41,9 +41,9 @@ const HANDLER_FLAGS: usize = 23;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Raw {
-    tsc: u64,
+    pub tsc: u64,
     pub kind: Kind,
-    process: u16,
+    pub process: u16,
     pub detail: u32,
     pub words: Vec<u64>,
 }

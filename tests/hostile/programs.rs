@@ -1,14 +1,18 @@
 //! Hostile programs, assembled here, on the built-in kernel.
 
 use abi::syscall::Call;
+use iced_x86::IcedError;
 use iced_x86::code_asm::*;
+use trace::{Trace, What};
 
 use crate::handmade::{self, PROGRAM};
-use crate::support::{Suite, TestResult, folder, trapline};
+use crate::support::{Suite, TestResult, ensure, folder, trapline};
 
-/// Adds the test of this file.
+/// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
-    suite.kvm("programs::a_fault_handler_starts_like_a_function", a_fault_handler_starts_like_a_function)
+    suite
+        .kvm("programs::a_fault_handler_starts_like_a_function", a_fault_handler_starts_like_a_function)
+        .kvm("programs::a_long_read_lets_others_run", a_long_read_lets_others_run)
 }
 
 /// The trap, direction and alignment check flags are set where the program faults, and clear where its handler starts.
@@ -35,4 +39,66 @@ fn a_fault_handler_starts_like_a_function() -> TestResult {
     let folder = folder();
     std::fs::write(folder.path().join("flags"), handmade::program(&code.assemble(PROGRAM)?))?;
     trapline(folder.path(), &["run", "./flags"])?.expect(0).map(drop)
+}
+
+/// A process reads a megabyte in one call, while its child, an endless loop, is ready.
+fn a_long_read_lets_others_run() -> TestResult {
+    const SIZE: u32 = 1 << 20;
+    let mut code = CodeAssembler::new(64)?;
+    let (mut child, mut path) = (code.create_label(), code.create_label());
+    call(&mut code, Call::fork)?;
+    code.test(eax, eax)?;
+    code.je(child)?;
+    code.mov(r12d, eax)?;
+    code.lea(rdi, ptr(path))?;
+    code.xor(esi, esi)?;
+    call(&mut code, Call::open)?;
+    code.mov(r13d, eax)?;
+    // mmap(0, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    code.xor(edi, edi)?;
+    code.mov(esi, SIZE)?;
+    code.mov(edx, 3)?;
+    code.mov(r10d, 0x22)?;
+    code.mov(r8, -1_i64)?;
+    code.xor(r9d, r9d)?;
+    call(&mut code, Call::mmap)?;
+    code.mov(edi, r13d)?;
+    code.mov(rsi, rax)?;
+    code.mov(edx, SIZE)?;
+    call(&mut code, Call::read)?;
+    code.mov(edi, r12d)?;
+    code.mov(esi, 9)?;
+    call(&mut code, Call::kill)?;
+    code.xor(edi, edi)?;
+    call(&mut code, Call::exit)?;
+    code.set_label(&mut child)?;
+    code.jmp(child)?;
+    code.set_label(&mut path)?;
+    code.db(b"/dev/zero\0")?;
+    let folder = folder();
+    std::fs::write(folder.path().join("reads"), handmade::program(&code.assemble(PROGRAM)?))?;
+    trapline(folder.path(), &["run", "./reads", "--trace", "t.trap"])?.expect(32)?;
+    let trace = Trace::open(&folder.path().join("t.trap"))?;
+    let is_read = |number: u64| number == Call::read as u64;
+    let after_call = trace
+        .events()
+        .skip_while(|event| !matches!(event.what, What::SystemCall { number } if is_read(number)));
+    let mut turns = 0;
+    for event in after_call {
+        match event.what {
+            What::ContextLoaded { .. } if event.process == 2 => turns += 1,
+            What::SystemCallResult { number, result } if is_read(number.into()) => {
+                ensure(result == i64::from(SIZE), || format!("{result} bytes"))?;
+                ensure(turns == SIZE / 0x1_0000 - 1, || format!("{turns} turns of the child"))?;
+                return trapline(folder.path(), &["check", "t.trap"])?.expect(0).map(drop);
+            }
+            _ => {}
+        }
+    }
+    Err("the read does not return".into())
+}
+
+fn call(code: &mut CodeAssembler, call: Call) -> Result<(), IcedError> {
+    code.mov(eax, call as u32)?;
+    code.syscall()
 }

@@ -27,6 +27,11 @@ impl RunQueue {
         self.count.set(count + 1);
     }
 
+    /// True if no process waits.
+    pub fn is_empty(&self) -> bool {
+        self.count.get() == 0
+    }
+
     /// Takes the first process out; `None` if no process waits.
     pub fn pop(&self) -> Option<u16> {
         let (first, count) = (self.first.get(), self.count.get().checked_sub(1)?);

@@ -105,6 +105,15 @@ pub fn sleep(wake: u64) {
     wait(wake, Reason::Slept);
 }
 
+/// Ends the turn of a process in the middle of a call that takes long, if the policy limits turns and another process is
+/// ready. Interrupts are off in the kernel, so no tick can end it.
+pub fn pause() {
+    wake_sleepers();
+    if timer::ends_turns() && !QUEUE.is_empty() {
+        sleep(cpu::tsc());
+    }
+}
+
 /// The process that runs waits until another one wakes it, or the TSC reaches `until`.
 pub fn wait(until: u64, reason: Reason) {
     let process = current();

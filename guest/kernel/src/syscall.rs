@@ -114,24 +114,24 @@ fn sched_yield() -> Outcome {
     Ok(0)
 }
 
+/// The most bytes that one call transfers, as Linux may transfer a part too: interrupts are off meanwhile. The program
+/// transfers the rest by another call.
+const TRANSFER_MAX: u64 = 4096;
+
 /// Standard input is at its end from the start.
 fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
+    let now = count.min(TRANSFER_MAX);
     if fd as u32 != 0 {
         return Err(EBADF);
     }
-    if count > 0 && !user::writable(root(), buffer, count) {
+    if now > 0 && !(user::is_below_end(buffer, count) && user::writable(root(), buffer, now)) {
         return Err(EFAULT);
     }
     Ok(0)
 }
 
-/// The most bytes that one call writes.
-const WRITE_MAX: u64 = 4096;
-
 fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
-    // Writes a part, as Linux may too, so that a long line does not keep the CPU. The program writes the rest by another
-    // call.
-    let now = count.min(WRITE_MAX);
+    let now = count.min(TRANSFER_MAX);
     let bytes = if now > 0 { user::readable(root(), buffer, now) } else { Some([].as_slice()) };
     if fd as u32 != 1 && fd as u32 != 2 {
         return Err(EBADF);

@@ -109,6 +109,11 @@ pub fn start(policy: Policy, options: &Options) {
     });
 }
 
+/// True if the timer ends turns.
+pub fn ends_turns() -> bool {
+    MODE.get().is_some()
+}
+
 /// Counts a tick and returns the record of it.
 #[inline(always)]
 pub fn tick() -> Tick {

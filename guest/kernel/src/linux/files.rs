@@ -12,9 +12,9 @@ use super::task::Group;
 use super::tree::{self, Node};
 use super::{Outcome, first, input, misc, pipe, stat, task, user, zeroed};
 use crate::cell::Local;
-use crate::console;
 use crate::layout::USER_END;
 use crate::process::TABLE;
+use crate::{console, scheduler};
 
 /// The most descriptors of a thread group.
 pub const DESCRIPTORS: usize = 256;
@@ -382,6 +382,29 @@ pub fn open_at(directory: u64, path: u64, flags: u64) -> Outcome<u64> {
 
 /// The most bytes of one call, as in Linux.
 const COUNT_MAX: u64 = 0x7FFF_F000;
+/// How many bytes a call transfers, or makes ready, before other processes run.
+pub const PART: u64 = 64 << 10;
+
+/// Transfers `count` bytes in parts, and lets other processes run after each. `part` transfers the next part, given how many
+/// bytes are done and how many it may transfer. If it transfers fewer, the call ends; if it fails, only the call for the
+/// first part does.
+fn in_parts(count: u64, mut part: impl FnMut(u64, u64) -> Outcome<u64>) -> Outcome<u64> {
+    let mut done = 0;
+    loop {
+        let size = (count - done).min(PART);
+        match part(done, size) {
+            Err(error) if done == 0 => return Err(error),
+            Err(_) => return Ok(done),
+            Ok(now) => {
+                done += now;
+                if now < size || done == count {
+                    return Ok(done);
+                }
+            }
+        }
+        scheduler::pause();
+    }
+}
 
 #[inline(never)]
 pub fn read(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
@@ -412,20 +435,22 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
         Kind::File => {
             let content = tree::contents(open.object.get());
             let rest = content.get(offset as usize..).unwrap_or_default();
-            let now = first(rest, count as usize);
-            user::copy_to(buffer, now)?;
-            Ok(now.len() as u64)
+            in_parts(count, |done, size| {
+                let now = first(rest.get(done as usize..).unwrap_or_default(), size as usize);
+                user::copy_to(buffer + done, now)?;
+                Ok(now.len() as u64)
+            })
         }
         Kind::Directory => Err(EISDIR),
         Kind::PipeRead => pipe::read(open, buffer, count),
         Kind::Stream => input::read(open, buffer, count),
         Kind::Null => Ok(0),
-        Kind::Zero | Kind::Full => {
-            user::reach(buffer, count, true)?;
+        Kind::Zero | Kind::Full => in_parts(count, |done, size| {
+            user::reach(buffer + done, size, true)?;
             // SAFETY: `reach` made all of it writable.
-            unsafe { (buffer as *mut u8).write_bytes(0, count as usize) };
-            Ok(count)
-        }
+            unsafe { ((buffer + done) as *mut u8).write_bytes(0, size as usize) };
+            Ok(size)
+        }),
         Kind::Random => misc::fill_random(buffer, count),
         Kind::Maps => misc::read_maps(offset, buffer, count),
         Kind::PipeWrite | Kind::Executable | Kind::Free => Err(EBADF),
@@ -438,15 +463,18 @@ pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let count = count.min(COUNT_MAX);
     match open.kind.get() {
         Kind::Stream => {
-            console::print_of_process(task::process().root(), open.object.get(), user::bytes(buffer, count)?);
-            Ok(count)
+            let (root, stream) = (task::process().root(), open.object.get());
+            in_parts(count, |done, size| {
+                console::print_of_process(root, stream, user::bytes(buffer + done, size)?);
+                Ok(size)
+            })
         }
         Kind::PipeWrite => pipe::write(open, buffer, count),
         Kind::Full if count > 0 => Err(ENOSPC),
-        Kind::Null | Kind::Zero | Kind::Full | Kind::Random => {
-            user::reach(buffer, count, false)?;
-            Ok(count)
-        }
+        Kind::Null | Kind::Zero | Kind::Full | Kind::Random => in_parts(count, |done, size| {
+            user::reach(buffer + done, size, false)?;
+            Ok(size)
+        }),
         _ => Err(EBADF),
     }
 }
@@ -464,13 +492,18 @@ pub fn vector(
     if count > VECTORS_MAX {
         return Err(EINVAL);
     }
-    let mut done = 0;
+    let (mut done, mut part) = (0, 0);
     for index in 0..count {
+        if part > PART {
+            scheduler::pause();
+            part = 0;
+        }
         let [address, size]: [u64; 2] = user::read(array + index * 16)?;
         if size as i64 > 0 {
             match each(descriptor, address, size, done) {
                 Ok(now) => {
                     done += now;
+                    part += now;
                     if now < size {
                         break;
                     }
@@ -549,7 +582,7 @@ pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {
     const HEAD: usize = 19;
     const REGULAR: u8 = 8;
     const DIRECTORY: u8 = 4;
-    let open = open(descriptor)?;
+    let (open, size) = (open(descriptor)?, size.min(PART));
     if open.kind.get() != Kind::Directory {
         return Err(ENOTDIR);
     }

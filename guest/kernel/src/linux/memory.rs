@@ -2,11 +2,12 @@
 
 use abi::syscall::errno::{EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM};
 
-use super::files::{self, Kind};
+use super::files::{self, Kind, PART};
 use super::space::{BEYOND, Mapping, RIGHTS, SHARED, STACK_TOP, Space, Touch, WRITE};
 use super::{Outcome, task, tree};
 use crate::layout::{DIRECT_MAP, PAGE, USER_START};
 use crate::memory::frames;
+use crate::scheduler;
 
 const MAP_SHARED: u64 = 1;
 const MAP_PRIVATE: u64 = 2;
@@ -135,6 +136,9 @@ fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
     }
     let touch = if rights & WRITE != 0 { Touch::Write } else { Touch::Read };
     for page in (start..start + size).step_by(PAGE as usize) {
+        if page > start && (page - start).is_multiple_of(PART) {
+            scheduler::pause();
+        }
         match space.touch(page, touch, true) {
             Err(super::space::Bad::OutOfMemory) => return Err(ENOMEM),
             // A page that the mapping does not allow to use is not created.

@@ -1,5 +1,5 @@
 //! Access of system calls to the memory of the process. All pages are made accessible before the first byte is copied. So
-//! a call that fails has changed nothing, and the kernel never faults.
+//! a call that fails has changed nothing, and the kernel never faults. A long transfer does so for each of its parts.
 
 use abi::syscall::errno::{EFAULT, ENAMETOOLONG};
 

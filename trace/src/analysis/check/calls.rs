@@ -77,6 +77,58 @@ fn is_possible(returns: Returns, arguments: &[u64; 6], process: u16, result: i64
     }
 }
 
+/// The most pages of work in a call before other processes run. The kernel stops far earlier, except in execve(2): the
+/// arguments and environment of a program take up to 512 pages, and its copy as many.
+const PAGES_MAX: u64 = 1024;
+const PAGE: u64 = 4096;
+/// The calls whose result says how many bytes the kernel copied.
+const READS: [u64; 3] = [Call::read as u64, Call::pread64 as u64, Call::getrandom as u64];
+
+/// A call that takes long lets other processes run meanwhile: interrupts are off in the kernel, so no tick can end its turn.
+/// Work is counted in pages, because time also passes while the host writes what the guest prints.
+#[derive(Default)]
+pub(super) struct LongCalls {
+    /// The pages that the call has made accessible or read while another process was ready.
+    pages: u64,
+}
+
+impl Rule for LongCalls {
+    fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
+        let Some(trap) = machine.trap(event.process) else { return };
+        let (Some(call), Some((waiting, _))) = (trap.call.as_deref(), machine.waiting(machine.current))
+        else {
+            self.pages = 0;
+            return;
+        };
+        match event.what {
+            What::PageResolved { by_kernel: true, .. } => self.pages = self.pages.saturating_add(1),
+            What::SystemCallResult { number, result } => {
+                let is_read = READS.contains(&number.into()) && !trap.switched;
+                let read = if is_read { u64::try_from(result).unwrap_or(0) / PAGE } else { 0 };
+                self.test(read, waiting, [call, event], log);
+            }
+            What::ContextSaved { .. } => self.test(0, waiting, [call, event], log),
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self) {
+        self.pages = 0;
+    }
+}
+
+impl LongCalls {
+    fn test(&mut self, read: u64, waiting: u16, events: [&Event; 2], log: &mut Log) {
+        let pages = std::mem::take(&mut self.pages).saturating_add(read);
+        log.test(pages <= PAGES_MAX, || {
+            let message = format!(
+                "a call took {pages} pages while process {waiting} is ready; it may take {PAGES_MAX}"
+            );
+            Violation::new(message, events)
+        });
+    }
+}
+
 /// Every kill has its fault.
 pub(super) struct Kills;
 

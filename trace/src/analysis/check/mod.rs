@@ -303,6 +303,12 @@ fn call_rules() -> Vec<Checked> {
             "the result of a system call is one that the call can have",
             calls::Results,
         ),
+        rule(
+            "long-calls",
+            Only(Policy::RoundRobin),
+            "a call that copies more than 1,024 pages, or makes as many accessible, lets other processes run meanwhile",
+            calls::LongCalls::default(),
+        ),
         rule("kills", Any, "every kill has its fault", calls::Kills),
     ]
 }
