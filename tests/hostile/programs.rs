@@ -1,17 +1,20 @@
 //! Hostile programs, assembled here, on the built-in kernel.
 
+use std::process::Command;
+
 use abi::syscall::Call;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use trace::{Trace, What};
 
 use crate::handmade::{self, PROGRAM};
-use crate::support::{Suite, TestResult, ensure, folder, trapline};
+use crate::support::{Need, Suite, TestResult, command, ensure, folder, trapline};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
         .kvm("programs::a_fault_handler_starts_like_a_function", a_fault_handler_starts_like_a_function)
+        .needs(&[Need::Kvm, Need::Tool("cat")], "programs::output_can_be_escaped", output_can_be_escaped)
         .kvm("programs::a_long_read_lets_others_run", a_long_read_lets_others_run)
 }
 
@@ -96,6 +99,34 @@ fn a_long_read_lets_others_run() -> TestResult {
         }
     }
     Err("the read does not return".into())
+}
+
+/// A program prints every byte on standard output and standard error.
+fn output_can_be_escaped() -> TestResult {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let mut code = CodeAssembler::new(64)?;
+    let mut text = code.create_label();
+    for stream in [1, 2] {
+        code.mov(edi, stream)?;
+        code.lea(rsi, ptr(text))?;
+        code.mov(edx, bytes.len() as i32)?;
+        call(&mut code, Call::write)?;
+    }
+    code.xor(edi, edi)?;
+    call(&mut code, Call::exit)?;
+    code.set_label(&mut text)?;
+    code.db(&bytes)?;
+    let folder = folder();
+    std::fs::write(folder.path().join("bytes"), &bytes)?;
+    std::fs::write(folder.path().join("prints"), handmade::program(&code.assemble(PROGRAM)?))?;
+    let shown = command(Command::new("cat").arg("-v").arg(folder.path().join("bytes")), folder.path())?
+        .expect(0)?
+        .stdout;
+    for arguments in [&["run", "--escape", "./prints"][..], &["strace", "--escape", "./prints"]] {
+        let output = trapline(folder.path(), arguments)?.expect(0)?;
+        ensure(output.stdout == shown && output.stderr.contains(&shown), || format!("{output:#?}"))?;
+    }
+    Ok(())
 }
 
 fn call(code: &mut CodeAssembler, call: Call) -> Result<(), IcedError> {

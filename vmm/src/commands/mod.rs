@@ -24,6 +24,8 @@ mod boots;
 #[cfg(kvm)]
 pub mod doctor;
 #[cfg(kvm)]
+mod escape;
+#[cfg(kvm)]
 pub mod extract;
 #[cfg(kvm)]
 pub mod list;

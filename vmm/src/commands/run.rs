@@ -15,7 +15,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::stream::{Stream, is_output};
-use super::{Usage, boots, complain, live, programs, sandbox, tour, warn};
+use super::{Usage, boots, complain, escape, live, programs, sandbox, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
 use crate::run::{
@@ -94,6 +94,9 @@ pub struct Args {
     /// Exit as the program did, with 128 and the number of the signal if one ended it; for one program
     #[arg(long)]
     exit_status: bool,
+    /// Show control characters in the programs' output as `cat -v` does, for programs that you do not trust
+    #[arg(long)]
+    escape: bool,
     /// Show the events as `view` does, on standard error, while they happen
     #[arg(long)]
     live: bool,
@@ -170,7 +173,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         None => Filter::default(),
     };
     let form = if args.json { Form::Json } else { Form::Text };
-    let boot = |run: &Run| boot(run, judge, form, |meta| args.live.then(|| live::view(meta, filter.clone())));
+    let boot = |run: &Run| {
+        boot(run, judge, form, args.escape, |meta| args.live.then(|| live::view(meta, filter.clone())))
+    };
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
     let mut first_trace = None;
     loop {
@@ -242,17 +247,19 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 }
 
 /// Boots a new machine, which shares nothing with an earlier one, and prints the result. Returns the exit code and the
-/// trace file; its path is empty if there is none.
+/// trace file; its path is empty if there is none. `is_escaped`: the output of the guest is shown as `--escape` says.
 pub fn boot(
     run: &Run,
     judge: Judge,
     form: Form,
+    is_escaped: bool,
     watcher: impl FnOnce(&Meta) -> Option<Watcher>,
 ) -> anyhow::Result<(u8, PathBuf)> {
     let mut complaints = Vec::new();
-    let console: Box<dyn Write> =
-        if form == Form::Json { Box::new(Stream(io::stderr())) } else { Box::new(Stream(io::stdout())) };
-    let outcome = run.execute_with(console, Stream(io::stderr()), watcher, |closing| {
+    let errors = || escape::stream(Stream(io::stderr()), is_escaped);
+    let console =
+        if form == Form::Json { errors() } else { escape::stream(Stream(io::stdout()), is_escaped) };
+    let outcome = run.execute_with(console, errors(), watcher, |closing| {
         let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
         // A trace in a pipe cannot be read back.

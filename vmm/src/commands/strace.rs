@@ -57,6 +57,9 @@ pub struct Args {
     /// A file or directory of the host that the program can read: see `trapline run --help`
     #[arg(long = "file", value_name = "HOST[:GUEST]", value_parser = run::file_parser())]
     files: Vec<crate::run::GivenFile>,
+    /// Show control characters in the program's output as `cat -v` does, for a program that you do not trust
+    #[arg(long)]
+    escape: bool,
     #[command(flatten)]
     sandbox: sandbox::Args,
     /// The program and its arguments
@@ -117,7 +120,8 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         })?),
         None => Box::new(Stream(io::stderr())),
     };
-    let boot = || run::boot(&run, Judge::Program, Form::None, |meta| Some(watcher(args, meta, out)));
+    let boot =
+        || run::boot(&run, Judge::Program, Form::None, args.escape, |meta| Some(watcher(args, meta, out)));
     boots::in_child(boot).map(|(code, _)| code)
 }
 
