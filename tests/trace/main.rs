@@ -13,6 +13,7 @@ mod fleet;
 #[path = "../support/handmade.rs"]
 mod handmade;
 mod json;
+mod pipes;
 mod second_reader;
 mod stat;
 mod terminal;
@@ -21,5 +22,5 @@ mod view;
 fn main() {
     let suite = expect::add(calls::add(faults::add(support::Suite::default())));
     let suite = fleet::add(export::add(second_reader::add(damage::add(suite))));
-    json::add(terminal::add(view::add(diff::add(stat::add(suite))))).run()
+    pipes::add(json::add(terminal::add(view::add(diff::add(stat::add(suite)))))).run()
 }

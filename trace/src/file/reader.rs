@@ -141,6 +141,18 @@ impl Trace {
         Trace::over(Arc::new(source), name.into())
     }
 
+    /// Reads a trace to its end into memory, for example from standard input. Errors call it by `name`.
+    ///
+    /// # Errors
+    /// As for [`Trace::open`].
+    pub fn from_reader(reader: impl io::Read, name: impl Into<PathBuf>) -> Result<Trace, OpenError> {
+        let path = name.into();
+        match source::read_all(reader) {
+            Ok(bytes) => Trace::over(Arc::new(bytes), path),
+            Err(cause) => Err(OpenError::Read { path, cause }),
+        }
+    }
+
     fn over(source: Arc<dyn ReadAt>, path: PathBuf) -> Result<Trace, OpenError> {
         let failed = |cause| OpenError::Read { path: path.clone(), cause };
         let size = source.size().map_err(failed)?;

@@ -66,7 +66,7 @@ pub(super) fn open(path: &Path) -> io::Result<Arc<dyn ReadAt>> {
 }
 
 /// Reads a pipe or a device to its end, unless it never ends and has no trace in it.
-fn read_all(mut file: File) -> io::Result<Vec<u8>> {
+pub(super) fn read_all(mut file: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     (&mut file).take(FIRST_CHUNK_WITHIN as u64).read_to_end(&mut bytes)?;
     let has_chunk = || memchr::memmem::find(&bytes, &CHUNK_MAGIC).is_some();

@@ -19,7 +19,7 @@ use trace::text::check::{json, text};
                   usage, or not a trace file; 3 the trace has no records of a guest, so there is nothing to check."
 )]
 pub struct Args {
-    /// The trace file, as `trapline run --trace` wrote it
+    /// The trace file, as `trapline run --trace` wrote it; `-` is standard input
     #[arg(value_name = "TRACE")]
     pub trace: PathBuf,
     /// Print JSON instead of text

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ColorChoice;
 
 use super::terminal::Output;
-use super::{FAILED, OK, open, sandbox};
+use super::{FAILED, OK, name_of, open, sandbox};
 use trace::analysis::diff::Diff;
 use trace::text::diff::{json, text};
 
@@ -31,7 +31,7 @@ use trace::text::diff::{json, text};
     after_help = "Exit codes: 0 the processes did the same; 1 they did not; 2 wrong usage, or not a trace file."
 )]
 pub struct Args {
-    /// A trace file
+    /// A trace file; `-` is standard input
     #[arg(value_name = "A")]
     pub first: PathBuf,
     /// The trace file to compare it with
@@ -52,7 +52,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let traces = [&first, &second];
     let diff = Diff::of(traces);
     traces.iter().try_for_each(|trace| trace.intact())?;
-    let [file, other] = [&args.first, &args.second].map(|path| path.display().to_string());
+    let [file, other] = [&args.first, &args.second].map(|path| name_of(path).display().to_string());
     let files = [file.as_str(), other.as_str()];
     let out = if args.json {
         format!("{:#}\n", json(&diff, files, traces))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{FAILED, OK, Usage, open, sandbox};
+use super::{FAILED, OK, Usage, name_of, open, sandbox};
 use trace::Meta;
 use trace::analysis::expect::{Expectations, Judgement, first_file};
 use trace::text::expect::{github_annotations, github_summary, gradescope, junit, tap, text};
@@ -25,7 +25,7 @@ Exit codes: 0 all expectations are met; 1 one is not; 2 wrong usage, a wrong fil
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The trace file, as `trapline run --trace` wrote it
+    /// The trace file, as `trapline run --trace` wrote it; `-` is standard input
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
     /// The file of expectations, in TOML
@@ -69,7 +69,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     };
     let judgements = expectations.judge(&trace, output.as_deref());
     trace.intact()?;
-    let name = args.trace.display().to_string();
+    let name = name_of(&args.trace).display().to_string();
     if let Some(summary) = &mut summary {
         let text = github_summary(&judgements, trace.meta(), &name);
         summary.write_all(text.as_bytes()).context("cannot write the job summary")?;

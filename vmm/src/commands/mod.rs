@@ -49,7 +49,7 @@ pub mod elsewhere;
 #[cfg(not(kvm))]
 use elsewhere::{self as doctor, self as extract, self as list, self as run, self as strace, sandbox};
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -84,6 +84,9 @@ pub const LIMIT: u8 = 38;
 pub const NO_KVM: u8 = 77;
 /// A signal ended the run.
 pub const INTERRUPTED: u8 = 130;
+
+/// The name of a trace that stands for standard input, or for standard output.
+const STANDARD: &str = "-";
 
 /// What the user asked for cannot be done: a wrong option, or a file that does not fit.
 #[derive(Debug, thiserror::Error)]
@@ -224,11 +227,31 @@ fn complain(message: &str) {
     let _ = stderr.write_all(format!("trapline: {message}\n").as_bytes());
 }
 
-/// Opens the trace file that the command line names, and prints a warning for each damage.
-fn open(path: &Path) -> Result<Trace, OpenError> {
-    let trace = Trace::open(path)?;
+/// Opens the trace that the command line names, and prints a warning for each damage.
+fn open(path: &Path) -> anyhow::Result<Trace> {
+    let trace = load(path)?;
     warn(path, trace.damage());
     Ok(trace)
+}
+
+/// Opens the trace that the command line names: a file, or [`STANDARD`] input, which is read into memory.
+fn load(path: &Path) -> anyhow::Result<Trace> {
+    if path != STANDARD {
+        return Ok(Trace::open(path)?);
+    }
+    let input = io::stdin().lock();
+    if input.is_terminal() {
+        return Err(Usage(
+            "standard input is a terminal: name a trace file, or pipe a trace to this command".into(),
+        )
+        .into());
+    }
+    Ok(Trace::from_reader(input, name_of(path))?)
+}
+
+/// The name of a trace for messages.
+fn name_of(path: &Path) -> &Path {
+    if path == STANDARD { Path::new("standard input") } else { path }
 }
 
 /// Prints a JSON document on standard output.
@@ -248,7 +271,7 @@ fn note_emulated(meta: &Meta) {
 
 fn warn(path: &Path, damage: &[Damage]) {
     let lines = trace::analysis::damage_lines(damage);
-    lines.iter().for_each(|line| complain(&format!("warning: {}: {line}", path.display())));
+    lines.iter().for_each(|line| complain(&format!("warning: {}: {line}", name_of(path).display())));
 }
 
 #[cfg(test)]

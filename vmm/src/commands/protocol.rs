@@ -23,7 +23,7 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The trace file, as `trapline run --trace` wrote it
+    /// The trace file, as `trapline run --trace` wrote it; `-` is standard input
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
     /// Only this switch between two processes, counted from 1

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{OK, Usage, print_json, sandbox};
-use trace::{Recovered, Trace, recover};
+use super::{OK, Usage, load, name_of, print_json, sandbox};
+use trace::{Recovered, recover};
 
 /// Write the readable records of a damaged trace to a new trace, and say what is missing.
 ///
 /// The damaged file is not changed. Every command that reads the new file warns of the missing records.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The damaged trace file
+    /// The damaged trace file; `-` is standard input
     #[arg(value_name = "DAMAGED")]
     trace: PathBuf,
     /// The new trace file
@@ -39,7 +39,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         ))
         .into());
     }
-    let trace = Trace::open(&args.trace)?;
+    let trace = load(&args.trace)?;
     args.sandbox.make(&args.trace, &args.output)?;
     let Recovered { records, missing, bytes } = recover(&trace, &args.output, args.force)?;
     if args.json {
@@ -58,7 +58,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         writeln!(out, "{damage}")?;
     }
     if trace.damage().is_empty() {
-        writeln!(out, "{} is whole.", args.trace.display())?;
+        writeln!(out, "{} is whole.", name_of(&args.trace).display())?;
     }
     writeln!(
         out,

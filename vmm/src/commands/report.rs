@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::output::Output;
-use super::{complain, open, sandbox};
+use super::{complain, name_of, open, sandbox};
 use trace::report;
 
 /// Make an HTML page from a trace: a timeline, every switch step by step, and where the time went.
@@ -13,7 +13,7 @@ use trace::report;
 /// The page is a single file and needs no network.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The trace file, as `trapline run --trace` wrote it
+    /// The trace file, as `trapline run --trace` wrote it; `-` is standard input
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
     /// The HTML file to write
@@ -31,7 +31,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = open(&args.trace)?;
     let output = Output::file(&args.output, &args.trace, args.force)?;
     args.sandbox.make(&args.trace, &args.output)?;
-    let name = args.trace.file_name().unwrap_or(OsStr::new("a trace")).to_string_lossy();
+    let name = name_of(&args.trace).file_name().unwrap_or(OsStr::new("a trace")).to_string_lossy();
     output.write(|out| {
         report::write(&trace, &name, out)?;
         trace.intact().map_err(io::Error::other)

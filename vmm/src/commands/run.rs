@@ -4,7 +4,7 @@
 //! after the trace is closed, so that no record is lost if the reader of a stream does not read it.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::stream::{Stream, is_output};
-use super::{Usage, boots, complain, escape, live, programs, sandbox, tour, warn};
+use super::{STANDARD, Usage, boots, complain, escape, live, programs, sandbox, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
 use crate::run::{
@@ -50,7 +50,8 @@ pub struct Args {
     /// says anything about hardware
     #[arg(long, default_value = Accelerator::Kvm.name(), value_parser = of(Accelerator::ALL, Accelerator::name))]
     accel: Accelerator,
-    /// The trace file, or `none`: the kernel then keeps no records, and each trap costs less [default: the first of
+    /// The trace file, or `none`: the kernel then keeps no records, and each trap costs less; or `-`: standard output,
+    /// unless it is a terminal; the programs then print on standard error, and there is no summary [default: the first of
     /// trapline-1.trap, trapline-2.trap, ... that does not exist]
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -257,8 +258,8 @@ pub fn boot(
 ) -> anyhow::Result<(u8, PathBuf)> {
     let mut complaints = Vec::new();
     let errors = || escape::stream(Stream(io::stderr()), is_escaped);
-    let console =
-        if form == Form::Json { errors() } else { escape::stream(Stream(io::stdout()), is_escaped) };
+    let is_taken = form == Form::Json || run.trace == TraceFile::StandardOutput;
+    let console = if is_taken { errors() } else { escape::stream(Stream(io::stdout()), is_escaped) };
     let outcome = run.execute_with(console, errors(), watcher, |closing| {
         let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
@@ -438,6 +439,9 @@ fn trace_file(args: &Args) -> Result<TraceFile, Usage> {
     if path == Path::new("none") {
         return Ok(TraceFile::None);
     }
+    if path == STANDARD {
+        return to_standard_output(args);
+    }
     if path.is_file() && !args.force {
         return Err(Usage(format!(
             "{} exists already: choose another file with --trace, or replace it with --force",
@@ -446,11 +450,26 @@ fn trace_file(args: &Args) -> Result<TraceFile, Usage> {
     }
     if is_output(path) {
         return Err(Usage(format!(
-            "{} is standard output, where the programs print; choose another file with --trace, or a FIFO",
+            "{} is standard output, where the programs print; choose another file, or `--trace -`, with which they print \
+             on standard error",
             path.display()
         )));
     }
     Ok(TraceFile::At { path: path.clone(), replace: args.force })
+}
+
+/// Refuses a trace on standard output if other data goes there.
+fn to_standard_output(args: &Args) -> Result<TraceFile, Usage> {
+    let taken = if io::stdout().is_terminal() {
+        "a trace is not text, and standard output is a terminal; pipe it: trapline run --trace - | trapline view -"
+    } else if args.json {
+        "--json prints there too; name a trace file"
+    } else if args.restart_on_crash > 0 {
+        "with --restart-on-crash, each boot needs a trace file of its own; name the first"
+    } else {
+        return Ok(TraceFile::StandardOutput);
+    };
+    Err(Usage(format!("the trace cannot go to standard output: {taken}")))
 }
 
 /// The trace file of a later boot of the same run, such as t-2.trap after t.trap.

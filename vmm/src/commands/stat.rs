@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ColorChoice;
 
 use super::terminal::Output;
-use super::{OK, open, sandbox};
+use super::{OK, name_of, open, sandbox};
 use trace::analysis::stat::{Stat, json};
 use trace::text::stat::text;
 
@@ -15,7 +15,7 @@ use trace::text::stat::text;
 /// lines; `trapline diff` says which differences are real.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The trace files, as `trapline run --trace` wrote them
+    /// The trace files, as `trapline run --trace` wrote them; `-` is standard input
     #[arg(value_name = "TRACE", required = true)]
     pub traces: Vec<PathBuf>,
     /// Print JSON instead of text, with times in nanoseconds (docs/stat.md describes the fields)
@@ -34,7 +34,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     for (path, trace) in args.traces.iter().zip(opened) {
         let stat = Stat::of(&trace);
         trace.intact()?;
-        traces.push((path.display().to_string(), trace, stat));
+        traces.push((name_of(path).display().to_string(), trace, stat));
     }
     let out = if args.json { format!("{:#}\n", json(&traces)) } else { text(&traces, output.width) };
     output.print(&out)?;

@@ -8,12 +8,12 @@ use clap::ColorChoice;
 use same_file::Handle;
 
 use super::terminal::{Output, ignore_closed};
-use super::{Usage, complain, note_emulated, sandbox, warn};
+use super::{STANDARD, Usage, complain, load, note_emulated, sandbox, warn};
 use trace::analysis::filter::Filter;
 use trace::export::fields::{Csv, JsonLines};
 use trace::text::strace::{self, Strace};
 use trace::text::view::{self, Text};
-use trace::{Event, Follow, Meta, Names, News, Origin, Part, Trace};
+use trace::{Event, Follow, Meta, Names, News, Origin, Part};
 
 const EXAMPLES: &str = "\
 A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
@@ -30,6 +30,7 @@ Examples:
   trapline view t.trap --filter 'kind=process-killed or vector=#PF'
   trapline view t.trap --filter 'call=write and time=10ms..20ms'
   trapline view t.trap --around 1234
+  trapline run --trace - hello | trapline view -
   trapline view t.trap --format strace > t.strace
   trapline view t.trap --format csv --filter 'kind=system-call' > calls.csv
 
@@ -45,7 +46,7 @@ const AROUND: u64 = 20;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The trace file, as `trapline run --trace` wrote it
+    /// The trace file, as `trapline run --trace` wrote it; `-` is standard input
     #[arg(value_name = "TRACE")]
     trace: PathBuf,
     /// Show only the events that match this filter; see below
@@ -87,13 +88,16 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     if let Some(event) = args.around {
         filter = filter.around(event, AROUND);
     }
+    if args.follow && args.trace == Path::new(STANDARD) {
+        return Err(Usage("--follow needs a file that grows: it cannot follow standard input".into()).into());
+    }
     let is_picky = filter != Filter::default();
     let part = filter.part();
     let output = Output::new(!args.no_pager && !args.follow, args.color);
     let (total, shown) = if args.follow {
         (None, follow(args, filter, output)?)
     } else {
-        let trace = Trace::open(&args.trace)?;
+        let trace = load(&args.trace)?;
         args.sandbox.read(std::slice::from_ref(&args.trace))?;
         // For a part, only that part of the file is read, so damage elsewhere is not detected.
         let is_part = part != Part::default();

@@ -256,7 +256,8 @@ impl Run {
             }
             None => None,
         };
-        let trace = kept.as_ref().map(|(_, place)| place.path().to_path_buf());
+        let place = kept.as_ref().map(|(_, place)| place).filter(|place| place.is_readable());
+        let trace = place.map(|place| place.path().to_path_buf());
         let mut untraced = Untraced;
 
         let mut bus = Bus::new();
@@ -271,9 +272,7 @@ impl Run {
         }
         bus.attach(&mut exit)?;
         if let Some(sandbox) = sandbox {
-            let read = trace.as_slice();
-            let read = if read.iter().all(|trace| trace.is_file()) { read } else { &[] };
-            sandbox.enter(Files { read, make_in: None })?;
+            sandbox.enter(Files { read: trace.as_slice(), make_in: None })?;
         }
         let ended = engine.run(&mut bus);
 

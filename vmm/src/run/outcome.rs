@@ -61,14 +61,14 @@ impl Outcome {
         (self.end.ending, self.end.status, self.missing) == (Ending::Exited, well, 0)
     }
 
-    /// The trace file, if the run kept a trace. A temporary one is removed with the outcome.
+    /// The trace file, or `-` for standard output, if the run kept a trace. A temporary file is removed with the outcome.
     pub fn trace_path(&self) -> Option<&Path> {
         self.place.as_ref().map(Place::path)
     }
 
-    /// Whether the trace is a regular file, so that it can be read back. A FIFO and a device cannot.
+    /// Whether the trace is a regular file, so that it can be read back. A FIFO, a device and standard output cannot.
     pub fn is_readable(&self) -> bool {
-        self.trace_path().is_some_and(Path::is_file)
+        self.place.as_ref().is_some_and(Place::is_readable)
     }
 
     /// Opens the trace.

@@ -1,7 +1,8 @@
 //! Where a trace goes.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ pub enum TraceFile {
     /// The first free name of `trapline-1.trap`, `trapline-2.trap`, ... in the current folder. A name is taken by
     /// creating the file, so runs at the same time get different names.
     FirstFree,
+    /// Standard output of this process, so what the guest prints should go elsewhere.
+    StandardOutput,
     /// This file, FIFO or device. A file that exists is refused, or replaced if `replace`.
     At {
         /// The file.
@@ -37,13 +40,20 @@ pub enum TraceFile {
 pub(super) enum Place {
     Temporary { path: PathBuf, _folder: TempDir },
     At(PathBuf),
+    StandardOutput,
 }
 
 impl Place {
     pub(super) fn path(&self) -> &Path {
         match self {
             Place::Temporary { path, .. } | Place::At(path) => path,
+            Place::StandardOutput => Path::new("-"),
         }
+    }
+
+    /// Whether it is a file that can be read back.
+    pub(super) fn is_readable(&self) -> bool {
+        !matches!(self, Place::StandardOutput) && self.path().is_file()
     }
 }
 
@@ -63,6 +73,13 @@ impl TraceFile {
                 (Place::Temporary { path: folder.path().join("run.trap"), _folder: folder }, false)
             }
             TraceFile::FirstFree => return first_free(meta, sandbox).map(Some),
+            TraceFile::StandardOutput => {
+                let file = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+                let path = Place::StandardOutput.path();
+                let file = file.map_err(|cause| WriteError::Create { path: path.into(), cause })?;
+                let writer = start(file, Name::taken(path), false, meta, sandbox)?;
+                return Ok(Some((Place::StandardOutput, writer)));
+            }
             TraceFile::At { path, replace } => (Place::At(path.clone()), *replace),
         };
         let writer = create(place.path(), replace, meta, sandbox)?;
@@ -86,15 +103,27 @@ fn first_free(meta: &Meta, sandbox: Option<&Sandbox>) -> Result<(Place, Writer),
     }
 }
 
-/// Creates a trace file, or opens an existing device or FIFO. The thread that writes it receives no signal, because
-/// signals must reach the vCPU's thread, and a write beyond a limit on the size of files must return an error (SIGXFSZ).
+/// Creates a trace file, or opens an existing device or FIFO.
 fn create(path: &Path, replace: bool, meta: &Meta, sandbox: Option<&Sandbox>) -> Result<Writer, RunError> {
-    let entrance = sandbox.map(|sandbox| sandbox.entrance(Role::Writer)).transpose()?;
     let is_special = fs::metadata(path).is_ok_and(|about| !about.is_file());
     let (file, name) =
         if is_special { (open_special(path)?, Name::taken(path)) } else { create_file(path, replace)? };
-    let target = Box::new(TraceTarget { file, has_room: !is_special, entrance });
-    let failed = |cause| WriteError::Create { path: path.into(), cause };
+    start(file, name, !is_special, meta, sandbox)
+}
+
+/// Starts the thread that writes a trace. It receives no signal, because signals must reach the vCPU's thread, and a write
+/// beyond a limit on the size of files must return an error (SIGXFSZ).
+fn start(
+    file: File,
+    name: Name,
+    is_own: bool,
+    meta: &Meta,
+    sandbox: Option<&Sandbox>,
+) -> Result<Writer, RunError> {
+    let entrance = sandbox.map(|sandbox| sandbox.entrance(Role::Writer)).transpose()?;
+    let path = name.path().to_owned();
+    let target = Box::new(TraceTarget { file, is_own, entrance });
+    let failed = |cause| WriteError::Create { path, cause };
     Ok(signals_blocked(|| Writer::new(target, name, meta)).map_err(failed)??)
 }
 
@@ -102,8 +131,8 @@ fn create(path: &Path, replace: bool, meta: &Meta, sandbox: Option<&Sandbox>) ->
 #[derive(Debug)]
 struct TraceTarget {
     file: File,
-    /// Whether it is a file whose file system can reserve space for the end of the trace.
-    has_room: bool,
+    /// Whether it is a file that has only the trace, so that it can be cut, and space can be reserved for its end.
+    is_own: bool,
     /// The sandbox of the thread that writes.
     entrance: Option<Entrance>,
 }
@@ -125,11 +154,11 @@ impl Target for TraceTarget {
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.file.cut(length)
+        if self.is_own { self.file.cut(length) } else { Err(ErrorKind::Unsupported.into()) }
     }
 
     fn reserve(&mut self, length: u64, bytes: u64) -> io::Result<()> {
-        if !self.has_room {
+        if !self.is_own {
             return Ok(());
         }
         let (from, bytes) = (length.cast_signed(), bytes.cast_signed());
