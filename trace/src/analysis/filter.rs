@@ -13,9 +13,13 @@
 //!         | "event"   = NUMBER..NUMBER, or one NUMBER  (the guest's events, counted from 0)
 //! ```
 //!
-//! Parentheses and `not` nest at most 100 deep. `!=` is `not` of the same test. A range leaves its end out, and either end may be missing. Errors point at the
-//! character.
+//! A word is text without blanks, parentheses, `=`, `!` and `"`, or any text between two `"`, in which `\"` stands for `"`
+//! and `\\` for `\`. A quoted word is always a value.
+//!
+//! Parentheses and `not` nest at most 100 deep. `!=` is `not` of the same test. A range does not include its end, and
+//! either side may be omitted. Errors point at the character.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -80,7 +84,12 @@ impl fmt::Display for FilterError {
 impl Filter {
     /// Parses a filter.
     pub fn parse(text: &str) -> Result<Filter, FilterError> {
-        let mut parser = Parser { words: words(text), next: 0, nesting: 0, text };
+        let words = words(text).map_err(|at| FilterError {
+            text: text.into(),
+            at,
+            wanted: "expected a second `\"`, which ends the quoted text".into(),
+        })?;
+        let mut parser = Parser { words, next: 0, nesting: 0, text };
         let node = parser.filter()?;
         match parser.words.get(parser.next) {
             None => Ok(Filter(node)),
@@ -179,33 +188,58 @@ fn has_vector(what: &What, wanted: u8) -> bool {
 }
 
 /// A word of the filter and where it starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Word<'a> {
-    text: &'a str,
+    text: Cow<'a, str>,
     at: usize,
+    is_quoted: bool,
 }
 
-/// Words: parentheses, `=`, `!=`, and what lies between them and blanks.
-fn words(text: &str) -> Vec<Word<'_>> {
+impl Word<'_> {
+    /// Whether the word is this part of the language.
+    fn is(&self, text: &str) -> bool {
+        !self.is_quoted && self.text == text
+    }
+}
+
+/// Words: parentheses, `=`, `!=`, quoted text, and what lies between them and blanks. The error is where text starts that
+/// is quoted and has no end.
+fn words(text: &str) -> Result<Vec<Word<'_>>, usize> {
     let mut words: Vec<Word<'_>> = Vec::new();
     let (mut rest, mut at) = (text, 0_usize);
     while let Some(first) = rest.chars().next() {
-        let size = match first {
-            _ if first.is_whitespace() => 0,
-            '(' | ')' | '=' => 1,
-            '!' if rest.starts_with("!=") => 2,
-            _ => rest
-                .find(|c: char| c.is_whitespace() || "()=!".contains(c))
-                .filter(|&size| size > 0)
-                .unwrap_or(rest.len()),
+        let (size, quoted) = match first {
+            '"' => unquoted(rest).map(|(size, text)| (size, Some(text))).ok_or(at)?,
+            _ if first.is_whitespace() => (0, None),
+            '(' | ')' | '=' => (1, None),
+            '!' if rest.starts_with("!=") => (2, None),
+            _ => {
+                let end = rest.find(|c: char| c.is_whitespace() || "()=!\"".contains(c));
+                (end.filter(|&size| size > 0).unwrap_or(rest.len()), None)
+            }
         };
         if size > 0 {
-            words.push(Word { text: &rest[..size], at });
+            let is_quoted = quoted.is_some();
+            let text = quoted.map_or(Cow::Borrowed(&rest[..size]), Cow::Owned);
+            words.push(Word { text, at, is_quoted });
         }
         let (taken, left) = rest.split_at(size.max(first.len_utf8()));
         (rest, at) = (left, at.saturating_add(taken.chars().count()));
     }
-    words
+    Ok(words)
+}
+
+/// The quoted text at the start of `text`: how many bytes it takes, and what it stands for. `None`: it has no end.
+fn unquoted(text: &str) -> Option<(usize, String)> {
+    let mut meant = String::new();
+    let mut characters = text.char_indices().skip(1);
+    loop {
+        match characters.next()? {
+            (at, '"') => return Some((at.saturating_add(1), meant)),
+            (_, '\\') => meant.push(characters.next()?.1),
+            (_, character) => meant.push(character),
+        }
+    }
 }
 
 struct Parser<'a> {
@@ -223,14 +257,14 @@ impl<'a> Parser<'a> {
 
     /// Takes the next word. Without one, returns an error that says what was expected.
     fn take(&mut self, wanted: &str) -> Result<Word<'a>, FilterError> {
-        let word = self.words.get(self.next).copied();
+        let word = self.words.get(self.next).cloned();
         self.next = self.next.saturating_add(1);
         word.ok_or_else(|| self.error(self.text.chars().count(), format!("expected {wanted}")))
     }
 
     /// Takes the next word if it is this one.
     fn takes(&mut self, text: &str) -> bool {
-        let is = self.words.get(self.next).is_some_and(|word| word.text == text);
+        let is = self.words.get(self.next).is_some_and(|word| word.is(text));
         self.next = self.next.saturating_add(is.into());
         is
     }
@@ -258,7 +292,7 @@ impl<'a> Parser<'a> {
         if self.takes("(") {
             let node = self.nested(Parser::filter)?;
             let end = self.take("`)`")?;
-            return if end.text == ")" { Ok(node) } else { Err(self.error(end.at, "expected `)`")) };
+            return if end.is(")") { Ok(node) } else { Err(self.error(end.at, "expected `)`")) };
         }
         self.test()
     }
@@ -281,7 +315,8 @@ impl<'a> Parser<'a> {
     fn test(&mut self) -> Result<Node, FilterError> {
         const KEYS: &str = "one of process, kind, call, result, vector, time, event";
         let key = self.take(KEYS)?;
-        let make: fn(&str) -> Result<Node, String> = match key.text {
+        let make: fn(&str) -> Result<Node, String> = match &*key.text {
+            _ if key.is_quoted => return Err(self.error(key.at, format!("expected {KEYS}"))),
             "process" => |value| Ok(process(value)),
             "kind" => kind,
             "call" => call,
@@ -292,16 +327,15 @@ impl<'a> Parser<'a> {
             _ => return Err(self.error(key.at, format!("expected {KEYS}"))),
         };
         let operator = self.take("`=` or `!=`")?;
-        let negative = match operator.text {
-            "=" => false,
-            "!=" => true,
-            _ => return Err(self.error(operator.at, "expected `=` or `!=`")),
-        };
+        let negative = operator.is("!=");
+        if !negative && !operator.is("=") {
+            return Err(self.error(operator.at, "expected `=` or `!=`"));
+        }
         let value = self.take("a value")?;
-        if ["(", ")", "=", "!="].contains(&value.text) {
+        if ["(", ")", "=", "!="].iter().any(|text| value.is(text)) {
             return Err(self.error(value.at, "expected a value"));
         }
-        let node = make(value.text).map_err(|wanted| self.error(value.at, wanted))?;
+        let node = make(&value.text).map_err(|wanted| self.error(value.at, wanted))?;
         Ok(if negative { Node::Not(Box::new(node)) } else { node })
     }
 }
@@ -492,6 +526,31 @@ mod tests {
     }
 
     #[test]
+    fn a_quoted_value_is_any_text() {
+        let process = |name: &str| Ok(Filter(Node::Process(name.into())));
+        assert_eq!(Filter::parse(r#"process="a b""#), process("a b"));
+        assert_eq!(Filter::parse(r#"process="(a)=!b" "#), process("(a)=!b"));
+        assert_eq!(Filter::parse(r#"process="or""#), process("or"));
+        assert_eq!(Filter::parse(r#"process="a \"b\" \\/7""#), process(r#"a "b" \/7"#));
+        assert_eq!(
+            Filter::parse(r#"process!="a"and(kind="tick")"#),
+            Filter::parse("process!=a and kind=tick")
+        );
+        assert_eq!(wanted(r#"process="hello/1""#), wanted("process=hello"));
+    }
+
+    #[test]
+    fn only_a_value_can_be_quoted() {
+        assert_eq!(error(r#"process=a and process="b"#).0, 22);
+        assert!(error(r#"process="a\"#).1.contains("ends the quoted text"));
+        assert_eq!(error(r#""process"=a"#).0, 0);
+        assert_eq!(error(r#"process "=" a"#).0, 8);
+        assert_eq!(error(r#"process=a "or" process=b"#).0, 10);
+        assert_eq!(error(r#"("not" kind=tick)"#).0, 1);
+        assert_eq!(error(r#"kind="tick tock""#).0, 5);
+    }
+
+    #[test]
     fn and_binds_closer_than_or() {
         let both = wanted("kind=gates or kind=tick and process=hello");
         assert_eq!(both, wanted("kind=gates or (kind=tick and process=hello)"));
@@ -529,8 +588,10 @@ mod tests {
         assert!(text.ends_with("\n  process=日本 or kind\n                      ^"), "{text}");
     }
 
-    const PIECES: [&str; 15] =
-        ["kind", "=", "!=", "(", ")", "tick", " ", "and", "or", "not", "!", "ö", "time", "1us..", "=="];
+    const PIECES: [&str; 17] = [
+        "kind", "=", "!=", "(", ")", "tick", " ", "and", "or", "not", "!", "ö", "time", "1us..", "==", "\"",
+        "\\",
+    ];
 
     proptest! {
         #![proptest_config(samples::cases(20_000))]

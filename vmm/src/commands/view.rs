@@ -21,6 +21,7 @@ A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
   call=write, or a number                                vector=#PF, timer, input, syscall, int80, or a number
   result=0 or -ENOENT, what a system call returns
   time=1ms..2ms, since the start                         event=100..200 or 100, the guest's events by number
+A value in quotes is any text: process=\"my program\". In it, \\\" stands for a quote and \\\\ for \\.
 A range does not include its end, and either side may be omitted. A time has a unit: ns, us, ms or s.
 `not` binds closest, then `and`, then `or`. `!=` is the opposite of `=`. `check` prints the numbers of
 events, and the column `sequence` of csv and jsonl has them.
