@@ -234,7 +234,7 @@ fn a_record_of_no_kind_is_refused() -> TestResult {
         exit(a)
     };
     let (output, trace) = run("no kind", write, &[CRASHED], &[])?;
-    let says_so = output.stderr.contains("kind 0xee");
+    let says_so = output.stderr.contains("kind is 0xee");
     let kept = trace.events().filter(|event| event.origin == trace::Origin::Guest).count();
     ensure(says_so && kept == 1, || format!("{kept} records kept: {output:#?}"))?;
     let is_said = |damage: &Damage| matches!(damage, Damage::MalformedInGuest { bytes: 32 });

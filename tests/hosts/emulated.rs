@@ -209,10 +209,13 @@ fn missing() -> TestResult {
 fn too_old() -> TestResult {
     let old = with_qemu(Some("echo 'QEMU emulator version 4.2.1 (Debian)'"))?.expect(77)?;
     says(&old, &["version 4.2.1", "5.0 or later"])?;
-    says(&with_qemu(Some("echo hello"))?.expect(77)?, &["says that it is \"hello\""])
+    says(&with_qemu(Some("echo hello"))?.expect(77)?, &["prints \"hello\""])
 }
 
 fn dies() -> TestResult {
     let script = "[ \"$1\" = --version ] && echo 'QEMU emulator version 9.0.0' && exit\necho 'no such machine' >&2; exit 3";
-    says(&with_qemu(Some(script))?.expect(1)?, &["ended at its start", "exit status: 3", "no such machine"])
+    says(
+        &with_qemu(Some(script))?.expect(1)?,
+        &["ended before it started the guest", "exit status: 3", "no such machine"],
+    )
 }

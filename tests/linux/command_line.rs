@@ -66,5 +66,5 @@ fn exit_status_of_the_program() -> TestResult {
     support::trapline(folder.path(), &["run", "--exit-status", "wild"])?.expect(139)?;
     support::trapline(folder.path(), &["run", "--exit-status", "hog", "--timeout", "50ms"])?.expect(36)?;
     let two = support::trapline(folder.path(), &["run", "--exit-status", "hello", "wild"])?.expect(2)?;
-    ensure(two.stderr.contains("--exit-status needs one program"), || format!("{two:#?}"))
+    ensure(two.stderr.contains("--exit-status needs exactly one program"), || format!("{two:#?}"))
 }

@@ -64,7 +64,7 @@ fn expect_exits_with_what_it_finds() -> TestResult {
     trapline(folder.path(), &with_output)?.expect(0)?;
     fs::write(folder.path().join("out.txt"), "two\none\n")?;
     let other = trapline(folder.path(), &with_output)?.expect(1)?;
-    ensure(other.stdout.contains("\"two\" is not in it after the part before it"), || other.stdout)
+    ensure(other.stdout.contains("\"two\" is not in the output after the previous text"), || other.stdout)
 }
 
 /// Gradescope has a page and no schema: the keys that it documents, with their types.

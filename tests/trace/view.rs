@@ -126,7 +126,7 @@ fn a_file_that_is_cut_while_it_is_read_is_reported() -> TestResult {
     OpenOptions::new().write(true).open(&path)?.set_len(0)?;
     let output = reader.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.code() == Some(1) && said.contains("cut short while it was read"), || {
+    ensure(output.status.code() == Some(1) && said.contains("cut short while Trapline read it"), || {
         format!("{output:#?}")
     })
 }

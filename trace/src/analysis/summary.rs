@@ -231,7 +231,7 @@ impl Summary {
         };
         match (ending, self.stopped) {
             (Ending::Exited, _) => match u32::try_from(status) {
-                Ok(abi::exit::ALL_WELL) => "every process ended by itself with status 0".into(),
+                Ok(abi::exit::ALL_WELL) => "every process exited with status 0".into(),
                 Ok(abi::exit::PROCESS_FAILED) => "a process was killed or failed".into(),
                 Ok(abi::exit::KERNEL_PANIC) => "kernel panic".into(),
                 Ok(abi::exit::DEADLOCK) => "deadlock: every process waited for another one".into(),
@@ -240,14 +240,16 @@ impl Summary {
             (Ending::Stopped, Some(Stop::TimeOut)) => "stopped by the time-out".into(),
             (Ending::Stopped, Some(Stop::Interrupted)) => "stopped by a signal".into(),
             (Ending::Stopped, None) => "stopped from outside".into(),
-            (Ending::TripleFault, _) => "triple fault: the guest crashed without a handler to run".into(),
-            (Ending::KvmError, _) => format!("KVM could not go on (code {status})"),
-            (Ending::TraceFailed, _) => "the trace could not be written any more".into(),
+            (Ending::TripleFault, _) => {
+                "triple fault: the CPU could not deliver a fault, and the guest crashed".into()
+            }
+            (Ending::KvmError, _) => format!("KVM could not continue (code {status})"),
+            (Ending::TraceFailed, _) => "the trace could not be written".into(),
             (Ending::Unexpected, _) => match u32::try_from(status).ok().and_then(exit_reason) {
-                Some(reason) => format!("an exit that this guest never makes: {reason}"),
-                None => format!("an exit that this guest never makes (KVM's number {status})"),
+                Some(reason) => format!("a VM exit that Trapline does not support: {reason}"),
+                None => format!("a VM exit that Trapline does not support (KVM's number {status})"),
             },
-            (Ending::ContractBroken, _) => "the guest broke the contract with the host".into(),
+            (Ending::ContractBroken, _) => "the guest violated the ABI".into(),
             (Ending::Halted, _) => "the guest halted for good: `hlt` with interrupts off".into(),
             (Ending::TraceLimit, _) => format!("the trace reached --max-trace, {status} bytes"),
             (Ending::OutputLimit, _) => format!("the guest's output reached --max-output, {status} bytes"),
@@ -262,7 +264,7 @@ pub fn panic_words(reason: u32, rip: u64) -> String {
         (None, Ok(vector)) => {
             format!("{} in the kernel at {rip:#x}", super::hardware::vector_name(vector))
         }
-        _ => format!("reason {reason}, which this version does not know"),
+        _ => format!("reason {reason}, which is unknown to this version"),
     }
 }
 

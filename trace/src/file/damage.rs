@@ -15,10 +15,12 @@ pub enum Damage {
     #[error("{bytes} bytes at offset {offset} are damaged and were skipped")]
     Unreadable { offset: u64, bytes: u64 },
     /// Bytes after the last whole chunk.
-    #[error("cut short: the last {bytes} bytes, from offset {offset}, are no whole chunk{}", said(*records))]
+    #[error("cut short: the last {bytes} bytes, from offset {offset}, are not a whole chunk{}", said(*records))]
     Tail { offset: u64, bytes: u64, records: Option<u32> },
     /// Every chunk is whole, but the end of the file is missing.
-    #[error("the file was not closed: the run was cut off, and what came last may be missing")]
+    #[error(
+        "the file was not closed: Trapline ended before it wrote the end of the trace, so the last events may be missing"
+    )]
     NotClosed,
     /// Sequence numbers that no chunk has.
     #[error("{records} {} records from number {first} on are missing", origin_name(*origin))]
@@ -28,14 +30,14 @@ pub enum Damage {
     OutOfOrder { offset: u64, origin: Origin, first: u64, expected: u64 },
     /// A chunk of a later version.
     #[error(
-        "the chunk at offset {offset} is of a kind that this version does not know: {records} records skipped"
+        "the chunk at offset {offset} is from a later version of Trapline; its {records} records were skipped"
     )]
     UnknownChunk { offset: u64, records: u32 },
     /// The guest wrote bytes that are not records.
-    #[error("{bytes} bytes at offset {offset} are no records: the {} wrote them so", origin_name(*origin))]
+    #[error("{bytes} bytes at offset {offset} are not records: the {} wrote invalid data", origin_name(*origin))]
     Malformed { offset: u64, bytes: u64, origin: Origin },
     /// The guest's count is not the number of records that it wrote.
-    #[error("the chunk at offset {offset} should have {said} records and has {found}: the guest miscounted")]
+    #[error("the chunk at offset {offset} has {found} records, but the guest counted {said}")]
     Miscounted { offset: u64, said: u32, found: u32 },
     /// The guest's buffer was full.
     #[error("the guest could not record {records} events")]
@@ -44,7 +46,7 @@ pub enum Damage {
     #[error("recovered from a damaged file: {what}")]
     Recovered { what: String },
     /// The host found bytes that are no records in the guest's buffer.
-    #[error("{bytes} bytes in the guest's buffer were no whole record")]
+    #[error("{bytes} bytes in the guest's buffer were not a whole record")]
     MalformedInGuest { bytes: u64 },
     /// A file has more damage than a reader keeps. It stands last.
     #[error("{places} more places are damaged")]

@@ -21,7 +21,8 @@ pub enum ImportError {
     Read(#[source] io::Error),
     /// It does not start with a trace buffer, or another thing stands where one is expected.
     #[error(
-        "there is no trace buffer at byte {at} of the stream: is it of port {:#x}, and was the guest booted with doorbell=stream?",
+        "the stream has no trace buffer at byte {at}: record what the guest writes to port {:#x}, and boot the guest with \
+         doorbell=stream",
         abi::ports::DOORBELL
     )]
     NoBuffer {
@@ -29,7 +30,7 @@ pub enum ImportError {
         at: u64,
     },
     /// The guest was built for another version of the contract.
-    #[error("the guest has version {guest} of the contract, and this Trapline version {}", abi::VERSION)]
+    #[error("the guest uses version {guest} of the ABI, but this Trapline uses version {}", abi::VERSION)]
     Version {
         /// The guest's version.
         guest: u16,

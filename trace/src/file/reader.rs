@@ -38,7 +38,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// It ends before its first chunk.
-    #[error("{} is cut short inside its head, after {bytes} bytes: there is no record in it", path.display())]
+    #[error("{} is cut short inside its head, after {bytes} bytes, so it has no records", path.display())]
     Cut {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum OpenError {
     },
     /// It has another version of the format.
     #[error(
-        "{} has version {version} of the trace format, and this Trapline reads version {}: read it with the Trapline that \
+        "{} has version {version} of the trace format, but this Trapline reads version {}: read it with the Trapline that \
          wrote it, or record the run again",
         path.display(),
         format::VERSION
@@ -64,7 +64,7 @@ pub enum OpenError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {
     /// It is shorter than it was when it was opened, or the system could not read it.
-    #[error("the trace file {} was cut short while it was read, or its disk failed: try again", path.display())]
+    #[error("the trace file {} was cut short while Trapline read it, or its disk failed: try again", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum ReadError {
         cause: Arc<io::Error>,
     },
     /// A chunk changed while it was read.
-    #[error("the trace file {} changed while it was read, at offset {offset}: try again", path.display())]
+    #[error("the trace file {} changed at offset {offset} while Trapline read it: try again", path.display())]
     Changed {
         /// The file.
         path: PathBuf,

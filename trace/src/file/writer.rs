@@ -44,7 +44,7 @@ const INPUT_OUTPUT_ERROR: i32 = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// A file of this name exists, and may not be replaced.
-    #[error("{} exists already: choose another file, or replace it with --force", path.display())]
+    #[error("{} already exists: choose another file, or replace it with --force", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
@@ -65,14 +65,14 @@ pub enum WriteError {
         cause: io::Error,
     },
     /// More bytes at once than may wait.
-    #[error("{bytes} bytes of records at once are more than a trace file takes ({WAITING_MOST})")]
+    #[error("{bytes} bytes of records are more than the writer accepts at once ({WAITING_MOST})")]
     TooLarge {
         /// How many.
         bytes: usize,
     },
     /// A write failed.
     #[error(
-        "cannot write the trace file {}; {missing} records are not in it, all before them are readable",
+        "cannot write the trace file {}; its last {missing} records are missing, and all earlier records are readable",
         path.display()
     )]
     Write {
@@ -86,7 +86,8 @@ pub enum WriteError {
     },
     /// The file is no longer at its path.
     #[error(
-        "the trace file {} was moved, removed or replaced while it was written: what is there now is not this run",
+        "the trace file {} was moved, removed or replaced while Trapline wrote it: the file there now is not the trace of \
+         this run",
         path.display()
     )]
     Gone {

@@ -23,7 +23,7 @@ const LEGEND: &str = "Time in the kernel of calls and traps; switches from the t
                       into the new. within: bounds of the number on its left. Over all medians together they hold in \
                       99 % of runs that differ only by chance. real: the bounds do not overlap, and the difference is \
                       above 8 %, by which equal runs differ. not shown: the difference can be chance. too few: there \
-                      are no bounds. not judged: the host decides this more than the kernel. One pair of runs does \
+                      are no bounds. not judged: this depends more on the host than on the kernel. One pair of runs does \
                       not exclude that the whole host was slower: repeat a comparison before you rely on it.";
 
 /// The comparison as text of at most `width` columns, empty if nothing differs. `files` are the names of the traces.
@@ -56,7 +56,7 @@ pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2], width: usize) ->
     );
     let counts = diff.chance.iter().map(|(name, [first, second])| format!("{name} {first} and {second}"));
     let counts = counts.collect::<Vec<_>>().join(", ");
-    put_wrapped(&mut out, &format!("Decided by time, and not compared: {counts}."), 0, width);
+    put_wrapped(&mut out, &format!("Not compared, because they depend on time: {counts}."), 0, width);
     let sides = [0, 1].map(|side| format!("{}{}", SIDES[side], mark(traces[side].meta())));
     put_measures(&mut out, diff.measures.iter().filter(|measure| !measure.is_same()), &sides, width);
     out
@@ -73,7 +73,7 @@ fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2]) {
         Outcome::Same => Ok(()),
         Outcome::CutShort if name == "host" => {
             let side = SIDES[usize::from(first > second)];
-            writeln!(out, "host: how {side} ended by itself is not in its trace")
+            writeln!(out, "host: the trace {side} does not show how the run ended")
         }
         Outcome::NotAligned => writeln!(out, "{name}: {first} steps in A and {second} in B, not the same"),
         Outcome::CutShort => {

@@ -30,7 +30,7 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 pub fn in_child(boot: impl FnOnce() -> anyhow::Result<(u8, PathBuf)>) -> anyhow::Result<(u8, PathBuf)> {
     let (mut reader, mut writer) = io::pipe()?;
     // SAFETY: the process has one thread, because every thread of a run is in a child.
-    match unsafe { fork() }.context("cannot start a process for the boot")? {
+    match unsafe { fork() }.context("cannot fork the process that runs the guest")? {
         ForkResult::Child => {
             drop(reader);
             set_pdeathsig(Signal::SIGTERM)?;
@@ -50,7 +50,7 @@ pub fn in_child(boot: impl FnOnce() -> anyhow::Result<(u8, PathBuf)>) -> anyhow:
             let code = match ended? {
                 WaitStatus::Exited(_, code) => code as u8, // exit(2) keeps 8 bits
                 WaitStatus::Signaled(_, signal, _) => BY_SIGNAL + signal as u8, // at most 64
-                other => anyhow::bail!("the process of the boot is {other:?}, and should have ended"),
+                other => anyhow::bail!("the process that runs the guest did not end: its state is {other:?}"),
             };
             let code = if STOPPED.load(Ordering::SeqCst) { super::INTERRUPTED } else { code };
             Ok((code, OsString::from_vec(trace).into()))

@@ -15,7 +15,7 @@ use trace::text::check::{json, text};
 /// violation follows, with the records that show it and their numbers (# for the guest's records, h# for the host's).
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 no rule is violated; 1 a rule is violated, or a required one does not hold; 2 wrong \
+    after_help = "Exit codes: 0 no rule is violated; 1 a rule is violated, or a required rule does not hold; 2 wrong \
                   usage, or not a trace file; 3 the trace has no records of a guest, so there is nothing to check."
 )]
 pub struct Args {
@@ -54,9 +54,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         text(&report, trace.meta(), output.width)
     };
     output.print(&out)?;
-    lacking.iter().for_each(|name| {
-        complain(&format!("the rule {name} is required, and was not tested or does not hold"))
-    });
+    lacking
+        .iter()
+        .for_each(|name| complain(&format!("--require {name}: the rule was not tested, or it is violated")));
     Ok(match () {
         () if !report.passed() || !lacking.is_empty() => FAILED,
         () if report.is_empty() => NOTHING,

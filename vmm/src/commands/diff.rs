@@ -23,7 +23,7 @@ use trace::text::diff::{json, text};
 /// Times are compared by their median, with an interval that is computed from ranks, so it holds for any distribution. A
 /// difference is called real if the intervals do not overlap and it is more than 8 %. The intervals are wide enough for
 /// many comparisons at once. On a busy host, whole runs can differ by more, so compare several runs. 99th percentiles, the
-/// jitter of ticks and the wait for the CPU are shown and not judged: the host decides them.
+/// jitter of ticks and the wait for the CPU are shown but not judged, because they depend on the host.
 ///
 /// If the traces do not differ, there is no output.
 #[derive(clap::Args, Debug)]

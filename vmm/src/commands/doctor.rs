@@ -70,7 +70,10 @@ fn diagnose() -> Diagnosis {
     match host::open_device(Path::new(host::DEVICE)) {
         Err(missing) => diagnosis.add("KVM", Err(format!("{:#}", anyhow::Error::from(missing)))),
         Ok(kvm) => {
-            diagnosis.add("KVM", Ok(format!("{} opens, back end {}", host::DEVICE, diagnosis.back_end)));
+            diagnosis.add(
+                "KVM",
+                Ok(format!("{} can be opened; its back end is {}", host::DEVICE, diagnosis.back_end)),
+            );
             diagnosis.look_closer(&kvm);
         }
     }

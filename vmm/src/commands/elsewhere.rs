@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::{NO_KVM, complain};
 
-/// Not on this system: it needs Linux on x86-64, with KVM.
+/// Not available on this system: needs Linux on x86-64 with KVM.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Ignored
@@ -15,8 +15,8 @@ pub struct Args {
 /// Prints what is needed; the value is the exit code.
 pub fn execute(_args: &Args) -> anyhow::Result<u8> {
     complain(
-        "this needs Linux on x86-64 with KVM: run it there, or in a virtual machine that has them. The traces that it writes \
-         can be read here, by `trapline view` and the other commands",
+        "this command needs Linux on x86-64 with KVM: run it there, or in a virtual machine that has them. This system can \
+         read the traces, with `trapline view` and the other commands",
     );
     Ok(NO_KVM)
 }

@@ -46,7 +46,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     if let Some((taken, _)) = files.iter().find(|(path, _)| !args.force && path.exists()) {
         let taken = taken.display();
         return Err(
-            Usage(format!("{taken} exists already: choose another DIR, or overwrite with --force")).into()
+            Usage(format!("{taken} already exists: choose another DIR, or overwrite with --force")).into()
         );
     }
     fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;

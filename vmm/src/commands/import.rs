@@ -17,11 +17,11 @@ To record such a stream with a QEMU of your own, after `trapline extract guest`:
     -device isa-debug-exit,iobase=0x508,iosize=4 \\
     -kernel guest/kernel.elf -initrd guest/hello -append doorbell=stream
   trapline import hello.stream -o hello.trap
-The exit status of QEMU is 1 when all went well.";
+QEMU exits with status 1 if every process exited with status 0.";
 
-/// Make a trace of a stream of records that an emulator such as QEMU has kept in a file.
+/// Make a trace from a stream of records that an emulator such as QEMU wrote to a file.
 ///
-/// Whatever ran the guest, all times of such a trace are called emulated.
+/// The times of such a trace are called emulated, even if the guest ran on KVM.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -34,7 +34,7 @@ impl<'a> Output<'a> {
         let output = Output { path, force }.unless_taken(trace, Metadata::is_dir)?;
         if path.is_dir() && !holds_only(path, names) {
             return Err(
-                output.refused("holds files that are not of an export: choose another name with --output")
+                output.refused("contains files that no export wrote: choose another name with --output")
             );
         }
         Ok(output)
@@ -47,12 +47,12 @@ impl<'a> Output<'a> {
         match (is_trace, is_same_sort(&there), self.force) {
             (false, true, true) => Ok(self),
             (true, ..) => Err(self.refused("is the trace itself: choose another name with --output")),
-            (_, false, _) => {
-                Err(self.refused("exists and is of another type: choose another name with --output"))
-            }
+            (_, false, _) => Err(self.refused(
+                "exists, but its type is not that of the output: choose another name with --output",
+            )),
             (_, _, false) => {
                 Err(self
-                    .refused("exists already: choose another name with --output, or replace it with --force"))
+                    .refused("already exists: choose another name with --output, or replace it with --force"))
             }
         }
     }

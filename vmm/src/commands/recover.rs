@@ -58,7 +58,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         writeln!(out, "{damage}")?;
     }
     if trace.damage().is_empty() {
-        writeln!(out, "{} is whole.", name_of(&args.trace).display())?;
+        writeln!(out, "{} is not damaged.", name_of(&args.trace).display())?;
     }
     writeln!(
         out,

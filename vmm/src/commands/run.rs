@@ -27,8 +27,8 @@ use trace::{Damage, Meta, Trace, Watcher};
 
 /// Boot the kernel, run programs on it, and record their traps, ticks and switches in a trace file.
 ///
-/// Without a PROGRAM it is the tour: processes that between them make system calls, are preempted, yield,
-/// divide by zero, follow a wild pointer and try a privileged instruction.
+/// Without a PROGRAM, it runs the tour: several programs that make system calls, are preempted, yield, divide by
+/// zero, follow a wild pointer and try a privileged instruction.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -36,18 +36,19 @@ pub struct Args {
     /// Quote a program together with its arguments: "counter 1000"
     #[arg(value_name = "PROGRAM")]
     programs: Vec<OsString>,
-    /// One more program; the words that follow are its arguments and need no extra quotes
+    /// One more program, and then its arguments, which need no extra quotes
     #[arg(last = true, num_args = 1.., value_names = ["FILE", "ARGS"])]
     command: Vec<OsString>,
-    /// A variable of the environment of each Linux program, which has no other; repeatable
+    /// A variable for the environment of each Linux program; the environment is empty otherwise. Can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<OsString>,
-    /// A file or directory of the host that Linux programs can read, at the path GUEST or else at its own; repeatable.
-    /// All of a directory is read at the start, and symbolic links are followed
+    /// A file or directory of the host that Linux programs can read at the path GUEST; without GUEST, at the same path
+    /// as on the host. A directory is read with all files in it at the start; symbolic links are followed. Can be
+    /// repeated
     #[arg(long = "file", value_name = "HOST[:GUEST]", value_parser = file_parser())]
     files: Vec<GivenFile>,
-    /// What runs the guest: the CPU, by KVM, or an emulated CPU, by the QEMU on PATH. With QEMU no time in the trace
-    /// says anything about hardware
+    /// What runs the guest. kvm: this host's CPU, through KVM. qemu: an emulated CPU, by the QEMU on PATH; the times
+    /// in the trace then say nothing about hardware
     #[arg(long, default_value = Accelerator::Kvm.name(), value_parser = of(Accelerator::ALL, Accelerator::name))]
     accel: Accelerator,
     /// The trace file, or `none`: the kernel then keeps no records, and each trap costs less; or `-`: standard output,
@@ -58,11 +59,11 @@ pub struct Args {
     /// Replace the trace file if it exists
     #[arg(long)]
     force: bool,
-    /// The scheduling policy. rr: round robin, the timer ends a turn. cooperative: no timer, a turn ends when the
-    /// process yields, waits or ends. direct: no limits, each program runs in ring 0
+    /// The scheduling policy. rr: round robin; the timer preempts a process at the end of its quantum. cooperative: no
+    /// timer; a process runs until it yields, waits or ends. direct: no limits; each program runs in ring 0
     #[arg(long, default_value = Policy::RoundRobin.name(), value_parser = of(Policy::ALL, Policy::name))]
     policy: Policy,
-    /// The length of a turn, 200us to 4s [default: 10ms; the tour: 2ms]
+    /// The quantum: how long a process runs before the timer preempts it, 200us to 4s [default: 10ms; the tour: 2ms]
     #[arg(long, value_name = "TIME", value_parser = quantum)]
     quantum: Option<Duration>,
     /// The mode of the APIC timer
@@ -74,7 +75,7 @@ pub struct Args {
     /// End the run when the trace has this size, at least 1M
     #[arg(long, value_name = "SIZE", default_value = "4G", value_parser = trace_size)]
     max_trace: u64,
-    /// End the run when the guest wants to print more than this in all
+    /// End the run when the guest's output is larger than this in total
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size)]
     max_output: u64,
     /// Boot again, up to N times, when the guest crashes or its kernel panics. Each boot has a separate trace file:
@@ -92,13 +93,14 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = BATCH_DEFAULT,
         value_parser = clap::value_parser!(u64).range(1..=BATCH_MAX))]
     batch: u64,
-    /// Exit as the program did, with 128 and the number of the signal if one ended it; for one program
+    /// Exit with the exit status of the program, or with 128 plus the number of the signal that ended it. For a run
+    /// of one program
     #[arg(long)]
     exit_status: bool,
     /// Show control characters in the programs' output as `cat -v` does, for programs that you do not trust
     #[arg(long)]
     escape: bool,
-    /// Show the events as `view` does, on standard error, while they happen
+    /// Show the events on standard error while they happen, as `view` shows them
     #[arg(long)]
     live: bool,
     /// With --live: show only the events that match this filter of `view`
@@ -145,7 +147,7 @@ Examples:
 
 /// What to do on a host without KVM, in one line to copy.
 pub const WITHOUT_KVM: &str =
-    "without KVM, run it on an emulated CPU, which needs QEMU: trapline run --accel qemu";
+    "without KVM, the guest can run on an emulated CPU, which needs QEMU: trapline run --accel qemu";
 
 /// The version of the JSON form: fields may be added, none changes its meaning within a version.
 const JSON_VERSION: u32 = 1;
@@ -159,7 +161,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let judge = match args.exit_status {
         true if run.programs.len() != 1 => {
             let count = run.programs.len();
-            return Err(Usage(format!("--exit-status needs one program, and this run has {count}")).into());
+            return Err(
+                Usage(format!("--exit-status needs exactly one program, but this run has {count}")).into()
+            );
         }
         true if run.trace == TraceFile::None => return Err(without_trace("--exit-status")),
         true => Judge::Program,
@@ -201,7 +205,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
                 _ => return Ok(super::TIME_OUT),
             }
         }
-        complain(&format!("the guest crashed; boot {boot} follows"));
+        complain(&format!("the guest crashed; starting boot {boot}"));
     }
 }
 
@@ -288,7 +292,7 @@ pub fn boot(
     complaints.iter().for_each(|complaint| complain(complaint));
     if outcome.missing > 0 {
         let missing = outcome.missing;
-        complain(&format!("the trace is not whole: {missing} records or bytes of records are missing"));
+        complain(&format!("the trace is not complete: {missing} records or bytes of records are missing"));
     }
     let (is_whole, printed) =
         if form == Form::None { (true, Ok(())) } else { summarise(&outcome, judge, form) };
@@ -428,9 +432,12 @@ fn fault(outcome: &Outcome) -> Option<String> {
     };
     // An emulator does not report RIP.
     let rip = if outcome.rip == 0 { String::new() } else { format!(" (RIP {:#x})", outcome.rip) };
-    let trace =
-        if outcome.trace_path().is_some() { "is at the end of the trace" } else { "a trace would show" };
-    Some(format!("{what}{rip}; what led to it {trace}"))
+    let trace = if outcome.trace_path().is_some() {
+        "the last events of the trace show what happened before"
+    } else {
+        "record a trace to see what happened before"
+    };
+    Some(format!("{what}{rip}; {trace}"))
 }
 
 /// The trace file that the command line names. An existing file is refused before anything else happens.
@@ -444,7 +451,7 @@ fn trace_file(args: &Args) -> Result<TraceFile, Usage> {
     }
     if path.is_file() && !args.force {
         return Err(Usage(format!(
-            "{} exists already: choose another file with --trace, or replace it with --force",
+            "{} already exists: choose another file with --trace, or replace it with --force",
             path.display()
         )));
     }
@@ -497,8 +504,9 @@ pub fn exit_code_of(error: &anyhow::Error) -> Option<u8> {
 
 /// A duration such as `200us`, `1.5s` or `2m`, from `least` to `most`.
 fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let bounds =
-        || format!("it can be {} to {}", humantime::format_duration(least), humantime::format_duration(most));
+    let bounds = || {
+        format!("the range is {} to {}", humantime::format_duration(least), humantime::format_duration(most))
+    };
     match humantime::parse_duration(text) {
         Ok(duration) if (least..=most).contains(&duration) => Ok(duration),
         Ok(_) => Err(bounds()),
@@ -510,7 +518,7 @@ fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Str
 pub fn variable(text: &str) -> Result<OsString, String> {
     match text.split_once('=') {
         Some((name, _)) if !name.is_empty() => Ok(text.into()),
-        _ => Err("it needs a name and `=`, such as LANG=C".into()),
+        _ => Err("expected a name, `=` and a value, such as LANG=C".into()),
     }
 }
 
@@ -546,7 +554,7 @@ fn size(text: &str) -> Result<u64, parse_size::Error> {
 
 /// A limit on a trace in bytes, at least [`MIB`], so that the start and the end of the trace fit.
 fn trace_size(text: &str) -> Result<u64, String> {
-    const LEAST: &str = "it is at least 1M";
+    const LEAST: &str = "it must be at least 1M";
     match size(text).map_err(|error| format!("{error}; {LEAST}"))? {
         bytes if bytes < MIB => Err(LEAST.into()),
         bytes => Ok(bytes),
@@ -555,11 +563,11 @@ fn trace_size(text: &str) -> Result<u64, String> {
 
 /// A size in MiB from text such as `64M` or `1.5G`, where M and G are powers of 1024.
 fn memory_size(text: &str) -> Result<u64, String> {
-    let bounds = format!("the guest can have {MEMORY_MIN_MIB}M to {MEMORY_MAX_MIB}M");
+    let bounds = format!("the range is {MEMORY_MIN_MIB}M to {MEMORY_MAX_MIB}M");
     match size(text).map_err(|error| format!("{error}; {bounds}"))? {
         bytes if !(MEMORY_MIN_MIB * MIB..=MEMORY_MAX_MIB * MIB).contains(&bytes) => Err(bounds),
         bytes if !bytes.is_multiple_of(MIB) => {
-            Err("the guest's memory is a whole number of MiB, such as 64M".into())
+            Err("the guest's memory must be a whole number of MiB, such as 64M".into())
         }
         bytes => Ok(bytes / MIB),
     }

@@ -8,10 +8,11 @@ use crate::sandbox::{Files, Mode, Role, Sandbox};
 /// The options.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Args {
-    /// What a system call does that the sandbox does not allow: end Trapline, or run while Linux only logs it (`dmesg`)
+    /// What happens to a system call that the sandbox does not allow. enforce: it ends Trapline. log: it runs, and
+    /// Linux logs it (see `dmesg`)
     #[arg(long, value_name = "MODE", value_enum, default_value_t = When::Enforce, require_equals = true)]
     sandbox: When,
-    /// Use no sandbox: through a fault in Trapline, a guest or a file could then do all that you may do
+    /// Use no sandbox. A guest or a file that exploits a bug in Trapline can then do everything that you may do
     #[arg(long, conflicts_with = "sandbox")]
     no_sandbox: bool,
     /// Allow all calls but this one: a test shows with it that the call is needed
@@ -31,7 +32,7 @@ impl Args {
     pub fn sandbox(&self) -> Option<Sandbox> {
         if self.no_sandbox {
             complain(
-                "warning: no sandbox: through a fault in Trapline, the guest or the file could do all that you may do",
+                "warning: no sandbox: a guest or a file that exploits a bug in Trapline can do everything that you may do",
             );
             return None;
         }

@@ -26,20 +26,21 @@ Examples:
   trapline strace -f -e fork,wait4 busybox sh -c 'seq 3 | wc -l'
   trapline strace -c -o counts.txt ./mine
 
-Exit code: that of the program, or 128 and the number of the signal that ended it. A run that does not come to
-its end exits as `trapline run` does.";
+Exit code: the program's exit status, or 128 plus the number of the signal that ended it. If the run does not
+complete, the exit code is that of `trapline run`.";
 
 /// Run a static Linux program and show its system calls and signals, as strace does.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Show the processes and threads too that the program makes
+    /// Also show the processes and threads that the program creates
     #[arg(short)]
     follow: bool,
-    /// Show a table of the calls instead: how many, how many failed, and how long they took
+    /// Show a table instead: how often each call was made, how often it failed, and how long it took
     #[arg(short)]
     counts: bool,
-    /// The calls to show: CALL,..., or `!` and those not to show; also with `trace=` before them
+    /// The calls to show, as names with commas between them; with `!` before them, the calls to hide. EXPR may start
+    /// with `trace=`
     #[arg(short, value_name = "EXPR", value_parser = expression)]
     expression: Option<Expression>,
     /// Write to this file instead of standard error
@@ -48,10 +49,10 @@ pub struct Args {
     /// Show how long each call took
     #[arg(short = 'T')]
     durations: bool,
-    /// With -ttt: show the time of each line, in seconds since 1970
+    /// As -ttt: show the time of each line, in seconds since 1970
     #[arg(short, action = ArgAction::Count)]
     times: u8,
-    /// A variable of the program's environment, which has no other; repeatable
+    /// A variable for the program's environment, which is empty otherwise. Can be repeated
     #[arg(short = 'E', value_name = "NAME=VALUE", value_parser = run::variable)]
     env: Vec<OsString>,
     /// A file or directory of the host that the program can read: see `trapline run --help`
@@ -85,15 +86,15 @@ fn expression(text: &str) -> Result<Expression, String> {
     };
     let names: BTreeSet<String> = list.split(',').filter(|name| !name.is_empty()).map(Into::into).collect();
     match names.iter().find(|name| Call::ALL.iter().all(|call| call.name() != name.as_str())) {
-        Some(name) => {
-            Err(format!("there is no call \"{name}\"; it takes names of calls, with commas between them"))
-        }
+        Some(name) => Err(format!(
+            "there is no system call \"{name}\"; write names with commas between them, such as read,write"
+        )),
         None => Ok(Expression { names, is_negated }),
     }
 }
 
 impl Expression {
-    fn wants(&self, name: &str) -> bool {
+    fn selects(&self, name: &str) -> bool {
         self.names.contains(name) != self.is_negated
     }
 }
@@ -101,7 +102,7 @@ impl Expression {
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     if !matches!(args.times, 0 | 3) {
-        return Err(Usage("of -t, -tt and -ttt there is only -ttt".into()).into());
+        return Err(Usage("-t and -tt are not supported; use -ttt".into()).into());
     }
     let (name, arguments) = args.command.split_first().ok_or_else(|| Usage("name a program".into()))?;
     let mut program = programs::named(&programs::on_path(name), arguments.to_vec())?;
@@ -165,13 +166,16 @@ impl Lines {
         if !self.follow && ![KERNEL, PROGRAM].contains(&event.process) {
             return Ok(());
         }
-        let wants = |name: &str| self.expression.as_ref().is_none_or(|expression| expression.wants(name));
-        let is_wanted = match event.what {
-            What::SystemCall { number } => Call::from_number(number).is_none_or(|call| wants(call.name())),
-            What::ProcessCreated { .. } => wants(Call::execve.name()),
+        let is_selected =
+            |name: &str| self.expression.as_ref().is_none_or(|expression| expression.selects(name));
+        let is_shown = match event.what {
+            What::SystemCall { number } => {
+                Call::from_number(number).is_none_or(|call| is_selected(call.name()))
+            }
+            What::ProcessCreated { .. } => is_selected(Call::execve.name()),
             _ => true,
         };
-        self.strace.event(event, is_wanted)
+        self.strace.event(event, is_shown)
     }
 }
 
@@ -192,7 +196,7 @@ mod tests {
     fn an_expression_names_calls() {
         let wanted = |text: &str| {
             let expression = expression(text).unwrap();
-            ["read", "write", "brk"].map(|name| expression.wants(name))
+            ["read", "write", "brk"].map(|name| expression.selects(name))
         };
         assert_eq!(wanted("read,write"), [true, true, false]);
         assert_eq!(wanted("trace=brk"), [false, false, true]);

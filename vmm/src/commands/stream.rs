@@ -1,6 +1,6 @@
 //! Standard output and standard error, whose readers may stop reading.
 //!
-//! A signal or the time-out that stops a run also ends a wait. From then on, a write waits at most [`PATIENCE`], so that
+//! A signal or the time-out that stops a run also ends a wait. From then on, a write waits at most [`LAST_WAIT_MS`], so that
 //! a slow reader cannot extend the time-out. If another process made the descriptor non-blocking (a shared terminal or
 //! pipe), a write waits until the descriptor is writable. Nothing is buffered.
 
@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::machine::kick;
 
 /// The longest wait of a write after a run was stopped, in milliseconds.
-const PATIENCE: u8 = 100;
+const LAST_WAIT_MS: u8 = 100;
 /// How many bytes a writable pipe accepts without blocking (pipe(7): PIPE_BUF).
 const WITHOUT_WAIT: usize = libc::PIPE_BUF;
 
@@ -28,13 +28,13 @@ impl<T: AsFd> Write for Stream<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = &bytes[..bytes.len().min(WITHOUT_WAIT)];
         loop {
-            let wait = if kick::reason().is_some() { PATIENCE.into() } else { PollTimeout::NONE };
+            let wait = if kick::reason().is_some() { LAST_WAIT_MS.into() } else { PollTimeout::NONE };
             match poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], wait) {
                 // Linux never restarts poll(2) after a signal, so this loop does.
                 Err(Errno::EINTR) if kick::reason().is_none() => continue,
                 Ok(0) => {
                     let reason =
-                        format!("its reader read nothing for {PATIENCE} ms after the run was stopped");
+                        format!("its reader read nothing for {LAST_WAIT_MS} ms after the run was stopped");
                     return Err(io::Error::new(ErrorKind::TimedOut, reason));
                 }
                 ready => ready?,

@@ -43,7 +43,7 @@ pub fn surprises(summary: &Summary) -> Vec<String> {
     let process = |index: usize| summary.processes.get(&(index as u16 + 1));
     let surprise = |(index, (program, expected)): (usize, &(&str, Expected))| {
         let end = process(index).map_or(End::Running, |process| process.end);
-        (!expected.is(&end)).then(|| format!("{program} must {expected}, but it is: {end}"))
+        (!expected.is(&end)).then(|| format!("{program} must {expected}, but the trace says: {end}"))
     };
     TOUR.iter().enumerate().filter_map(surprise).collect()
 }

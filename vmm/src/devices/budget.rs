@@ -24,7 +24,7 @@ impl Budget {
     pub fn take(&self, bytes: u64) -> Flow {
         let Some(left) = self.left.get().checked_sub(bytes) else {
             let most = self.most;
-            let message = format!("the guest has printed as much as --max-output allows, {most} bytes");
+            let message = format!("the guest's output reached the limit of --max-output, {most} bytes");
             return Flow::End(End { ending: Ending::OutputLimit, status: most, message: Some(message) });
         };
         self.left.set(left);

@@ -33,7 +33,9 @@ pub enum Broken {
         address: u64,
     },
     /// There is no head at that address.
-    #[error("there is no trace buffer at {address:#x}: its magic number is {magic:#x}")]
+    #[error(
+        "the memory at {address:#x} is not a trace buffer: its magic number is {magic:#x}, not {BUFFER_MAGIC:#x}"
+    )]
     NoBuffer {
         /// Physical address of the head.
         address: u64,
@@ -42,7 +44,8 @@ pub enum Broken {
     },
     /// The guest was built for another version of the ABI.
     #[error(
-        "the guest has version {guest} of the ABI, but this Trapline has version {}: build the guest with the same `abi`",
+        "the guest uses version {guest} of the ABI, but this Trapline uses version {}: build the guest with the same `abi` \
+         crate",
         abi::VERSION
     )]
     Version {
@@ -51,8 +54,8 @@ pub enum Broken {
     },
     /// Sizes that the ABI does not allow.
     #[error(
-        "the trace buffer has a head of {head_size} bytes and room for {capacity}; the contract says {} and at \
-         most {}, in eights",
+        "the trace buffer has a head of {head_size} bytes and a capacity of {capacity} bytes; the ABI requires a head of {} \
+         bytes, and a capacity of at most {} bytes that is a multiple of 8",
         BufferHead::SIZE,
         BUFFER_MAX - BufferHead::SIZE
     )]
@@ -63,13 +66,13 @@ pub enum Broken {
         capacity: u32,
     },
     /// A second attach.
-    #[error("the guest attached a second trace buffer")]
+    #[error("the guest attached a second trace buffer; it may attach only one")]
     Twice,
     /// The bell rang without a buffer.
-    #[error("the guest rang without a trace buffer")]
+    #[error("the guest rang the doorbell before it attached a trace buffer")]
     NotAttached,
     /// The bell and the head have different sizes.
-    #[error("the guest rang for {bell} bytes and its buffer has {used}")]
+    #[error("the guest wrote {bell} to the doorbell, but its trace buffer holds {used} bytes of records")]
     BellDiffers {
         /// What was written to the port.
         bell: u32,
@@ -77,7 +80,7 @@ pub enum Broken {
         used: u32,
     },
     /// The size of the records is larger than the buffer.
-    #[error("{used} bytes wait in a trace buffer of {capacity}")]
+    #[error("the guest's trace buffer holds {used} bytes of records, but its capacity is {capacity} bytes")]
     Overfull {
         /// What the head says.
         used: u32,
@@ -86,8 +89,8 @@ pub enum Broken {
     },
     /// The bytes are not a record, or its kind is not one that a guest may write.
     #[error(
-        "at byte {offset} of the trace buffer there is no record of a guest (kind {kind:#x}); the {found} records before \
-         it are kept"
+        "byte {offset} of the trace buffer does not start a record that a guest may write (its kind is {kind:#x}); the \
+         {found} records before it are kept"
     )]
     NoRecord {
         /// The offset of these bytes after the head.
@@ -98,7 +101,7 @@ pub enum Broken {
         found: u64,
     },
     /// The running count is not the number of records in the buffer.
-    #[error("the guest counts {counted} new records, and its buffer has {found}")]
+    #[error("the guest counted {counted} new records, but its trace buffer holds {found}")]
     Miscounted {
         /// The number by the guest's running count.
         counted: u64,
@@ -279,7 +282,7 @@ impl Device for Doorbell<'_> {
             Ok(Ok(())) if self.trace.size() < self.trace_most => return Flow::Continue,
             Ok(Ok(())) => {
                 let status = self.trace_most;
-                let message = format!("the trace has the size that --max-trace allows, {status} bytes");
+                let message = format!("the trace reached the limit of --max-trace, {status} bytes");
                 return Flow::End(End { ending: Ending::TraceLimit, status, message: Some(message) });
             }
             Ok(Err(broken)) => (Ending::ContractBroken, broken.to_string()),
@@ -460,12 +463,12 @@ mod tests {
     fn a_lying_head_is_refused_at_attach() {
         type Lie = fn(&mut BufferHead);
         let lies: [(Lie, &str); 7] = [
-            (|h| h.magic = 7, "no trace buffer"),
-            (|h| h.version = abi::VERSION + 1, "has version"),
+            (|h| h.magic = 7, "not a trace buffer"),
+            (|h| h.version = abi::VERSION + 1, "uses version"),
             (|h| h.head_size = 0, "head of 0 bytes"),
             (|h| h.head_size = 4096, "head of 4096 bytes"),
-            (|h| h.capacity = 1001, "room for 1001"),
-            (|h| h.capacity = u32::MAX - 7, "room for"),
+            (|h| h.capacity = 1001, "capacity of 1001"),
+            (|h| h.capacity = u32::MAX - 7, "capacity of"),
             (|h| h.capacity = MEMORY as u32, "outside guest memory"),
         ];
         for (lie, words) in lies {
@@ -494,9 +497,9 @@ mod tests {
         let fake = Fake::new();
         let mut doorbell = fake.attached();
         fake.fill(2, 2);
-        assert!(sentence(doorbell.write(DOORBELL, 4, RECORD_SIZE)).contains("rang for 24 bytes"));
+        assert!(sentence(doorbell.write(DOORBELL, 4, RECORD_SIZE)).contains("wrote 24 to the doorbell"));
         fake.set(BufferHead { used: CAPACITY + 8, records: 1, ..fake.valid() });
-        assert!(sentence(doorbell.write(DOORBELL, 4, CAPACITY + 8)).contains("wait in a trace buffer"));
+        assert!(sentence(doorbell.write(DOORBELL, 4, CAPACITY + 8)).contains("its capacity is"));
         doorbell.stop();
         assert_eq!(doorbell.records, 0, "an overfull buffer is not read at the end either");
         assert_eq!(doorbell.missing(), 1, "and the record that it claims is missed");
@@ -505,7 +508,7 @@ mod tests {
     #[test]
     fn a_bell_without_a_buffer_is_refused() {
         let fake = Fake::new();
-        assert!(sentence(fake.doorbell().write(DOORBELL, 4, 0)).contains("without"));
+        assert!(sentence(fake.doorbell().write(DOORBELL, 4, 0)).contains("before it attached"));
     }
 
     #[test]
@@ -513,7 +516,7 @@ mod tests {
         let fake = Fake::new();
         let mut doorbell = fake.attached();
         fake.fill(2, 7);
-        assert!(sentence(doorbell.write(DOORBELL, 4, 2 * RECORD_SIZE)).contains("counts 7 new records"));
+        assert!(sentence(doorbell.write(DOORBELL, 4, 2 * RECORD_SIZE)).contains("counted 7 new records"));
         assert_eq!(doorbell.missing(), 5, "both records are whole, and five are not there");
 
         fake.fill(2, 8);
@@ -533,7 +536,7 @@ mod tests {
             fake.memory.write_obj(kind, GuestAddress(second + KIND_OFFSET as u64)).unwrap();
             let said = sentence(doorbell.write(DOORBELL, 4, 3 * RECORD_SIZE));
             assert!(said.contains(&format!(
-                "at byte 24 of the trace buffer there is no record of a guest (kind {kind:#x})"
+                "byte 24 of the trace buffer does not start a record that a guest may write (its kind is {kind:#x})"
             )));
             assert_eq!(doorbell.missing(), 2 + 2 * u64::from(RECORD_SIZE));
             doorbell.into_trace().unwrap().finish().unwrap();

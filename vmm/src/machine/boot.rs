@@ -66,7 +66,7 @@ pub enum BootError {
     #[error("the kernel is not an x86 ELF executable: {0}; give --kernel a static ELF file with a PVH note")]
     NotElf(&'static str),
     /// The kernel's file ends in its program headers.
-    #[error("the kernel's file ends before its program headers do; build or copy it again")]
+    #[error("the kernel's file is cut short in its program headers; build or copy it again")]
     NoProgramHeaders,
     /// The kernel's file ends before its segments do.
     #[error(
@@ -86,7 +86,7 @@ pub enum BootError {
     },
     /// A segment overlaps with the start info.
     #[error(
-        "the kernel's segment at {address:#x} is below {:#x}, where the host's own tables are; link it higher",
+        "the kernel's segment at {address:#x} is below {:#x}, where Trapline puts its boot tables; link it higher",
         layout::KERNEL_LOWEST
     )]
     TooLow {
@@ -95,7 +95,7 @@ pub enum BootError {
     },
     /// A segment ends beyond any guest's memory.
     #[error(
-        "the kernel's segment at {address:#x} ends at {end:#x}, and a guest has at most {} MiB of memory; link it lower",
+        "the kernel's segment at {address:#x} ends at {end:#x}, but a guest has at most {} MiB of memory; link it lower",
         layout::MEMORY_MAX_MIB
     )]
     TooHigh {
@@ -106,7 +106,7 @@ pub enum BootError {
     },
     /// A virtual address in place of a physical one.
     #[error(
-        "the kernel's segment has the physical address {address:#x}, which is a virtual one: in the linker script, give \
+        "the kernel's segment has the physical address {address:#x}, which is a virtual address: in the linker script, give \
          its sections physical addresses with AT(...)"
     )]
     Virtual {
@@ -115,13 +115,13 @@ pub enum BootError {
     },
     /// It cannot be booted by PVH.
     #[error(
-        "the kernel has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), so there is no entry point to start at; link \
-         it with one (Linux: CONFIG_PVH)"
+        "the kernel has no PVH note (XEN_ELFNOTE_PHYS32_ENTRY), which names the entry point; link it with one (Linux: \
+         CONFIG_PVH)"
     )]
     NoPvhNote,
     /// The entry point is not code of the file.
     #[error(
-        "the kernel's PVH note has the entry point {entry:#x}, which is in no executable segment of the file; it must be a \
+        "the kernel's PVH note has the entry point {entry:#x}, which is not in an executable segment of the file; it must be a \
          physical address of the kernel's code"
     )]
     BadEntry {
@@ -132,7 +132,7 @@ pub enum BootError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// More programs than the contract has room for.
-    #[error("the kernel can run at most {} programs, and this run has {count}", abi::boot::PROCESSES_MAX)]
+    #[error("the kernel can run at most {} programs, but this run has {count}", abi::boot::PROCESSES_MAX)]
     TooManyModules {
         /// How many there are.
         count: usize,

@@ -59,9 +59,9 @@ pub enum Missing {
         #[source]
         error: io::Error,
     },
-    /// Another hypervisor uses the CPU's virtualisation.
+    /// Another hypervisor uses the CPU's virtualization.
     #[error(
-        "KVM is busy: another hypervisor, such as VirtualBox or VMware, uses the CPU's virtualisation; stop its virtual \
+        "KVM is busy: another hypervisor, such as VirtualBox or VMware, uses the CPU's virtualization; stop its virtual \
          machines and try again"
     )]
     Busy {
@@ -80,7 +80,7 @@ pub enum Missing {
     },
     /// KVM has another API version.
     #[error(
-        "{device} has version {found} of the KVM API, and Trapline needs version {API_VERSION}; use Linux 4.16 or later"
+        "{device} has version {found} of the KVM API, but Trapline needs version {API_VERSION}; use Linux 4.16 or later"
     )]
     WrongVersion {
         /// The device.
@@ -172,9 +172,9 @@ fn remedy_of_permission(device: &Path) -> &'static str {
     let is_nodev = statvfs(device).is_ok_and(|system| system.flags().contains(FsFlags::ST_NODEV));
     let is_roots = device.metadata().is_ok_and(|of| of.mode() & OF_GROUP != OF_GROUP || of.gid() == 0);
     if is_nodev {
-        "its file system is mounted with nodev: mount it again without (sudo mount -o remount,dev /dev)"
+        "its file system is mounted with nodev: mount it without nodev (sudo mount -o remount,dev /dev)"
     } else if is_roots {
-        "only root may: give it to the group kvm (sudo chgrp kvm /dev/kvm && sudo chmod 660 /dev/kvm) and join that group (sudo \
+        "only root may open it: give it to the group kvm (sudo chgrp kvm /dev/kvm && sudo chmod 660 /dev/kvm) and join that group (sudo \
          usermod -aG kvm $USER, then log in again)"
     } else {
         "join the group that owns it (on most systems: sudo usermod -aG kvm $USER, then log in again)"
@@ -203,7 +203,7 @@ pub fn back_end() -> &'static str {
 /// The leaf of CPUID whose EAX is the highest extended leaf (SDM vol. 2, CPUID).
 const EXTENDED: u32 = 0x8000_0000;
 
-/// What the CPU offers for virtualisation: `vmx`, `svm`, or nothing.
+/// What the CPU offers for virtualization: `vmx`, `svm`, or nothing.
 pub fn cpu_extension() -> Option<&'static str> {
     const VMX: u32 = 1 << 5;
     const SVM: u32 = 1 << 2;
@@ -238,14 +238,14 @@ fn remedy() -> &'static str {
         return "this is a container: start it with --device /dev/kvm, on a host that has KVM";
     }
     if Path::new("/sys/module/kvm").exists() && back_end() != "unknown" {
-        return "the module is loaded: the node is missing, create it with: sudo mknod /dev/kvm c 10 232";
+        return "the module is loaded, but the device node is missing: create it with sudo mknod /dev/kvm c 10 232";
     }
     match cpu_extension() {
         Some("vmx") => "load the module: sudo modprobe kvm_intel",
         Some(_) => "load the module: sudo modprobe kvm_amd",
         None => {
-            "the CPU shows neither vmx nor svm: switch virtualisation on in the firmware set-up, or if this \
-             is a virtual machine, ask for nested virtualisation"
+            "the CPU has neither vmx nor svm: turn on virtualization in the firmware settings, or, if this is a virtual \
+             machine, turn on nested virtualization for it"
         }
     }
 }

@@ -73,12 +73,12 @@ fn header(file: &[u8]) -> Result<Elf<'_>, BootError> {
         return Err(BootError::NotElf("it does not start with the magic number of ELF"));
     }
     if file.get(DATA) != Some(&LITTLE_ENDIAN) {
-        return Err(BootError::NotElf("it is not little-endian, and so for another machine"));
+        return Err(BootError::NotElf("it is not little-endian, so it is built for another machine"));
     }
     let class = elf::class(file).ok_or(BootError::NotElf("it is neither ELF32 nor ELF64"))?;
-    let elf = Elf::parse(file, class).ok_or(BootError::NotElf("its header is not whole"))?;
+    let elf = Elf::parse(file, class).ok_or(BootError::NotElf("its header is truncated"))?;
     if !matches!((class, elf.header.machine), (_, X86_64) | (Class::Bits32, I386)) {
-        return Err(BootError::NotElf("it is for another machine"));
+        return Err(BootError::NotElf("it is built for another machine"));
     }
     if elf.header.kind != EXECUTABLE {
         return Err(BootError::NotElf("it is not linked to a fixed address"));

@@ -72,8 +72,8 @@ pub enum WatchError {
     },
     /// The timer could not be created or set.
     #[error(
-        "cannot start the timer of --timeout (timer_create); `ulimit -i` shows how many pending signals, and so timers, \
-         this user may have"
+        "cannot start the timer of --timeout (timer_create); `ulimit -i` shows the limit on pending signals, which also \
+         limits timers: end other programs of this user, or raise it"
     )]
     Timer {
         /// The error of the call.

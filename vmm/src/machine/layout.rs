@@ -67,7 +67,7 @@ const _: () = assert!(
 #[derive(Debug, Error)]
 pub enum LayoutError {
     /// The host could not reserve the memory.
-    #[error("cannot reserve {mib} MiB of guest memory; ask for less with --memory")]
+    #[error("cannot reserve {mib} MiB of guest memory; set a smaller size with --memory")]
     Reserve {
         /// What was asked for.
         mib: u64,
@@ -76,7 +76,7 @@ pub enum LayoutError {
     },
     /// Kernel and modules are larger than memory.
     #[error(
-        "kernel and programs need {needed} MiB and the guest has {memory} MiB; give it more with --memory"
+        "the kernel and the programs need {needed} MiB, but the guest has {memory} MiB; set a larger size with --memory"
     )]
     TooSmall {
         /// MiB that they take.

@@ -132,7 +132,8 @@ fn action(exit: &Exit, stop: Option<Stop>) -> Action {
             end(Ending::KvmError, suberror.into(), Some(internal_error(suberror, instruction)))
         }
         Exit::FailEntry { reason } => {
-            let message = format!("the CPU refused to enter the guest (hardware reason {reason:#x})");
+            let message =
+                format!("KVM could not enter the guest (hardware entry failure, reason {reason:#x})");
             end(Ending::KvmError, reason, Some(message))
         }
         Exit::Failed { errno } => {
@@ -140,11 +141,11 @@ fn action(exit: &Exit, stop: Option<Stop>) -> Action {
             end(Ending::KvmError, errno as u64, Some(message))
         }
         Exit::Halt => {
-            let message = "the guest halted for good: `hlt` with interrupts off, from which nothing wakes it";
+            let message = "the guest halted for good: it executed `hlt` with interrupts off, so no interrupt can wake it";
             end(Ending::Halted, 0, Some(message.into()))
         }
         Exit::Other { reason } => {
-            let message = format!("the guest left with KVM exit {reason}, which Trapline does not support");
+            let message = format!("KVM_RUN returned exit reason {reason}, which Trapline does not support");
             end(Ending::Unexpected, reason.into(), Some(message))
         }
     }
@@ -279,6 +280,6 @@ mod tests {
     fn unsupported_exits_name_their_number() {
         let (ending, status, message) = end(Exit::Other { reason: 29 }, None);
         assert_eq!((ending, status), (Ending::Unexpected, 29));
-        assert!(message.contains("KVM exit 29"), "{message}");
+        assert!(message.contains("exit reason 29"), "{message}");
     }
 }

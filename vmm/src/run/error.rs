@@ -36,21 +36,21 @@ pub enum RunError {
     },
     /// The files for the guest do not fit into its memory.
     #[error(
-        "the files (--file) take more than the {memory_mib} MiB of the guest's memory; give it more with --memory"
+        "the files (--file) do not fit into the guest's memory of {memory_mib} MiB; set a larger size with --memory"
     )]
     FilesTooLarge {
         /// The guest's memory.
         memory_mib: u64,
     },
     /// More programs than a kernel accepts.
-    #[error("a run can have at most {PROCESSES_MAX} programs, and this one has {count}")]
+    #[error("a run can have at most {PROCESSES_MAX} programs, but this one has {count}")]
     TooManyPrograms {
         /// How many there are.
         count: usize,
     },
     /// A program that is larger than the guest's memory.
     #[error(
-        "{name} needs {wanted_mib} MiB of memory and the guest has {memory_mib}; give it more with --memory"
+        "{name} needs {wanted_mib} MiB of memory, but the guest has {memory_mib} MiB; set a larger size with --memory"
     )]
     ProgramTooLarge {
         /// Its name.
@@ -61,7 +61,7 @@ pub enum RunError {
         memory_mib: u64,
     },
     /// A time-out of zero.
-    #[error("--timeout is zero, so the run would end before it starts; give it more time")]
+    #[error("--timeout is zero, so the run would end before it starts; set a longer one")]
     NoTime,
     /// Signals or the time-out cannot be watched.
     #[error(transparent)]

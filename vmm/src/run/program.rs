@@ -58,13 +58,13 @@ pub enum ProgramError {
         advice: String,
     },
     /// An argument contains the byte that separates arguments.
-    #[error("{}: a name or argument has the byte {SEPARATOR:#x}, which separates them", name.display())]
+    #[error("{}: the name or an argument contains the byte {SEPARATOR:#x}, which Trapline uses as a separator", name.display())]
     Separator {
         /// Its name.
         name: OsString,
     },
     /// Its command line does not fit.
-    #[error("{}: name and arguments are longer than {MODULE_COMMAND_LINE_MAX} bytes", name.display())]
+    #[error("{}: the name and the arguments are longer than {MODULE_COMMAND_LINE_MAX} bytes; use shorter ones", name.display())]
     TooManyArguments {
         /// Its name.
         name: OsString,
@@ -167,7 +167,7 @@ fn advice(fault: Fault, file: &[u8]) -> String {
     match fault.error {
         LoadError::NotElf => format!("it is {}; {BUILD}", kind(file)),
         LoadError::Dynamic => BUILD.into(),
-        LoadError::CutShort => "the file is not whole: copy or build it again".into(),
+        LoadError::CutShort => "the file is truncated: copy or build it again".into(),
         LoadError::BadAddress => {
             format!("user memory is {USER_START:#x} to {SEGMENTS_END:#x}: link it there")
         }
@@ -175,7 +175,7 @@ fn advice(fault: Fault, file: &[u8]) -> String {
         LoadError::WritableCode => "link it without -N (--omagic)".into(),
         LoadError::BadEntry => "link it with an entry point (-e) in its code".into(),
         LoadError::OutOfMemory => "give the guest more memory with --memory".into(),
-        LoadError::BadArguments => "give it fewer or shorter arguments".into(),
+        LoadError::BadArguments => "use fewer or shorter arguments".into(),
     }
 }
 
@@ -184,11 +184,11 @@ fn kind(file: &[u8]) -> String {
     const RELOCATABLE: u16 = 1;
     const CORE: u16 = 4;
     if !file.starts_with(elf::MAGIC) {
-        return if file.starts_with(b"#!") { "a script" } else { "no ELF file" }.into();
+        return if file.starts_with(b"#!") { "a script" } else { "not an ELF file" }.into();
     }
-    let Some(class) = elf::class(file) else { return "an ELF file of no known class".into() };
+    let Some(class) = elf::class(file) else { return "an ELF file that is neither 32-bit nor 64-bit".into() };
     let Some(elf::Elf { header, .. }) = elf::Elf::parse(file, class) else {
-        return "an ELF file for another machine, or without a whole header".into();
+        return "an ELF file for another machine, or with a truncated header".into();
     };
     match (header.machine, header.kind) {
         (elf::I386, _) => "a 32-bit program: build it for x86-64 (-m64)".into(),
@@ -198,7 +198,7 @@ fn kind(file: &[u8]) -> String {
             "an x32 program: build it for x86-64 (-m64)".into()
         }
         (elf::X86_64, _) => format!("a file with {} program headers", header.count),
-        (machine, _) => format!("for another machine (number {machine})"),
+        (machine, _) => format!("built for another machine (number {machine})"),
     }
 }
 
@@ -251,7 +251,7 @@ mod tests {
             file
         };
         let cases = [
-            (vec![], "no ELF file"),
+            (vec![], "not an ELF file"),
             (b"#!/bin/sh\n".to_vec(), "a script"),
             (changed(18, 0xB7), "another machine (number 183)"),
             (changed(18, 3), "32-bit"),

@@ -168,12 +168,15 @@ const MAKING: &[Call] = &[
 
 /// Calls that are allowed although no test can cause them, each with the reason.
 pub const UNSEEN: &[(&str, &str)] = &[
-    ("clock_gettime", "user mode reads the clocks itself where the host's clock source allows it"),
-    ("futex", "a trace that is damaged: `trace damage::every_command_reads_what_is_left_and_warns` needs it"),
+    ("clock_gettime", "on most hosts, the C library reads the clocks without a system call (vdso(7))"),
+    (
+        "futex",
+        "only a damaged trace causes it, as in `trace damage::every_command_reads_what_is_left_and_warns`",
+    ),
     (
         "mprotect",
-        "the C library grows the heap of a thread by it; how far depends on what runs at the same time",
+        "the C library calls it when the heap of a thread grows, which depends on the timing of the threads",
     ),
-    ("mremap", "the C library moves a large block by it, if the heap's layout lets none grow in place"),
-    ("unlink", "an output without room: `trace a_recovery_without_room_leaves_nothing` needs it"),
+    ("mremap", "the C library calls it when a large block grows and cannot stay in its place"),
+    ("unlink", "only a full disk causes it, as in `trace a_recovery_without_room_leaves_nothing`"),
 ];

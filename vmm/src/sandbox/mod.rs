@@ -63,7 +63,9 @@ pub struct Files<'a> {
 
 /// Why a thread could not enter the sandbox.
 #[derive(Debug, Error)]
-#[error("cannot enter the sandbox; `--no-sandbox` runs without one, with all that the user may do")]
+#[error(
+    "cannot enter the sandbox; with `--no-sandbox`, Trapline runs without it and keeps all rights of the user"
+)]
 pub struct SandboxError {
     #[source]
     cause: Cause,

@@ -49,7 +49,7 @@ impl Watch for End<'_> {
 
     fn judge(&self, _whole: &Whole<'_>) -> Result<(), Failure> {
         if self.ends.is_empty() {
-            return Err(Failure::new(format!("there is no process {}", self.process), None));
+            return Err(Failure::new(format!("the trace has no process {}", self.process), None));
         }
         let is_other = |end: &analysis::End| match (end, self.wanted) {
             (analysis::End::Exited(status), Wanted::Exited(wanted)) => status != wanted,

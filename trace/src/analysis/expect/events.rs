@@ -77,11 +77,11 @@ impl Watch for Order<'_> {
         match self.found.last() {
             None => message.push_str("does not happen"),
             Some(last) => {
-                message.push_str(&format!("does not come after the step before it, {}", last.number))
+                message.push_str(&format!("does not happen after the previous step, {}", last.number))
             }
         }
         if let Some(early) = early {
-            message.push_str(&format!("; it comes before that, {}", early.number));
+            message.push_str(&format!("; it happens only before that step, {}", early.number));
         }
         Err(Failure::new(message, early.or(self.found.last()).map(|place| place.at)))
     }
@@ -125,14 +125,19 @@ impl Watch for Exactly<'_> {
             }
             (None, Some(step)) => {
                 format!(
-                    "step {number} of {steps}, `{}`, is missing: there are only {done} such events",
+                    "step {number} of {steps}, `{}`, is missing: `among` selects only {done} events",
                     step.text
                 )
             }
             (Some(other), Some(step)) => {
-                format!("{} comes where step {number} of {steps} is expected, `{}`", other.number, step.text)
+                format!(
+                    "{} is not step {number} of {steps}, `{}`, which is expected here",
+                    other.number, step.text
+                )
             }
-            (Some(other), None) => format!("{} comes after the last of the {steps} steps", other.number),
+            (Some(other), None) => {
+                format!("{} follows the last of the {steps} steps; nothing may follow", other.number)
+            }
         };
         let place = self.other.as_ref().or(self.found.last());
         Err(Failure::new(message, place.map(|place| place.at)))
@@ -155,7 +160,7 @@ impl Watch for Never<'_> {
     fn judge(&self, whole: &Whole<'_>) -> Result<(), Failure> {
         match &self.first {
             None => whole.complete(),
-            Some((at, number)) => Err(Failure::new(format!("it happens: {number}"), Some(*at))),
+            Some((at, number)) => Err(Failure::new(format!("such an event happens: {number}"), Some(*at))),
         }
     }
 }
@@ -183,7 +188,10 @@ impl Watch for Count<'_> {
     fn judge(&self, whole: &Whole<'_>) -> Result<(), Failure> {
         if !self.range.has(self.count) {
             let wanted = self.range.words(|number| number.to_string());
-            return Err(Failure::new(format!("there are {}, expected {wanted}", self.count), self.last));
+            return Err(Failure::new(
+                format!("the trace has {} such events, expected {wanted}", self.count),
+                self.last,
+            ));
         }
         if *self.range.0.end() == u64::MAX { Ok(()) } else { whole.complete() }
     }

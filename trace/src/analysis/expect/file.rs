@@ -85,7 +85,7 @@ impl Expectations {
         let file: File = toml::from_str(text)
             .map_err(|error| at_line((error.span().map_or(0, |span| span.start), error.message().into())))?;
         if file.expect.is_empty() {
-            return Err(at_line((0, "there is no expectation; each starts with [[expect]]".into())));
+            return Err(at_line((0, "the file has no expectation; each starts with [[expect]]".into())));
         }
         let expectation = |entry: Spanned<Entry>| {
             let at = entry.span().start;
@@ -102,7 +102,7 @@ impl Entry {
         let points = match &self.points {
             None => 1.0,
             Some(points) if points.get_ref().is_finite() && *points.get_ref() >= 0.0 => *points.get_ref(),
-            Some(points) => return wrong(points.span().start, "points are a number from 0 on"),
+            Some(points) => return wrong(points.span().start, "`points` must be 0 or more"),
         };
         let hint = self.hint.clone();
         Ok(Expectation { name, points, hint, line, want: self.want(at, kind)? })
@@ -115,7 +115,7 @@ impl Entry {
         let mut kinds = KINDS.iter().filter(|(kind, _)| is_given(kind));
         let names = KINDS.map(|(kind, _)| format!("`{kind}`")).join(", ");
         let Some((kind, others)) = kinds.next() else {
-            return wrong(at, format!("an [[expect]] has one of {names}"));
+            return wrong(at, format!("an [[expect]] needs one of {names}"));
         };
         for (key, at, _) in &given {
             if key == kind || others.contains(key) {
@@ -123,7 +123,7 @@ impl Entry {
             }
             let allowed: Vec<String> = others.iter().map(|other| format!("`{other}`")).collect();
             let allowed = if allowed.is_empty() { "no other key".into() } else { allowed.join(", ") };
-            return wrong(*at, format!("`{key}` does not go with `{kind}`, which takes {allowed}"));
+            return wrong(*at, format!("`{key}` cannot be used with `{kind}`, which allows {allowed}"));
         }
         let words =
             given.iter().map(|(key, _, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ");
@@ -174,7 +174,7 @@ impl Entry {
             (Some(order), ..) => {
                 let steps = order.get_ref().iter().map(selection).collect::<Result<Vec<_>, _>>()?;
                 if steps.is_empty() {
-                    return wrong(order.span().start, "`order` has at least one filter");
+                    return wrong(order.span().start, "`order` needs at least one filter");
                 }
                 let among = among.as_ref().map(selection).transpose()?;
                 let within = within.as_ref().map(time).transpose()?;
@@ -205,7 +205,7 @@ impl Entry {
         let wanted = if is_time {
             "a number of nanoseconds, or a time such as \"10ms\""
         } else {
-            "a number from 0 on"
+            "a number that is 0 or more"
         };
         let number = |value: &Spanned<Value>| {
             let number = match value.get_ref() {
@@ -228,7 +228,7 @@ impl Entry {
                     Ok(Range(least..=most))
                 }
             }
-            _ => wrong(at, "`is` goes with neither `at-least` nor `at-most`"),
+            _ => wrong(at, "`is` cannot be used with `at-least` or `at-most`"),
         }
     }
 
@@ -251,14 +251,17 @@ impl Entry {
         let texts = |texts: &Spanned<Vec<String>>| {
             let list = texts.get_ref();
             if list.is_empty() || list.iter().any(String::is_empty) {
-                return wrong(texts.span().start, "expected at least one text, and none that is empty");
+                return wrong(
+                    texts.span().start,
+                    "expected at least one string; an empty string is not allowed",
+                );
             }
             Ok(list.clone())
         };
         match (&self.is, &self.contains, &self.lacks) {
             (Some(is), None, None) => match is.get_ref() {
                 Value::String(text) => Ok(Output::Is(text.clone())),
-                _ => wrong(is.span().start, "expected a text"),
+                _ => wrong(is.span().start, "expected a string"),
             },
             (None, Some(parts), None) => Ok(Output::Contains(texts(parts)?)),
             (None, None, Some(parts)) => Ok(Output::Lacks(texts(parts)?)),
@@ -290,11 +293,16 @@ fn named(rules: &Spanned<Vec<Text>>) -> Result<Vec<&'static str>, Wrong> {
     let known = check::names();
     let find = |rule: &Text| {
         let found = known.iter().find(|name| **name == rule.get_ref()).copied();
-        found.ok_or_else(|| (rule.span().start, format!("no such rule; there are all, {}", known.join(", "))))
+        found.ok_or_else(|| {
+            (
+                rule.span().start,
+                format!("no such rule; the rules are {}; \"all\" stands for all of them", known.join(", ")),
+            )
+        })
     };
     let found: Vec<_> = rules.get_ref().iter().map(find).collect::<Result<_, _>>()?;
     if found.is_empty() {
-        wrong(rules.span().start, "`rules` has at least one rule, or is [\"all\"]")
+        wrong(rules.span().start, "`rules` needs at least one rule, or [\"all\"]")
     } else {
         Ok(found)
     }

@@ -271,7 +271,9 @@ impl Watch for Rules<'_> {
                     let first = finding.first.as_ref().map_or("", |violation| &violation.message);
                     format!("`{}` ({}) is violated: {first}", finding.name, finding.rule)
                 }
-                Verdict::NeverTested if is_named => format!("nothing in the trace tests `{}`", finding.name),
+                Verdict::NeverTested if is_named => {
+                    format!("no record in the trace tests `{}`", finding.name)
+                }
                 Verdict::DoesNotApply if is_named => {
                     format!("`{}` does not apply to the policy of this run", finding.name)
                 }

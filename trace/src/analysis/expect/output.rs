@@ -80,7 +80,9 @@ impl Watch for Output<'_> {
         let message = match (self.wanted.judge(kept.unwrap_or(&recorded)), self.wanted) {
             (Err(message), Wanted::Is(_) | Wanted::Contains(_)) if is_cut => message + CUT,
             (Err(message), _) => message,
-            (Ok(()), Wanted::Lacks(_)) if is_cut => format!("the part that is known lacks it{CUT}"),
+            (Ok(()), Wanted::Lacks(_)) if is_cut => {
+                format!("the recorded part does not contain the text{CUT}")
+            }
             (Ok(()), Wanted::Contains(_)) => return Ok(()),
             (Ok(()), _) => return if kept.is_none() { whole.complete() } else { Ok(()) },
         };
@@ -142,22 +144,26 @@ impl Wanted {
                     Some((line, (wanted, is))) => {
                         format!("line {line} is {}, expected {}", shown(is), shown(wanted))
                     }
-                    None => format!("it is {}, expected {}", shown(text), shown(wanted)),
+                    None => format!("the output is {}, expected {}", shown(text), shown(wanted)),
                 })
             }
             Wanted::Contains(parts) => {
                 let mut rest = text;
                 for (index, part) in parts.iter().enumerate() {
                     let Some((_, after)) = rest.split_once(part.as_str()) else {
-                        let after = if index == 0 { "" } else { " after the part before it" };
-                        return Err(format!("{} is not in it{after}; it is {}", shown(part), shown(text)));
+                        let after = if index == 0 { "" } else { " after the previous text" };
+                        return Err(format!(
+                            "{} is not in the output{after}; the output is {}",
+                            shown(part),
+                            shown(text)
+                        ));
                     };
                     rest = after;
                 }
                 Ok(())
             }
             Wanted::Lacks(parts) => match parts.iter().find(|part| text.contains(part.as_str())) {
-                Some(part) => Err(format!("{} is in it; it is {}", shown(part), shown(text))),
+                Some(part) => Err(format!("{} is in the output; the output is {}", shown(part), shown(text))),
                 None => Ok(()),
             },
         }

@@ -18,7 +18,7 @@ impl Watch for Number<'_> {
         let show = |number| if is_time(self.path) { whole.duration(number) } else { number.to_string() };
         if !self.range.has(number) {
             let wanted = self.range.words(show);
-            return Err(Failure::new(format!("it is {}, expected {wanted}", show(number)), None));
+            return Err(Failure::new(format!("the number is {}, expected {wanted}", show(number)), None));
         }
         whole.complete()
     }
@@ -42,7 +42,7 @@ fn number(stat: &Value, path: &str) -> Result<u64, String> {
         value = next.ok_or_else(|| format!("{before} has no `{name}`; it has {}", names(value)))?;
         before = format!("`{name}`");
     }
-    value.as_u64().ok_or_else(|| format!("{before} is no number; it has {}", names(value)))
+    value.as_u64().ok_or_else(|| format!("{before} is not a number; it has {}", names(value)))
 }
 
 /// Whether a name selects an element of a list: by the element's name or, for a process, by name and number (`hello/1`).
@@ -77,6 +77,6 @@ mod tests {
             number(&stat, "ticks"),
             Err("stat --json has no `ticks`; it has events, processes".into())
         );
-        assert_eq!(number(&stat, "processes"), Err("`processes` is no number; it has a, a".into()));
+        assert_eq!(number(&stat, "processes"), Err("`processes` is not a number; it has a, a".into()));
     }
 }

@@ -41,9 +41,9 @@ fn events_come_in_their_order() {
     is_met("order = ['kind=process-created', 'call=write', 'kind=process-exited']");
     fails(
         "order = ['call=write', 'kind=process-created and process=hello/1']",
-        "step 2 of 2, `kind=process-created and process=hello/1`, does not come after the step before it, #",
+        "step 2 of 2, `kind=process-created and process=hello/1`, does not happen after the previous step, #",
     );
-    fails("order = ['kind=process-exited', 'call=write']", "; it comes before that, #");
+    fails("order = ['kind=process-exited', 'call=write']", "; it happens only before that step, #");
     fails("order = ['call=fork']", "`call=fork`, does not happen");
     is_met("order = ['kind=boot', 'kind=host-end']\nwithin = '1s'");
     fails("order = ['kind=boot', 'kind=host-end']\nwithin = '1ns'", "the limit is 1 ns");
@@ -56,18 +56,21 @@ fn events_are_exactly_these() {
         "order = ['call=write', 'call=read']\namong = 'kind=system-call and call=write'",
         "step 2 of 2, `call=read`, is missing",
     );
-    fails("order = ['call=read']\namong = 'call=write'", "comes where step 1 of 1 is expected, `call=read`");
-    fails("order = ['kind=gates']\namong = 'kind=gates'", "comes after the last of the 1 steps");
+    fails(
+        "order = ['call=read']\namong = 'call=write'",
+        "is not step 1 of 1, `call=read`, which is expected here",
+    );
+    fails("order = ['kind=gates']\namong = 'kind=gates'", "follows the last of the 1 steps");
 }
 
 #[test]
 fn events_are_counted() {
     is_met("count = 'kind=gates'\nis = 2");
     is_met("count = 'kind=gates'\nat-least = 1\nat-most = 2");
-    fails("count = 'kind=gates'\nat-most = 1", "there are 2, expected at most 1");
-    fails("count = 'kind=gates'\nat-least = 3\nat-most = 4", "there are 2, expected 3 to 4");
+    fails("count = 'kind=gates'\nat-most = 1", "the trace has 2 such events, expected at most 1");
+    fails("count = 'kind=gates'\nat-least = 3\nat-most = 4", "the trace has 2 such events, expected 3 to 4");
     is_met("never = 'call=fork'");
-    fails("never = 'kind=gates'", "it happens: #");
+    fails("never = 'kind=gates'", "such an event happens: #");
 }
 
 #[test]
@@ -77,7 +80,7 @@ fn processes_end() {
     fails("end = 'hello/1'\nkilled = '#PF'", "hello/1 exited with 3");
     is_met("end = '4'\nsignal = 'SIGKILL'");
     fails("end = '4'\nsignal = 'SIGSEGV'", "/4 killed by SIGKILL");
-    fails("end = 'other'\nexit = 0", "there is no process other");
+    fails("end = 'other'\nexit = 0", "the trace has no process other");
 }
 
 #[test]
@@ -118,16 +121,16 @@ fn a_wrong_file_is_refused_with_its_line_and_what_is_allowed() {
         (
             "[[expect]]\nnever = 'kind=tick'\n\nexit = 1\n",
             4,
-            "`exit` does not go with `never`, which takes no other key",
+            "`exit` cannot be used with `never`, which allows no other key",
         ),
         (
             "[[expect]]\nnever = 'kind=tick'\ncount = 'kind=tick'\nis = 1\n",
             3,
-            "`count` does not go with `never`",
+            "`count` cannot be used with `never`",
         ),
         ("[[expect]]\ncount = 'kind=tick'\n", 1, "`count` needs `is`, `at-least` or `at-most`"),
-        ("[[expect]]\ncount = 'kind=tick'\nis = '10ms'\n", 3, "a number from 0 on"),
-        ("[[expect]]\ncount = 'kind=tick'\nis = 1\nat-most = 2\n", 1, "`is` goes with neither"),
+        ("[[expect]]\ncount = 'kind=tick'\nis = '10ms'\n", 3, "a number that is 0 or more"),
+        ("[[expect]]\ncount = 'kind=tick'\nis = 1\nat-most = 2\n", 1, "`is` cannot be used with"),
         (
             "[[expect]]\ncount = 'kind=tick'\nat-least = 3\nat-most = 2\n",
             1,
@@ -137,10 +140,10 @@ fn a_wrong_file_is_refused_with_its_line_and_what_is_allowed() {
         ("[[expect]]\norder = ['kind=tick']\nwithin = 'soon'\n", 3, "a time such as \"10ms\""),
         ("[[expect]]\nend = 'a'\n", 1, "`end` needs one of `exit`, `killed`, `signal`"),
         ("[[expect]]\nend = 'a'\nsignal = 'SIGWHAT'\n", 3, "no such signal"),
-        ("[[expect]]\noutput = 'a'\ncontains = ['']\n", 3, "none that is empty"),
-        ("[[expect]]\nrules = ['turns']\n", 2, "no such rule; there are all, sequence"),
+        ("[[expect]]\noutput = 'a'\ncontains = ['']\n", 3, "an empty string is not allowed"),
+        ("[[expect]]\nrules = ['turns']\n", 2, "no such rule; the rules are sequence"),
         ("[[expect]]\nrules = []\n", 2, "at least one rule"),
-        ("[[expect]]\nnever = 'kind=tick'\npoints = -1\n", 3, "a number from 0 on"),
+        ("[[expect]]\nnever = 'kind=tick'\npoints = -1\n", 3, "`points` must be 0 or more"),
         ("[[expect]]\nnever = \n", 2, ""),
     ] {
         let error = Expectations::parse(file).expect_err(file);

@@ -200,7 +200,9 @@ fn a_file_that_is_cut_or_changed_while_it_is_read_is_an_error() {
         assert!(matches!(read_after(asks, &|_| {}), (300, None, 0)));
         let (count, error, _) = read_after(asks, &|bytes| bytes.truncate(1000));
         assert!(matches!(error, Some(ReadError::Read { .. })), "{error:?}");
-        assert!(count < 300 && error.unwrap().to_string().contains("t.trap was cut short while it was read"));
+        assert!(
+            count < 300 && error.unwrap().to_string().contains("t.trap was cut short while Trapline read it")
+        );
     }
     let flip = |bytes: &mut Vec<u8>| {
         let at = bytes.len() / 2;

@@ -122,15 +122,16 @@ impl Qemu {
     /// The end of the guest, from the way in which QEMU ended.
     fn ended_by_itself(&mut self) -> End {
         match self.process.end() {
-            Err(error) => failed(format!("cannot wait for QEMU's end: {error}")),
+            Err(error) => failed(format!("cannot wait until QEMU ends: {error}")),
             Ok(_) if self.process.was_reset() => {
                 End { ending: Ending::TripleFault, status: 0, message: None }
             }
             Ok(status) => match exit_status(status) {
                 Some(status) => End { ending: Ending::Exited, status, message: None },
-                None => {
-                    failed(format!("QEMU ended before its guest ({status}): {}", self.process.complaint()))
-                }
+                None => failed(format!(
+                    "QEMU ended before the guest did ({status}): {}",
+                    self.process.complaint()
+                )),
             },
         }
     }

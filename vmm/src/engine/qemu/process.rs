@@ -42,15 +42,15 @@ pub enum QemuError {
     Missing,
     /// It is too old, or it is another program of this name.
     #[error(
-        "{PROGRAM} says that it is \"{said}\", and Trapline needs QEMU {MAJOR_MIN}.0 or later; install one, before this one \
-         on PATH"
+        "`{PROGRAM} --version` prints \"{said}\", but Trapline needs QEMU {MAJOR_MIN}.0 or later; install it in a folder that \
+         is earlier on PATH"
     )]
     Version {
         /// The first line of what `--version` prints.
         said: String,
     },
     /// It passes one module to a kernel.
-    #[error("QEMU passes one module to a kernel, not {count}; give it a bundle of them")]
+    #[error("QEMU can pass only one module to a kernel, but there are {count}; put them into one bundle")]
     Modules {
         /// How many there are.
         count: usize,
@@ -59,7 +59,7 @@ pub enum QemuError {
     #[error("cannot start {PROGRAM}")]
     Start(#[source] io::Error),
     /// It ended before it ran the guest.
-    #[error("{PROGRAM} ended at its start ({status}): {said}")]
+    #[error("{PROGRAM} ended before it started the guest ({status}): {said}")]
     Died {
         /// How it ended.
         status: ExitStatus,
@@ -67,7 +67,7 @@ pub enum QemuError {
         said: String,
     },
     /// It does not answer, or its answer does not follow QMP.
-    #[error("{PROGRAM} does not answer on its control socket as QMP says: {said}")]
+    #[error("{PROGRAM} sent no valid QMP answer on its control socket: {said}")]
     Answer {
         /// What it answered, or the error of the read.
         said: String,
