@@ -69,7 +69,7 @@ fn stream_is_imported() -> TestResult {
     let help = trapline(folder, &["import", "--help"])?.expect(0)?.stdout;
     let commands = help
         .split_once("`trapline extract guest`:\n")
-        .and_then(|(_, rest)| rest.split_once("The exit status"));
+        .and_then(|(_, rest)| rest.split_once("QEMU exits with"));
     let (qemu, import) =
         commands.and_then(|(commands, _)| commands.split_once("  trapline ")).ok_or("no commands")?;
     let run =

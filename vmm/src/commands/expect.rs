@@ -13,12 +13,12 @@ use trace::text::expect::{github_annotations, github_summary, gradescope, junit,
 
 const EXAMPLES: &str = "\
 Examples:
-  trapline expect --init good.trap > lab.toml          a first file, made from a good run
+  trapline expect --init good.trap > lab.toml      a first file, from a good run
   trapline expect t.trap -f lab.toml
   trapline expect t.trap -f lab.toml --format junit > results.xml
 
 docs/expect.md describes the file.
-Exit codes: 0 all expectations are met; 1 one is not; 2 wrong usage, a wrong file, or not a trace file.";
+Exit codes: 0 all expectations are met; 1 an expectation is not met; 2 wrong usage, a wrong file, or not a trace file.";
 
 /// Test whether a trace shows what a file of expectations says: events and their order, ends of processes, output, rules,
 /// and limits on times and other numbers.

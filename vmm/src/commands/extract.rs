@@ -16,9 +16,11 @@ const KERNEL_NAME: &str = "kernel.elf";
 const EXAMPLE: &str = "\
 Example with QEMU, which exits with 1 where Trapline exits with 0:
   trapline extract guest
-  qemu-system-x86_64 -M microvm -accel tcg -m 64 -nographic -nodefaults -no-reboot \\
+  qemu-system-x86_64 -M microvm -accel tcg -m 64 \\
+    -nographic -nodefaults -no-reboot \\
     -device isa-debugcon,iobase=0xe9,chardev=console -chardev stdio,id=console \\
-    -device isa-debug-exit,iobase=0x508,iosize=4 -kernel guest/kernel.elf -initrd guest/hello";
+    -device isa-debug-exit,iobase=0x508,iosize=4 \\
+    -kernel guest/kernel.elf -initrd guest/hello";
 
 /// Write the built-in kernel and programs to a directory.
 ///

@@ -11,9 +11,11 @@ use trace::{ImportError, import};
 
 const EXAMPLES: &str = "\
 To record such a stream with a QEMU of your own, after `trapline extract guest`:
-  qemu-system-x86_64 -M microvm -m 64 -accel tcg -cpu max -nographic -nodefaults -no-reboot \\
+  qemu-system-x86_64 -M microvm -m 64 -accel tcg -cpu max \\
+    -nographic -nodefaults -no-reboot \\
     -device isa-debugcon,iobase=0xe9,chardev=console -chardev stdio,id=console \\
-    -device isa-debugcon,iobase=0x504,chardev=trace -chardev file,id=trace,path=hello.stream \\
+    -device isa-debugcon,iobase=0x504,chardev=trace \\
+    -chardev file,id=trace,path=hello.stream \\
     -device isa-debug-exit,iobase=0x508,iosize=4 \\
     -kernel guest/kernel.elf -initrd guest/hello -append doorbell=stream
   trapline import hello.stream -o hello.trap

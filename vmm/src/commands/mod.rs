@@ -119,9 +119,10 @@ Start here:
   trapline run                         run the tour: a few programs that show one idea each
   trapline view trapline-1.trap        show what happened
 
-Exit codes: 0 all went well; 1 Trapline failed; 2 wrong usage; 32 a process was killed or failed; 33 the guest
-crashed; 34 the kernel panicked; 36 time-out; 77 this host has no usable KVM, or no QEMU for
---accel qemu; 130 interrupted.";
+Exit codes of `run`: 0 every process exited with status 0; 1 Trapline failed; 2 wrong usage; 32 a process was \
+killed or exited with another status; 33 the guest crashed; 34 the kernel panicked; 35 deadlock; 36 time-out; 37 the \
+guest halted for good; 38 a limit was reached; 77 this host has no usable KVM, or no QEMU for --accel qemu; 130 a signal \
+stopped the run. Every other command exits with 0, 1 or 2, unless its help names other codes.";
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
@@ -281,6 +282,15 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_example_is_wrapped_at_80_columns() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let long = help.lines().find(|line| line.starts_with(' ') && line.chars().count() > 80);
+            assert_eq!(long, None, "{}", command.get_name());
+        }
     }
 
     #[test]

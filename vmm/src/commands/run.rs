@@ -140,10 +140,10 @@ const EXAMPLES: &str = "\
 Examples:
   trapline run                                      the tour
   trapline run hello counter                        two processes
-  trapline run \"counter 1000\" hog --timeout 3s      a program with an argument, and one that never ends
+  trapline run \"counter 1000\" hog --timeout 3s      one with an argument
   trapline run counter hog --policy cooperative --timeout 1s
   trapline run ./mine --trace mine.trap             a program of your own
-  trapline run --trace mine.trap -- ./mine a \"b c\"  a program with its arguments, as the shell splits them";
+  trapline run --trace mine.trap -- ./mine a \"b c\"  with its arguments";
 
 /// What to do on a host without KVM, in one line to copy.
 pub const WITHOUT_KVM: &str =

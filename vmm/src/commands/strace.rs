@@ -26,7 +26,7 @@ Examples:
   trapline strace -f -e fork,wait4 busybox sh -c 'seq 3 | wc -l'
   trapline strace -c -o counts.txt ./mine
 
-Exit code: the program's exit status, or 128 plus the number of the signal that ended it. If the run does not
+Exit code: the program's exit status, or 128 plus the number of the signal that ended it. If the run does not \
 complete, the exit code is that of `trapline run`.";
 
 /// Run a static Linux program and show its system calls and signals, as strace does.

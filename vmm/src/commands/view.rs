@@ -16,14 +16,17 @@ use trace::text::view::{self, Text};
 use trace::{Event, Follow, Meta, Names, News, Origin, Part};
 
 const EXAMPLES: &str = "\
-A filter is made of tests, `and`, `or`, `not` and parentheses. The tests are
-  process=NAME, NUMBER, NAME/NUMBER, kernel or host      kind=trap-entry, system-call, tick, ...
-  call=write, or a number                                vector=#PF, timer, input, syscall, int80, or a number
-  result=0 or -ENOENT, what a system call returns
-  time=1ms..2ms, since the start                         event=100..200 or 100, the guest's events by number
-A value in quotes is any text: process=\"my program\". In it, \\\" stands for a quote and \\\\ for \\.
-A range does not include its end, and either side may be omitted. A time has a unit: ns, us, ms or s.
-`not` binds closest, then `and`, then `or`. `!=` is the opposite of `=`. `check` prints the numbers of
+A filter is made of tests, `and`, `or`, `not` and parentheses. The tests:
+  process=NAME, NUMBER, NAME/NUMBER, kernel or host
+  kind=trap-entry, system-call, tick, ...
+  call=write, or a number
+  vector=#PF, timer, input, syscall, int80, or a number
+  result=0 or -ENOENT: what a system call returned
+  time=1ms..2ms: the time since the start
+  event=100..200 or 100: the guest's events by number
+A value may have blanks if it is in quotes: process=\"my program\". In quotes, write \\\" for a quote and \\\\ for \\. \
+A range does not include its end, and either side may be omitted. A time has a unit: ns, us, ms or s. \
+`not` binds most tightly, then `and`, then `or`. `!=` is the opposite of `=`. `check` prints the numbers of \
 events, and the column `sequence` of csv and jsonl has them.
 
 Examples:
@@ -35,8 +38,8 @@ Examples:
   trapline view t.trap --format strace > t.strace
   trapline view t.trap --format csv --filter 'kind=system-call' > calls.csv
 
-On a terminal, the text goes through $TRAPLINE_PAGER, $PAGER or `less`, and has colours unless NO_COLOR
-is set. CLICOLOR_FORCE sets colours elsewhere, and COLUMNS the width.";
+On a terminal, the text goes through $TRAPLINE_PAGER, $PAGER or `less`, and has colours unless NO_COLOR \
+is set. CLICOLOR_FORCE turns on colours elsewhere. COLUMNS sets the width.";
 
 /// How often a growing file is read again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);

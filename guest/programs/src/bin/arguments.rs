@@ -1,4 +1,4 @@
-//! Prints its arguments as the kernel laid them out on its stack, and checks that they lie as the ABI says.
+//! Prints its arguments as the kernel laid them out on its stack, and checks that the layout follows the ABI.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Fills every register with its own pattern, and reports a register that is wrong after an interrupt or a call.
+//! Fills every register with its own pattern, and reports a register that changes across an interrupt or a system call.
 //!
 //! `canary [SEED] [ROUNDS]`: a round is a spin that only an interrupt can disturb, then a system call. After all
 //! rounds it lets the other processes run as often, and looks which x87 operand the CPU reports as the last.

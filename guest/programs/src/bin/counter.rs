@@ -1,4 +1,4 @@
-//! Computes a sum and makes many system calls, by both entry paths: the sum is right only if no trap or switch changed its registers.
+//! Computes a sum and makes many system calls, by `syscall` and `int 0x80`: the sum is right only if no trap or switch changed its registers.
 //!
 //! `counter [STEPS]`: a step is 100,000 additions and one system call.
 

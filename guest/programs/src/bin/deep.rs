@@ -1,4 +1,4 @@
-//! Ends in the middle of nested calls: `exit` is a trap and not a return, so no caller continues.
+//! Exits inside nested function calls: `exit` is a trap and not a return, so no caller continues.
 //!
 //! `deep [DEPTH] [STATUS]`
 

@@ -1,4 +1,4 @@
-//! Forges call numbers and pointers: the kernel checks what users pass in, refuses, and touches nothing else.
+//! Passes false call numbers and pointers: the kernel checks each of them, refuses the call, and touches nothing else.
 
 #![no_std]
 #![no_main]

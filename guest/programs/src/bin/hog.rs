@@ -1,4 +1,4 @@
-//! Never makes a system call: only the timer gets the CPU back from it.
+//! Never makes a system call: only the timer can take the CPU from it.
 //!
 //! `hog [MILLIONS]`: ends after so many million turns of its loop; without a number it never does.
 

@@ -1,4 +1,4 @@
-//! Jumps where it may not (kernel code, memory that is not mapped, its own data) and writes its own code: each ends in a fault.
+//! Jumps to forbidden places (kernel code, unmapped memory, its own data) and writes to its own code: each attempt ends in a fault.
 //!
 //! `jumper [ADDRESS]...`: more kernel addresses to jump to. Every trace has those of the trap stubs.
 

@@ -1,4 +1,4 @@
-//! Calls itself without end: below its stack is a guard page, and the kernel ends the program there.
+//! Calls itself without end: its stack grows into the guard page below it, and the kernel ends the program.
 
 #![no_std]
 #![no_main]

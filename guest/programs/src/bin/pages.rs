@@ -1,4 +1,4 @@
-//! Passes pointers at the ends of pages: a buffer may end where its page does, but not go on where nothing is its own.
+//! Passes pointers near the ends of pages: a buffer may end where its page ends, but not continue into a page that is not mapped.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Tries every privileged instruction in turn, survives them all, and says how each was refused.
+//! Tries every privileged instruction in turn, survives each fault, and reports how the CPU refused the instruction.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Tries to turn interrupts off, a privileged instruction: the CPU refuses, and the kernel ends the program.
+//! Tries to turn off interrupts, which is a privileged instruction: the CPU refuses it, and the kernel ends the program.
 
 #![no_std]
 #![no_main]

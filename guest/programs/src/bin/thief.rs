@@ -1,4 +1,4 @@
-//! Tries to read the kernel and other processes, by itself and by having the kernel read for it: all is refused.
+//! Tries to read the kernel and other processes, directly and through system calls: each attempt is refused.
 //!
 //! Run two of them, and each finds its own secret at the address where the other has one too.
 

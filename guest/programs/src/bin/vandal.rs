@@ -1,4 +1,4 @@
-//! Attacks the machine itself: in user mode it is killed for it, and without limits (`--policy direct`) it succeeds.
+//! Attacks the machine itself: in user mode the kernel kills it; without limits (`--policy direct`) it succeeds.
 //!
 //! `vandal [WHAT]`: `interrupts` (turns them off, and loops), `write` (over the kernel's code), `text` (the same, write
 //! protection turned off first: system calls never end), `table` (empties the trap table, then faults), `data` (zeroes the

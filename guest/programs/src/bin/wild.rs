@@ -1,4 +1,4 @@
-//! Follows a wild pointer: the page is not its own, the CPU traps, and the kernel ends the program.
+//! Follows a wild pointer: the page is not mapped, the CPU traps, and the kernel ends the program.
 //!
 //! `wild [ADDRESS]`: writes a byte there.
 
