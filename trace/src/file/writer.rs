@@ -72,7 +72,7 @@ pub enum WriteError {
     },
     /// A write failed.
     #[error(
-        "cannot write the trace file {}; its last {missing} records are missing, and all earlier records are readable",
+        "cannot write the trace file {}; {missing} records are missing from it, and all earlier records are readable",
         path.display()
     )]
     Write {

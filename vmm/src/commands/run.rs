@@ -51,9 +51,9 @@ pub struct Args {
     /// in the trace then say nothing about hardware
     #[arg(long, default_value = Accelerator::Kvm.name(), value_parser = of(Accelerator::ALL, Accelerator::name))]
     accel: Accelerator,
-    /// The trace file, or `none`: the kernel then keeps no records, and each trap costs less; or `-`: standard output,
-    /// unless it is a terminal; the programs then print on standard error, and there is no summary [default: the first of
-    /// trapline-1.trap, trapline-2.trap, ... that does not exist]
+    /// The trace file. `none`: no trace; the kernel keeps no records, and each trap costs less. `-`: standard output,
+    /// which must not be a terminal; the programs then print on standard error, and there is no summary [default: the
+    /// first of trapline-1.trap, trapline-2.trap, ... that does not exist]
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Replace the trace file if it exists
@@ -472,7 +472,7 @@ fn to_standard_output(args: &Args) -> Result<TraceFile, Usage> {
     } else if args.json {
         "--json prints there too; name a trace file"
     } else if args.restart_on_crash > 0 {
-        "with --restart-on-crash, each boot needs a trace file of its own; name the first"
+        "with --restart-on-crash, each boot needs a separate trace file; name the first"
     } else {
         return Ok(TraceFile::StandardOutput);
     };

@@ -122,7 +122,7 @@ impl LongCalls {
         let pages = std::mem::take(&mut self.pages).saturating_add(read);
         log.test(pages <= PAGES_MAX, || {
             let message = format!(
-                "a call took {pages} pages while process {waiting} is ready; it may take {PAGES_MAX}"
+                "a call worked on {pages} pages while process {waiting} was ready; at most {PAGES_MAX} are allowed"
             );
             Violation::new(message, events)
         });
