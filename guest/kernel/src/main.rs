@@ -9,7 +9,6 @@
 #![no_main]
 
 mod arch;
-mod call_data;
 mod cell;
 mod clock;
 mod console;
@@ -143,7 +142,7 @@ fn create_processes(boot: &pvh::Boot) -> u64 {
 }
 
 fn create(module: &pvh::Module) -> Result<u16, &'static str> {
-    let id = process::create(module, &syscall::CALLS).map_err(|error| error.name())?;
+    let id = process::create(module).map_err(|error| error.name())?;
     scheduler::add(id);
     Ok(id)
 }

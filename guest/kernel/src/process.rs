@@ -2,7 +2,6 @@
 
 use abi::record::emit::{KernelStackFilled, LoadFailed, ProcessCreated, ProcessFreed};
 use abi::record::{self, LoadError};
-use abi::syscall::Call;
 
 use crate::arch::context::{Context, Segments};
 use crate::arch::trap_frame::TrapFrame;
@@ -16,20 +15,6 @@ use crate::{fpu, loader};
 
 /// No time: who waits until then waits for another process.
 pub const NEVER: u64 = u64::MAX;
-/// Answers a system call: does its work, puts the result into RAX, and records result and return.
-pub type Handler = fn(&mut TrapFrame);
-
-/// The system call table of a kind of process.
-pub struct Calls {
-    /// The processes are Linux programs: `linux` handles their faults too.
-    pub is_linux: bool,
-    /// By number.
-    pub handlers: [Handler; Call::trapline_on_fault as usize + 1],
-}
-
-/// That of the kernel, which makes no calls.
-pub static NO_CALLS: Calls = Calls { is_linux: false, handlers: [|_| {}; _] };
-
 /// Process 0 is the kernel itself: it boots, then waits while no process can run.
 pub const KERNEL: u16 = 0;
 
@@ -53,7 +38,8 @@ pub struct Process {
     pub next_sleeper: Local<u16>,
     /// Cycles of the TSC that it ran, up to the last switch away.
     pub cycles: Local<u64>,
-    pub calls: Local<&'static Calls>,
+    /// It is a Linux program: `linux` handles its calls and faults.
+    pub is_linux: Local<bool>,
     /// What `getpid` tells it: its number, or that of the process whose thread it is.
     pub group: Local<u16>,
     /// Address of the handler of its next fault; 0: the fault ends it.
@@ -86,7 +72,7 @@ impl Process {
             wake: Local::new(NEVER),
             next_sleeper: Local::new(KERNEL),
             cycles: Local::new(0),
-            calls: Local::new(&NO_CALLS),
+            is_linux: Local::new(false),
             group: Local::new(KERNEL),
             fault_handler: Local::new(0),
         }
@@ -166,10 +152,10 @@ pub fn set_direct() {
 
 /// Makes a process of a module, ready to return from its first trap, and returns its number. The book's steps, in its
 /// order.
-pub fn create(module: &Module, calls: &'static Calls) -> Result<u16, LoadError> {
+pub fn create(module: &Module) -> Result<u16, LoadError> {
     let mut space = AddressSpace::new().ok_or(LoadError::OutOfMemory)?;
     let name = name(module.name());
-    let id = reserve(space.root, name, calls).ok_or(LoadError::OutOfMemory)?;
+    let id = reserve(space.root, name, false).ok_or(LoadError::OutOfMemory)?;
     let loaded = loader::load(id, module, &mut space);
     get(id).space.set(space);
     match loaded.map(|start| fill_kernel_stack(id, TrapFrame::first(start.rip, start.rsp))) {
@@ -188,7 +174,7 @@ pub fn give_up(id: u16, name: [u64; 2], error: LoadError) -> LoadError {
 
 /// The entry in the process list: a number and a slot, for a process that will use the page tables at `root`. `None`:
 /// there are as many processes as there are slots, or all numbers were given.
-pub fn reserve(root: u64, name: [u64; 2], calls: &'static Calls) -> Option<u16> {
+pub fn reserve(root: u64, name: [u64; 2], is_linux: bool) -> Option<u16> {
     let id = LAST_ID.get().checked_add(1)?;
     let slot = free_slot()?;
     let process = &PROCESSES[usize::from(slot)];
@@ -201,7 +187,7 @@ pub fn reserve(root: u64, name: [u64; 2], calls: &'static Calls) -> Option<u16> 
     process.kernel_stack.set(stack_top(STACK_FIRST_PROCESS + u64::from(slot) - 1));
     process.fault_handler.set(0);
     process.cycles.set(0);
-    process.calls.set(calls);
+    process.is_linux.set(is_linux);
     process.group.set(id);
     process.state.set(State::Runnable);
     let (structure, kernel_stack_top) = (process.address(), process.kernel_stack.get());

@@ -11,14 +11,12 @@ use crate::arch::{boot, cpu, gdt};
 use crate::cell::Local;
 use crate::layout::{STACK_BOOT, stack_top};
 use crate::memory::address_space::AddressSpace;
-use crate::process::{self, Calls, KERNEL, NEVER, Process, State};
+use crate::process::{self, KERNEL, NEVER, Process, State};
 use crate::run_queue::RunQueue;
 use crate::trace::Emit;
 use crate::{fpu, timer, trace};
 
 static QUEUE: RunQueue = RunQueue::new();
-/// The system call table of the process that runs.
-static CALLS: Local<&Calls> = Local::new(&process::NO_CALLS);
 /// TSC of the last switch.
 static TURN: Local<u64> = Local::new(0);
 /// Which process had the CPU before the last switch, and why it lost it.
@@ -30,6 +28,8 @@ static FIRST_SLEEPER: Local<u16> = Local::new(KERNEL);
 /// A process ended with another status than 0, was killed, or could not be created.
 static FAILED: Local<bool> = Local::new(false);
 
+/// The process that runs is a Linux program. Every system call looks, so it has a place of its own.
+static RUNS_LINUX: Local<bool> = Local::new(false);
 /// The process that runs.
 static CURRENT: Local<&Process> = Local::new(&process::PROCESSES[KERNEL as usize]);
 
@@ -152,13 +152,7 @@ fn sleepers_until(found: impl Fn(&Process) -> bool) -> &'static Local<u16> {
 /// True if the process that runs is a Linux program.
 #[inline(always)]
 pub fn runs_linux() -> bool {
-    CALLS.get().is_linux
-}
-
-/// The system call table of the process that runs.
-#[inline(always)]
-pub fn calls() -> &'static Calls {
-    CALLS.get()
+    RUNS_LINUX.get()
 }
 
 /// Cycles since the last switch.
@@ -247,7 +241,7 @@ fn switch_to(next: u16, reason: Reason) {
     from.cycles.set(from.cycles.get() + now - TURN.replace(now));
     trace::set_current(next);
     CURRENT.set(to);
-    CALLS.set(to.calls.get());
+    RUNS_LINUX.set(to.is_linux.get());
     // SAFETY: both are entries of the process list. Every root table has the kernel's half, so code and stacks stay
     // mapped; `to` was stored by a switch or filled by `create`; its kernel stack is mapped.
     unsafe {

@@ -1,107 +1,50 @@
-//! System calls: one dispatch by number for both entry paths, `syscall` and `int 0x80`.
+//! The system calls of Trapline's own programs. `syscall` and `int 0x80` lead to the same dispatch by number.
 //!
 //! A process names a call by number, never by address, so it cannot choose what code runs in ring 0.
 //! Results are Linux's: 0 or more, or minus an error.
 
-use core::mem;
-
 use abi::ports::TO_CONSOLE;
+use abi::record::DATA_MAX;
 use abi::record::emit::{SystemCallResult, TrapReturn};
+use abi::syscall::Call;
 use abi::syscall::errno::{EBADF, EFAULT, EINVAL, ENOSYS};
-use abi::syscall::{Call, Pointers};
 
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::USER_END;
 use crate::memory::user;
-use crate::process::{Calls, Handler};
 use crate::trace::Emit;
-use crate::{call_data, console, scheduler, timer};
+use crate::{console, scheduler, timer, trace};
 
 /// The result of a call: a value, or an error number (positive).
 pub type Outcome = Result<u64, i64>;
 
-/// The system call table. Whether the arguments of a call may lead to memory is decided when the kernel is built, so other
-/// calls spend no instruction on it.
-macro_rules! table {
-    ($($call:ident($($argument:ident),*) => $handler:expr,)*) => {{
-        let mut handlers: [Handler; _] = [|frame| answer(frame, unknown(&frame.registers)); _];
-        $(handlers[Call::$call as usize] = |frame| {
-            let handler = |&Registers { $($argument,)* .. }: &Registers| -> Outcome { $handler };
-            let outcome = if const { has_pointers(Call::$call) } {
-                with_data(Call::$call, &frame.registers, handler)
-            } else {
-                handler(&frame.registers)
-            };
-            answer(frame, outcome)
-        };)*
-        handlers
-    }};
-}
-
-/// The calls that the kernel has. To add one, add its line to the table in `abi` and its handler here: the data records, the
-/// text of `view` and `strace`, and the rules of `check` follow from the types in the table.
-pub static CALLS: Calls = Calls {
-    is_linux: false,
-    handlers: table! {
-        read(rdi, rsi, rdx) => read(rdi, rsi, rdx),
-        write(rdi, rsi, rdx) => write(rdi, rsi, rdx),
-        sched_yield() => sched_yield(),
-        nanosleep(rdi) => nanosleep(rdi),
-        getpid() => Ok(scheduler::current().group.get().into()),
-        exit(rdi) => scheduler::exit(rdi),
-        clock_gettime(rdi, rsi) => clock_gettime(rdi, rsi),
-        exit_group(rdi) => scheduler::exit(rdi),
-        trapline_on_fault(rdi) => on_fault(rdi),
-    },
-};
-
-const fn has_pointers(call: Call) -> bool {
-    !matches!(call.signature().pointers(), Pointers::NONE)
-}
-
-/// Answers a call of the process that runs.
-#[inline(always)]
-pub fn call(number: u64, frame: &mut TrapFrame) {
-    match scheduler::calls().handlers.get(number as usize) {
-        Some(handler) => handler(frame),
-        None => refuse(frame),
-    }
-}
-
-#[cold]
+/// Handles a call of the process that runs. To add a call, add its line to the table in `abi` and its handler here: the text of
+/// `view` and `strace`, and the rules of `check`, follow from the types in the table. A handler records the memory that it
+/// reads or writes.
 #[inline(never)]
-fn refuse(frame: &mut TrapFrame) {
-    answer(frame, Err(ENOSYS));
+pub fn call(number: u64, frame: &mut TrapFrame) {
+    let Registers { rdi, rsi, rdx, .. } = frame.registers;
+    let outcome = match Call::from_number(number) {
+        Some(Call::read) => read(rdi, rsi, rdx),
+        Some(Call::write) => write(rdi, rsi, rdx),
+        Some(Call::sched_yield) => sched_yield(),
+        Some(Call::nanosleep) => nanosleep(rdi),
+        Some(Call::getpid) => Ok(scheduler::current().group.get().into()),
+        Some(Call::exit | Call::exit_group) => scheduler::exit(rdi),
+        Some(Call::clock_gettime) => clock_gettime(rdi, rsi),
+        Some(Call::trapline_on_fault) => on_fault(rdi),
+        _ => Err(ENOSYS),
+    };
+    answer(number, frame, outcome);
 }
 
 /// Puts the result of a call into RAX: a value, or minus an error. Records it and the return to the process.
 #[inline(always)]
-pub fn answer(frame: &mut TrapFrame, outcome: Outcome) {
+pub fn answer(number: u64, frame: &mut TrapFrame, outcome: Outcome) {
     let result = outcome.unwrap_or_else(|error| error.wrapping_neg() as u64);
-    let number = mem::replace(&mut frame.registers.rax, result) as u32;
-    SystemCallResult { number, result: result as i64 }.emit_with(TrapReturn { frame: frame.words() });
-}
-
-/// Records the memory that the arguments of a call lead to around its handler: what the call reads before, and what it has
-/// written after.
-#[inline(never)]
-fn with_data(call: Call, registers: &Registers, handler: fn(&Registers) -> Outcome) -> Outcome {
-    let &Registers { rdi, rsi, rdx, r10, r8, r9, .. } = registers;
-    let arguments = [rdi, rsi, rdx, r10, r8, r9];
-    let read: call_data::Reader = |address, size| user::readable(root(), address, size);
-    call_data::inputs(read, call, &arguments);
-    let outcome = handler(registers);
-    if let Ok(result) = outcome {
-        call_data::outputs(read, call, &arguments, result);
-    }
-    outcome
-}
-
-/// A call that the kernel does not have, with what it would read.
-#[inline(never)]
-fn unknown(registers: &Registers) -> Outcome {
-    let refuse = |_: &Registers| Err(ENOSYS);
-    Call::from_number(registers.rax).map_or(Err(ENOSYS), |call| with_data(call, registers, refuse))
+    frame.registers.rax = result;
+    let result = SystemCallResult { number: number as u32, result: result as i64 };
+    result.emit_with(TrapReturn { frame: frame.words() });
 }
 
 /// The root table of the process that runs.
@@ -112,6 +55,11 @@ fn root() -> u64 {
 fn sched_yield() -> Outcome {
     scheduler::yield_now();
     Ok(0)
+}
+
+/// Records two words of memory that an argument leads to.
+fn record_words(argument: u8, words: [u64; 2]) {
+    trace::data(argument, 16, words.map(u64::to_le_bytes).as_flattened());
 }
 
 /// The most bytes that one call transfers, as Linux may transfer a part too: interrupts are off meanwhile. The program
@@ -133,6 +81,11 @@ fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
 fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
     let now = count.min(TRANSFER_MAX);
     let bytes = if now > 0 { user::readable(root(), buffer, now) } else { Some([].as_slice()) };
+    if count > 0
+        && let Some(shown) = bytes.or_else(|| user::readable(root(), buffer, now.min(DATA_MAX as u64)))
+    {
+        trace::data(1, count, shown);
+    }
     if fd as u32 != 1 && fd as u32 != 2 {
         return Err(EBADF);
     }
@@ -149,6 +102,7 @@ const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 
 fn nanosleep(request: u64) -> Outcome {
     let [seconds, ns]: [u64; 2] = user::read(root(), request).ok_or(EFAULT)?;
+    record_words(0, [seconds, ns]);
     if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
         return Err(EINVAL);
     }
@@ -166,11 +120,13 @@ fn clock_gettime(clock: u64, to: u64) -> Outcome {
     };
     let time = [ns / NS_PER_SECOND, ns % NS_PER_SECOND];
     user::write(root(), to, time).ok_or(EFAULT)?;
+    record_words(1, time);
     Ok(0)
 }
 
-/// The address of the handler is not checked further: where there is no code, the process faults again.
-fn on_fault(handler: u64) -> Outcome {
+/// The process's next fault goes to this handler. Its address is not checked further: where there is no code, the process faults
+/// again.
+pub fn on_fault(handler: u64) -> Outcome {
     if handler >= USER_END {
         return Err(EFAULT);
     }

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use abi::boot::{BY_PORT, SHARED, STREAM};
 use abi::ports;
 use abi::record::emit::Data;
-use abi::record::{BUFFER_MAGIC, BufferHead, HEAD_SIZE, Head, RECORD_MAX, Record, UNANSWERED};
+use abi::record::{BUFFER_MAGIC, BufferHead, DATA_MAX, HEAD_SIZE, Head, RECORD_MAX, Record, UNANSWERED};
 
 use crate::arch::cpu;
 use crate::cell::Local;
@@ -235,7 +235,8 @@ fn wait_for_answer() {
     }
 }
 
-/// Records the beginning of `size` bytes of memory that an argument of this system call points to.
+/// Records the beginning of `size` bytes of memory that an argument of this system call leads to.
 pub fn data(argument: u8, size: u64, bytes: &[u8]) {
+    let bytes = bytes.get(..DATA_MAX).unwrap_or(bytes);
     Data { argument, size: size.min(0xFF_FFFF) as u32, bytes }.emit();
 }

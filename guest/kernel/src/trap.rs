@@ -34,7 +34,7 @@ pub extern "C" fn system_call_by_fault(frame: &mut TrapFrame) {
 fn call(frame: &mut TrapFrame, arrival: Arrival) {
     let number = frame.registers.rax;
     entry(frame, arrival).emit_with(SystemCall { number });
-    syscall::call(number, frame);
+    if scheduler::runs_linux() { linux::call(number, frame) } else { syscall::call(number, frame) }
 }
 
 /// Handles the timer's interrupt.

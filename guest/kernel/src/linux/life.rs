@@ -31,7 +31,7 @@ pub struct Program {
 pub fn start(program: &Program) -> Outcome<u16> {
     let space = Space::new().ok_or(ENOMEM)?;
     let name = name_of(program.path);
-    let Some(id) = process::reserve(space.root(), name, &super::CALLS) else {
+    let Some(id) = process::reserve(space.root(), name, true) else {
         space.release();
         return Err(EAGAIN);
     };
@@ -155,7 +155,7 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     if what.stack != 0 {
         child_frame.rsp = what.stack;
     }
-    let Some(id) = process::reserve(space.root(), parent.name.get(), &super::CALLS) else {
+    let Some(id) = process::reserve(space.root(), parent.name.get(), true) else {
         return Err(discard(space, flags));
     };
     Cloned { parent: trace::current(), flags, is_thread }.emit_for(id);

@@ -40,13 +40,12 @@ use abi::bundle::{Bundle, Program};
 use abi::record::Wait;
 use abi::record::emit::{SystemCallResult, TrapReturn};
 use abi::syscall::errno::{EINVAL, ENOSYS};
-use abi::syscall::{Call, Pointers};
+use abi::syscall::{Call, Pointers, data};
 
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::{USER_END, vector};
-use crate::process::{Calls, Handler};
 use crate::trace::Emit;
-use crate::{call_data, scheduler, syscall};
+use crate::{scheduler, syscall};
 use space::{Bad, Touch};
 
 pub use input::{arrived as input_arrived, is_awaited as awaits_input};
@@ -138,19 +137,33 @@ pub fn for_waiting(mut print: impl FnMut(&[u8], u16, Wait)) {
     }
 }
 
-/// The system call table of Linux programs. A call that only returns a number is handled here, as it causes no signal.
-pub static CALLS: Calls = {
-    let mut handlers: [Handler; _] = [call; _];
-    handlers[Call::trapline_on_fault as usize] = syscall::CALLS.handlers[Call::trapline_on_fault as usize];
-    handlers[Call::getpid as usize] = syscall::CALLS.handlers[Call::getpid as usize];
-    handlers[Call::gettid as usize] = |frame| syscall::answer(frame, Ok(crate::trace::current().into()));
-    handlers[Call::getppid as usize] = |frame| syscall::answer(frame, Ok(task::group().parent.get().into()));
-    Calls { is_linux: true, handlers }
+/// Handles a call of a Linux program.
+#[inline(always)]
+pub fn call(number: u64, frame: &mut TrapFrame) {
+    match HANDLERS.get(number as usize) {
+        Some(handler) => handler(number, frame),
+        None => other(number, frame),
+    }
+}
+
+type Handler = fn(u64, &mut TrapFrame);
+
+/// By number. A call that only returns a number is handled here, as it causes no signal.
+static HANDLERS: [Handler; Call::trapline_on_fault as usize + 1] = {
+    let mut handlers: [Handler; _] = [other; _];
+    handlers[Call::trapline_on_fault as usize] =
+        |number, frame| syscall::answer(number, frame, syscall::on_fault(frame.registers.rdi));
+    handlers[Call::getpid as usize] =
+        |number, frame| syscall::answer(number, frame, Ok(scheduler::current().group.get().into()));
+    handlers[Call::gettid as usize] =
+        |number, frame| syscall::answer(number, frame, Ok(crate::trace::current().into()));
+    handlers[Call::getppid as usize] =
+        |number, frame| syscall::answer(number, frame, Ok(task::group().parent.get().into()));
+    handlers
 };
 
 /// Handles any other call. It may change the frame, and a signal may be due before the return.
-fn call(frame: &mut TrapFrame) {
-    let number = frame.registers.rax;
+fn other(number: u64, frame: &mut TrapFrame) {
     let outcome = answer(frame);
     if outcome == Err(signal::RESTART) {
         let task = task::current();
@@ -176,12 +189,11 @@ fn answer(frame: &mut TrapFrame) -> Outcome<u64> {
 /// Handles a call and records the memory that its arguments point to: its input before the call, its output afterwards.
 #[inline(never)]
 fn with_data(call: Call, frame: &mut TrapFrame) -> Outcome<u64> {
-    let read: call_data::Reader = |address, size| user::bytes(address, size).ok();
     let arguments = arguments(frame);
-    call_data::inputs(read, call, &arguments);
+    data::inputs(&user::Memory, call, &arguments);
     let outcome = handle(call, frame);
     if let Ok(result) = outcome {
-        call_data::outputs(read, call, &arguments, result);
+        data::outputs(&user::Memory, call, &arguments, result);
     }
     outcome
 }

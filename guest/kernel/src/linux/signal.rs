@@ -835,7 +835,7 @@ pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
         return Err(EINVAL);
     }
     let id = u16::try_from(tid as u32).map_err(|_| ESRCH)?;
-    let process = process::find(id).filter(|process| process.calls.get().is_linux).ok_or(ESRCH)?;
+    let process = process::find(id).filter(|process| process.is_linux.get()).ok_or(ESRCH)?;
     let task = task::of(process.id.get());
     if group.is_some_and(|group| u32::from(task.group().id.get()) != group as u32) {
         return Err(ESRCH);

@@ -1,6 +1,7 @@
 //! Access of system calls to the memory of the process. All pages are made accessible before the first byte is copied. So
 //! a call that fails has changed nothing, and the kernel never faults. A long transfer does so for each of its parts.
 
+use abi::syscall::data;
 use abi::syscall::errno::{EFAULT, ENAMETOOLONG};
 
 use super::space::{Bad, Touch};
@@ -8,6 +9,7 @@ use super::{Outcome, task};
 use crate::arch::mem;
 use crate::layout::{PAGE, USER_END};
 use crate::memory::address_space::translate;
+use crate::trace;
 
 /// Makes `size` bytes from `address` on accessible to the kernel, if the process itself may access them.
 pub fn reach(address: u64, size: u64, write: bool) -> Outcome<()> {
@@ -84,4 +86,22 @@ pub fn string(address: u64, most: u64) -> Outcome<&'static [u8]> {
         }
     }
     Err(ENAMETOOLONG)
+}
+
+/// The memory of the current process, for the records of what its calls point to.
+pub struct Memory;
+
+impl data::Memory for Memory {
+    fn bytes(&self, address: u64, size: u64) -> Option<&'static [u8]> {
+        bytes(address, size).ok()
+    }
+
+    fn text_size(&self, bytes: &[u8]) -> usize {
+        // SAFETY: all of the slice can be read.
+        unsafe { mem::text_size(bytes.as_ptr(), bytes.len()) }
+    }
+
+    fn record(&self, argument: u8, size: u64, beginning: &[u8]) {
+        trace::data(argument, size, beginning);
+    }
 }
