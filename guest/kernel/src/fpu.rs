@@ -5,12 +5,11 @@
 
 use core::arch::x86_64::__cpuid_count;
 
-use abi::program::Access;
-
-use crate::arch::{boot, cpu, xsave};
+use crate::arch::cpu;
 use crate::cell::Local;
-use crate::layout::{DIRECT_MAP, KERNEL_BASE, PAGE, STACK_FIRST_PROCESS, STACK_SLOTS, user_code};
-use crate::memory::address_space::{AddressSpace, rights};
+use crate::hosts::user_mode;
+use crate::layout::{DIRECT_MAP, KERNEL_BASE, PAGE};
+use crate::memory::address_space::AddressSpace;
 use crate::memory::physical;
 
 /// How registers get into an area and back. A mask has bits of XCR0, whose upper half is not used.
@@ -48,12 +47,9 @@ impl Area {
     /// Of a process that does not exist.
     pub const NONE: Self = Self { frame: 0, at: 0 };
 
-    /// In user mode each area has an absent page behind it, so that one that is too small is a fault.
     fn new(slot: u16, frame: u64) -> Self {
-        const LAST_SLOT: u64 = STACK_SLOTS - STACK_FIRST_PROCESS;
-        const { assert!(user_code::AREAS + 2 * PAGE * LAST_SLOT < 512 * PAGE) }
         let at = match METHOD.get() {
-            Method::InUserMode { .. } => user_code::AREAS + 2 * PAGE * u64::from(slot),
+            Method::InUserMode { .. } => user_mode::area(slot),
             _ => DIRECT_MAP + frame,
         };
         Self { frame, at }
@@ -97,14 +93,14 @@ pub fn use_ring_0() {
 
 /// The host runs AVX in user mode whatever CR4 says, with this XCR0, and does not run XSAVE in ring 0.
 pub fn use_user_mode(xcr0: u32) {
-    let (mask, gate) = (xcr0 & !component::TILES, xsave::gate());
+    let (mask, gate) = (xcr0 & !component::TILES, user_mode::gate());
     METHOD.set(Method::InUserMode { mask, gate });
     let unused = unused();
-    unused.show();
+    user_mode::map_area(unused.at, unused.frame);
     LOADED.set(unused.at);
     // Where this fails it panics the kernel.
     // SAFETY: the kernel's root table is loaded and has the area. What was stored is loaded again.
-    unsafe { xsave::exchange_in_user_mode(unused.at, unused.at, mask, gate) }
+    unsafe { user_mode::exchange(unused.at, unused.at, mask, gate) }
 }
 
 /// The components that an area holds, as bits of XCR0.
@@ -133,12 +129,6 @@ pub fn area_size() -> usize {
 }
 
 impl Area {
-    /// Maps it for user mode.
-    fn show(self) {
-        // SAFETY: the entry of a page that only areas use.
-        unsafe { boot::user_entry(self.at).write(self.frame | rights(Access::ReadWrite)) }
-    }
-
     /// Where the kernel sees it.
     pub fn bytes(self) -> *mut u8 {
         physical(self.frame)
@@ -172,7 +162,7 @@ pub fn create(id: u16, space: &mut AddressSpace) -> Option<Area> {
     let area = Area::new(id, space.allocate()?);
     area.clear();
     if let Method::InUserMode { .. } = METHOD.get() {
-        area.show();
+        user_mode::map_area(area.at, area.frame);
     }
     Some(area)
 }
@@ -183,8 +173,7 @@ pub fn forget(area: Area) {
         LOADED.set(unused().at);
     }
     if let Method::InUserMode { .. } = METHOD.get() {
-        // SAFETY: as for `show`.
-        unsafe { boot::user_entry(area.at).write(0) }
+        user_mode::unmap_area(area.at);
     }
 }
 
@@ -203,12 +192,9 @@ pub unsafe fn switch(to: Area) {
     // mode has the kernel's half, the code and all areas.
     unsafe {
         match METHOD.get() {
-            Method::InUserMode { mask, gate } => {
-                cpu::load_root(boot::root());
-                xsave::exchange_in_user_mode(store, load, mask, gate);
-            }
-            Method::Xsave { mask } => xsave::exchange_xsave(store, load, mask),
-            Method::Fxsave => xsave::exchange_fxsave(store, load),
+            Method::InUserMode { mask, gate } => user_mode::exchange(store, load, mask, gate),
+            Method::Xsave { mask } => cpu::exchange_xsave(store, load, mask),
+            Method::Fxsave => cpu::exchange_fxsave(store, load),
         }
     }
 }

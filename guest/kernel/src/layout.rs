@@ -6,7 +6,7 @@
 //! ```text
 //! 0x0000_0000_0000_0000  page 0 is absent: null pointers fault
 //! 0x0000_0000_0000_1000  USER_START     the program, where its ELF file wants to be; in the page tables of the kernel
-//!                                       itself: USER_CODE, code that it runs in user mode, and areas of `fpu`
+//!                                       itself: what `hosts::user_mode` needs
 //! 0x0000_7FFF_FFFF_F000  USER_END       the user stack ends here, guard pages below it
 //! ---------------------- non-canonical hole
 //! 0xFFFF_8000_0000_0000  DIRECT_MAP     the first GiB of physical memory; the kernel's text and constants read-only
@@ -31,22 +31,6 @@ pub const DIRECT_MAP_SIZE: u64 = 1 << 30;
 pub const LAPIC: u64 = 0xFFFF_FFFF_FEE0_0000;
 
 pub use abi::program::{PAGE, USER_END, USER_STACK, USER_START};
-
-/// Code that the kernel runs in user mode, in a page of the kernel's own root table: `arch::boot` has it.
-pub mod user_code {
-    /// `syscall`.
-    pub const SYSCALL: u64 = super::USER_START;
-    /// `int 0x80`.
-    pub const INT: u64 = SYSCALL + 16;
-    /// An AVX instruction, and XGETBV, which leaves XCR0 in EAX.
-    pub const AVX: u64 = INT + 16;
-    /// The UD2 behind them.
-    pub const AFTER_AVX: u64 = AVX + 9;
-    /// XSAVE to the area at R8, and XRSTOR from the area at R9, of the components in EAX; then UD2.
-    pub const EXCHANGE: u64 = AVX + 16;
-    /// The first area for the registers of a process.
-    pub const AREAS: u64 = SYSCALL + 2 * super::PAGE;
-}
 
 /// Kernel stacks.
 pub const STACKS: u64 = 0xFFFF_FFFF_C000_0000;

@@ -13,12 +13,12 @@ mod cell;
 mod clock;
 mod console;
 mod fpu;
+mod hosts;
 mod layout;
 mod linux;
 mod loader;
 mod memory;
 mod panic;
-mod probe;
 mod process;
 mod pvh;
 mod run_queue;
@@ -57,7 +57,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     if policy == Policy::Direct {
         process::set_direct();
     } else {
-        probe::run();
+        hosts::probe::run();
     }
     entry::set_calls(policy == Policy::Direct);
     let (quantum_us, batch) = (options.get(Key::QuantumUs), options.get(Key::Batch));

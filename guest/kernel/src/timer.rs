@@ -2,12 +2,12 @@
 
 use abi::boot::{Key, Options};
 use abi::record::emit::{Tick, TimerArmed, boot};
-use abi::record::{Panic, Policy, Timer};
+use abi::record::{Policy, Timer};
 
 use crate::arch::{apic, cpu};
 use crate::cell::Local;
 use crate::clock::Clock;
-use crate::panic::panic;
+use crate::hosts::rates;
 use crate::process::KERNEL;
 use crate::trace::{self, Emit};
 
@@ -42,47 +42,13 @@ enum Begin {
 /// The periods that are short: where ring 0 is emulated, a tick with a switch takes a third of a millisecond.
 const SHORT_US: u64 = 2_000;
 
-/// LAPIC counts for a measurement against a known TSC: about 50 us.
-const MEASURE_PER_SECOND: u64 = 20_000;
-/// The LAPIC's rate where neither command line nor CPUID has it: QEMU's and KVM's.
-const APIC_KHZ_UNKNOWN: u64 = 1_000_000;
-
-/// Turns the LAPIC on and finds the rates: from the command line, else from CPUID, else by measuring the TSC against the
-/// LAPIC, for 10 ms.
+/// Turns the LAPIC on and finds the rates of the clocks.
 pub fn initialize(options: &Options) {
     let x2apic = apic::enable();
-    let (tsc_given, apic_given) = hypervisor_rates();
-    let apic_khz = first_known([options.get(Key::ApicKhz), apic_given, APIC_KHZ_UNKNOWN]);
-    let known = first_known([options.get(Key::TscKhz), tsc_given, 0]);
-    let enough_cycles = known * 1000 / MEASURE_PER_SECOND;
-    let enough_counts = (apic_khz * 10) as u32;
-    let (counts, cycles) =
-        apic::measure(
-            |counts, cycles| if known > 0 { cycles >= enough_cycles } else { counts >= enough_counts },
-        );
-    let tsc_khz = if known > 0 { known } else { (cycles * apic_khz).checked_div(counts).unwrap_or(0) };
-    if tsc_khz == 0 {
-        panic(Panic::NoTimer, counts);
-    }
-    let measured = (counts * tsc_khz).checked_div(cycles).unwrap_or(0);
+    let rates = rates::find(options);
+    let (tsc_khz, apic_khz) = (rates.tsc, rates.apic);
     CLOCK.set(Clock { tsc_khz, apic_khz, start: cpu::tsc(), epoch_ns: options.get(Key::EpochNs) });
-    boot::Timer { tsc_khz, apic_khz, apic_khz_measured: measured, x2apic }.emit();
-}
-
-fn first_known(rates: [u64; 3]) -> u64 {
-    rates.into_iter().find(|&rate| rate > 0).unwrap_or(0)
-}
-
-/// TSC and LAPIC rates in kHz from the hypervisor's leaf 0x4000_0010, which VMware began and KVM's VMMs follow.
-fn hypervisor_rates() -> (u64, u64) {
-    use core::arch::x86_64::__cpuid;
-    const HYPERVISOR: u32 = 1 << 31;
-    const LEAF: u32 = 0x4000_0010;
-    if __cpuid(1).ecx & HYPERVISOR == 0 || __cpuid(0x4000_0000).eax < LEAF {
-        return (0, 0);
-    }
-    let rates = __cpuid(LEAF);
-    (rates.eax.into(), rates.ebx.into())
+    boot::Timer { tsc_khz, apic_khz, apic_khz_measured: rates.apic_measured, x2apic }.emit();
 }
 
 /// Programs the timer for the policy. The first turn starts with [`new_turn`].

@@ -3,8 +3,6 @@
 //! `abi::record` declares each record. The kernel fills in its fields, and `emit` appends it: the kernel formats no text and
 //! leaves nothing out.
 
-use core::sync::atomic::{AtomicU32, Ordering};
-
 use abi::boot::{BY_PORT, SHARED, STREAM};
 use abi::ports;
 use abi::record::emit::Data;
@@ -12,6 +10,7 @@ use abi::record::{BUFFER_MAGIC, BufferHead, DATA_MAX, HEAD_SIZE, Head, RECORD_MA
 
 use crate::arch::cpu;
 use crate::cell::Local;
+use crate::hosts::doorbell;
 use crate::layout::{KERNEL_BASE, PAGE};
 
 /// Head and records.
@@ -63,10 +62,9 @@ pub fn set_current(id: u16) {
     CURRENT.set(id);
 }
 
-/// Tells the host where the buffer is, if there is a host that knows the port, or one that shares memory. `doorbell` is the value
-/// of the option.
-pub fn attach(doorbell: u64) {
-    if doorbell == BY_PORT && cpu::in32(ports::ATTACH) == ports::NO_DEVICE {
+/// Tells the host where the buffer is, if there is a host that listens. `option` is the value of [`abi::boot::Key::Doorbell`].
+pub fn attach(option: u64) {
+    if option == BY_PORT && cpu::in32(ports::ATTACH) == ports::NO_DEVICE {
         return;
     }
     let head = BufferHead {
@@ -74,25 +72,26 @@ pub fn attach(doorbell: u64) {
         version: abi::VERSION,
         head_size: BufferHead::SIZE as u16,
         capacity: CAPACITY as u32,
-        used: if doorbell == SHARED { UNANSWERED } else { 0 },
+        used: if option == SHARED { UNANSWERED } else { 0 },
         records: 0,
         lost: 0,
     };
     let buffer = BUFFER.pointer();
-    // SAFETY: one CPU; the host reads the buffer only while this CPU waits for it.
-    unsafe { (*buffer).head = head };
     let page = ((buffer as u64 - KERNEL_BASE) / PAGE) as u32;
-    match doorbell {
-        SHARED => {
-            page.to_le_bytes().into_iter().for_each(|byte| cpu::out8(ports::DOORBELL, byte));
-            wait_for_answer();
-            LISTENER.set(Listener::Memory);
-        }
-        STREAM => LISTENER.set(Listener::Stream),
-        _ => {
-            cpu::out32(ports::ATTACH, page);
-            LISTENER.set(Listener::Port);
-        }
+    // SAFETY: one CPU; the host reads the buffer only while this CPU waits for it.
+    unsafe {
+        (*buffer).head = head;
+        LISTENER.set(match option {
+            SHARED => {
+                doorbell::attach_shared(&raw mut (*buffer).head, page);
+                Listener::Memory
+            }
+            STREAM => Listener::Stream,
+            _ => {
+                cpu::out32(ports::ATTACH, page);
+                Listener::Port
+            }
+        });
     }
 }
 
@@ -198,41 +197,19 @@ unsafe fn write<R: Record>(to: *mut Head, process: u16, record: &R) -> usize {
 /// Rings the doorbell if records wait. The guest continues when the host has them. Where no host listens, they are
 /// dropped.
 pub extern "C" fn ring() {
-    // SAFETY: one CPU, no nesting.
+    // SAFETY: one CPU, no nesting: nothing is appended meanwhile.
     unsafe {
         let head = &raw mut (*BUFFER.pointer()).head;
         match LISTENER.get() {
-            Listener::Port if (*head).used != 0 => cpu::out32(ports::DOORBELL, (*head).used),
-            Listener::Memory if (*head).used != 0 => {
-                cpu::out8(ports::DOORBELL, 0);
-                wait_for_answer();
-            }
-            Listener::Stream if (*head).used != 0 => write_out(),
-            _ => {}
+            _ if (*head).used == 0 => {}
+            Listener::None => {}
+            Listener::Port => cpu::out32(ports::DOORBELL, (*head).used),
+            Listener::Memory => doorbell::ring_shared(head),
+            Listener::Stream => doorbell::write_out(head),
         }
         (*head).used = 0;
     }
     LEFT.set(BATCH.get());
-}
-
-/// Writes the buffer to a port byte by byte: its head, and the records that wait.
-#[cold]
-fn write_out() {
-    // SAFETY: one CPU, no nesting: nothing is appended meanwhile.
-    let bytes = unsafe {
-        let head = &raw const (*BUFFER.pointer()).head;
-        core::slice::from_raw_parts(head.cast::<u8>(), BufferHead::SIZE + (*head).used as usize)
-    };
-    bytes.iter().for_each(|&byte| cpu::out8(ports::DOORBELL, byte));
-}
-
-/// Waits until the host has set `used` to 0 in memory that it shares.
-fn wait_for_answer() {
-    // SAFETY: the buffer is static, and until the answer only the host writes this field.
-    let used = unsafe { AtomicU32::from_ptr(&raw mut (*BUFFER.pointer()).head.used) };
-    while used.load(Ordering::Acquire) != 0 {
-        core::hint::spin_loop();
-    }
 }
 
 /// Records the beginning of `size` bytes of memory that an argument of this system call leads to.

@@ -11,10 +11,10 @@ use abi::syscall::INT_VECTOR;
 use crate::arch::cpu::{self, read_cr, rflags};
 use crate::arch::entry::SYSCALL_STUB;
 use crate::arch::trap_frame::TrapFrame;
+use crate::hosts::probe::{self, Arrival};
 use crate::layout::vector;
-use crate::probe::Arrival;
 use crate::trace::Emit;
-use crate::{linux, panic, probe, process, scheduler, syscall, timer, trace};
+use crate::{linux, panic, process, scheduler, syscall, timer, trace};
 
 /// The error code of #GP for the gate of vector 0x80 (SDM vol. 3, 6.13): the index, and that it is of the IDT.
 const INT_GATE_ERROR: u64 = (INT_VECTOR as u64) << 3 | 1 << 1;
@@ -65,8 +65,8 @@ fn return_from(frame: &mut TrapFrame, lost: bool) {
 pub extern "C" fn trap(frame: &mut TrapFrame) {
     let cr2 = if frame.vector as u8 == vector::PAGE_FAULT { read_cr!("cr2") } else { 0 };
     let arrival = Arrival { vector: frame.vector as u8, rip: frame.rip, cr2 };
-    if frame.is_from_user() {
-        probe::translate(frame, arrival);
+    if frame.is_from_user() && probe::translate(frame, arrival) {
+        return;
     }
     if frame.vector as u8 == INT_VECTOR && scheduler::runs_linux() {
         refuse_int(frame);

@@ -2,7 +2,7 @@
 
 use abi::record::Timer;
 
-use super::cpu::{self, read_msr, write_msr};
+use super::cpu::{read_msr, write_msr};
 use crate::cell::Local;
 use crate::layout::{LAPIC, vector};
 
@@ -122,19 +122,4 @@ pub fn set_deadline(tsc: u64) {
 #[inline(always)]
 pub fn end_of_interrupt() {
     write(Register::EndOfInterrupt, 0);
-}
-
-/// Lets the timer count, masked, until `done` returns true; returns its counts and the TSC cycles in that time.
-pub fn measure(mut done: impl FnMut(u32, u64) -> bool) -> (u64, u64) {
-    write(Register::TimerEntry, MASKED);
-    write(Register::InitialCount, u32::MAX);
-    let start = cpu::tsc();
-    loop {
-        let counted = u32::MAX - read(Register::CurrentCount);
-        let cycles = cpu::tsc() - start;
-        if done(counted, cycles) {
-            write(Register::InitialCount, 0);
-            return (counted.into(), cycles);
-        }
-    }
 }

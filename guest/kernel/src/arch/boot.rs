@@ -8,7 +8,6 @@ use core::arch::global_asm;
 
 use abi::exit::KERNEL_PANIC;
 use abi::ports::EXIT;
-use abi::syscall::INT_VECTOR;
 
 use super::cpu::{
     CR0_ET, CR0_MP, CR0_NE, CR0_PE, CR0_PG, CR0_WP, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_PAE, EFER_LME, EFER_NXE,
@@ -106,8 +105,8 @@ user_pd:
     .global user_table
 user_table:
     .quad 0
-    .quad user_code - {base} + 5        // USER_CODE
-    .fill 510, 8, 0                     // areas of `fpu`
+    .quad user_code - {base} + 5        // `hosts::user_mode` has the code
+    .fill 510, 8, 0                     // its areas
 
 direct_pdpt:
     .quad direct_pd - {base} + 3
@@ -152,26 +151,6 @@ stack_table:
     .endr
     .fill 512 + 500, 8, 0
 
-    // The code in user mode, in slots of 16 bytes: see `layout::user_code`.
-    .section .text.user_code, "ax"
-    .balign 4096
-user_code:
-    syscall
-    .balign 16
-    int {int}
-    .balign 16
-    vxorps ymm0, ymm0, ymm0
-    xor ecx, ecx
-    xgetbv
-    ud2
-    .balign 16
-    xor edx, edx
-    xsave64 [r8]
-    fninit
-    xrstor64 [r9]
-    ud2
-user_code_end:
-
     .set boot_stack_top, {stack_top}
     .section .bss.stacks, "aw", @nobits
     .balign 4096
@@ -186,7 +165,6 @@ first_stacks:
     efer = const EFER_LME | EFER_NXE | EFER_SCE,
     cr0 = const CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG,
     code = const selector::KERNEL_CODE,
-    int = const INT_VECTOR,
     exit = const EXIT,
     panic = const KERNEL_PANIC,
     stack_top = const crate::layout::stack_top(crate::layout::STACK_BOOT),

@@ -255,6 +255,36 @@ pub unsafe fn enable_xsave(mask: u32) -> bool {
     }
 }
 
+/// Stores the x87 and SSE registers in the area at `store` and loads those in the area at `load`.
+///
+/// FNINIT between the two is for AMD's older processors: they load the pointers to the last x87 instruction and its operand only
+/// when an exception is pending (APM, FXRSTOR; CVE-2006-1056), so those of another process are cleared.
+///
+/// # Safety
+/// `store` may be written; `load` holds valid registers. Both are aligned to 16 bytes.
+#[inline(always)]
+pub unsafe fn exchange_fxsave(store: u64, load: u64) {
+    // SAFETY: the caller's promise. The kernel is compiled without these registers.
+    unsafe {
+        asm!("fxsave64 [{}]", "fninit", "fxrstor64 [{}]", in(reg) store, in(reg) load,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// Stores the registers of the components in the mask, bits of XCR0, and loads them. An area is laid out as XSAVE does it (SDM
+/// vol. 1, 13.4); what FXSAVE stores is the start of that.
+///
+/// # Safety
+/// As for [`exchange_fxsave`], but aligned to 64 bytes. CR4.OSXSAVE is 1, and XCR0 has the mask.
+#[inline(always)]
+pub unsafe fn exchange_xsave(store: u64, load: u64, mask: u32) {
+    // SAFETY: as for `exchange_fxsave`.
+    unsafe {
+        asm!("xsave64 [{}]", "fninit", "xrstor64 [{}]", in(reg) store, in(reg) load, in("eax") mask, in("edx") 0,
+            options(nostack, preserves_flags));
+    }
+}
+
 /// Drops the CPU's translation of one page.
 pub fn invalidate(page: u64) {
     // SAFETY: INVLPG only drops a cached translation.

@@ -250,35 +250,3 @@ unsafe extern "C" fn direct_return() {
         returned = sym crate::trap::returned,
     )
 }
-
-/// Enters user mode and returns at the next trap. Only the probe uses it: a process enters the kernel on its own kernel
-/// stack.
-///
-/// # Safety
-/// The address space that is loaded has user code at `rip`; [`come_back`] is called at the next trap.
-#[unsafe(naked)]
-pub unsafe extern "C" fn enter_user_once(rip: u64, resume: *mut u64, kernel_stack: *mut u64) {
-    naked_asm!(
-        "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
-        "mov [rsi], rsp",
-        "mov [rdx], rsp", // the trap's frame goes right below what we just pushed
-        "push {user_data}",
-        "push 0",
-        "push {flags}",
-        "push {user_code}",
-        "push rdi",
-        "iretq",
-        user_data = const selector::USER_DATA,
-        user_code = const selector::USER_CODE,
-        flags = const super::cpu::rflags::FIXED,
-    )
-}
-
-/// Returns from [`enter_user_once`].
-///
-/// # Safety
-/// `resume` is what [`enter_user_once`] stored, and it has not returned yet.
-#[unsafe(naked)]
-pub unsafe extern "C" fn come_back(resume: u64) -> ! {
-    naked_asm!("mov rsp, rdi", "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx", "ret",)
-}

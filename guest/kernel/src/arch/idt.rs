@@ -81,14 +81,9 @@ pub fn gate_to(number: u8, handler: u64) -> u64 {
     first_word(number).get() & !OFFSET | handler & 0xFFFF | (handler >> 16 & 0xFFFF) << 48
 }
 
-/// Sets the first word of an exception's gate; returns the word before.
+/// The first word of an exception's gate.
 #[inline(always)]
-pub fn redirect(number: u8, word: u64) -> u64 {
-    first_word(number).replace(word)
-}
-
-#[inline(always)]
-fn first_word(number: u8) -> &'static Local<u64> {
+pub fn first_word(number: u8) -> &'static Local<u64> {
     // SAFETY: a `Local` is laid out as its value; the table has every number.
     unsafe { &*IDT.pointer().cast::<[Local<u64>; 2]>().add(number.into()).cast() }
 }

@@ -9,4 +9,3 @@ pub mod gdt;
 pub mod idt;
 pub mod mem;
 pub mod trap_frame;
-pub mod xsave;

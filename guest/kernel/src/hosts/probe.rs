@@ -9,7 +9,7 @@
 //!   taken as the call.
 //! - `int n` arrives as #UD. It is taken as the interrupt, or as the #GP of a gate that is not open to user mode.
 //! - AVX and XSAVE run while CR4.OSXSAVE is 0, but ring 0 cannot execute XSAVE. Then registers are exchanged in user mode
-//!   ([`crate::fpu`]). Ring 0 is not tried: a failed emulation ends the virtual machine.
+//!   ([`super::user_mode`]). Ring 0 is not tried: a failed emulation ends the virtual machine.
 //! - `iretq` loads the data segment into CS, and its code runs as 32-bit code, whose `syscall` enters ring 0 at the low 32
 //!   bits of CSTAR, on the process's stack. Seen with `syscall` as #PF, so it is prevented in the same case: with the L bit
 //!   in its descriptor the segment is 64-bit code ([`gdt::let_user_data_be_64_bit_code`]).
@@ -23,12 +23,15 @@ use abi::record::emit::boot::Probed;
 use abi::record::{Panic, SYSCALL_VECTOR};
 use abi::syscall::INT_VECTOR;
 
+use core::arch::asm;
+
+use super::user_mode;
 use crate::arch::cpu::rflags;
 use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{entry, gdt, idt};
 use crate::cell::Local;
 use crate::fpu;
-use crate::layout::{user_code, vector};
+use crate::layout::{selector, vector};
 use crate::memory::user;
 use crate::panic::panic;
 use crate::scheduler;
@@ -47,62 +50,89 @@ pub struct Arrival {
     pub cr2: u64,
 }
 
-/// The stack pointer to come back with while a probe runs; else 0.
-static RESUME: Local<u64> = Local::new(0);
+/// Where the kernel continues at the next trap of user mode: RIP and RSP. RIP is 0 while no probe runs.
+static RESUME: Local<[u64; 2]> = Local::new([0; 2]);
 static ARRIVAL: Local<Arrival> = Local::new(Arrival { vector: 0, rip: 0, cr2: 0 });
-/// EAX when it arrived.
-static RESULT: Local<u32> = Local::new(0);
 /// `int n` arrives as #UD.
 static INT_IS_UNDEFINED: Local<bool> = Local::new(false);
 
 /// Executes the instructions in user mode, and remembers how their traps arrived.
 pub fn run() {
-    let [syscall, int, avx] = [user_code::SYSCALL, user_code::INT, user_code::AVX].map(execute);
+    let [(syscall, _), (int, _), (avx, xcr0)] =
+        [user_mode::SYSCALL, user_mode::INT, user_mode::AVX].map(execute);
     match syscall.vector {
         SYSCALL_VECTOR => {}
         vector::PAGE_FAULT if [syscall.rip, syscall.cr2] == [entry::SYSCALL_STUB; 2] => {
-            idt::redirect(vector::PAGE_FAULT, idt::gate_to(vector::PAGE_FAULT, entry::fault_or_call()));
+            idt::first_word(vector::PAGE_FAULT).set(idt::gate_to(vector::PAGE_FAULT, entry::fault_or_call()));
             gdt::let_user_data_be_64_bit_code();
         }
         other => panic(Panic::ProbeFailed, other.into()),
     }
     match int.vector {
         INT_VECTOR => {}
-        vector::INVALID_OPCODE if int.rip == user_code::INT => INT_IS_UNDEFINED.set(true),
+        vector::INVALID_OPCODE if int.rip == user_mode::INT => INT_IS_UNDEFINED.set(true),
         other => panic(Panic::ProbeFailed, other.into()),
     }
     match (avx.vector, avx.rip) {
-        (vector::INVALID_OPCODE, user_code::AVX) => fpu::use_ring_0(),
-        (vector::INVALID_OPCODE, user_code::AFTER_AVX) => fpu::use_user_mode(RESULT.get()),
+        (vector::INVALID_OPCODE, user_mode::AVX) => fpu::use_ring_0(),
+        (vector::INVALID_OPCODE, user_mode::AFTER_AVX) => fpu::use_user_mode(xcr0),
         (other, _) => panic(Panic::ProbeFailed, other.into()),
     }
     Probed { syscall: syscall.vector.into(), int80: int.vector.into() }.emit();
 }
 
-fn execute(rip: u64) -> Arrival {
-    // SAFETY: the kernel's root table is loaded, which has code there; `translate` comes back at the next trap.
-    unsafe { entry::enter_user_once(rip, RESUME.pointer(), gdt::kernel_stack_field()) };
-    ARRIVAL.get()
+/// Executes the code at `rip` in user mode. Returns how its next trap arrived, and EAX then.
+fn execute(rip: u64) -> (Arrival, u32) {
+    let eax;
+    // SAFETY: the kernel's root table is loaded, which has code there. The handler of the next trap calls `translate`, which
+    // makes it return to the end of this block, with this stack and the registers of user mode: the code changes EAX, ECX and
+    // EDX, and `syscall` RCX and R11. The trap frame goes right below what is in use of this stack.
+    unsafe {
+        asm!(
+            "lea {scratch}, [rip + 2f]",
+            "mov [{resume}], {scratch}",
+            "mov [{resume} + 8], rsp",
+            "mov [rip + {tss} + {kernel_stack}], rsp",
+            "push {user_data}",
+            "push 0",
+            "push {flags}",
+            "push {user_code}",
+            "push {rip}",
+            "iretq",
+            "2:",
+            tss = sym gdt::TSS,
+            kernel_stack = const gdt::KERNEL_STACK,
+            user_data = const selector::USER_DATA,
+            user_code = const selector::USER_CODE,
+            flags = const rflags::FIXED,
+            rip = in(reg) rip,
+            resume = in(reg) RESUME.pointer(),
+            scratch = out(reg) _,
+            lateout("eax") eax,
+            lateout("rcx") _,
+            lateout("rdx") _,
+            lateout("r11") _,
+        );
+    }
+    (ARRIVAL.get(), eax)
 }
 
-/// Turns a trap that arrived as another one into what it stands for, where the probe saw that happen.
+/// Turns a trap that arrived as another one into what it stands for, where the probe saw that happen. Returns true if the
+/// probe itself caused the trap: then nothing else is to do about it.
 #[inline(always)]
-pub fn translate(frame: &mut TrapFrame, arrival: Arrival) {
-    if RESUME.get() != 0 {
-        came_back(frame, arrival);
+pub fn translate(frame: &mut TrapFrame, arrival: Arrival) -> bool {
+    let [rip, rsp] = RESUME.get();
+    if rip != 0 {
+        RESUME.set([0; 2]);
+        ARRIVAL.set(arrival);
+        (frame.rip, frame.rsp) = (rip, rsp);
+        frame.set_ring0();
+        return true;
     }
     if arrival.vector == vector::INVALID_OPCODE && INT_IS_UNDEFINED.get() {
         as_int(frame);
     }
-}
-
-fn came_back(frame: &TrapFrame, arrival: Arrival) -> ! {
-    let resume = RESUME.get();
-    RESUME.set(0);
-    ARRIVAL.set(arrival);
-    RESULT.set(frame.registers.rax as u32);
-    // SAFETY: `enter_user_once` stored it, and has not returned.
-    unsafe { entry::come_back(resume) }
+    false
 }
 
 /// What `int n` would have done: through the gate if its DPL allows, else #GP with the gate's selector (SDM vol. 3,
