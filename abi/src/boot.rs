@@ -176,7 +176,14 @@ pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         [SEPARATOR, rest @ ..] => (SEPARATOR, rest),
         _ => (b' ', line),
     };
-    let words = line.split(move |&byte| byte == separator);
+    let mut rest = Some(line);
+    let words = core::iter::from_fn(move || {
+        let line = rest?;
+        let end = line.iter().position(|&byte| byte == separator);
+        let (word, behind) = line.split_at(end.unwrap_or(line.len()));
+        rest = behind.get(1..);
+        Some(word)
+    });
     words.filter(move |word| separator == SEPARATOR || !word.is_empty())
 }
 

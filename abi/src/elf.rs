@@ -84,6 +84,33 @@ pub struct Segment {
     pub align: u64,
 }
 
+/// The program headers of a file, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Segments<'a> {
+    table: &'a [u8],
+    class: Class,
+}
+
+impl Iterator for Segments<'_> {
+    type Item = Segment;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Segment> {
+        match self.class {
+            Class::Bits32 => {
+                let (first, rest) = self.table.split_first_chunk()?;
+                self.table = rest;
+                Some(segment_32(first))
+            }
+            Class::Bits64 => {
+                let (first, rest) = self.table.split_first_chunk()?;
+                self.table = rest;
+                Some(segment_64(first))
+            }
+        }
+    }
+}
+
 /// A file whose header could be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Elf<'a> {
@@ -112,18 +139,11 @@ impl<'a> Elf<'a> {
         (usize::from(segment_size) == elf.segment_size()).then_some(elf)
     }
 
-    /// The program headers, in order. `None`: the file ends before that one does.
-    pub fn segments(&self) -> impl Iterator<Item = Option<Segment>> + use<'a> {
-        let Elf { bytes, class, header } = *self;
-        let size = self.segment_size() as u64;
-        (0..u64::from(header.count)).map(move |index| {
-            let start = usize::try_from(header.table.checked_add(index * size)?).ok()?;
-            let bytes = bytes.get(start..)?;
-            Some(match class {
-                Class::Bits32 => segment_32(bytes.first_chunk()?),
-                Class::Bits64 => segment_64(bytes.first_chunk()?),
-            })
-        })
+    /// The program headers. `None`: the file ends before they do.
+    pub fn segments(&self) -> Option<Segments<'a>> {
+        let start = usize::try_from(self.header.table).ok()?;
+        let size = self.segment_size() * usize::from(self.header.count);
+        Some(Segments { table: self.bytes.get(start..)?.get(..size)?, class: self.class })
     }
 
     fn segment_size(&self) -> usize {

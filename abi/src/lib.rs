@@ -11,6 +11,7 @@ pub mod elf;
 pub mod exit;
 pub mod ports;
 pub mod program;
+pub mod pvh;
 pub mod record;
 pub mod syscall;
 

@@ -5,7 +5,7 @@
 //! loading needs count: the identification behind the magic number and all sections may be anything.
 
 use crate::elf::{
-    Class, DYNAMIC, EXECUTABLE, EXECUTE, Elf, INTERPRETER, LOAD, SHARED, Segment, WRITE, X86_64,
+    Class, DYNAMIC, EXECUTABLE, EXECUTE, Elf, INTERPRETER, LOAD, SHARED, Segment, Segments, WRITE, X86_64,
 };
 use crate::record::LoadError;
 
@@ -49,7 +49,10 @@ pub enum Access {
 
 /// A file that keeps all the rules.
 #[derive(Clone, Copy, Debug)]
-pub struct Program<'a>(Elf<'a>);
+pub struct Program<'a> {
+    entry: u64,
+    segments: Segments<'a>,
+}
 
 impl<'a> Program<'a> {
     /// Checks a file. The time is linear in its program headers where they are sorted by address, as linkers write them.
@@ -61,10 +64,10 @@ impl<'a> Program<'a> {
         if !is_program || header.count == 0 || header.count > SEGMENTS_MAX {
             return fault(LoadError::NotElf, 0);
         }
-        let program = Program(elf);
+        let Some(segments) = elf.segments() else { return fault(LoadError::CutShort, 0) };
+        let program = Program { entry: header.entry, segments };
         let (mut entry_is_code, mut sorted, mut end) = (false, true, 0);
-        for segment in elf.segments() {
-            let Some(segment) = segment else { return fault(LoadError::CutShort, 0) };
+        for segment in segments {
             if matches!(segment.kind, INTERPRETER | DYNAMIC) {
                 return fault(LoadError::Dynamic, 0);
             }
@@ -88,12 +91,12 @@ impl<'a> Program<'a> {
 
     /// Where it starts.
     pub fn entry(&self) -> u64 {
-        self.0.header.entry
+        self.entry
     }
 
     /// Its segments, each with the rights to its pages.
     pub fn segments(&self) -> impl Iterator<Item = (Segment, Access)> + use<'a> {
-        self.0.segments().flatten().filter(is_loaded).map(|segment| (segment, access(&segment)))
+        self.segments.filter(is_loaded).map(|segment| (segment, access(&segment)))
     }
 
     /// A page that belongs to two segments. Segments have different access rights, so they cannot share a page.
@@ -152,9 +155,9 @@ pub fn check_for_linux(file: &[u8]) -> Result<Elf<'_>, Fault> {
     if !is_program || header.count == 0 || header.count > SEGMENTS_MAX {
         return fault(LoadError::NotElf, 0);
     }
+    let Some(segments) = elf.segments() else { return fault(LoadError::CutShort, 0) };
     let mut any = false;
-    for segment in elf.segments() {
-        let Some(segment) = segment else { return fault(LoadError::CutShort, 0) };
+    for segment in segments {
         if segment.kind == INTERPRETER {
             return fault(LoadError::Dynamic, 0);
         }

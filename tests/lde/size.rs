@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::{TestResult, ensure};
 
 /// The most lines of code of the core: everything outside the rooms below.
-const CORE_MAX: usize = 2950;
+const CORE_MAX: usize = 2850;
 /// The most lines of each room that is not the core.
 const ROOMS_MAX: [(&str, usize); 2] = [("hosts", 270), ("linux", 4575)];
 

@@ -78,8 +78,11 @@ fn many() -> TestResult {
 fn deadlock() -> TestResult {
     let folder = support::folder();
     let outcome = run(&compile("gcc", "deadlock", folder.path())?, &[], folder.path())?;
-    let text = String::from_utf8_lossy(&outcome.console);
-    ensure(text.contains("deadlock/1 waits for a child"), || text.to_string())?;
-    ensure(text.contains("deadlock/2 waits for a pipe that is empty"), || text.to_string())?;
+    let text = trace::analysis::Summary::of(&outcome.trace()?).to_string();
+    let waits = |process: &str, what: &str| {
+        text.lines().any(|line| line.trim_start().starts_with(process) && line.ends_with(what))
+    };
+    ensure(waits("deadlock/1", "waits for a child"), || text.clone())?;
+    ensure(waits("deadlock/2", "waits for a pipe that is empty"), || text.clone())?;
     ensure(outcome.end.status == u64::from(abi::exit::DEADLOCK), || format!("{:?}", outcome.end))
 }

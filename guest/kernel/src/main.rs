@@ -55,7 +55,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     timer::initialize(&options);
     fpu::initialize();
     if policy == Policy::Direct {
-        process::set_direct();
+        process::DIRECT.set(true);
     } else {
         hosts::probe::run();
     }
@@ -69,11 +69,13 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     timer::start(policy, &options);
     let left = scheduler::run(linux::awaits_input);
     if left > 0 {
-        deadlock(left);
+        Deadlock { processes: left.into() }.emit();
+        trace::ring();
+        panic::power_off(DEADLOCK)
     }
     Memory { free_at_start, free_at_end: frames::count_free().into() }.emit();
     trace::ring();
-    panic::power_off(if scheduler::any_failed() { PROCESS_FAILED } else { ALL_WELL })
+    panic::power_off(if scheduler::FAILED.get() { PROCESS_FAILED } else { ALL_WELL })
 }
 
 /// The book's "initialise the trap table", and the segments that x86 needs for it.
@@ -116,7 +118,7 @@ fn create_processes(boot: &pvh::Boot) -> u64 {
         match id {
             Ok(_) => processes += 1,
             Err(reason) => {
-                scheduler::note_failure();
+                scheduler::FAILED.set(true);
                 [b"trapline kernel: ", name, b": ", reason.as_bytes(), b"\n"]
                     .into_iter()
                     .for_each(console::print);
@@ -155,36 +157,4 @@ fn create_of_bundle(bundle: &Bundle<'static>, program: &Program) -> Result<u16, 
     let command_line = bundle.text(program.arguments);
     let address = elf.as_ptr() as u64 - layout::DIRECT_MAP;
     create(&pvh::Module { address, size: elf.len() as u64, command_line })
-}
-
-/// Every process waits for another one: prints what each waits for, and ends the run.
-fn deadlock(processes: u16) -> ! {
-    Deadlock { processes: processes.into() }.emit();
-    trace::ring();
-    console::print(b"trapline kernel: deadlock:");
-    linux::for_waiting(|name, id, what| {
-        let mut digits = [0; 5];
-        console::print(b" ");
-        console::print(name);
-        console::print(b"/");
-        console::print(decimal(id, &mut digits));
-        console::print(b" waits for ");
-        console::print(what.name().as_bytes());
-        console::print(b";");
-    });
-    console::print(b" none can go on\n");
-    panic::power_off(DEADLOCK)
-}
-
-/// The digits of a number.
-fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &[u8] {
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return digits.get(first..).unwrap_or_default();
-        }
-    }
 }

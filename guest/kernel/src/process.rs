@@ -137,18 +137,7 @@ pub fn slot(id: u16) -> u8 {
 }
 
 /// The policy is direct: programs run in ring 0.
-static DIRECT: Local<bool> = Local::new(false);
-
-/// True if the policy is direct: programs run in ring 0.
-#[inline(always)]
-fn direct() -> bool {
-    DIRECT.get()
-}
-
-/// Processes that are created from now on run in ring 0.
-pub fn set_direct() {
-    DIRECT.set(true);
-}
+pub static DIRECT: Local<bool> = Local::new(false);
 
 /// Makes a process of a module, ready to return from its first trap, and returns its number. The book's steps, in its
 /// order.
@@ -158,11 +147,10 @@ pub fn create(module: &Module) -> Result<u16, LoadError> {
     let id = reserve(space.root, name, false).ok_or(LoadError::OutOfMemory)?;
     let loaded = loader::load(id, module, &mut space);
     get(id).space.set(space);
-    match loaded.map(|start| fill_kernel_stack(id, TrapFrame::first(start.rip, start.rsp))) {
-        Ok(Some(())) => Ok(id),
-        Ok(None) => Err(give_up(id, name, LoadError::OutOfMemory)),
-        Err(error) => Err(give_up(id, name, error)),
-    }
+    let filled = loaded.and_then(|start| {
+        fill_kernel_stack(id, |frame| frame.start(start.rip, start.rsp)).ok_or(LoadError::OutOfMemory)
+    });
+    filled.map(|()| id).map_err(|error| give_up(id, name, error))
 }
 
 /// A process whose program cannot be loaded leaves the list again.
@@ -209,24 +197,27 @@ fn free_slot() -> Option<u8> {
     None
 }
 
-/// Maps the kernel stack of a process and fills it with `frame`, for its first return from a trap. `None`: no memory.
-pub fn fill_kernel_stack(id: u16, mut frame: TrapFrame) -> Option<()> {
+/// Maps the kernel stack of a process and builds the frame of its first return from a trap there: `fill` gets a frame of
+/// zeros. `None`: no memory.
+pub fn fill_kernel_stack(id: u16, fill: impl FnOnce(&mut TrapFrame)) -> Option<()> {
     let process = get(id);
-    map_kernel_stack(id)?;
     // SAFETY: the address space is this process's own, which does not run.
-    process.fpu.set(fpu::create(slot(id).into(), unsafe { &mut *process.space.pointer() })?);
+    let space = unsafe { &mut *process.space.pointer() };
+    for (entry, _) in kernel_stack_pages(process) {
+        // SAFETY: the entry is this process's own, and was not present.
+        unsafe { entry.write(space.allocate()? | KERNEL_DATA_PAGE) };
+    }
+    process.fpu.set(fpu::create(slot(id).into(), space)?);
+    let at = process.kernel_stack.get() - size_of::<TrapFrame>() as u64;
+    // SAFETY: the kernel stack has just been mapped to frames of zeros, and is larger than a trap frame.
+    let frame = unsafe { &mut *(at as *mut TrapFrame) };
+    fill(frame);
     let mut first = entry::first_return as *const () as u64;
-    if direct() {
+    if DIRECT.get() {
         frame.set_ring0();
         first = entry::direct_call as *const () as u64;
     }
-    let at = process.kernel_stack.get() - size_of::<TrapFrame>() as u64;
-    // SAFETY: the kernel stack has just been mapped, and is larger than a frame.
-    let filled = unsafe {
-        (at as *mut TrapFrame).write(frame);
-        &*(at as *const TrapFrame)
-    };
-    KernelStackFilled { frame: filled.words() }.emit_for(id);
+    KernelStackFilled { frame: frame.words() }.emit_for(id);
     process.context.set(Context { rsp: at, rip: first, ..Context::EMPTY });
     Some(())
 }
@@ -242,7 +233,11 @@ pub fn free(id: u16) {
 /// Takes a process off the list; its address space is left.
 fn leave_list(id: u16) -> AddressSpace {
     let process = get(id);
-    unmap_kernel_stack(id);
+    for (entry, page) in kernel_stack_pages(process) {
+        // SAFETY: the entry is this process's own, and no code runs on that stack.
+        unsafe { entry.write(0) };
+        cpu::invalidate(page);
+    }
     fpu::forget(process.fpu.replace(fpu::Area::NONE));
     process.state.set(State::Unused);
     SLOT_OF[usize::from(id)].set(0);
@@ -251,40 +246,20 @@ fn leave_list(id: u16) -> AddressSpace {
 
 /// The first 16 bytes of the program's name, as two words.
 pub fn name(name: &[u8]) -> [u64; 2] {
-    let mut words = [0; 2];
-    for (index, &byte) in name.iter().take(16).enumerate() {
-        let word = if index < 8 { &mut words[0] } else { &mut words[1] };
-        *word |= u64::from(byte) << (index % 8 * 8);
-    }
-    words
-}
-
-/// The entries of the page table that maps a process's kernel stack: those above its guard pages.
-fn kernel_stack_pages(id: u16) -> impl Iterator<Item = (*mut u64, u64)> {
-    let end = (get(id).kernel_stack.get() - STACKS) / PAGE;
-    (end - STACK_PAGES..end).map(|page| {
-        // SAFETY: the tables have an entry for every page of every slot.
-        let entry = unsafe { boot::stacks_table().add(page as usize) };
-        (entry, STACKS + page * PAGE)
-    })
+    let mut words = [[0; 8]; 2];
+    words.as_flattened_mut().iter_mut().zip(name).for_each(|(to, &byte)| *to = byte);
+    words.map(u64::from_le_bytes)
 }
 
 /// Present, writable, not executable.
 const KERNEL_DATA_PAGE: u64 = 1 << 63 | 3;
 
-fn map_kernel_stack(id: u16) -> Option<()> {
-    let space = get(id).space.pointer();
-    for (entry, _) in kernel_stack_pages(id) {
-        // SAFETY: the address space is this process's own, which does not run; the entry too, and it was not present.
-        unsafe { entry.write((*space).allocate()? | KERNEL_DATA_PAGE) };
-    }
-    Some(())
-}
-
-fn unmap_kernel_stack(id: u16) {
-    for (entry, page) in kernel_stack_pages(id) {
-        // SAFETY: the entry is this process's own, and no code runs on that stack.
-        unsafe { entry.write(0) };
-        cpu::invalidate(page);
-    }
+/// The pages of a process's kernel stack, above its guard pages: the page-table entry and the address of each.
+fn kernel_stack_pages(process: &Process) -> impl Iterator<Item = (*mut u64, u64)> {
+    let end = (process.kernel_stack.get() - STACKS) / PAGE;
+    (end - STACK_PAGES..end).map(|page| {
+        // SAFETY: the tables have an entry for every page of every slot.
+        let entry = unsafe { boot::stacks_table().add(page as usize) };
+        (entry, STACKS + page * PAGE)
+    })
 }

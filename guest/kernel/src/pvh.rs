@@ -1,46 +1,12 @@
-//! The boot information that the VMM passes to a kernel: `hvm_start_info` and what it points to (Xen's public/arch-x86/hvm/start_info.h).
+//! The boot information that the VMM passes to the kernel: [`abi::pvh`] says how it is laid out.
 
 use abi::boot::{Options, PREPARED_MAGIC, Prepared};
+use abi::pvh::{self, MAGIC, RAM, StartInfo};
 
 use crate::arch::mem;
 use crate::layout::DIRECT_MAP_SIZE;
 use crate::memory::physical;
 
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct StartInfo {
-    magic: u32,
-    version: u32,
-    flags: u32,
-    module_count: u32,
-    modules: u64,
-    command_line: u64,
-    rsdp: u64,
-    memory_map: u64,
-    memory_map_count: u32,
-    reserved: u32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct ModuleEntry {
-    address: u64,
-    size: u64,
-    command_line: u64,
-    reserved: u64,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct MemoryEntry {
-    address: u64,
-    size: u64,
-    kind: u32,
-    reserved: u32,
-}
-
-const MAGIC: u32 = 0x336E_C578;
-const RAM: u32 = 1;
 /// The longest command line that is read.
 const COMMAND_LINE_MAX: u64 = 4096;
 
@@ -90,14 +56,14 @@ impl Boot {
 
     /// The end of the RAM that `address` lies in.
     pub fn ram_end(&self, address: u64) -> Option<u64> {
-        list::<MemoryEntry>(self.info.memory_map, self.info.memory_map_count)
+        list::<pvh::Memory>(self.info.memory_map, self.info.memory_map_count)
             .find(|entry| entry.kind == RAM && address.wrapping_sub(entry.address) < entry.size)
             .map(|entry| entry.address.saturating_add(entry.size))
     }
 
     /// The modules that the kernel can see.
     pub fn modules(&self) -> impl Iterator<Item = Module> {
-        list::<ModuleEntry>(self.info.modules, self.info.module_count)
+        list::<pvh::Module>(self.info.modules, self.info.module_count)
             .filter(|entry| is_seen(entry.address, entry.size))
             .map(|entry| Module {
                 address: entry.address,

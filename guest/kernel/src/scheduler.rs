@@ -26,7 +26,7 @@ static ALIVE: Local<u16> = Local::new(0);
 /// The process that wakes first, of those that wait for a time; [`KERNEL`] if no process does.
 static FIRST_SLEEPER: Local<u16> = Local::new(KERNEL);
 /// A process ended with another status than 0, was killed, or could not be created.
-static FAILED: Local<bool> = Local::new(false);
+pub static FAILED: Local<bool> = Local::new(false);
 
 /// The process that runs is a Linux program. Every system call looks, so it has a place of its own.
 static RUNS_LINUX: Local<bool> = Local::new(false);
@@ -170,7 +170,7 @@ pub fn cycles_of_current() -> u64 {
 pub fn exit(status: u64) -> ! {
     let status = status & 0xFF;
     if status != 0 {
-        note_failure();
+        FAILED.set(true);
     }
     ProcessExited { status: status as i64 }.emit();
     end()
@@ -178,19 +178,9 @@ pub fn exit(status: u64) -> ! {
 
 /// The process that runs ends because of a fault.
 pub fn kill(fault: ProcessKilled) -> ! {
-    note_failure();
+    FAILED.set(true);
     fault.emit();
     end()
-}
-
-/// Notes that a process failed, for the exit status of the whole run.
-pub fn note_failure() {
-    FAILED.set(true);
-}
-
-/// True if any process failed.
-pub fn any_failed() -> bool {
-    FAILED.get()
 }
 
 /// The process that runs ends. Its kernel stack is in use until the switch, so the next process frees its memory.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use abi::record::{Ending, Kind, Panic, Stop};
+use abi::record::{Ending, Kind, Panic, Stop, Wait};
 use abi::syscall::Call;
 use serde_json::{Value, json};
 
@@ -65,6 +65,8 @@ pub struct ProcessSummary {
     pub end: End,
     /// The last signal that the kernel sent it.
     sent: Option<u32>,
+    /// What it waits for, until it runs again.
+    waits: Option<Wait>,
 }
 
 impl ProcessSummary {
@@ -173,7 +175,11 @@ impl Summary {
             What::ProcessCreated { program, .. } => process.name = name_text(program),
             What::Tick { .. } => count(&mut process.ticks),
             What::SystemCall { .. } => count(&mut process.calls),
-            What::ContextLoaded { .. } => count(&mut process.switches_in),
+            What::ContextLoaded { .. } => {
+                count(&mut process.switches_in);
+                process.waits = None;
+            }
+            What::Blocked { wait, .. } => process.waits = Some(wait),
             What::ProcessExited { status } => process.end = End::Exited(status),
             What::SignalSent { signal, by: 0, .. } => process.sent = Some(signal),
             What::ProcessSignaled { signal, .. } => process.end = End::Signaled(signal),
@@ -315,7 +321,11 @@ impl Summary {
         let width = widest.max().unwrap_or(0).max("process".len());
         writeln!(f, "\n  {:width$} {:>8} {:>8} {:>8}  end", "process", "ticks", "calls", "turns")?;
         for (&number, process) in listed() {
-            let ProcessSummary { ticks, calls, switches_in, end, .. } = process;
+            let ProcessSummary { ticks, calls, switches_in, .. } = process;
+            let end = match (process.end, process.waits) {
+                (End::Running, Some(wait)) => format!("waits for {}", wait.name()),
+                (end, _) => end.to_string(),
+            };
             let name = name(number, &process.name);
             writeln!(f, "  {name:width$} {ticks:>8} {calls:>8} {switches_in:>8}  {end}")?;
         }

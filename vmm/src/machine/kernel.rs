@@ -36,8 +36,7 @@ impl<'a> Kernel<'a> {
         let mut kernel = Kernel { entry: 0, end: layout::KERNEL_LOWEST, segments: Vec::new() };
         let mut code = Vec::new();
         let mut entry = None;
-        for segment in elf.segments() {
-            let segment = segment.ok_or(BootError::NoProgramHeaders)?;
+        for segment in elf.segments().ok_or(BootError::NoProgramHeaders)? {
             let bytes = || segment.bytes(file).ok_or(cut_short(segment.file_end().unwrap_or(u64::MAX)));
             match segment.kind {
                 LOAD if segment.memory_size > 0 => {

@@ -46,6 +46,8 @@ pub mod rflags {
     pub const NT: u64 = 1 << 14;
     pub const RF: u64 = 1 << 16;
     pub const AC: u64 = 1 << 18;
+    /// The flags that a program starts with.
+    pub const START: u64 = FIXED | IF;
     /// The flags that user mode may set: CF PF AF ZF SF TF DF OF NT AC ID, but not IOPL or IF.
     pub const USER: u64 = 0x0024_4DD5;
 }

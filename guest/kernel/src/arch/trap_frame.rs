@@ -34,7 +34,7 @@ pub struct TrapFrame {
 
 /// The general registers but RSP.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Registers {
     pub r15: u64,
     pub r14: u64,
@@ -78,34 +78,12 @@ impl TrapFrame {
         self.rflags &= !super::cpu::rflags::IF;
     }
 
-    /// A frame that enters user mode for the first time, all registers 0.
-    pub fn first(rip: u64, rsp: u64) -> Self {
-        let registers = Registers {
-            r15: 0,
-            r14: 0,
-            r13: 0,
-            r12: 0,
-            r11: 0,
-            r10: 0,
-            r9: 0,
-            r8: 0,
-            rbp: 0,
-            rdi: 0,
-            rsi: 0,
-            rdx: 0,
-            rcx: 0,
-            rbx: 0,
-            rax: 0,
-        };
-        Self {
-            registers,
-            vector: FIRST_RETURN,
-            error: 0,
-            rip,
-            cs: selector::USER_CODE.into(),
-            rflags: super::cpu::rflags::FIXED | super::cpu::rflags::IF,
-            rsp,
-            ss: selector::USER_DATA.into(),
-        }
+    /// Makes a frame of zeros enter user mode for the first time, all registers 0.
+    pub fn start(&mut self, rip: u64, rsp: u64) {
+        (self.rip, self.rsp) = (rip, rsp);
+        self.vector = FIRST_RETURN;
+        self.cs = selector::USER_CODE.into();
+        self.ss = selector::USER_DATA.into();
+        self.rflags = super::cpu::rflags::START;
     }
 }

@@ -98,8 +98,9 @@ pub fn load(
 fn load_image(process: u16, space: &'static Space, file: &'static [u8]) -> Outcome<Image> {
     let elf = check_for_linux(file).map_err(|_| ENOEXEC)?;
     let header = elf.header;
-    let loaded =
-        || elf.segments().flatten().filter(|segment| segment.kind == LOAD && segment.memory_size > 0);
+    let loaded = || {
+        elf.segments().into_iter().flatten().filter(|segment| segment.kind == LOAD && segment.memory_size > 0)
+    };
     let (mut low, mut high, mut headers) = (u64::MAX, 0, 0);
     for segment in loaded() {
         low = low.min(segment.address & !(PAGE - 1));

@@ -11,8 +11,8 @@ use super::tree::{self, Node};
 use super::{Outcome, files, futex, misc, signal, user};
 use crate::arch::boot::root_table;
 use crate::arch::context::Segments;
-use crate::arch::cpu;
-use crate::arch::trap_frame::TrapFrame;
+use crate::arch::cpu::{self, rflags};
+use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::KERNEL_BASE;
 use crate::process::{self, NEVER, Process};
 use crate::trace::Emit;
@@ -46,7 +46,7 @@ pub fn start(program: &Program) -> Outcome<u16> {
 fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Outcome<()> {
     let strings = (Strings::Packed(program.arguments), Strings::Packed(program.environment));
     let start = exec::load(id, space, program.file, program.path, strings.0, strings.1)?;
-    process::fill_kernel_stack(id, TrapFrame::first(start.rip, start.rsp)).ok_or(ENOMEM)?;
+    process::fill_kernel_stack(id, |frame| frame.start(start.rip, start.rsp)).ok_or(ENOMEM)?;
     let group = task::new_group(id, None).ok_or(ENOMEM)?;
     group.parent.set(0);
     group.process_group.set(id);
@@ -149,17 +149,18 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
         0 => task::space().copy().ok_or(ENOMEM)?,
         _ => task::space(),
     };
-    let mut child_frame = TrapFrame { ..*frame };
-    child_frame.registers.rax = 0;
-    child_frame.vector = FIRST_RETURN;
-    if what.stack != 0 {
-        child_frame.rsp = what.stack;
-    }
     let Some(id) = process::reserve(space.root(), parent.name.get(), true) else {
         return Err(discard(space, flags));
     };
     Cloned { parent: trace::current(), flags, is_thread }.emit_for(id);
-    if process::fill_kernel_stack(id, child_frame).is_none() {
+    let filled = process::fill_kernel_stack(id, |child| {
+        *child = TrapFrame { vector: FIRST_RETURN, ..*frame };
+        child.registers.rax = 0;
+        if what.stack != 0 {
+            child.rsp = what.stack;
+        }
+    });
+    if filled.is_none() {
         process::give_up(id, parent.name.get(), abi::record::LoadError::OutOfMemory);
         return Err(discard(space, flags));
     }
@@ -287,9 +288,8 @@ pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp:
     task.rseq.set((0, 0));
     signal::with_fpu(fpu::Area::clear);
     Segments::set_bases([0; 2]);
-    let first = TrapFrame::first(rip, rsp);
-    frame.registers = first.registers;
-    (frame.rip, frame.rsp, frame.rflags) = (first.rip, first.rsp, first.rflags);
+    frame.registers = Registers::default();
+    (frame.rip, frame.rsp, frame.rflags) = (rip, rsp, rflags::START);
     Ok(0)
 }
 
@@ -372,7 +372,7 @@ fn end_last(group: &'static Group) {
         signal::alarms_changed(true, false);
     }
     if group.status.get() != 0 {
-        scheduler::note_failure();
+        scheduler::FAILED.set(true);
     }
     for child in group.children() {
         child.parent.set(0);

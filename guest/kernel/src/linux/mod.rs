@@ -37,7 +37,6 @@ mod tree;
 mod user;
 
 use abi::bundle::{Bundle, Program};
-use abi::record::Wait;
 use abi::record::emit::{SystemCallResult, TrapReturn};
 use abi::syscall::errno::{EINVAL, ENOSYS};
 use abi::syscall::{Call, Pointers, data};
@@ -124,17 +123,6 @@ pub fn fault(frame: &mut TrapFrame, cr2: u64) {
         }
     }
     signal::fault(frame, cr2, bad);
-}
-
-/// Prints, for the console, the name of each process of a deadlock and what it waits for.
-pub fn for_waiting(mut print: impl FnMut(&[u8], u16, Wait)) {
-    for (id, what) in task::waiting() {
-        let name = task::of(id).group().name.get();
-        // SAFETY: two words are sixteen bytes.
-        let bytes = unsafe { core::slice::from_raw_parts(name.as_ptr().cast::<u8>(), 16) };
-        let size = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-        print(first(bytes, size), id, what);
-    }
 }
 
 /// Handles a call of a Linux program.
