@@ -1,7 +1,7 @@
 //! The x87, SSE, AVX and AVX-512 registers: each process has its own, and the switch exchanges them.
 //!
 //! They are kept in an area of one page a process. How they get there depends on the host: see [`Method`]. The probe
-//! decides it, once, at boot.
+//! finds it, once, at boot.
 
 use core::arch::x86_64::__cpuid_count;
 
@@ -14,7 +14,7 @@ use crate::memory::physical;
 
 /// How registers get into an area and back. A mask has bits of XCR0, whose upper half is not used.
 #[derive(Clone, Copy)]
-enum Method {
+pub enum Method {
     /// By XSAVE and XRSTOR in user mode, where the kernel's own root table has the code for it and all areas.
     InUserMode { mask: u32, gate: u64 },
     /// By XSAVE and XRSTOR. CR4.OSXSAVE is 1, XCR0 is the mask.
@@ -23,16 +23,8 @@ enum Method {
     Fxsave,
 }
 
-/// Components of XCR0 (SDM vol. 1, 13.1).
-mod component {
-    pub const X87_AND_SSE: u32 = 0b11;
-    pub const AVX: u32 = 1 << 2;
-    /// Masks, upper halves of ZMM0 to ZMM15, ZMM16 to ZMM31.
-    pub const AVX_512: u32 = 0b111 << 5;
-    /// AMX's tiles. They need a permission that a VMM does not ask its host for (Linux, `arch/x86/xstate.rst`), and are #NM
-    /// without it. They alone would not fit into a page.
-    pub const TILES: u32 = 0b11 << 17;
-}
+/// The components of XCR0 (SDM vol. 1, 13.1) that FXSAVE stores.
+pub const X87_AND_SSE: u32 = 0b11;
 
 /// The area of a process.
 #[derive(Clone, Copy)]
@@ -69,44 +61,22 @@ fn unused() -> Area {
     Area::new(0, UNUSED.0.pointer() as u64 - KERNEL_BASE)
 }
 
-/// Before the first process runs: no process needs what the CPU has. AVX is off.
-pub fn initialize() {
-    LOADED.set(unused().at);
-}
-
-/// The host honours CR4.OSXSAVE: turns on what the CPU has of AVX and AVX-512.
-pub fn use_ring_0() {
-    const XSAVE: u32 = 1 << 26;
-    if __cpuid_count(1, 0).ecx & XSAVE == 0 {
-        return;
-    }
-    let leaf = __cpuid_count(0xD, 0);
-    let mut mask = leaf.eax & (component::X87_AND_SSE | component::AVX | component::AVX_512);
-    if mask & component::AVX_512 != component::AVX_512 {
-        mask &= !component::AVX_512; // XSETBV takes all of it or nothing (SDM vol. 1, 13.3)
-    }
-    // SAFETY: CPUID has XSAVE and the components.
-    if mask & component::AVX != 0 && unsafe { cpu::enable_xsave(mask) } {
-        METHOD.set(Method::Xsave { mask });
-    }
-}
-
-/// The host runs AVX in user mode whatever CR4 says, with this XCR0, and does not run XSAVE in ring 0.
-pub fn use_user_mode(xcr0: u32) {
-    let (mask, gate) = (xcr0 & !component::TILES, user_mode::gate());
-    METHOD.set(Method::InUserMode { mask, gate });
+/// Before the first process runs: no process needs what the CPU has.
+pub fn initialize(method: Method) {
+    METHOD.set(method);
     let unused = unused();
-    user_mode::map_area(unused.at, unused.frame);
+    if let Method::InUserMode { mask, gate } = method {
+        user_mode::map_area(unused.at, unused.frame);
+        // SAFETY: the area is mapped, and what was stored is loaded again. Where this fails it panics the kernel.
+        unsafe { user_mode::exchange(unused.at, unused.at, mask, gate) }
+    }
     LOADED.set(unused.at);
-    // Where this fails it panics the kernel.
-    // SAFETY: the kernel's root table is loaded and has the area. What was stored is loaded again.
-    unsafe { user_mode::exchange(unused.at, unused.at, mask, gate) }
 }
 
 /// The components that an area holds, as bits of XCR0.
 pub fn components() -> u64 {
     let components = match METHOD.get() {
-        Method::Fxsave => component::X87_AND_SSE,
+        Method::Fxsave => X87_AND_SSE,
         Method::Xsave { mask } | Method::InUserMode { mask, .. } => mask,
     };
     components.into()

@@ -32,10 +32,12 @@ use abi::boot::{BY_PORT, Key, PROCESSES_MAX};
 use abi::bundle::{Bundle, LINUX, Program};
 use abi::exit::{ALL_WELL, DEADLOCK, PROCESS_FAILED};
 use abi::record::emit::{Deadlock, Memory, boot as record};
-use abi::record::{Panic, Policy};
+use abi::record::{LoadError, Panic, Policy};
 
 use crate::arch::cpu::{self, read_cr};
 use crate::arch::{boot, entry, gdt, idt};
+use crate::fpu::Method;
+use crate::hosts::probe;
 use crate::memory::frames;
 use crate::panic::panic;
 use crate::trace::Emit;
@@ -46,20 +48,20 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     let boot = pvh::Boot::read(start_info);
     let options = boot.as_ref().and_then(pvh::Boot::options);
     trace::attach(options.map_or(BY_PORT, |options| options.get(Key::Doorbell)));
-    set_up_traps();
+    // The book's "initialise the trap table", and the segments that x86 needs for it.
+    gdt::load();
+    idt::load();
+    idt::load_syscall_handler();
     let Some(boot) = boot else { panic(Panic::NoPrograms, start_info) };
     let Some(options) = options else { panic(Panic::BadCommandLine, 0) };
     let policy = Policy::try_from(options.get(Key::Policy)).unwrap_or(Policy::RoundRobin);
     protect(policy);
     set_up_memory(&boot, options.get(Key::Zeroed) == 1);
     timer::initialize(&options);
-    fpu::initialize();
-    if policy == Policy::Direct {
-        process::DIRECT.set(true);
-    } else {
-        hosts::probe::run();
-    }
-    entry::set_calls(policy == Policy::Direct);
+    let is_direct = policy == Policy::Direct;
+    process::DIRECT.set(is_direct);
+    fpu::initialize(if is_direct { Method::Fxsave } else { probe::run() });
+    entry::set_calls(is_direct);
     let (quantum_us, batch) = (options.get(Key::QuantumUs), options.get(Key::Batch));
     record::Scheduler { policy, quantum_us, batch }.emit();
     trace::set_batch(batch);
@@ -70,22 +72,10 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     let left = scheduler::run(linux::awaits_input);
     if left > 0 {
         Deadlock { processes: left.into() }.emit();
-        trace::ring();
         panic::power_off(DEADLOCK)
     }
     Memory { free_at_start, free_at_end: frames::count_free().into() }.emit();
-    trace::ring();
     panic::power_off(if scheduler::FAILED.get() { PROCESS_FAILED } else { ALL_WELL })
-}
-
-/// The book's "initialise the trap table", and the segments that x86 needs for it.
-fn set_up_traps() {
-    let (gdt, tss) = gdt::load();
-    record::Segments { gdt, tss }.emit();
-    let (address, gates) = idt::load();
-    record::TrapTable { address, gates }.emit();
-    let [lstar, star, sfmask] = idt::load_syscall_handler();
-    record::SyscallHandler { lstar, star, sfmask }.emit();
 }
 
 /// Turns on the CPU's protection against faults of the kernel itself.
@@ -110,30 +100,28 @@ fn set_up_memory(boot: &pvh::Boot, is_zeroed: bool) {
     record::Started { start: layout::IMAGE, end: image, usable: end - start }.emit();
 }
 
-/// A process for every module, and for every program of a module that is a bundle. Returns how many there are.
+/// Creates a process for every module, and for every program of a module that is a bundle. Returns how many there are.
 fn create_processes(boot: &pvh::Boot) -> u64 {
     let (mut tried, mut processes) = (0, 0);
-    let mut start = |name: &[u8], id: Result<u16, &str>| {
+    let mut count = |name: &[u8], created: Result<u16, LoadError>| {
         tried += 1;
-        match id {
+        match created {
             Ok(_) => processes += 1,
-            Err(reason) => {
+            Err(error) => {
                 scheduler::FAILED.set(true);
-                [b"trapline kernel: ", name, b": ", reason.as_bytes(), b"\n"]
-                    .into_iter()
-                    .for_each(console::print);
+                let line = [b"trapline kernel: ", name, b": ", error.name().as_bytes(), b"\n"];
+                line.into_iter().for_each(console::print);
             }
         }
     };
     for module in boot.modules().take(PROCESSES_MAX) {
-        match Bundle::parse(module.bytes()) {
-            None => start(module.name(), create(&module)),
-            Some(bundle) => {
-                linux::set_files(bundle);
-                for program in (0..bundle.programs()).filter_map(|index| bundle.program(index)) {
-                    start(bundle.text(program.path), create_of_bundle(&bundle, &program));
-                }
-            }
+        let Some(bundle) = Bundle::parse(module.bytes()) else {
+            count(module.name(), create(&module));
+            continue;
+        };
+        linux::set_files(bundle);
+        for program in (0..bundle.programs()).filter_map(|index| bundle.program(index)) {
+            count(bundle.text(program.path), create_of_bundle(&bundle, &program));
         }
     }
     match (tried, processes) {
@@ -143,18 +131,15 @@ fn create_processes(boot: &pvh::Boot) -> u64 {
     }
 }
 
-fn create(module: &pvh::Module) -> Result<u16, &'static str> {
-    let id = process::create(module).map_err(|error| error.name())?;
-    scheduler::add(id);
-    Ok(id)
+fn create(module: &pvh::Module) -> Result<u16, LoadError> {
+    process::create(module).inspect(|&id| scheduler::add(id))
 }
 
-fn create_of_bundle(bundle: &Bundle<'static>, program: &Program) -> Result<u16, &'static str> {
+fn create_of_bundle(bundle: &Bundle<'static>, program: &Program) -> Result<u16, LoadError> {
     if program.kind == LINUX {
-        return linux::start(bundle, program).map_err(|_| "it is not a program that this kernel can start");
+        return linux::start(bundle, program).map_err(|_| LoadError::NotElf);
     }
     let elf = bundle.contents(&bundle.file(program.file).unwrap_or_default());
-    let command_line = bundle.text(program.arguments);
     let address = elf.as_ptr() as u64 - layout::DIRECT_MAP;
-    create(&pvh::Module { address, size: elf.len() as u64, command_line })
+    create(&pvh::Module { address, size: elf.len() as u64, command_line: bundle.text(program.arguments) })
 }

@@ -25,15 +25,13 @@ pub fn exception(frame: &TrapFrame) -> ! {
 
 fn end(record: KernelPanic, message: &str) -> ! {
     record.emit();
-    trace::ring();
-    console::print(b"trapline kernel: panic: ");
-    console::print(message.as_bytes());
-    console::print(b"\n");
+    [b"trapline kernel: panic: ", message.as_bytes(), b"\n"].into_iter().for_each(console::print);
     power_off(abi::exit::KERNEL_PANIC)
 }
 
-/// Ends the run with this status. Where no host listens to the port, it waits for ever.
+/// Rings the doorbell and ends the run with this status. Where no host listens to the port, it waits for ever.
 pub fn power_off(status: u32) -> ! {
+    trace::ring();
     out32(abi::ports::EXIT, status);
     loop {
         core::hint::spin_loop();

@@ -87,12 +87,10 @@ impl Segments {
     /// `from` may be written; `to` is [`Segments::NULL`] or was stored by `switch`.
     #[inline(always)]
     pub unsafe fn switch(from: *mut Self, to: *const Self) {
-        // SAFETY: the caller's promise for the memory; CR4 has FSGSBASE where it is used. User mode loaded the selectors from
-        // the GDT that ring 0 has, and the base that it has set is canonical.
+        // SAFETY: the caller's promise for the memory. User mode loaded the selectors from the GDT that ring 0 has, and the
+        // bases that it has set are canonical.
         unsafe {
-            asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
-                in(reg) &raw mut (*from).selectors, options(nostack, preserves_flags));
-            (*from).bases = Self::bases();
+            Self::store(from);
             if (*from).selectors != (*to).selectors {
                 let all = (*to).selectors;
                 asm!("mov ds, {:e}", "mov es, {:e}", "mov fs, {:e}", "mov gs, {:e}", in(reg) all, in(reg) all >> 16,
@@ -103,15 +101,18 @@ impl Segments {
         }
     }
 
-    /// The values in the CPU.
-    pub fn current() -> Self {
-        let mut segments = Self::NULL;
-        // SAFETY: the field may be written; what was there stays there.
+    /// Stores the values in the CPU.
+    ///
+    /// # Safety
+    /// `to` may be written.
+    #[inline(always)]
+    pub unsafe fn store(to: *mut Self) {
+        // SAFETY: the caller's promise.
         unsafe {
             asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
-                in(reg) &raw mut segments.selectors, options(nostack, preserves_flags));
+                in(reg) &raw mut (*to).selectors, options(nostack, preserves_flags));
+            (*to).bases = Self::bases();
         }
-        Self { bases: Self::bases(), ..segments }
     }
 
     /// The same with another base of FS.

@@ -235,28 +235,6 @@ pub fn protect(user_code: bool) -> u64 {
     cr4
 }
 
-/// Sets CR4.OSXSAVE and XCR0, so that user mode may use these components of the state. False: the host did not keep XCR0
-/// (QEMU 7.2's emulated SVM does not report XSETBV to KVM), and nothing has changed.
-///
-/// # Safety
-/// CPUID has XSAVE and the components.
-pub unsafe fn enable_xsave(mask: u32) -> bool {
-    let cr4 = read_cr!("cr4");
-    let (low, high): (u32, u32);
-    // SAFETY: the caller's promise. No code of the kernel uses what they turn on.
-    unsafe {
-        asm!("mov cr4, {}", "xsetbv", in(reg) cr4 | u64::from(CR4_OSXSAVE), in("ecx") 0, in("eax") mask,
-            in("edx") 0, options(nostack, preserves_flags));
-        core::arch::x86_64::__cpuid(0); // causes a VM exit, after which XCR0 has the host's value
-        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nostack, preserves_flags));
-        let kept = (low, high) == (mask, 0);
-        if !kept {
-            asm!("mov cr4, {}", in(reg) cr4, options(nostack, preserves_flags));
-        }
-        kept
-    }
-}
-
 /// Stores the x87 and SSE registers in the area at `store` and loads those in the area at `load`.
 ///
 /// FNINIT between the two is for AMD's older processors: they load the pointers to the last x87 instruction and its operand only

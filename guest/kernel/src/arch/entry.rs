@@ -18,10 +18,10 @@ use crate::layout::{TEXT, USER_END, selector, vector};
 /// Bytes between two stubs.
 const STUB_SIZE: u64 = 16;
 /// The stubs after those of the vectors 0 to 31, in this order.
-const TIMER: u64 = 32;
-const INPUT: u64 = 33;
-const INT: u64 = 34;
-const SPURIOUS: u64 = 35;
+pub const TIMER: u64 = 32;
+pub const INPUT: u64 = 33;
+pub const INT: u64 = 34;
+pub const SPURIOUS: u64 = 35;
 const SYSCALL: u64 = 36;
 
 global_asm!(
@@ -179,25 +179,13 @@ unsafe extern "C" {
     static mut call_handler: u64;
 }
 
-/// The address of a stub. `kernel.ld` puts the first where the kernel's text starts, so that the trap table is a constant.
-const fn stub(index: u64) -> u64 {
-    TEXT + index * STUB_SIZE
+/// The address of a stub: of an exception by its vector, or one of the others by its number above. `kernel.ld` puts the first
+/// where the kernel's text starts, so that the trap table is a constant.
+pub const fn stub(number: u64) -> u64 {
+    TEXT + number * STUB_SIZE
 }
 
-/// The stub of an exception.
-pub const fn exception(number: u8) -> u64 {
-    stub(number as u64)
-}
-
-/// The stub of the timer.
-pub const TIMER_STUB: u64 = stub(TIMER);
-/// The stub of standard input.
-pub const INPUT_STUB: u64 = stub(INPUT);
-/// The stub of `int 0x80`.
-pub const INT_STUB: u64 = stub(INT);
-/// The stub of the spurious interrupt.
-pub const SPURIOUS_STUB: u64 = stub(SPURIOUS);
-/// The stub of `syscall`.
+/// What LSTAR has: the stub of `syscall`.
 pub const SYSCALL_STUB: u64 = stub(SYSCALL);
 
 /// The stub of #PF on a host where `syscall` arrives as one.

@@ -2,8 +2,11 @@
 
 use core::arch::asm;
 
+use abi::record::emit::boot::Segments;
+
 use crate::cell::Local;
 use crate::layout::{STACK_BOOT, STACK_DOUBLE_FAULT, STACK_NMI, selector, stack_top};
+use crate::trace::Emit;
 
 #[repr(C, packed(4))]
 pub struct Tss {
@@ -57,8 +60,8 @@ pub struct TablePointer {
     pub base: u64,
 }
 
-/// Loads GDT, segment registers and task register; returns the addresses of GDT and TSS.
-pub fn load() -> (u64, u64) {
+/// Loads GDT, segment registers and task register.
+pub fn load() {
     let (gdt, tss) = (GDT.pointer(), TSS.pointer() as u64);
     let pointer = TablePointer { limit: size_of::<[u64; 7]>() as u16 - 1, base: gdt as u64 };
     // SAFETY: one CPU, interrupts off: no other code uses the table. The descriptors are those of `layout::selector`,
@@ -83,7 +86,7 @@ pub fn load() -> (u64, u64) {
             scratch = out(reg) _,
         );
     }
-    (gdt as u64, tss)
+    Segments { gdt: gdt as u64, tss }.emit();
 }
 
 /// Sets the L bit of the descriptor for ring 3 data, where it is reserved and has no effect (SDM vol. 3, 3.4.5), for a host
@@ -97,12 +100,6 @@ pub fn let_user_data_be_64_bit_code() {
 /// Sets the stack for traps from user mode.
 #[inline(always)]
 pub fn set_kernel_stack(top: u64) {
-    // SAFETY: one CPU; it reads the TSS only at a trap from user mode, and this is the kernel.
-    unsafe { kernel_stack_field().write_unaligned(top) }
-}
-
-/// The address of that field: rsp[0] of the TSS.
-pub fn kernel_stack_field() -> *mut u64 {
-    // SAFETY: the field lies inside the static.
-    unsafe { TSS.pointer().cast::<u8>().add(KERNEL_STACK).cast() }
+    // SAFETY: the field lies inside the static. One CPU; it reads the TSS only at a trap from user mode, and this is the kernel.
+    unsafe { TSS.pointer().cast::<u8>().add(KERNEL_STACK).cast::<u64>().write_unaligned(top) }
 }

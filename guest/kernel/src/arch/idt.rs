@@ -4,6 +4,7 @@ use core::arch::asm;
 
 use abi::record::GATES_MAX;
 use abi::record::emit::Gates;
+use abi::record::emit::boot::{SyscallHandler, TrapTable};
 use abi::syscall::INT_VECTOR;
 
 use super::gdt::{IST_DOUBLE_FAULT, IST_NMI, TablePointer};
@@ -37,13 +38,13 @@ const fn table() -> [Gate; 256] {
             vector::BREAKPOINT => (INTERRUPT_USER, 0),
             _ => (INTERRUPT, 0),
         };
-        table[number as usize] = gate(entry::exception(number), kind, ist);
+        table[number as usize] = gate(entry::stub(number as u64), kind, ist);
         number += 1;
     }
-    table[vector::TIMER as usize] = gate(entry::TIMER_STUB, INTERRUPT, 0);
-    table[vector::INPUT as usize] = gate(entry::INPUT_STUB, INTERRUPT, 0);
-    table[INT_VECTOR as usize] = gate(entry::INT_STUB, INTERRUPT_USER, 0);
-    table[vector::SPURIOUS as usize] = gate(entry::SPURIOUS_STUB, INTERRUPT, 0);
+    table[vector::TIMER as usize] = gate(entry::stub(entry::TIMER), INTERRUPT, 0);
+    table[vector::INPUT as usize] = gate(entry::stub(entry::INPUT), INTERRUPT, 0);
+    table[INT_VECTOR as usize] = gate(entry::stub(entry::INT), INTERRUPT_USER, 0);
+    table[vector::SPURIOUS as usize] = gate(entry::stub(entry::SPURIOUS), INTERRUPT, 0);
     table
 }
 
@@ -52,16 +53,16 @@ const fn gate(handler: u64, kind: u64, ist: u8) -> Gate {
     [handler & 0xFFFF | selector | kind << 40 | (handler >> 16 & 0xFFFF) << 48, handler >> 32]
 }
 
-/// Loads the table's address; returns the address and the number of gates.
-pub fn load() -> (u64, u64) {
-    let base = IDT.pointer() as u64;
-    let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base };
+/// Loads the table's address.
+pub fn load() {
+    let address = IDT.pointer() as u64;
+    let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base: address };
     // SAFETY: the table is a static, each present gate leads to a stub.
     unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) }
     record(0, vector::INPUT);
     record(INT_VECTOR, INT_VECTOR);
     record(vector::SPURIOUS, vector::SPURIOUS);
-    (base, GATES)
+    TrapTable { address, gates: GATES }.emit();
 }
 
 /// Records the gates of a range of vectors, as many in a record as fit.
@@ -88,17 +89,17 @@ pub fn first_word(number: u8) -> &'static Local<u64> {
     unsafe { &*IDT.pointer().cast::<[Local<u64>; 2]>().add(number.into()).cast() }
 }
 
-/// Writes the address of the `syscall` handler to its register; returns LSTAR, STAR and SFMASK.
-pub fn load_syscall_handler() -> [u64; 3] {
-    let handler = entry::SYSCALL_STUB;
+/// Writes the address of the `syscall` handler to its register.
+pub fn load_syscall_handler() {
+    let lstar = entry::SYSCALL_STUB;
     // SYSCALL takes CS from bits 32..48, and SS as CS + 8. SYSRET's bits stay 0: it is never used.
     let star = u64::from(selector::KERNEL_CODE) << 32;
-    let mask = cpu::rflags::IF | cpu::rflags::TF | cpu::rflags::DF | cpu::rflags::NT | cpu::rflags::AC;
+    let sfmask = cpu::rflags::IF | cpu::rflags::TF | cpu::rflags::DF | cpu::rflags::NT | cpu::rflags::AC;
     // SAFETY: the boot code found SYSCALL in CPUID and set EFER.SCE; the handler is a stub.
     unsafe {
         cpu::write_msr(cpu::IA32_STAR, star);
-        cpu::write_msr(cpu::IA32_LSTAR, handler);
-        cpu::write_msr(cpu::IA32_FMASK, mask);
+        cpu::write_msr(cpu::IA32_LSTAR, lstar);
+        cpu::write_msr(cpu::IA32_FMASK, sfmask);
     }
-    [handler, star, mask]
+    SyscallHandler { lstar, star, sfmask }.emit();
 }

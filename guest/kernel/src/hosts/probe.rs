@@ -19,18 +19,18 @@
 //! though CR0.AM is 0; `int 4` is #OF and `int3` needs no open gate; RDTSCP, RDPID and the FSGSBASE instructions run, and
 //! [`crate::arch::context`] switches the bases.
 
+use core::arch::asm;
+
 use abi::record::emit::boot::Probed;
 use abi::record::{Panic, SYSCALL_VECTOR};
 use abi::syscall::INT_VECTOR;
 
-use core::arch::asm;
-
-use super::user_mode;
+use super::{user_mode, xsave};
 use crate::arch::cpu::rflags;
 use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{entry, gdt, idt};
 use crate::cell::Local;
-use crate::fpu;
+use crate::fpu::Method;
 use crate::layout::{selector, vector};
 use crate::memory::user;
 use crate::panic::panic;
@@ -56,8 +56,8 @@ static ARRIVAL: Local<Arrival> = Local::new(Arrival { vector: 0, rip: 0, cr2: 0 
 /// `int n` arrives as #UD.
 static INT_IS_UNDEFINED: Local<bool> = Local::new(false);
 
-/// Executes the instructions in user mode, and remembers how their traps arrived.
-pub fn run() {
+/// Executes the instructions in user mode, and remembers how their traps arrived. Returns how the vector registers are exchanged.
+pub fn run() -> Method {
     let [(syscall, _), (int, _), (avx, xcr0)] =
         [user_mode::SYSCALL, user_mode::INT, user_mode::AVX].map(execute);
     match syscall.vector {
@@ -73,12 +73,13 @@ pub fn run() {
         vector::INVALID_OPCODE if int.rip == user_mode::INT => INT_IS_UNDEFINED.set(true),
         other => panic(Panic::ProbeFailed, other.into()),
     }
-    match (avx.vector, avx.rip) {
-        (vector::INVALID_OPCODE, user_mode::AVX) => fpu::use_ring_0(),
-        (vector::INVALID_OPCODE, user_mode::AFTER_AVX) => fpu::use_user_mode(xcr0),
+    let method = match (avx.vector, avx.rip) {
+        (vector::INVALID_OPCODE, user_mode::AVX) => xsave::in_ring_0(),
+        (vector::INVALID_OPCODE, user_mode::AFTER_AVX) => xsave::in_user_mode(xcr0),
         (other, _) => panic(Panic::ProbeFailed, other.into()),
-    }
+    };
     Probed { syscall: syscall.vector.into(), int80: int.vector.into() }.emit();
+    method
 }
 
 /// Executes the code at `rip` in user mode. Returns how its next trap arrived, and EAX then.

@@ -250,7 +250,9 @@ fn copy_cpu_state(child: &Process, tls: Option<u64>) {
     signal::with_fpu(|own| unsafe {
         child.fpu.get().bytes().copy_from_nonoverlapping(own.bytes(), fpu::area_size());
     });
-    let segments = Segments::current();
+    let mut segments = Segments::NULL;
+    // SAFETY: a variable of this function.
+    unsafe { Segments::store(&raw mut segments) };
     child.segments.set(tls.map_or(segments, |base| segments.with_fs_base(base)));
 }
 

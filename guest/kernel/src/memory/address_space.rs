@@ -16,6 +16,9 @@ pub const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 /// Entries of the root table that are the kernel's: DIRECT_MAP and the top.
 const KERNEL_ENTRIES: [usize; 2] = [256, 511];
 
+/// The memory that a page table maps.
+const TABLE_SPAN: u64 = 512 * PAGE;
+
 /// No region has this number.
 const NO_TABLE: (u64, u64) = (u64::MAX, 0);
 
@@ -71,10 +74,17 @@ impl AddressSpace {
         mut frame: impl FnMut(&mut Self, u64) -> Option<u64>,
     ) -> Option<()> {
         while page < end {
-            let frame = frame(self, page)?;
-            // SAFETY: an entry of a table of this address space.
-            unsafe { self.entry(page)?.write(frame | rights(access)) }
-            page += PAGE;
+            let mut entry = self.entry(page)?;
+            let table_end = end.min((page | (TABLE_SPAN - 1)) + 1);
+            while page < table_end {
+                let frame = frame(self, page)?;
+                // SAFETY: an entry of a table of this address space; the next page's is behind it.
+                unsafe {
+                    entry.write(frame | rights(access));
+                    entry = entry.add(1);
+                }
+                page += PAGE;
+            }
         }
         Some(())
     }

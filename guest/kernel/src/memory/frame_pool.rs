@@ -22,23 +22,17 @@ impl FrameList {
     pub const EMPTY: Self = Self { first: NONE, last: NONE, count: 0 };
 }
 
-/// A frame that was free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
-    /// It was never handed out before.
-    Fresh(u32),
-    /// It has what its last owner left in it.
-    Used(u32),
-}
+/// The number of a frame that was free, and whether it was never handed out before: else it has what its last owner left.
+pub type Taken = (u32, bool);
 
 /// The free frames among the frames below `N`.
 pub struct FramePool<const N: usize> {
     /// The frame behind each frame in the list that it is in.
     next: [Local<u32>; N],
-    /// The first fresh frame, and the end of the fresh frames.
-    fresh: Local<(u32, u32)>,
+    /// The first frame that was never handed out, and the end of those.
+    fresh: Local<u32>,
+    end: Local<u32>,
     free: Local<FrameList>,
-    size: Local<u32>,
 }
 
 impl<const N: usize> FramePool<N> {
@@ -46,28 +40,28 @@ impl<const N: usize> FramePool<N> {
     pub const fn new() -> Self {
         Self {
             next: [const { Local::new(NONE) }; N],
-            fresh: Local::new((NONE, NONE)),
+            fresh: Local::new(NONE),
+            end: Local::new(NONE),
             free: Local::new(FrameList::EMPTY),
-            size: Local::new(0),
         }
     }
 
     /// Makes the frames from `start` to `end` the fresh ones, as far as they are above 0 and below `N`.
     pub fn initialize(&self, start: u32, end: u32) {
-        let (start, end) = (start.max(NONE + 1), end.min(N as u32));
-        self.fresh.set((start, end));
-        self.size.set(end.saturating_sub(start));
+        self.fresh.set(start.max(NONE + 1));
+        self.end.set(end.min(N as u32));
     }
 
     /// Moves a frame from the pool into `list`; `None` if no frame is free.
-    pub fn take(&self, list: &mut FrameList) -> Option<Frame> {
-        let (fresh, end) = self.fresh.get();
-        let (frame, number) = if fresh < end {
-            self.fresh.set((fresh + 1, end));
-            (Frame::Fresh(fresh), fresh)
+    #[inline(always)]
+    pub fn take(&self, list: &mut FrameList) -> Option<Taken> {
+        let fresh = self.fresh.get();
+        let is_fresh = fresh < self.end.get();
+        let number = if is_fresh {
+            self.fresh.set(fresh + 1);
+            fresh
         } else {
-            let number = self.reuse()?;
-            (Frame::Used(number), number)
+            self.reuse()?
         };
         if list.first == NONE {
             list.last = number;
@@ -75,7 +69,7 @@ impl<const N: usize> FramePool<N> {
         self.next(number).set(list.first);
         list.first = number;
         list.count += 1;
-        Some(frame)
+        Some((number, is_fresh))
     }
 
     /// The link of a frame, which is below `N`. With `N` a power of two the remainder is a mask, and no index is checked.
@@ -84,6 +78,7 @@ impl<const N: usize> FramePool<N> {
         &self.next[frame as usize % N]
     }
 
+    #[cold]
     fn reuse(&self) -> Option<u32> {
         let free = self.free.get();
         if free.first == NONE {
@@ -94,11 +89,10 @@ impl<const N: usize> FramePool<N> {
     }
 
     /// Takes a frame that is in no list and has one user; `None` if no frame is free. Its link counts the users.
-    pub fn take_counted(&self) -> Option<Frame> {
-        let frame = self.take(&mut { FrameList::EMPTY })?;
-        let (Frame::Fresh(number) | Frame::Used(number)) = frame;
-        self.next(number).set(1);
-        Some(frame)
+    pub fn take_counted(&self) -> Option<Taken> {
+        let taken = self.take(&mut { FrameList::EMPTY })?;
+        self.next(taken.0).set(1);
+        Some(taken)
     }
 
     /// A counted frame has one more user.
@@ -121,15 +115,14 @@ impl<const N: usize> FramePool<N> {
         }
     }
 
-    /// How many frames the pool was made of.
-    pub fn size(&self) -> u32 {
-        self.size.get()
+    /// The end of the frames.
+    pub fn end(&self) -> u32 {
+        self.end.get()
     }
 
     /// How many frames are free.
     pub fn free(&self) -> u32 {
-        let (fresh, end) = self.fresh.get();
-        end - fresh + self.free.get().count
+        self.end.get().saturating_sub(self.fresh.get()) + self.free.get().count
     }
 
     /// Moves all frames of `list` back into the pool.
@@ -154,14 +147,14 @@ mod tests {
         pool
     }
 
-    fn take(pool: &FramePool<16>, list: &mut FrameList, times: usize) -> Vec<Option<Frame>> {
+    fn take(pool: &FramePool<16>, list: &mut FrameList, times: usize) -> Vec<Option<Taken>> {
         (0..times).map(|_| pool.take(list)).collect()
     }
 
     #[test]
     fn fresh_frames_come_first_and_once() {
         let (pool, mut list) = (pool(3, 5), FrameList::EMPTY);
-        assert_eq!(take(&pool, &mut list, 3), [Some(Frame::Fresh(3)), Some(Frame::Fresh(4)), None]);
+        assert_eq!(take(&pool, &mut list, 3), [Some((3, true)), Some((4, true)), None]);
         assert_eq!(list.count, 2);
     }
 
@@ -177,14 +170,14 @@ mod tests {
         let mut again = take(&pool, &mut third, 4);
         assert_eq!(again.pop(), Some(None), "there are three frames");
         again.sort_by_key(|frame| format!("{frame:?}"));
-        assert_eq!(again, [1, 2, 3].map(|number| Some(Frame::Used(number))));
+        assert_eq!(again, [1, 2, 3].map(|number| Some((number, false))));
         assert_eq!(third.count, 3);
     }
 
     #[test]
     fn a_counted_frame_goes_back_with_its_last_user() {
         let pool = pool(1, 3);
-        let Some(Frame::Fresh(number)) = pool.take_counted() else { panic!("there are two frames") };
+        let Some((number, true)) = pool.take_counted() else { panic!("there are two frames") };
         pool.share(number);
         assert_eq!((pool.users(number), pool.free()), (2, 1));
         pool.release(number);
@@ -192,13 +185,13 @@ mod tests {
         pool.release(number);
         assert_eq!(pool.free(), 2);
         let mut list = FrameList::EMPTY;
-        assert_eq!(take(&pool, &mut list, 3), [Some(Frame::Fresh(2)), Some(Frame::Used(number)), None]);
+        assert_eq!(take(&pool, &mut list, 3), [Some((2, true)), Some((number, false)), None]);
     }
 
     #[test]
     fn frame_0_and_frames_beyond_the_pool_are_never_handed_out() {
         let (pool, mut list) = (pool(0, 99), FrameList::EMPTY);
         let all = take(&pool, &mut list, 16);
-        assert_eq!((all[0], all[14], all[15]), (Some(Frame::Fresh(1)), Some(Frame::Fresh(15)), None));
+        assert_eq!((all[0], all[14], all[15]), (Some((1, true)), Some((15, true)), None));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Fresh frames are zero already where the VMM promises it, and are not cleared again.
 
-use super::frame_pool::{Frame, FrameList, FramePool};
+use super::frame_pool::{FrameList, FramePool, Taken};
 use super::physical;
 use crate::cell::Local;
 use crate::layout::{DIRECT_MAP_SIZE, PAGE};
@@ -24,13 +24,9 @@ pub fn allocate(list: &mut FrameList) -> Option<u64> {
 }
 
 /// The address of a frame, once it is zero.
-fn cleared(frame: Frame) -> u64 {
-    let (number, zero) = match frame {
-        Frame::Fresh(number) => (number, ZEROED.get()),
-        Frame::Used(number) => (number, false),
-    };
+fn cleared((number, is_fresh): Taken) -> u64 {
     let address = u64::from(number) * PAGE;
-    if !zero {
+    if !(is_fresh && ZEROED.get()) {
         // SAFETY: the frame was free, and the direct map shows it.
         unsafe { physical::<u8>(address).write_bytes(0, PAGE as usize) }
     }
@@ -45,7 +41,7 @@ pub fn take() -> Option<u64> {
 
 /// Takes a counted frame with the same content as the frame at `from`.
 pub fn take_copy(from: u64) -> Option<u64> {
-    let (Frame::Fresh(number) | Frame::Used(number)) = POOL.take_counted()?;
+    let (number, _) = POOL.take_counted()?;
     let address = u64::from(number) * PAGE;
     // SAFETY: the frame was free, both frames lie in the direct map, and they differ.
     unsafe { physical::<u8>(address).copy_from_nonoverlapping(physical::<u8>(from), PAGE as usize) }
@@ -67,9 +63,9 @@ pub fn release(frame: u64) {
     POOL.release((frame / PAGE) as u32);
 }
 
-/// How many frames there are.
+/// How many frames there are, those included that the kernel, the modules and the holes between them take.
 pub fn count_all() -> u32 {
-    POOL.size()
+    POOL.end()
 }
 
 /// How many frames are free.
