@@ -3,7 +3,7 @@
 
 use abi::ports::{self, CONSOLE, Output};
 
-use crate::arch::cpu;
+use crate::arch::cpu::{self, read_cr};
 use crate::cell::Local;
 use crate::layout::{KERNEL_BASE, PAGE};
 use crate::memory::address_space::translate;
@@ -16,15 +16,15 @@ pub fn print(bytes: &[u8]) {
     bytes.iter().for_each(|&byte| cpu::out8(CONSOLE, byte));
 }
 
-/// Prints bytes of the process that runs, which it can read, on the console or to a stream of the host. `root` is its root table.
-pub fn print_of_process(root: u64, stream: u32, mut bytes: &[u8]) {
+/// Prints bytes of the process that runs, which it can read, on the console or to a stream of the host.
+pub fn print_of_process(stream: u32, mut bytes: &[u8]) {
     if !trace::has_ports() {
         return print(bytes);
     }
     while !bytes.is_empty() {
         let address = bytes.as_ptr() as u64;
         let (page, rest) = bytes.split_at_checked((PAGE - address % PAGE) as usize).unwrap_or((bytes, &[]));
-        let Some(physical) = translate(root, address, false) else { return };
+        let Some(physical) = translate(read_cr!("cr3"), address, false) else { return };
         OUTPUT.set(Output { address: physical, size: page.len() as u32, stream });
         cpu::out32(ports::OUTPUT, (OUTPUT.pointer() as u64 - KERNEL_BASE) as u32);
         bytes = rest;

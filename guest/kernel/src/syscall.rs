@@ -47,11 +47,6 @@ pub fn answer(number: u64, frame: &mut TrapFrame, outcome: Outcome) {
     result.emit_with(TrapReturn { frame: frame.words() });
 }
 
-/// The root table of the process that runs.
-fn root() -> u64 {
-    scheduler::current().root()
-}
-
 fn sched_yield() -> Outcome {
     scheduler::yield_now();
     Ok(0)
@@ -72,7 +67,7 @@ fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
     if fd as u32 != 0 {
         return Err(EBADF);
     }
-    if now > 0 && !(user::is_below_end(buffer, count) && user::writable(root(), buffer, now)) {
+    if now > 0 && !(user::is_below_end(buffer, count) && user::writable(buffer, now)) {
         return Err(EFAULT);
     }
     Ok(0)
@@ -80,9 +75,9 @@ fn read(fd: u64, buffer: u64, count: u64) -> Outcome {
 
 fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
     let now = count.min(TRANSFER_MAX);
-    let bytes = if now > 0 { user::readable(root(), buffer, now) } else { Some([].as_slice()) };
+    let bytes = if now > 0 { user::readable(buffer, now) } else { Some([].as_slice()) };
     if count > 0
-        && let Some(shown) = bytes.or_else(|| user::readable(root(), buffer, now.min(DATA_MAX as u64)))
+        && let Some(shown) = bytes.or_else(|| user::readable(buffer, now.min(DATA_MAX as u64)))
     {
         trace::data(1, count, shown);
     }
@@ -92,7 +87,7 @@ fn write(fd: u64, buffer: u64, count: u64) -> Outcome {
     if now < count && !user::is_below_end(buffer, count) {
         return Err(EFAULT);
     }
-    console::print_of_process(root(), TO_CONSOLE, bytes.ok_or(EFAULT)?);
+    console::print_of_process(TO_CONSOLE, bytes.ok_or(EFAULT)?);
     Ok(now)
 }
 
@@ -101,7 +96,7 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 
 fn nanosleep(request: u64) -> Outcome {
-    let [seconds, ns]: [u64; 2] = user::read(root(), request).ok_or(EFAULT)?;
+    let [seconds, ns]: [u64; 2] = user::read(request).ok_or(EFAULT)?;
     record_words(0, [seconds, ns]);
     if (seconds as i64) < 0 || ns >= NS_PER_SECOND {
         return Err(EINVAL);
@@ -119,7 +114,7 @@ fn clock_gettime(clock: u64, to: u64) -> Outcome {
         _ => return Err(EINVAL),
     };
     let time = [ns / NS_PER_SECOND, ns % NS_PER_SECOND];
-    user::write(root(), to, time).ok_or(EFAULT)?;
+    user::write(to, time).ok_or(EFAULT)?;
     record_words(1, time);
     Ok(0)
 }

@@ -10,7 +10,7 @@ use abi::record::{BUFFER_MAGIC, BufferHead, DATA_MAX, HEAD_SIZE, Head, RECORD_MA
 
 use crate::arch::cpu;
 use crate::cell::Local;
-use crate::hosts::doorbell;
+use crate::hosts::{doorbell, emulated};
 use crate::layout::{KERNEL_BASE, PAGE};
 
 /// Head and records.
@@ -120,7 +120,7 @@ pub trait Emit: Record + Sized {
         // SAFETY: `append` has room for a record.
         append(1, |to| unsafe {
             let size = write(to, process, &self);
-            cpu::Stamp::now().store(&raw mut (*to).tsc);
+            emulated::Stamp::now().store(&raw mut (*to).tsc);
             size
         });
     }
@@ -139,7 +139,7 @@ pub trait Emit: Record + Sized {
             let size = write(to, process, &self);
             let behind = to.byte_add(size);
             let size = size + write(behind, second_process, &second);
-            let now = cpu::Stamp::now();
+            let now = emulated::Stamp::now();
             now.store(&raw mut (*to).tsc);
             now.store(&raw mut (*behind).tsc);
             size
@@ -167,7 +167,7 @@ fn append(count: u64, fill: impl FnOnce(*mut Head) -> usize) {
     let left = LEFT.get();
     LEFT.set(left.wrapping_sub(count));
     if left <= count {
-        cpu::call_aside(ring);
+        emulated::call_aside(ring);
     }
 }
 

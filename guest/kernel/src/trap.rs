@@ -11,6 +11,7 @@ use abi::syscall::INT_VECTOR;
 use crate::arch::cpu::{self, read_cr, rflags};
 use crate::arch::entry::SYSCALL_STUB;
 use crate::arch::trap_frame::TrapFrame;
+use crate::hosts::emulated;
 use crate::hosts::probe::{self, Arrival};
 use crate::layout::vector;
 use crate::trace::Emit;
@@ -58,7 +59,7 @@ fn return_from(frame: &mut TrapFrame, lost: bool) {
             linux::before_return(frame);
         }
     }
-    TrapReturn { frame: cpu::anew(frame).words() }.emit();
+    TrapReturn { frame: emulated::anew(frame).words() }.emit();
 }
 
 /// Handles any other trap. Interrupts are off: every gate is an interrupt gate, and SFMASK has IF.

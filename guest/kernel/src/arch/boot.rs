@@ -175,8 +175,6 @@ unsafe extern "C" {
     static mut kernel_pml4: [u64; 512];
     /// At the physical address of that table.
     static kernel_root: u8;
-    /// The page table of the lowest 2 MiB.
-    static mut user_table: [u64; 512];
     /// The two page tables of [`crate::layout::STACKS`], one after the other.
     static mut stack_table: [u64; STACK_TABLE_ENTRIES];
     /// The first byte after the kernel.
@@ -192,12 +190,6 @@ pub fn root_table() -> *mut u64 {
 #[inline(always)]
 pub fn root() -> u64 {
     &raw const kernel_root as u64
-}
-
-/// The entry of the kernel's page tables for a page below 2 MiB.
-pub fn user_entry(page: u64) -> *mut u64 {
-    // SAFETY: the table has 512 entries.
-    unsafe { (&raw mut user_table).cast::<u64>().add((page / PAGE % 512) as usize) }
 }
 
 /// Entries of the page tables of the kernel stacks.

@@ -44,7 +44,7 @@ pub static TSS: Local<Tss> = Local::new(Tss {
 });
 
 /// Descriptors in the order of [`selector`]. The accessed bits are set, so that the CPU never writes them.
-static GDT: Local<[u64; 7]> = Local::new([
+pub static GDT: Local<[u64; 7]> = Local::new([
     0,
     0x00AF_9B00_0000_FFFF, // ring 0 code, 64-bit
     0x00CF_9300_0000_FFFF, // ring 0 data
@@ -87,14 +87,6 @@ pub fn load() {
         );
     }
     Segments { gdt: gdt as u64, tss }.emit();
-}
-
-/// Sets the L bit of the descriptor for ring 3 data, where it is reserved and has no effect (SDM vol. 3, 3.4.5), for a host
-/// that loads this descriptor into CS too: the CPU then still runs 64-bit code.
-pub fn let_user_data_be_64_bit_code() {
-    const L: u64 = 1 << 53;
-    // SAFETY: one CPU; the CPU reads the descriptor only when a selector is loaded.
-    unsafe { (*GDT.pointer())[usize::from(selector::USER_DATA) / 8] |= L }
 }
 
 /// Sets the stack for traps from user mode.

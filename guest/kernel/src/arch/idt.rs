@@ -25,7 +25,7 @@ const INTERRUPT_USER: u64 = 0xEE;
 const GATES: u64 = 32 + 4;
 
 /// The compiler fills it, so that boot spends no instruction on it.
-static IDT: Local<[Gate; 256]> = Local::new(table());
+pub static IDT: Local<[Gate; 256]> = Local::new(table());
 
 const fn table() -> [Gate; 256] {
     let mut table = [[0; 2]; 256];
@@ -73,20 +73,6 @@ fn record(first: u8, last: u8) {
     for (index, gates) in range.chunks(GATES_MAX).enumerate() {
         Gates { first: first + (index * GATES_MAX) as u8, table: gates.as_flattened() }.emit();
     }
-}
-
-/// The first word of an exception's gate if it leads to `handler`. The second is the same for all handlers, as they are in the
-/// same 4 GiB.
-pub fn gate_to(number: u8, handler: u64) -> u64 {
-    const OFFSET: u64 = 0xFFFF_0000_0000_FFFF;
-    first_word(number).get() & !OFFSET | handler & 0xFFFF | (handler >> 16 & 0xFFFF) << 48
-}
-
-/// The first word of an exception's gate.
-#[inline(always)]
-pub fn first_word(number: u8) -> &'static Local<u64> {
-    // SAFETY: a `Local` is laid out as its value; the table has every number.
-    unsafe { &*IDT.pointer().cast::<[Local<u64>; 2]>().add(number.into()).cast() }
 }
 
 /// Writes the address of the `syscall` handler to its register.

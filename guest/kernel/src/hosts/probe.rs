@@ -12,7 +12,7 @@
 //!   ([`super::user_mode`]). Ring 0 is not tried: a failed emulation ends the virtual machine.
 //! - `iretq` loads the data segment into CS, and its code runs as 32-bit code, whose `syscall` enters ring 0 at the low 32
 //!   bits of CSTAR, on the process's stack. Seen with `syscall` as #PF, so it is prevented in the same case: with the L bit
-//!   in its descriptor the segment is 64-bit code ([`gdt::let_user_data_be_64_bit_code`]).
+//!   in its descriptor the segment is 64-bit code ([`let_user_data_be_64_bit_code`]).
 //!
 //! Others were seen there and need nothing, because they end in a fault of the process or concern it alone: selectors of
 //! the LDT are #PF (the host looks for an LDT at address 0); alignment is checked (#AC) by the process's own RFLAGS.AC,
@@ -25,16 +25,15 @@ use abi::record::emit::boot::Probed;
 use abi::record::{Panic, SYSCALL_VECTOR};
 use abi::syscall::INT_VECTOR;
 
-use super::{user_mode, xsave};
+use super::{first_word, gate_to, user_mode, xsave};
 use crate::arch::cpu::rflags;
 use crate::arch::trap_frame::TrapFrame;
-use crate::arch::{entry, gdt, idt};
+use crate::arch::{entry, gdt};
 use crate::cell::Local;
 use crate::fpu::Method;
 use crate::layout::{selector, vector};
 use crate::memory::user;
 use crate::panic::panic;
-use crate::scheduler;
 use crate::trace::Emit;
 
 /// The first byte of `int n`.
@@ -63,8 +62,8 @@ pub fn run() -> Method {
     match syscall.vector {
         SYSCALL_VECTOR => {}
         vector::PAGE_FAULT if [syscall.rip, syscall.cr2] == [entry::SYSCALL_STUB; 2] => {
-            idt::first_word(vector::PAGE_FAULT).set(idt::gate_to(vector::PAGE_FAULT, entry::fault_or_call()));
-            gdt::let_user_data_be_64_bit_code();
+            first_word(vector::PAGE_FAULT).set(gate_to(vector::PAGE_FAULT, entry::fault_or_call()));
+            let_user_data_be_64_bit_code();
         }
         other => panic(Panic::ProbeFailed, other.into()),
     }
@@ -80,6 +79,14 @@ pub fn run() -> Method {
     };
     Probed { syscall: syscall.vector.into(), int80: int.vector.into() }.emit();
     method
+}
+
+/// Sets the L bit of the descriptor for ring 3 data, where it is reserved and has no effect (SDM vol. 3, 3.4.5), for a host
+/// that loads this descriptor into CS too: the CPU then still runs 64-bit code.
+fn let_user_data_be_64_bit_code() {
+    const L: u64 = 1 << 53;
+    // SAFETY: one CPU; the CPU reads the descriptor only when a selector is loaded.
+    unsafe { (*gdt::GDT.pointer())[usize::from(selector::USER_DATA) / 8] |= L }
 }
 
 /// Executes the code at `rip` in user mode. Returns how its next trap arrived, and EAX then.
@@ -139,8 +146,7 @@ pub fn translate(frame: &mut TrapFrame, arrival: Arrival) -> bool {
 /// What `int n` would have done: through the gate if its DPL allows, else #GP with the gate's selector (SDM vol. 3,
 /// 6.12.1.2 and 6.13: IDT bit 1, external 0).
 fn as_int(frame: &mut TrapFrame) {
-    let root = scheduler::current().root();
-    let Some([INT, number]) = user::read::<[u8; 2]>(root, frame.rip) else { return };
+    let Some([INT, number]) = user::read::<[u8; 2]>(frame.rip) else { return };
     if number == INT_VECTOR || number == vector::BREAKPOINT {
         frame.vector = number.into();
         frame.rip += INT_SIZE;

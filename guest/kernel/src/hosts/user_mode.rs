@@ -8,8 +8,9 @@ use core::arch::{asm, global_asm, naked_asm};
 use abi::program::Access;
 use abi::syscall::INT_VECTOR;
 
+use super::{first_word, gate_to};
 use crate::arch::cpu::{self, rflags};
-use crate::arch::{boot, gdt, idt};
+use crate::arch::{boot, gdt};
 use crate::layout::{PAGE, STACK_FIRST_PROCESS, STACK_SLOTS, USER_START, selector, vector};
 use crate::memory::address_space::rights;
 
@@ -57,21 +58,29 @@ pub fn area(slot: u16) -> u64 {
     AREAS + 2 * PAGE * u64::from(slot)
 }
 
+unsafe extern "C" {
+    /// The kernel's page table for the lowest 2 MiB.
+    static mut user_table: [u64; 512];
+}
+
 /// Maps the area at this address to a frame.
 pub fn map_area(at: u64, frame: u64) {
-    // SAFETY: the entry of a page that only areas use.
-    unsafe { boot::user_entry(at).write(frame | rights(Access::ReadWrite)) }
+    set_entry(at, frame | rights(Access::ReadWrite));
 }
 
 /// Unmaps it.
 pub fn unmap_area(at: u64) {
-    // SAFETY: as for `map_area`.
-    unsafe { boot::user_entry(at).write(0) }
+    set_entry(at, 0);
+}
+
+fn set_entry(at: u64, entry: u64) {
+    // SAFETY: the table has 512 entries; this one is of a page that only areas use.
+    unsafe { (&raw mut user_table).cast::<u64>().add((at / PAGE % 512) as usize).write(entry) }
 }
 
 /// The gate of #UD for [`exchange`].
 pub fn gate() -> u64 {
-    idt::gate_to(vector::INVALID_OPCODE, back_from_user_mode as *const () as u64)
+    gate_to(vector::INVALID_OPCODE, back_from_user_mode as *const () as u64)
 }
 
 /// Stores the registers of the components in the mask, bits of XCR0, in the area at `store`, and loads those in the area at
@@ -83,7 +92,7 @@ pub fn gate() -> u64 {
 /// Both areas are mapped, and `load` has valid registers; `gate` is [`gate`].
 #[inline(always)]
 pub unsafe fn exchange(store: u64, load: u64, mask: u32, gate: u64) {
-    let gate_before = idt::first_word(vector::INVALID_OPCODE).replace(gate);
+    let gate_before = first_word(vector::INVALID_OPCODE).replace(gate);
     // SAFETY: the caller's promise. At the UD2 the CPU pushes a trap frame below what is in use of this stack, and
     // `back_from_user_mode` returns to the end. The code changes no general register but RDX.
     unsafe {
@@ -104,7 +113,7 @@ pub unsafe fn exchange(store: u64, load: u64, mask: u32, gate: u64) {
             out("rdx") _,
         );
     }
-    idt::first_word(vector::INVALID_OPCODE).set(gate_before);
+    first_word(vector::INVALID_OPCODE).set(gate_before);
 }
 
 /// What IRETQ loads to enter user mode: RIP, CS, RFLAGS, RSP, SS.

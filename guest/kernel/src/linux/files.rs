@@ -463,9 +463,9 @@ pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let count = count.min(COUNT_MAX);
     match open.kind.get() {
         Kind::Stream => {
-            let (root, stream) = (task::process().root(), open.object.get());
+            let stream = open.object.get();
             in_parts(count, |done, size| {
-                console::print_of_process(root, stream, user::bytes(buffer + done, size)?);
+                console::print_of_process(stream, user::bytes(buffer + done, size)?);
                 Ok(size)
             })
         }
