@@ -20,43 +20,36 @@ pub struct Start {
     pub rsp: u64,
 }
 
-/// Loads a program and its arguments into an address space.
-pub fn load(process: u16, module: &Module, space: &mut AddressSpace) -> Result<Start, LoadError> {
+/// Loads a program and its arguments into the address space of process `id`.
+pub fn load(id: u16, module: &Module, space: &mut AddressSpace) -> Result<Start, LoadError> {
     let program = Program::check(module.bytes()).map_err(|fault| fault.error)?;
     for (segment, access) in program.segments() {
-        load_segment(process, module, space, &segment, access)?;
+        let copied = load_segment(module, space, &segment, access).ok_or(LoadError::OutOfMemory)?;
+        let Segment { address, memory_size: memory, file_size: file, .. } = segment;
+        SegmentLoaded { flags: segment.flags as u8, copied, address, memory, file }.emit_for(id);
     }
-    Ok(Start { rip: program.entry(), rsp: build_stack(process, module, space)? })
+    Ok(Start { rip: program.entry(), rsp: build_stack(id, module, space)? })
 }
 
+/// Maps a segment. Returns true if its pages are copies; `None`: no memory. A segment that is never written, and whose pages in
+/// memory are pages of the file, is mapped where it is.
 fn load_segment(
-    process: u16,
     module: &Module,
     space: &mut AddressSpace,
     segment: &Segment,
     access: Access,
-) -> Result<(), LoadError> {
-    // A segment that is never written, and whose pages in memory are pages of the file, is mapped where it is.
+) -> Option<bool> {
     let in_place = access != Access::ReadWrite
         && segment.file_size == segment.memory_size
         && module.address.is_multiple_of(PAGE)
         && (segment.offset ^ segment.address).is_multiple_of(PAGE);
-    let loaded = if in_place {
+    if in_place {
         let first = (module.address + segment.offset).wrapping_sub(segment.address);
-        space.map(pages(segment), access, |_, page| Some(first.wrapping_add(page)))
+        space.map(pages(segment), access, |_, page| Some(first.wrapping_add(page)))?;
     } else {
-        space.map(pages(segment), access, |space, page| copy_page(module, space, segment, page))
-    };
-    loaded.ok_or(LoadError::OutOfMemory)?;
-    SegmentLoaded {
-        flags: segment.flags as u8,
-        copied: !in_place,
-        address: segment.address,
-        memory: segment.memory_size,
-        file: segment.file_size,
+        space.map(pages(segment), access, |space, page| copy_page(module, space, segment, page))?;
     }
-    .emit_for(process);
-    Ok(())
+    Some(!in_place)
 }
 
 /// A frame with the file's bytes of `page`, and zeros elsewhere.
@@ -78,14 +71,13 @@ fn copy_page(module: &Module, space: &mut AddressSpace, segment: &Segment, page:
 const STACK_TAIL: u64 = 4;
 
 /// The user stack as Linux lays it out: argc, argv, NULL, no environment, NULL, AT_NULL, and above them the strings.
-fn build_stack(process: u16, module: &Module, space: &mut AddressSpace) -> Result<u64, LoadError> {
+fn build_stack(id: u16, module: &Module, space: &mut AddressSpace) -> Result<u64, LoadError> {
     let mut top = 0;
-    space
-        .map((USER_STACK, USER_END), Access::ReadWrite, |space, _| {
-            top = space.allocate()?;
-            Some(top)
-        })
-        .ok_or(LoadError::OutOfMemory)?;
+    let mapped = space.map((USER_STACK, USER_END), Access::ReadWrite, |space, _| {
+        top = space.allocate()?;
+        Some(top)
+    });
+    mapped.ok_or(LoadError::OutOfMemory)?;
     let line = module.command_line;
     if line.len() > abi::boot::MODULE_COMMAND_LINE_MAX {
         return Err(LoadError::BadArguments);
@@ -110,7 +102,7 @@ fn build_stack(process: u16, module: &Module, space: &mut AddressSpace) -> Resul
             pointer += 8;
         }
     }
-    StackBuilt { argc: argc as u32, lowest: USER_STACK, rsp: stack_pointer, argv: stack_pointer + 8 }
-        .emit_for(process);
+    let argv = stack_pointer + 8;
+    StackBuilt { argc: argc as u32, lowest: USER_STACK, rsp: stack_pointer, argv }.emit_for(id);
     Ok(stack_pointer)
 }

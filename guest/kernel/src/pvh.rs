@@ -3,7 +3,7 @@
 use abi::boot::{Options, PREPARED_MAGIC, Prepared};
 use abi::pvh::{self, MAGIC, RAM, StartInfo};
 
-use crate::arch::mem;
+use crate::hosts::emulated;
 use crate::layout::DIRECT_MAP_SIZE;
 use crate::memory::physical;
 
@@ -94,5 +94,5 @@ fn string(address: u64) -> &'static [u8] {
     }
     let start = physical::<u8>(address);
     // SAFETY: inside the direct map; the kernel does not write what the VMM left there.
-    unsafe { core::slice::from_raw_parts(start, mem::text_size(start, COMMAND_LINE_MAX as usize)) }
+    unsafe { core::slice::from_raw_parts(start, emulated::text_size(start, COMMAND_LINE_MAX as usize)) }
 }

@@ -11,19 +11,11 @@ use crate::hosts::rates;
 use crate::process::KERNEL;
 use crate::trace::{self, Emit};
 
-/// A stretch of time, in the units of the timer's modes.
-#[derive(Clone, Copy)]
-struct Span {
-    /// Cycles of the TSC.
-    cycles: u64,
-    /// Counts of the LAPIC timer.
-    counts: u64,
-}
-
 static CLOCK: Local<Clock> = Local::new(Clock { tsc_khz: 1, apic_khz: 1, start: 0, epoch_ns: 0 });
 /// How the timer ends turns; `None`: it ends none.
 static MODE: Local<Option<Timer>> = Local::new(None);
-static QUANTUM: Local<Span> = Local::new(Span { cycles: 0, counts: 0 });
+/// In cycles of the TSC.
+static QUANTUM: Local<u64> = Local::new(0);
 static BEGIN: Local<Begin> = Local::new(Begin::Nothing);
 static TICKS: Local<u32> = Local::new(0);
 
@@ -63,7 +55,7 @@ pub fn start(policy: Policy, options: &Options) {
     };
     let quantum_us = options.get(Key::QuantumUs);
     MODE.set(Some(mode));
-    QUANTUM.set(span(CLOCK.get().cycles_of_us(quantum_us)));
+    QUANTUM.set(CLOCK.get().cycles_of_us(quantum_us));
     apic::set_mode(mode);
     if mode == Timer::Periodic {
         arm(mode, QUANTUM.get());
@@ -120,7 +112,7 @@ fn begin() {
 /// rest, and the ways into the kernel and out of it take as long again.
 fn unmask() {
     let quantum = QUANTUM.get();
-    if u64::from(apic::remaining_count()) * 3 < quantum.counts * 2 {
+    if u64::from(apic::remaining_count()) * 3 < counts(quantum) * 2 {
         arm(Timer::Periodic, quantum);
     }
     apic::set_mode(Timer::Periodic);
@@ -130,21 +122,23 @@ fn unmask() {
 pub fn arm_for_idle(wake: u64) {
     match MODE.get() {
         Some(Timer::Periodic) => apic::set_mode(Timer::Periodic),
-        mode => arm(mode.unwrap_or(Timer::OneShot), span(wake.saturating_sub(cpu::tsc()).max(1))),
+        mode => arm(mode.unwrap_or(Timer::OneShot), wake.saturating_sub(cpu::tsc()).max(1)),
     }
 }
 
-fn span(cycles: u64) -> Span {
-    Span { cycles, counts: CLOCK.get().apic_counts(cycles).clamp(1, u32::MAX.into()) }
+/// Counts of the LAPIC timer in so many cycles of the TSC: as many as its register holds, and at least 1.
+fn counts(cycles: u64) -> u64 {
+    CLOCK.get().apic_counts(cycles).clamp(1, u32::MAX.into())
 }
 
-/// Lets the timer interrupt after this time.
-fn arm(timer: Timer, Span { cycles, counts }: Span) {
+/// Lets the timer interrupt after so many cycles of the TSC.
+fn arm(timer: Timer, cycles: u64) {
     let value = if timer == Timer::Deadline {
         let deadline = cpu::tsc().saturating_add(cycles);
         apic::set_deadline(deadline);
         deadline
     } else {
+        let counts = counts(cycles);
         apic::set_count(counts as u32);
         counts
     };

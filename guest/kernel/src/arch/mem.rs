@@ -53,23 +53,10 @@ pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, size: usize) -> *
         // SAFETY: the end of `from` is not overwritten before it is read, going upwards.
         return unsafe { memcpy(to, from, size) };
     }
-    // SAFETY: going downwards, the start of `from` is not overwritten before it is read: the odd bytes at the end, then words.
-    // DF is 0 again behind it.
+    // SAFETY: going downwards, the start of `from` is not overwritten before it is read. DF is 0 again behind it.
     unsafe {
-        asm!(
-            "std",
-            "rep movsb",
-            "sub rdi, 7",
-            "sub rsi, 7",
-            "mov rcx, {words}",
-            "rep movsq",
-            "cld",
-            words = in(reg) size >> 3,
-            inout("rcx") size & 7 => _,
-            inout("rdi") to.wrapping_add(size).wrapping_sub(1) => _,
-            inout("rsi") from.wrapping_add(size).wrapping_sub(1) => _,
-            options(nostack),
-        );
+        asm!("std", "rep movsb", "cld", inout("rcx") size => _, inout("rdi") to.wrapping_add(size).wrapping_sub(1) => _,
+            inout("rsi") from.wrapping_add(size).wrapping_sub(1) => _, options(nostack));
     }
     to
 }
@@ -99,33 +86,3 @@ pub unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, size: usize) -> i32 {
 /// `core` refers to it. It is never called, because panics abort.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
-
-/// How many of `count` items from `at` on come before the one that ends the scan. The first instruction sets ZF for an empty
-/// stretch, where SCAS does not run; the last says whether an item ended the scan.
-macro_rules! count_before {
-    ($at:expr, $count:expr, $first:literal, $scan:literal, $last:literal) => {{
-        let (left, found): (usize, u8);
-        // SAFETY: the caller's promise; DF is 0 in the kernel.
-        unsafe {
-            asm!($first, $scan, $last, found = out(reg_byte) found, inout("rcx") $count => left,
-                inout("rdi") $at => _, in("rax") 0_u64, options(nostack, readonly));
-        }
-        $count - left - usize::from(found)
-    }};
-}
-
-/// How many of `count` words from `at` on are zero before the first that is not; `count` if all are.
-///
-/// # Safety
-/// All of them can be read.
-pub unsafe fn zero_words(at: *const u64, count: usize) -> usize {
-    count_before!(at, count, "cmp rax, rax", "repe scasq", "setne {found}")
-}
-
-/// How many bytes from `at` on come before the first zero; `count` if none of so many is zero.
-///
-/// # Safety
-/// All of them up to the first zero can be read.
-pub unsafe fn text_size(at: *const u8, count: usize) -> usize {
-    count_before!(at, count, "cmp rax, 1", "repne scasb", "sete {found}")
-}

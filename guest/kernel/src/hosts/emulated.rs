@@ -60,3 +60,33 @@ pub fn call_aside(function: extern "C" fn()) {
     // there is no red zone, and the kernel needs no alignment of its stack.
     unsafe { asm!("call {}", sym aside, inout("rax") function => _, options(nostack)) }
 }
+
+/// How many of `count` items from `at` on come before the one that ends the scan. The first instruction sets ZF for an empty
+/// stretch, where SCAS does not run; the last says whether an item ended the scan.
+macro_rules! count_before {
+    ($at:expr, $count:expr, $first:literal, $scan:literal, $last:literal) => {{
+        let (left, found): (usize, u8);
+        // SAFETY: the caller's promise; DF is 0 in the kernel.
+        unsafe {
+            asm!($first, $scan, $last, found = out(reg_byte) found, inout("rcx") $count => left,
+                inout("rdi") $at => _, in("rax") 0_u64, options(nostack, readonly));
+        }
+        $count - left - usize::from(found)
+    }};
+}
+
+/// How many of `count` words from `at` on are zero before the first that is not; `count` if all are.
+///
+/// # Safety
+/// All of them can be read.
+pub unsafe fn zero_words(at: *const u64, count: usize) -> usize {
+    count_before!(at, count, "cmp rax, rax", "repe scasq", "setne {found}")
+}
+
+/// How many bytes from `at` on come before the first zero; `count` if none of so many is zero.
+///
+/// # Safety
+/// All of them up to the first zero can be read.
+pub unsafe fn text_size(at: *const u8, count: usize) -> usize {
+    count_before!(at, count, "cmp rax, 1", "repne scasb", "sete {found}")
+}

@@ -12,8 +12,9 @@ use abi::record::{Panic, Resolution};
 use abi::syscall::errno::ENOMEM;
 
 use super::{first, misc};
-use crate::arch::{cpu, mem};
+use crate::arch::cpu;
 use crate::cell::Local;
+use crate::hosts::emulated;
 use crate::layout::{PAGE, USER_END, USER_START};
 use crate::memory::address_space::{ADDRESS, AddressSpace, NO_EXECUTE, PRESENT, USER, WRITABLE, find_entry};
 use crate::memory::{frames, physical};
@@ -395,7 +396,7 @@ impl Space {
                     while page < region_end {
                         let count = ((region_end - page) / PAGE) as usize;
                         // SAFETY: `count` entries of one page table lie between this entry and the end of the region.
-                        let skipped = unsafe { mem::zero_words(entry, count) };
+                        let skipped = unsafe { emulated::zero_words(entry, count) };
                         if skipped == count {
                             break;
                         }

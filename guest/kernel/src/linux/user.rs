@@ -6,7 +6,7 @@ use abi::syscall::errno::{EFAULT, ENAMETOOLONG};
 
 use super::space::{Bad, Touch};
 use super::{Outcome, task};
-use crate::arch::mem;
+use crate::hosts::emulated;
 use crate::layout::{PAGE, USER_END};
 use crate::memory::address_space::translate;
 use crate::trace;
@@ -79,7 +79,7 @@ pub fn string(address: u64, most: u64) -> Outcome<&'static [u8]> {
         let here = (PAGE - at % PAGE).min(most - size);
         reach(at, here, false)?;
         // SAFETY: `reach` made all of it readable.
-        let found = unsafe { mem::text_size(at as *const u8, here as usize) } as u64;
+        let found = unsafe { emulated::text_size(at as *const u8, here as usize) } as u64;
         size += found;
         if found < here {
             return bytes(address, size);
@@ -98,7 +98,7 @@ impl data::Memory for Memory {
 
     fn text_size(&self, bytes: &[u8]) -> usize {
         // SAFETY: all of the slice can be read.
-        unsafe { mem::text_size(bytes.as_ptr(), bytes.len()) }
+        unsafe { emulated::text_size(bytes.as_ptr(), bytes.len()) }
     }
 
     fn record(&self, argument: u8, size: u64, beginning: &[u8]) {
