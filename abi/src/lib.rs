@@ -9,6 +9,7 @@ pub mod boot;
 pub mod bundle;
 pub mod elf;
 pub mod exit;
+pub mod hardware;
 pub mod ports;
 pub mod program;
 pub mod pvh;

@@ -30,6 +30,7 @@ pub const DIRECT_MAP_SIZE: u64 = 1 << 30;
 /// The LAPIC's page, where xAPIC mode needs it.
 pub const LAPIC: u64 = 0xFFFF_FFFF_FEE0_0000;
 
+pub use abi::hardware::vector;
 pub use abi::program::{PAGE, USER_END, USER_STACK, USER_START};
 
 /// Kernel stacks.
@@ -66,28 +67,4 @@ pub mod selector {
     pub const USER_CODE: u16 = 0x20 | 3;
     /// The TSS; its descriptor takes two entries.
     pub const TSS: u16 = 0x28;
-}
-
-/// Vectors of the trap table.
-pub mod vector {
-    /// #BP.
-    pub const BREAKPOINT: u8 = 3;
-    /// #UD.
-    pub const INVALID_OPCODE: u8 = 6;
-    /// #DF.
-    pub const DOUBLE_FAULT: u8 = 8;
-    /// #GP.
-    pub const GENERAL_PROTECTION: u8 = 13;
-    /// #MC.
-    pub const MACHINE_CHECK: u8 = 18;
-    /// #PF.
-    pub const PAGE_FAULT: u8 = 14;
-    /// NMI.
-    pub const NMI: u8 = 2;
-    /// The LAPIC timer, the first vector after the exceptions.
-    pub const TIMER: u8 = 32;
-    /// Standard input.
-    pub const INPUT: u8 = abi::ports::INPUT_VECTOR;
-    /// The LAPIC's spurious interrupt.
-    pub const SPURIOUS: u8 = 0xFF;
 }

@@ -23,15 +23,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use abi::hardware::vector::TIMER;
 use abi::record::{Kind, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR, errno};
 use unicode_width::UnicodeWidthStr;
 
 use super::hardware::exception;
 use crate::file::{Event, Names, Origin, Part, What, name_text};
-
-/// The vector of the LAPIC timer in Trapline's kernel.
-const TIMER_VECTOR: u8 = 32;
 
 /// How deep parentheses and `not` may nest: the parser and the tests of an event recurse as deep.
 const NESTING_MAX: usize = 100;
@@ -392,11 +390,11 @@ fn vector(value: &str) -> Result<Node, String> {
 /// The number of a vector that is named.
 pub(super) fn vector_number(value: &str) -> Result<u8, String> {
     let known = match value {
-        "timer" => Some(TIMER_VECTOR),
+        "timer" => Some(TIMER),
         "input" => Some(abi::ports::INPUT_VECTOR),
         "syscall" => Some(SYSCALL_VECTOR),
         "int80" => Some(INT_VECTOR),
-        _ => (0..TIMER_VECTOR).find(|&vector| exception(vector).is_some_and(|(name, _)| name == value)),
+        _ => (0..TIMER).find(|&vector| exception(vector).is_some_and(|(name, _)| name == value)),
     };
     let numbered = || number(value).and_then(|number| u8::try_from(number).ok());
     known.or_else(numbered).ok_or_else(|| {

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// The exception whose error code and CR2 say more than its name.
-const PAGE_FAULT: u8 = 14;
+use abi::hardware::vector::PAGE_FAULT;
 
 /// Mnemonic and name of an exception (table 7-1). None: a vector without one.
 pub fn exception(vector: u8) -> Option<(&'static str, &'static str)> {

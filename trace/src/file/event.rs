@@ -5,10 +5,9 @@
 
 pub use abi::record::{Boot, Context, Frame, What};
 
-use super::{Origin, Record};
+use abi::hardware::vector::PAGE_FAULT;
 
-/// Page fault: the one exception with an address in CR2.
-const PAGE_FAULT: u8 = 14;
+use super::{Origin, Record};
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

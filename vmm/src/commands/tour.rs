@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use abi::hardware::vector::{GENERAL_PROTECTION, PAGE_FAULT};
 use trace::analysis::{End, Summary};
 
 /// The quantum of the tour: short enough for about a hundred switches.
@@ -18,10 +19,8 @@ enum Expected {
     Killed(u8),
 }
 
-/// Vectors of exceptions (SDM vol. 3, table 6-1).
+/// The vector of #DE.
 const DIVIDE_ERROR: u8 = 0;
-const GENERAL_PROTECTION: u8 = 13;
-const PAGE_FAULT: u8 = 14;
 
 const TOUR: [(&str, Expected); 7] = [
     ("hello", Expected::Exits),

@@ -9,6 +9,7 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use abi::hardware::rflags;
 use kvm_bindings::{
     CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_EXIT_INTR, KVM_MAX_CPUID_ENTRIES, KVM_MP_STATE_HALTED,
     KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, Msrs, kvm_enable_cap, kvm_msi, kvm_msr_entry, kvm_regs,
@@ -26,8 +27,6 @@ use super::stats::{self, KvmCounts};
 
 /// IA32_TIME_STAMP_COUNTER (SDM vol. 4, table 2-2).
 const MSR_TSC: u32 = 0x10;
-/// The interrupt flag in RFLAGS (SDM vol. 1, 3.4.3).
-const RFLAGS_IF: u64 = 1 << 9;
 /// Pins of the I/O APIC that user space would emulate; KVM wants to know, and reserves routes.
 const IO_APIC_PINS: u64 = 24;
 /// KVM's local APIC counts nanoseconds (KVM_CAP_X86_APIC_BUS_CYCLES_NS: 1 by default).
@@ -296,7 +295,7 @@ impl Vcpu {
     /// Whether the guest halted with interrupts off when KVM_RUN was interrupted. KVM's local APIC keeps such a guest in
     /// KVM_RUN. No interrupt can wake it; nothing here sends an NMI, SMI or INIT.
     pub fn is_halted_for_good(&self) -> bool {
-        let interrupts_are_off = self.registers().rflags & RFLAGS_IF == 0;
+        let interrupts_are_off = self.registers().rflags & rflags::IF == 0;
         interrupts_are_off && self.fd.get_mp_state().is_ok_and(|state| state.mp_state == KVM_MP_STATE_HALTED)
     }
 

@@ -3,6 +3,8 @@
 
 use core::arch::asm;
 
+pub use abi::hardware::rflags;
+
 use crate::cell::Local;
 
 pub const CR0_PE: u32 = 1 << 0;
@@ -35,22 +37,6 @@ pub const IA32_LSTAR: u32 = 0xC000_0082;
 pub const IA32_FMASK: u32 = 0xC000_0084;
 pub const IA32_FS_BASE: u32 = 0xC000_0100;
 pub const IA32_GS_BASE: u32 = 0xC000_0101;
-
-/// RFLAGS.
-pub mod rflags {
-    /// Always 1.
-    pub const FIXED: u64 = 1 << 1;
-    pub const TF: u64 = 1 << 8;
-    pub const IF: u64 = 1 << 9;
-    pub const DF: u64 = 1 << 10;
-    pub const NT: u64 = 1 << 14;
-    pub const RF: u64 = 1 << 16;
-    pub const AC: u64 = 1 << 18;
-    /// The flags that a program starts with.
-    pub const START: u64 = FIXED | IF;
-    /// The flags that user mode may set: CF PF AF ZF SF TF DF OF NT AC ID, but not IOPL or IF.
-    pub const USER: u64 = 0x0024_4DD5;
-}
 
 static HAS_BASES: Local<bool> = Local::new(false);
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use abi::hardware::vector::TIMER;
 use abi::record::{Ending, Kind, Policy};
 
 use crate::analysis::count;
@@ -12,10 +13,6 @@ use crate::file::{self, Boot, Event, Frame, Origin, What};
 
 /// The most nested traps that are kept. Trapline's kernel has at most two.
 const NESTED_MAX: usize = 4;
-/// The interrupt flag in RFLAGS.
-pub(super) const IF: u64 = 1 << 9;
-/// The first vector above the exceptions.
-const FIRST_INTERRUPT: u8 = 32;
 /// The number of the kernel's own thread.
 const KERNEL: u16 = 0;
 
@@ -69,12 +66,12 @@ pub(super) fn is_call(vector: u8) -> bool {
 
 /// A vector of a device.
 pub(super) fn is_interrupt(vector: u8) -> bool {
-    vector >= FIRST_INTERRUPT && !is_call(vector)
+    vector >= TIMER && !is_call(vector)
 }
 
 /// A vector of an exception.
 pub(super) fn is_exception(vector: u8) -> bool {
-    vector < FIRST_INTERRUPT
+    vector < TIMER
 }
 
 /// An address in the upper half, where the kernel is.

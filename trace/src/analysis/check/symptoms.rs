@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::machine::{IF, Machine, is_exception};
+use abi::hardware::rflags::IF;
+
+use super::machine::{Machine, is_exception};
 use super::time::{longest_turn, milliseconds};
 use super::{Log, Rule, Violation};
 use crate::analysis::hardware::{Fault, vector_name};

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use abi::hardware::rflags::IF;
 use abi::record::{Block as _, FRAME};
 
-use super::machine::{IF, Machine, Trap, is_kernel};
+use super::machine::{Machine, Trap, is_kernel};
 use super::{Log, Rule, Violation};
 use crate::analysis::hardware::vector_name;
 use crate::file::{Boot, Event, Frame, What};

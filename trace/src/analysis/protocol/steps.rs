@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use abi::hardware::rflags::IF;
+use abi::hardware::vector::PAGE_FAULT;
 use abi::record::{CONTEXT, REGISTERS, Reason, SYSCALL_VECTOR};
 use abi::syscall::{Call, INT_VECTOR, errno};
 
@@ -9,13 +11,10 @@ use super::{Actor, Layer, Row, Value};
 use crate::analysis::hardware::{Fault, exception, flags, vector_name};
 use crate::file::{Boot, Context, Event, Frame, Names, Origin, Trap, What};
 
-/// RFLAGS.IF: interrupts are taken (SDM vol. 1, 3.4.3).
-const IF: u64 = 1 << 9;
 /// Type and DPL of a gate: 64-bit interrupt gate, whose use clears IF (SDM vol. 3, 7.12.1.3).
 const INTERRUPT_GATE: u8 = 0xE;
 /// User addresses end here (canonical addresses of 48 bits, SDM vol. 1, 3.3.7.1).
 const USER_END: u64 = 1 << 47;
-const PAGE_FAULT: u8 = 14;
 /// The most rows of a table, and the most lines of one row. An excerpt of a real run has some dozens; a trace may claim to
 /// have millions.
 const ROWS_MAX: usize = 2000;
