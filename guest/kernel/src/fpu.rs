@@ -3,8 +3,6 @@
 //! They are kept in an area of one page a process. How they get there depends on the host: see [`Method`]. The probe
 //! finds it, once, at boot.
 
-use core::arch::x86_64::__cpuid_count;
-
 use crate::arch::cpu;
 use crate::cell::Local;
 use crate::hosts::user_mode;
@@ -80,22 +78,6 @@ pub fn components() -> u64 {
         Method::Xsave { mask } | Method::InUserMode { mask, .. } => mask,
     };
     components.into()
-}
-
-/// How many bytes of an area are in use.
-pub fn area_size() -> usize {
-    const LEGACY: u32 = 512;
-    const HEADER: u32 = 64;
-    if let Method::Fxsave = METHOD.get() {
-        return LEGACY as usize;
-    }
-    let mask = components();
-    let ends = (2..63).filter(|bit| mask & 1 << bit != 0).map(|bit| {
-        // Size and offset of the component (SDM vol. 1, 13.2).
-        let leaf = __cpuid_count(0xD, bit);
-        leaf.eax + leaf.ebx
-    });
-    ends.fold(LEGACY + HEADER, u32::max) as usize
 }
 
 impl Area {

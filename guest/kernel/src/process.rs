@@ -125,11 +125,6 @@ pub fn get(id: u16) -> &'static Process {
     &PROCESSES[usize::from(slot(id))]
 }
 
-/// The process of a number, if there is one.
-pub fn find(id: u16) -> Option<&'static Process> {
-    (SLOT_OF[usize::from(id)].get() != 0).then(|| get(id))
-}
-
 /// The slot of a process: no other that is alive has it. Slot 0 is the kernel's.
 #[inline(always)]
 pub fn slot(id: u16) -> u8 {
@@ -168,18 +163,26 @@ pub fn reserve(root: u64, name: [u64; 2], is_linux: bool) -> Option<u16> {
     let process = &PROCESSES[usize::from(slot)];
     LAST_ID.set(id);
     SLOT_OF[usize::from(id)].set(slot);
-    process.id.set(id);
-    process.fpu.set(fpu::Area::NONE);
-    process.segments.set(Segments::NULL);
-    process.space.set(AddressSpace::without_frames(root));
-    process.kernel_stack.set(stack_top(STACK_FIRST_PROCESS + u64::from(slot) - 1));
-    process.fault_handler.set(0);
-    process.cycles.set(0);
-    process.is_linux.set(is_linux);
-    process.group.set(id);
-    process.state.set(State::Runnable);
-    let (structure, kernel_stack_top) = (process.address(), process.kernel_stack.get());
-    ProcessCreated { structure, cr3: root, kernel_stack_top, program: &name }.emit_for(id);
+    let kernel_stack = stack_top(STACK_FIRST_PROCESS + u64::from(slot) - 1);
+    // SAFETY: every field is a cell, and no process has this slot.
+    unsafe {
+        (&raw const *process).cast_mut().write(Process {
+            id: Local::new(id),
+            space: Local::new(AddressSpace::without_frames(root)),
+            kernel_stack: Local::new(kernel_stack),
+            is_linux: Local::new(is_linux),
+            group: Local::new(id),
+            state: Local::new(State::Runnable),
+            ..Process::unused()
+        });
+    }
+    ProcessCreated {
+        structure: process.address(),
+        cr3: root,
+        kernel_stack_top: kernel_stack,
+        program: &name,
+    }
+    .emit_for(id);
     Some(id)
 }
 

@@ -18,7 +18,7 @@ use crate::{fpu, timer, trace};
 
 static QUEUE: RunQueue = RunQueue::new();
 /// TSC of the last switch.
-static TURN: Local<u64> = Local::new(0);
+pub static TURN: Local<u64> = Local::new(0);
 /// Which process had the CPU before the last switch, and why it lost it.
 static PREVIOUS: Local<(&Process, Reason)> = Local::new((&process::PROCESSES[KERNEL as usize], Reason::Idle));
 /// How many processes have not ended.
@@ -29,7 +29,7 @@ static FIRST_SLEEPER: Local<u16> = Local::new(KERNEL);
 pub static FAILED: Local<bool> = Local::new(false);
 
 /// The process that runs is a Linux program. Every system call looks, so it has a place of its own.
-static RUNS_LINUX: Local<bool> = Local::new(false);
+pub static RUNS_LINUX: Local<bool> = Local::new(false);
 /// The process that runs.
 static CURRENT: Local<&Process> = Local::new(&process::PROCESSES[KERNEL as usize]);
 
@@ -149,22 +149,6 @@ fn sleepers_until(found: impl Fn(&Process) -> bool) -> &'static Local<u16> {
     link
 }
 
-/// True if the process that runs is a Linux program.
-#[inline(always)]
-pub fn runs_linux() -> bool {
-    RUNS_LINUX.get()
-}
-
-/// Cycles since the last switch.
-pub fn cycles_of_turn() -> u64 {
-    cpu::tsc() - TURN.get()
-}
-
-/// Cycles that the process that runs has run.
-pub fn cycles_of_current() -> u64 {
-    current().cycles.get() + cycles_of_turn()
-}
-
 /// The process that runs ends by itself.
 #[cold]
 pub fn exit(status: u64) -> ! {
@@ -229,7 +213,7 @@ fn switch_to(next: u16, reason: Reason) {
     PREVIOUS.set((from, reason));
     let now = cpu::tsc();
     from.cycles.set(from.cycles.get() + now - TURN.replace(now));
-    trace::set_current(next);
+    trace::CURRENT.set(next);
     CURRENT.set(to);
     RUNS_LINUX.set(to.is_linux.get());
     // SAFETY: both are entries of the process list. Every root table has the kernel's half, so code and stacks stay

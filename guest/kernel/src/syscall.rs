@@ -27,7 +27,10 @@ pub fn call(number: u64, frame: &mut TrapFrame) {
     let outcome = match Call::from_number(number) {
         Some(Call::read) => read(rdi, rsi, rdx),
         Some(Call::write) => write(rdi, rsi, rdx),
-        Some(Call::sched_yield) => sched_yield(),
+        Some(Call::sched_yield) => {
+            scheduler::yield_now();
+            Ok(0)
+        }
         Some(Call::nanosleep) => nanosleep(rdi),
         Some(Call::getpid) => Ok(scheduler::current().group.get().into()),
         Some(Call::exit | Call::exit_group) => scheduler::exit(rdi),
@@ -45,11 +48,6 @@ pub fn answer(number: u64, frame: &mut TrapFrame, outcome: Outcome) {
     frame.registers.rax = result;
     let result = SystemCallResult { number: number as u32, result: result as i64 };
     result.emit_with(TrapReturn { frame: frame.words() });
-}
-
-fn sched_yield() -> Outcome {
-    scheduler::yield_now();
-    Ok(0)
 }
 
 /// Records two words of memory that an argument leads to.

@@ -55,7 +55,7 @@ pub fn start(policy: Policy, options: &Options) {
     };
     let quantum_us = options.get(Key::QuantumUs);
     MODE.set(Some(mode));
-    QUANTUM.set(CLOCK.get().cycles_of_us(quantum_us));
+    QUANTUM.set(clock().cycles_of_us(quantum_us));
     apic::set_mode(mode);
     if mode == Timer::Periodic {
         arm(mode, QUANTUM.get());
@@ -128,7 +128,7 @@ pub fn arm_for_idle(wake: u64) {
 
 /// Counts of the LAPIC timer in so many cycles of the TSC: as many as its register holds, and at least 1.
 fn counts(cycles: u64) -> u64 {
-    CLOCK.get().apic_counts(cycles).clamp(1, u32::MAX.into())
+    clock().apic_counts(cycles).clamp(1, u32::MAX.into())
 }
 
 /// Lets the timer interrupt after so many cycles of the TSC.
@@ -147,25 +147,20 @@ fn arm(timer: Timer, cycles: u64) {
 
 /// Nanoseconds since boot.
 pub fn monotonic_ns() -> u64 {
-    CLOCK.get().monotonic_ns(cpu::tsc())
+    clock().monotonic_ns(cpu::tsc())
 }
 
 /// Nanoseconds since 1970; since boot, where the VMM does not say when that was.
 pub fn realtime_ns() -> u64 {
-    CLOCK.get().realtime_ns(cpu::tsc())
+    clock().realtime_ns(cpu::tsc())
 }
 
-/// Nanoseconds in so many cycles of the TSC.
-pub fn ns_of_cycles(cycles: u64) -> u64 {
-    CLOCK.get().ns_of_cycles(cycles)
-}
-
-/// Cycles of the TSC in so many nanoseconds.
-pub fn cycles_of_ns(ns: u64) -> u64 {
-    CLOCK.get().cycles_of_ns(ns)
+/// The rates of the clocks.
+pub fn clock() -> Clock {
+    CLOCK.get()
 }
 
 /// The TSC when `ns` nanoseconds will have passed.
 pub fn after_ns(ns: u64) -> u64 {
-    cpu::tsc().saturating_add(CLOCK.get().cycles_of_ns(ns))
+    cpu::tsc().saturating_add(clock().cycles_of_ns(ns))
 }

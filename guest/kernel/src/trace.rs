@@ -40,7 +40,7 @@ enum Listener {
 }
 
 /// The process that runs. Every record names it, so it is kept here.
-static CURRENT: Local<u16> = Local::new(0);
+pub static CURRENT: Local<u16> = Local::new(0);
 static LISTENER: Local<Listener> = Local::new(Listener::None);
 /// How many of the largest records fit into the buffer, less one: two records may be appended at once.
 const ROOM: u64 = (CAPACITY / RECORD_MAX) as u64 - 1;
@@ -54,12 +54,6 @@ static LEFT: Local<u64> = Local::new(ROOM);
 #[inline(always)]
 pub fn current() -> u16 {
     CURRENT.get()
-}
-
-/// The scheduler switches to this process.
-#[inline(always)]
-pub fn set_current(id: u16) {
-    CURRENT.set(id);
 }
 
 /// Tells the host where the buffer is, if there is a host that listens. `option` is the value of [`abi::boot::Key::Doorbell`].

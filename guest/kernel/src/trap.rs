@@ -17,9 +17,6 @@ use crate::layout::vector;
 use crate::trace::Emit;
 use crate::{linux, panic, process, scheduler, syscall, timer, trace};
 
-/// The error code of #GP for the gate of vector 0x80 (SDM vol. 3, 6.13): the index, and that it is of the IDT.
-const INT_GATE_ERROR: u64 = (INT_VECTOR as u64) << 3 | 1 << 1;
-
 /// Handles `syscall`. This path and the next are those that programs take most.
 pub extern "C" fn system_call(frame: &mut TrapFrame) {
     call(frame, Arrival { vector: SYSCALL_VECTOR, rip: frame.rip, cr2: 0 });
@@ -35,7 +32,7 @@ pub extern "C" fn system_call_by_fault(frame: &mut TrapFrame) {
 fn call(frame: &mut TrapFrame, arrival: Arrival) {
     let number = frame.registers.rax;
     entry(frame, arrival).emit_with(SystemCall { number });
-    if scheduler::runs_linux() { linux::call(number, frame) } else { syscall::call(number, frame) }
+    if scheduler::RUNS_LINUX.get() { linux::call(number, frame) } else { syscall::call(number, frame) }
 }
 
 /// Handles the timer's interrupt.
@@ -51,7 +48,7 @@ pub extern "C" fn timer_interrupt(frame: &mut TrapFrame) {
 /// Records the return, after what a Linux program has to do before it. `lost`: it had lost the CPU meanwhile.
 #[inline(always)]
 fn return_from(frame: &mut TrapFrame, lost: bool) {
-    if scheduler::runs_linux() {
+    if scheduler::RUNS_LINUX.get() {
         if lost {
             linux::preempted(frame);
         }
@@ -69,8 +66,11 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
     if frame.is_from_user() && probe::translate(frame, arrival) {
         return;
     }
-    if frame.vector as u8 == INT_VECTOR && scheduler::runs_linux() {
-        refuse_int(frame);
+    if frame.vector as u8 == INT_VECTOR && scheduler::RUNS_LINUX.get() {
+        // It asks for the calls of 32-bit programs, which have other numbers and are not here. It becomes what it is where
+        // their gate is closed: #GP at the instruction, two bytes back.
+        frame.rip -= 2;
+        frame.set_closed_gate(INT_VECTOR);
     }
     let vector = frame.vector as u8;
     if vector == INT_VECTOR {
@@ -84,14 +84,6 @@ pub extern "C" fn trap(frame: &mut TrapFrame) {
         _ => panic::exception(frame),
     }
     return_from(frame, false);
-}
-
-/// `int 0x80` of a Linux program asks for the calls of 32-bit programs, which have other numbers and are not here. It
-/// becomes what it is where their gate is closed: #GP at the instruction, two bytes back.
-fn refuse_int(frame: &mut TrapFrame) {
-    frame.vector = vector::GENERAL_PROTECTION.into();
-    frame.error = INT_GATE_ERROR;
-    frame.rip -= 2;
 }
 
 #[inline(always)]
@@ -118,7 +110,7 @@ fn fault(frame: &mut TrapFrame, cr2: u64) {
     if trace::current() == process::KERNEL {
         panic::exception(frame); // the kernel's own code in user mode, which the probe runs
     }
-    if scheduler::runs_linux() && scheduler::current().fault_handler.get() == 0 {
+    if scheduler::RUNS_LINUX.get() && scheduler::current().fault_handler.get() == 0 {
         return linux::fault(frame, cr2);
     }
     let handler = scheduler::current().fault_handler.replace(0);

@@ -85,16 +85,12 @@ pub fn set_mode(mode: Timer) {
         Timer::Deadline => MODE_DEADLINE,
     };
     write(Register::TimerEntry, mode | u32::from(vector::TIMER));
+    // A write to memory, as the xAPIC's registers are, may still be under way when a later WRMSR sets the deadline, which is
+    // then lost (SDM vol. 3, 10.5.4.1). The manual uses MFENCE. CPUID completes writes too (8.3), and hosts that emulate ring 0
+    // have it but not MFENCE.
     if mode == MODE_DEADLINE && !X2APIC.get() {
-        serialize();
+        core::arch::x86_64::__cpuid(0);
     }
-}
-
-/// A write to memory, as the xAPIC's registers are, may still be under way when a later WRMSR sets the deadline, which
-/// is then lost (SDM vol. 3, 10.5.4.1). The manual uses MFENCE. CPUID completes writes too (8.3), and hosts
-/// that emulate ring 0 have it but not MFENCE.
-fn serialize() {
-    core::arch::x86_64::__cpuid(0);
 }
 
 /// Masks the periodic timer, which continues to count, until [`set_mode`].

@@ -84,8 +84,7 @@ boot_gdt_pointer:
     // Page tables. P 1, W 2, PWT|PCD 0x18, PS 0x80, NX bit 63.
     .section .data.tables, "aw"
     .balign 4096
-    .global kernel_pml4, kernel_root
-    .set kernel_root, kernel_pml4 - {base}
+    .global kernel_pml4
 kernel_pml4:
     .quad user_pdpt - {base} + 7
     .fill 255, 8, 0
@@ -173,8 +172,6 @@ first_stacks:
 unsafe extern "C" {
     /// The kernel's root page table.
     static mut kernel_pml4: [u64; 512];
-    /// At the physical address of that table.
-    static kernel_root: u8;
     /// The two page tables of [`crate::layout::STACKS`], one after the other.
     static mut stack_table: [u64; STACK_TABLE_ENTRIES];
     /// The first byte after the kernel.
@@ -189,7 +186,7 @@ pub fn root_table() -> *mut u64 {
 /// Physical address of the kernel's root page table.
 #[inline(always)]
 pub fn root() -> u64 {
-    &raw const kernel_root as u64
+    root_table() as u64 - KERNEL_BASE
 }
 
 /// Entries of the page tables of the kernel stacks.

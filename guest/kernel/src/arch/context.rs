@@ -74,7 +74,7 @@ pub struct Segments {
     /// 16 bits each, DS lowest.
     selectors: u64,
     /// Of FS and GS.
-    bases: [u64; 2],
+    pub bases: [u64; 2],
 }
 
 impl Segments {
@@ -113,11 +113,6 @@ impl Segments {
                 in(reg) &raw mut (*to).selectors, options(nostack, preserves_flags));
             (*to).bases = Self::bases();
         }
-    }
-
-    /// The same with another base of FS.
-    pub fn with_fs_base(self, base: u64) -> Self {
-        Self { bases: [base, self.bases[1]], ..self }
     }
 
     /// The bases of FS and GS.

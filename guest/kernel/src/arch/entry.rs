@@ -75,8 +75,6 @@ trap_stubs:
     jmp any_trap
 
     .balign {size}
-    .global spurious_stub
-spurious_stub:
     push 0
     push {spurious}
     jmp any_trap
@@ -117,7 +115,6 @@ fault_or_call_stub:
 
 any_trap:
     handle {trap}
-    .global timer_interrupt_common
 timer_interrupt_common:
     handle {timer_interrupt}
 
@@ -127,11 +124,6 @@ first_return:
     mov rdi, rsp
     call {started}
     return_from_trap
-
-    .section .rodata.user_end, "a"
-    .balign 8
-user_end:
-    .quad {user_end}
 
     // The segments of the code that makes system calls, as `syscall` does not save them.
     .section .data.call_segments, "aw"
@@ -143,11 +135,11 @@ call_ss:
     // What the stub of `syscall` calls: while the probe runs, the handler of all traps, which looks for the probe.
 call_handler:
     .quad {trap}
-
-    .section .bss.user_rsp, "aw", @nobits
-    .balign 8
+    // RSP of a process that makes a call, while its frame is built.
 user_rsp:
-    .skip 8
+    .quad 0
+user_end:
+    .quad {user_end}
     .text
     "#,
     size = const STUB_SIZE,
@@ -171,7 +163,8 @@ user_rsp:
 );
 
 unsafe extern "C" {
-    static fault_or_call_stub: u8;
+    /// The stub of #PF on a host where `syscall` arrives as one.
+    pub static fault_or_call_stub: u8;
     /// A new process starts here: its kernel stack holds only a `TrapFrame`.
     pub fn first_return();
     static mut call_cs: u64;
@@ -187,11 +180,6 @@ pub const fn stub(number: u64) -> u64 {
 
 /// What LSTAR has: the stub of `syscall`.
 pub const SYSCALL_STUB: u64 = stub(SYSCALL);
-
-/// The stub of #PF on a host where `syscall` arrives as one.
-pub fn fault_or_call() -> u64 {
-    &raw const fault_or_call_stub as u64
-}
 
 /// The probe is done: system calls come from ring 3 or, under the policy direct, from ring 0.
 pub fn set_calls(from_ring_0: bool) {

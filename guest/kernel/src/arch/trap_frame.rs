@@ -2,7 +2,7 @@
 
 use abi::record::{FIRST_RETURN, FRAME, REGISTERS};
 
-use crate::layout::selector;
+use crate::layout::{selector, vector};
 
 /// In the order of addresses, which is that of [`FRAME`]: the stub pushes the upper block, the CPU the lower.
 ///
@@ -69,6 +69,13 @@ impl TrapFrame {
     #[inline(always)]
     pub fn is_from_user(&self) -> bool {
         self.cs & 3 == 3
+    }
+
+    /// Makes the trap what `int number` is where its gate is closed to user mode: #GP, whose error code has the index and says
+    /// that it is of the IDT (SDM vol. 3, 6.12.1.2 and 6.13).
+    pub fn set_closed_gate(&mut self, number: u8) {
+        self.vector = vector::GENERAL_PROTECTION.into();
+        self.error = u64::from(number) << 3 | 1 << 1;
     }
 
     /// Makes the frame return to ring 0, where programs run under the policy direct, with interrupts off.

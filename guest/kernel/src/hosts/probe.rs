@@ -62,7 +62,8 @@ pub fn run() -> Method {
     match syscall.vector {
         SYSCALL_VECTOR => {}
         vector::PAGE_FAULT if [syscall.rip, syscall.cr2] == [entry::SYSCALL_STUB; 2] => {
-            first_word(vector::PAGE_FAULT).set(gate_to(vector::PAGE_FAULT, entry::fault_or_call()));
+            first_word(vector::PAGE_FAULT)
+                .set(gate_to(vector::PAGE_FAULT, &raw const entry::fault_or_call_stub as u64));
             let_user_data_be_64_bit_code();
         }
         other => panic(Panic::ProbeFailed, other.into()),
@@ -143,8 +144,7 @@ pub fn translate(frame: &mut TrapFrame, arrival: Arrival) -> bool {
     false
 }
 
-/// What `int n` would have done: through the gate if its DPL allows, else #GP with the gate's selector (SDM vol. 3,
-/// 6.12.1.2 and 6.13: IDT bit 1, external 0).
+/// What `int n` would have done: it goes through the gate if the gate's DPL allows, else it is #GP.
 fn as_int(frame: &mut TrapFrame) {
     let Some([INT, number]) = user::read::<[u8; 2]>(frame.rip) else { return };
     if number == INT_VECTOR || number == vector::BREAKPOINT {
@@ -153,7 +153,6 @@ fn as_int(frame: &mut TrapFrame) {
         // A fault leaves RF set, to be tried again past a breakpoint; a trap is done (SDM vol. 3, 18.3.1.1).
         frame.rflags &= !rflags::RF;
     } else {
-        frame.vector = vector::GENERAL_PROTECTION.into();
-        frame.error = u64::from(number) << 3 | 2;
+        frame.set_closed_gate(number);
     }
 }

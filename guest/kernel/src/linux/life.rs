@@ -199,7 +199,7 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     }
     if flags & CLONE_VFORK != 0 {
         child.vfork_parent.set(trace::current());
-        while process::find(id).is_some() && task::of(id).vfork_parent.get() != 0 {
+        while super::task::process_of(id).is_some() && task::of(id).vfork_parent.get() != 0 {
             // As in Linux, only a signal that ends the parent ends this wait.
             if own.group().is_ending() {
                 break;
@@ -248,12 +248,15 @@ fn new_child_group(
 fn copy_cpu_state(child: &Process, tls: Option<u64>) {
     // SAFETY: each area is a page of its own, and the child does not run.
     signal::with_fpu(|own| unsafe {
-        child.fpu.get().bytes().copy_from_nonoverlapping(own.bytes(), fpu::area_size());
+        child.fpu.get().bytes().copy_from_nonoverlapping(own.bytes(), signal::area_size());
     });
     let mut segments = Segments::NULL;
     // SAFETY: a variable of this function.
     unsafe { Segments::store(&raw mut segments) };
-    child.segments.set(tls.map_or(segments, |base| segments.with_fs_base(base)));
+    if let Some(base) = tls {
+        segments.bases[0] = base;
+    }
+    child.segments.set(segments);
 }
 
 /// `execve`: replaces the program of the current process.
@@ -341,7 +344,7 @@ pub fn end_task() -> ! {
             status => ProcessExited { status: (status >> 8).into() }.emit(),
         }
     }
-    group.cycles.set(group.cycles.get() + scheduler::cycles_of_current());
+    group.cycles.set(group.cycles.get() + super::time::cycles_of_current());
     release_parent(task);
     group.threads.set(group.threads.get() - 1);
     task::forget(id);
@@ -502,7 +505,7 @@ pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
     let id = child.id.get();
     let cycles = reap(child);
     if usage != 0 {
-        let us = timer::ns_of_cycles(cycles) / 1000;
+        let us = timer::clock().ns_of_cycles(cycles) / 1000;
         let mut words = [0_u64; 18];
         (words[0], words[1]) = (us / 1_000_000, us % 1_000_000);
         user::write(usage, words)?;

@@ -3,10 +3,10 @@
 use abi::syscall::errno::{EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM};
 
 use super::files::{self, Kind, PART};
+use super::frames;
 use super::space::{BEYOND, Mapping, RIGHTS, SHARED, STACK_TOP, Space, Touch, WRITE};
 use super::{Outcome, task, tree};
 use crate::layout::{DIRECT_MAP, PAGE, USER_START};
-use crate::memory::frames;
 use crate::scheduler;
 
 const MAP_SHARED: u64 = 1;

@@ -5,6 +5,7 @@ use core::arch::x86_64::__cpuid;
 use abi::record::emit::SequenceAborted;
 use abi::syscall::errno::{EBUSY, EINVAL, EPERM, ESRCH};
 
+use super::frames;
 use super::space::{EXECUTE, READ, SHARED, STACK, STACK_LIMIT, WRITE};
 use super::task::{self, Group, Task};
 use super::{Outcome, files, first, life, signal, tree, user};
@@ -13,7 +14,6 @@ use crate::arch::cpu;
 use crate::arch::trap_frame::TrapFrame;
 use crate::cell::Local;
 use crate::layout::{PAGE, USER_END};
-use crate::memory::frames;
 use crate::trace::Emit;
 use crate::{process, timer};
 

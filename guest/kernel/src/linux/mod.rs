@@ -10,7 +10,7 @@
 //! | `life` | start, fork, clone, execve, exit, wait |
 //! | `task` | the state of a thread and of a process, and how a thread waits |
 //! | `exec` | ELF files and the stack of a new program |
-//! | `space`, `memory`, `user` | the mappings, the calls that change them, and the kernel's access to user memory |
+//! | `space`, `frames`, `memory`, `user` | the mappings, the calls that change them, and the kernel's access to user memory |
 //! | `signal` | signals and their frames |
 //! | `files`, `pipe`, `poll`, `stat`, `tree`, `input` | descriptors, and the objects that they refer to |
 //! | `futex`, `time`, `misc` | futexes; clocks, sleep and alarms; facts about the machine and the process |
@@ -20,6 +20,7 @@
 
 mod exec;
 mod files;
+mod frames;
 mod futex;
 mod input;
 mod life;

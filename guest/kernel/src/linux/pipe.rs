@@ -4,11 +4,12 @@ use abi::record::Wait;
 use abi::syscall::errno::{EAGAIN, EINTR, ENFILE, ENOMEM, EPIPE};
 
 use super::files::{self, Kind, O_CLOEXEC, O_NONBLOCK, Open};
+use super::frames;
 use super::task::{self, wait, wake_all};
 use super::{Outcome, poll, signal, user, zeroed};
 use crate::cell::Local;
 use crate::layout::PAGE;
-use crate::memory::{frames, physical};
+use crate::memory::physical;
 use crate::process::NEVER;
 
 const PIPES: usize = 256;

@@ -4,6 +4,8 @@
 //! waits, the kernel looks for a signal that is not blocked. The frame of a handler is on the process's stack, where the
 //! process can write it. So the kernel checks the frame like any other input from a process.
 
+use core::arch::x86_64::__cpuid_count;
+
 use abi::record::emit::{ProcessKilled, ProcessSignaled, SignalDelivered, SignalReturned, SignalSent};
 use abi::record::{NO_MEMORY, Wait};
 use abi::syscall::errno::{EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
@@ -17,7 +19,7 @@ use crate::cell::Local;
 use crate::layout::{USER_END, selector};
 use crate::process::NEVER;
 use crate::trace::Emit;
-use crate::{fpu, process, scheduler};
+use crate::{fpu, scheduler};
 
 /// Signals are numbered from 1 to this.
 pub const COUNT: usize = 64;
@@ -94,7 +96,7 @@ const STACK_SIZE_MIN: u64 = 2048;
 
 /// The size of the largest frame, with alignment: the value of AT_MINSIGSTKSZ.
 pub fn frame_max() -> u64 {
-    (size_of::<Frame>() + fpu::area_size()).next_multiple_of(64) as u64 + 64 + 16
+    (size_of::<Frame>() + area_size()).next_multiple_of(64) as u64 + 64 + 16
 }
 
 /// The number of groups that have an alarm.
@@ -398,7 +400,7 @@ fn call_handler(
     } else {
         frame.rsp.wrapping_sub(128)
     };
-    let fpu_size = fpu::area_size() as u64 + 4;
+    let fpu_size = area_size() as u64 + 4;
     let fpu = top.wrapping_sub(fpu_size) & !63;
     let at = (fpu.wrapping_sub(size_of::<Frame>() as u64) & !15).wrapping_sub(8);
     let saved = Frame {
@@ -540,7 +542,7 @@ const XSTATE_MAGIC: [u32; 2] = [0x4650_5853, 0x4650_5845];
 /// Stores the FPU registers at `to`, which `reach` made writable. The handler starts with initial registers.
 fn save_fpu(to: u64) {
     with_fpu(|area| {
-        let size = fpu::area_size();
+        let size = area_size();
         let components = fpu::components();
         let [mark, mark_at_end] = XSTATE_MAGIC;
         let marks = [mark, size as u32 + 4, components as u32, (components >> 32) as u32, size as u32];
@@ -562,8 +564,8 @@ fn restore_fpu(address: u64) -> Outcome<()> {
     const HEADER: usize = 64;
     const MXCSR_MASK: u32 = 0xFFBF;
     let marks = if address == 0 { [0; 5] } else { user::read::<[u32; 5]>(address.wrapping_add(464))? };
-    let is_whole = marks[0] == XSTATE_MAGIC[0] && marks[4] as usize == fpu::area_size();
-    let size = if is_whole { fpu::area_size() } else { LEGACY };
+    let is_whole = marks[0] == XSTATE_MAGIC[0] && marks[4] as usize == area_size();
+    let size = if is_whole { area_size() } else { LEGACY };
     if address != 0 {
         user::reach(address, size as u64, false)?;
     }
@@ -835,7 +837,7 @@ pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
         return Err(EINVAL);
     }
     let id = u16::try_from(tid as u32).map_err(|_| ESRCH)?;
-    let process = process::find(id).filter(|process| process.is_linux.get()).ok_or(ESRCH)?;
+    let process = super::task::process_of(id).filter(|process| process.is_linux.get()).ok_or(ESRCH)?;
     let task = task::of(process.id.get());
     if group.is_some_and(|group| u32::from(task.group().id.get()) != group as u32) {
         return Err(ESRCH);
@@ -873,4 +875,20 @@ pub fn copy_actions(parent: &Group, child: &Group) {
         child.tables().action(signal).set(parent.tables().action(signal).get());
     }
     child.tables().handled.set(parent.tables().handled.get());
+}
+
+/// How many bytes of an area for vector registers are in use.
+pub fn area_size() -> usize {
+    const LEGACY: usize = 512;
+    const HEADER: u32 = 64;
+    let components = fpu::components();
+    if components == fpu::X87_AND_SSE.into() {
+        return LEGACY;
+    }
+    let ends = (2..63).filter(|bit| components & 1 << bit != 0).map(|bit| {
+        // Size and offset of the component (SDM vol. 1, 13.2).
+        let leaf = __cpuid_count(0xD, bit);
+        leaf.eax + leaf.ebx
+    });
+    ends.fold(LEGACY as u32 + HEADER, u32::max) as usize
 }

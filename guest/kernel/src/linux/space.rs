@@ -11,13 +11,14 @@ use abi::record::emit::PageResolved;
 use abi::record::{Panic, Resolution};
 use abi::syscall::errno::ENOMEM;
 
+use super::frames;
 use super::{first, misc};
 use crate::arch::cpu;
 use crate::cell::Local;
 use crate::hosts::emulated;
 use crate::layout::{PAGE, USER_END, USER_START};
-use crate::memory::address_space::{ADDRESS, AddressSpace, NO_EXECUTE, PRESENT, USER, WRITABLE, find_entry};
-use crate::memory::{frames, physical};
+use crate::memory::address_space::{ADDRESS, AddressSpace, NO_EXECUTE, PRESENT, USER, WRITABLE, entry};
+use crate::memory::physical;
 use crate::panic::panic;
 use crate::trace::Emit;
 
@@ -561,4 +562,18 @@ fn resolve(old: u64, mapping: Mapping, page: u64, write: bool) -> Option<(u64, R
             (frames::take()? | counted | writable, Resolution::Zeroed)
         }
     })
+}
+
+/// The entry for `page` in its page table; `Err` has the end of the stretch around `page` that has no page table.
+fn find_entry(root: u64, page: u64) -> Result<*mut u64, u64> {
+    let mut table = root;
+    for shift in [39, 30, 21] {
+        // SAFETY: `root` is a root table, and every present entry of the lower half leads to a table.
+        let entry = unsafe { entry(table, page, shift).read() };
+        if entry & PRESENT == 0 {
+            return Err(((page >> shift) + 1) << shift);
+        }
+        table = entry & ADDRESS;
+    }
+    Ok(entry(table, page, 12))
 }

@@ -8,6 +8,7 @@ use abi::record::emit::{Blocked, Woken as WokenRecord};
 use abi::record::{Reason, Wait};
 use abi::syscall::errno::EINTR;
 
+use super::frames;
 use super::list::List;
 use super::signal::{self, Action, Info};
 use super::space::Space;
@@ -15,7 +16,7 @@ use super::{Outcome, misc, zeroed};
 use crate::arch::cpu;
 use crate::cell::Local;
 use crate::layout::PAGE;
-use crate::memory::{frames, physical};
+use crate::memory::physical;
 use crate::process::{self, NEVER, Process, SLOTS, State, TABLE};
 use crate::trace::Emit;
 use crate::{scheduler, trace};
@@ -374,4 +375,9 @@ pub fn wake_all_by(by: u16, what: Wait, object: u64, most: u64, suits: impl Fn(&
 /// The tasks that wait, and what each of them waits for.
 pub fn waiting() -> impl Iterator<Item = (u16, Wait)> {
     WAITING.iter().filter_map(|id| Some((id, of(id).waits.get()?.0)))
+}
+
+/// The process of a number, if there is one.
+pub fn process_of(id: u16) -> Option<&'static Process> {
+    (process::slot(id) != 0).then(|| process::get(id))
 }

@@ -34,8 +34,8 @@ fn now(number: u64) -> Outcome<u64> {
         clock::MONOTONIC | clock::MONOTONIC_RAW | clock::MONOTONIC_COARSE | clock::BOOTTIME => {
             Ok(timer::monotonic_ns())
         }
-        clock::PROCESS_CPU => Ok(timer::ns_of_cycles(group_cycles())),
-        clock::THREAD_CPU => Ok(timer::ns_of_cycles(scheduler::cycles_of_current())),
+        clock::PROCESS_CPU => Ok(timer::clock().ns_of_cycles(group_cycles())),
+        clock::THREAD_CPU => Ok(timer::clock().ns_of_cycles(cycles_of_current())),
         _ => Err(EINVAL),
     }
 }
@@ -44,7 +44,7 @@ fn now(number: u64) -> Outcome<u64> {
 pub fn group_cycles() -> u64 {
     let group = task::group();
     let others: u64 = group.tasks().map(|(id, _)| crate::process::get(id).cycles.get()).sum();
-    group.cycles.get() + others + scheduler::cycles_of_turn()
+    group.cycles.get() + others + cycles_of_turn()
 }
 
 pub fn split(ns: u64) -> Time {
@@ -113,7 +113,7 @@ pub fn sleep(clock: Option<u64>, flags: u64, request: u64, remaining: u64) -> Ou
             Ok(Woken::Event) => {}
             Err(error) => {
                 if flags & ABSOLUTE == 0 {
-                    let left = timer::ns_of_cycles(until.saturating_sub(cpu::tsc()));
+                    let left = timer::clock().ns_of_cycles(until.saturating_sub(cpu::tsc()));
                     user::write_if_asked(remaining, split(left))?;
                 }
                 return Err(if error == EINTR && flags & ABSOLUTE != 0 {
@@ -132,15 +132,15 @@ fn set_alarm(ns: u64, interval_ns: u64) -> [u64; 2] {
     let group = task::group();
     let next = if ns == 0 { NEVER } else { timer::after_ns(ns) };
     let old = group.alarm.replace(next);
-    let old_interval = group.alarm_interval.replace(timer::cycles_of_ns(interval_ns));
+    let old_interval = group.alarm_interval.replace(timer::clock().cycles_of_ns(interval_ns));
     signal::alarms_changed(old != NEVER, next != NEVER);
     // Tasks that wait must use the new time of the alarm.
     group.tasks().for_each(|(id, _)| task::rouse(id));
-    [remaining(old), timer::ns_of_cycles(old_interval)]
+    [remaining(old), timer::clock().ns_of_cycles(old_interval)]
 }
 
 fn remaining(alarm: u64) -> u64 {
-    if alarm == NEVER { 0 } else { timer::ns_of_cycles(alarm.saturating_sub(cpu::tsc())).max(1) }
+    if alarm == NEVER { 0 } else { timer::clock().ns_of_cycles(alarm.saturating_sub(cpu::tsc())).max(1) }
 }
 
 #[inline(never)]
@@ -175,14 +175,14 @@ pub fn getitimer(which: u64, to: u64) -> Outcome<u64> {
         return Err(EINVAL);
     }
     let group = task::group();
-    let interval = timer::ns_of_cycles(group.alarm_interval.get());
+    let interval = timer::clock().ns_of_cycles(group.alarm_interval.get());
     user::write(to, [timeval(interval), timeval(remaining(group.alarm.get()))]).map(|()| 0)
 }
 
 #[inline(never)]
 pub fn times(to: u64) -> Outcome<u64> {
     const NS_PER_CLOCK: u64 = NS_PER_SECOND / super::misc::TICKS_PER_SECOND;
-    let clocks = |cycles| timer::ns_of_cycles(cycles) / NS_PER_CLOCK;
+    let clocks = |cycles| timer::clock().ns_of_cycles(cycles) / NS_PER_CLOCK;
     let children = clocks(task::group().children_cycles.get());
     user::write_if_asked(to, [clocks(group_cycles()), 0, children, 0])?;
     Ok(timer::monotonic_ns() / NS_PER_CLOCK)
@@ -192,11 +192,21 @@ pub fn times(to: u64) -> Outcome<u64> {
 pub fn getrusage(who: u64, to: u64) -> Outcome<u64> {
     let cycles = match who as i32 {
         0 => group_cycles(),
-        1 => scheduler::cycles_of_current(),
+        1 => cycles_of_current(),
         -1 => task::group().children_cycles.get(),
         _ => return Err(EINVAL),
     };
     let mut usage = [0_u64; 18];
-    [usage[0], usage[1]] = timeval(timer::ns_of_cycles(cycles));
+    [usage[0], usage[1]] = timeval(timer::clock().ns_of_cycles(cycles));
     user::write(to, usage).map(|()| 0)
+}
+
+/// Cycles of the TSC since the last switch.
+fn cycles_of_turn() -> u64 {
+    cpu::tsc() - scheduler::TURN.get()
+}
+
+/// Cycles of the TSC that the current process has run.
+pub fn cycles_of_current() -> u64 {
+    scheduler::current().cycles.get() + cycles_of_turn()
 }

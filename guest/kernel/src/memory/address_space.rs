@@ -123,23 +123,10 @@ impl AddressSpace {
     }
 }
 
-fn entry(table: u64, page: u64, shift: u32) -> *mut u64 {
+/// The entry of a table for `page`. `shift`: what an address is divided by to get its index, by the table's level.
+pub fn entry(table: u64, page: u64, shift: u32) -> *mut u64 {
     // SAFETY: an index of nine bits lies within a table; the direct map shows every frame.
     unsafe { physical::<u64>(table).add((page >> shift & 511) as usize) }
-}
-
-/// The entry for `page` in its page table; `Err` has the end of the stretch around `page` that has no page table.
-pub fn find_entry(root: u64, page: u64) -> Result<*mut u64, u64> {
-    let mut table = root;
-    for shift in [39, 30, 21] {
-        // SAFETY: `root` is a root table, and every present entry of the lower half leads to a table.
-        let entry = unsafe { entry(table, page, shift).read() };
-        if entry & PRESENT == 0 {
-            return Err(((page >> shift) + 1) << shift);
-        }
-        table = entry & ADDRESS;
-    }
-    Ok(entry(table, page, 12))
 }
 
 /// The physical address of `address`, if user mode may read it (with `write`: write it).

@@ -7,7 +7,7 @@ use super::physical;
 use crate::cell::Local;
 use crate::layout::{DIRECT_MAP_SIZE, PAGE};
 
-static POOL: FramePool<{ (DIRECT_MAP_SIZE / PAGE) as usize }> = FramePool::new();
+pub static POOL: FramePool<{ (DIRECT_MAP_SIZE / PAGE) as usize }> = FramePool::new();
 /// Fresh frames are zero.
 static ZEROED: Local<bool> = Local::new(false);
 
@@ -24,48 +24,13 @@ pub fn allocate(list: &mut FrameList) -> Option<u64> {
 }
 
 /// The address of a frame, once it is zero.
-fn cleared((number, is_fresh): Taken) -> u64 {
+pub fn cleared((number, is_fresh): Taken) -> u64 {
     let address = u64::from(number) * PAGE;
     if !(is_fresh && ZEROED.get()) {
         // SAFETY: the frame was free, and the direct map shows it.
         unsafe { physical::<u8>(address).write_bytes(0, PAGE as usize) }
     }
     address
-}
-
-/// Takes a zeroed frame that is in no list, and returns its physical address; `None` if no frame is free. Users of the
-/// frame are counted: there is one.
-pub fn take() -> Option<u64> {
-    POOL.take_counted().map(cleared)
-}
-
-/// Takes a counted frame with the same content as the frame at `from`.
-pub fn take_copy(from: u64) -> Option<u64> {
-    let (number, _) = POOL.take_counted()?;
-    let address = u64::from(number) * PAGE;
-    // SAFETY: the frame was free, both frames lie in the direct map, and they differ.
-    unsafe { physical::<u8>(address).copy_from_nonoverlapping(physical::<u8>(from), PAGE as usize) }
-    Some(address)
-}
-
-/// A counted frame has one more user.
-pub fn share(frame: u64) {
-    POOL.share((frame / PAGE) as u32);
-}
-
-/// How many users a counted frame has.
-pub fn users(frame: u64) -> u32 {
-    POOL.users((frame / PAGE) as u32)
-}
-
-/// A counted frame has one user less; with the last one it is free.
-pub fn release(frame: u64) {
-    POOL.release((frame / PAGE) as u32);
-}
-
-/// How many frames there are, those included that the kernel, the modules and the holes between them take.
-pub fn count_all() -> u32 {
-    POOL.end()
 }
 
 /// How many frames are free.
