@@ -75,6 +75,7 @@ trap_stubs:
     jmp any_trap
 
     .balign {size}
+spurious_stub:
     push 0
     push {spurious}
     jmp any_trap
@@ -99,7 +100,6 @@ syscall_stub:
     // handled as a fault, and of R11 only the flags that user mode may set are used. (The RFLAGS that the fault pushed lack
     // the flags that the host's own SFMASK clears.)
     .balign {size}
-    .global fault_or_call_stub
 fault_or_call_stub:
     cmp qword ptr [rsp + 8], offset syscall_stub
     jne 2f
@@ -119,7 +119,6 @@ timer_interrupt_common:
     handle {timer_interrupt}
 
     // A new process starts here: its kernel stack holds only a `TrapFrame`.
-    .global first_return
 first_return:
     mov rdi, rsp
     call {started}
