@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use super::complain;
 use crate::sandbox::{Files, Mode, Role, Sandbox};
 
-/// The options.
+/// The options. They are no group: its name, that of the type, is the one of the command's own options.
 #[derive(clap::Args, Clone, Debug, Default)]
+#[group(skip)]
 pub struct Args {
     /// What happens to a system call that the sandbox does not allow. enforce: it ends Trapline. log: it runs, and
     /// Linux logs it (see `dmesg`)
