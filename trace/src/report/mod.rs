@@ -121,6 +121,19 @@ mod tests {
     }
 
     #[test]
+    fn the_size_of_a_page_grows_with_the_processes_by_a_bounded_amount() {
+        let samples = samples::every_kind();
+        let created = samples.iter().find(|sample| sample.words.len() == 5 && sample.process == 1);
+        let created = created.expect("a process is created");
+        let of = |count| -> Vec<Sample> {
+            (1..=count).map(|process| Sample { process, ..created.clone() }).collect()
+        };
+        let (one, all) = (page(&of(1)).len(), page(&of(u16::MAX)).len());
+        let each = (all - one) / usize::from(u16::MAX);
+        assert!(each < 1024, "{each} bytes for a process");
+    }
+
+    #[test]
     fn it_loads_nothing() {
         // A namespace is a name, and nothing is fetched from it.
         let page = page(&samples::every_kind()).replace("http://www.w3.org/2000/svg", "");

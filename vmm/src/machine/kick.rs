@@ -248,6 +248,25 @@ mod tests {
     }
 
     #[test]
+    fn the_timer_is_set_to_the_time_out() {
+        for timeout in [1000, 20_000_000] {
+            let watch = Watch::start(Some(Duration::from_secs(timeout))).unwrap();
+            let Some(Expiration::OneShot(left)) = watch.timer.as_ref().unwrap().get().unwrap() else {
+                panic!("a timer that fires once")
+            };
+            let left = Duration::from(left).as_secs();
+            assert!(left <= timeout && left > timeout - 900, "{left} of {timeout} seconds");
+        }
+        assert!(Watch::start(None).unwrap().timer.is_none());
+    }
+
+    #[test]
+    fn a_timer_that_does_not_start_names_the_limit() {
+        let error = WatchError::Timer { source: io::Error::from_raw_os_error(libc::EAGAIN) };
+        assert!(error.to_string().contains("`ulimit -i`"), "{error}");
+    }
+
+    #[test]
     fn signals_do_after_a_watch_what_they_did_before_and_no_alarm_follows() {
         static SEEN: AtomicU32 = AtomicU32::new(0);
         extern "C" fn other(_: libc::c_int) {
