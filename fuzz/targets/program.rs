@@ -2,10 +2,20 @@
 
 #![no_main]
 
-use abi::program::{Access, Program, SEGMENTS_END, USER_START, pages};
+use abi::elf::LOAD;
+use abi::program::{Access, Program, SEGMENTS_END, USER_END, USER_START, check_for_linux, pages};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {
+    if let Ok(elf) = check_for_linux(file) {
+        let loaded =
+            elf.segments().flatten().filter(|segment| segment.kind == LOAD && segment.memory_size > 0);
+        for segment in loaded {
+            let bytes = segment.bytes(file).expect("its bytes are in the file");
+            assert!(bytes.len() as u64 <= segment.memory_size);
+            assert!(segment.address + segment.memory_size <= USER_END);
+        }
+    }
     let Ok(program) = Program::check(file) else { return };
     let mut all = Vec::new();
     let mut entry_is_code = false;

@@ -7,7 +7,7 @@ pub mod boot;
 pub mod bus;
 pub mod clock;
 pub mod host;
-mod kernel;
+pub mod kernel;
 pub mod kick;
 pub mod layout;
 pub mod run;
