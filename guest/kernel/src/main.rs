@@ -103,25 +103,16 @@ fn set_up_memory(boot: &pvh::Boot, is_zeroed: bool) {
 /// Creates a process for every module, and for every program of a module that is a bundle. Returns how many there are.
 fn create_processes(boot: &pvh::Boot) -> u64 {
     let (mut tried, mut processes) = (0, 0);
-    let mut count = |name: &[u8], created: Result<u16, LoadError>| {
-        tried += 1;
-        match created {
-            Ok(_) => processes += 1,
-            Err(error) => {
-                scheduler::FAILED.set(true);
-                let line = [b"trapline kernel: ", name, b": ", error.name().as_bytes(), b"\n"];
-                line.into_iter().for_each(console::print);
-            }
-        }
-    };
     for module in boot.modules().take(PROCESSES_MAX) {
         let Some(bundle) = Bundle::parse(module.bytes()) else {
-            count(module.name(), create(&module));
+            tried += 1;
+            processes += create(&module);
             continue;
         };
         linux::set_files(bundle);
         for program in (0..bundle.programs()).filter_map(|index| bundle.program(index)) {
-            count(bundle.text(program.path), create_of_bundle(&bundle, &program));
+            tried += 1;
+            processes += create_of_bundle(&bundle, &program);
         }
     }
     match (tried, processes) {
@@ -131,15 +122,26 @@ fn create_processes(boot: &pvh::Boot) -> u64 {
     }
 }
 
-fn create(module: &pvh::Module) -> Result<u16, LoadError> {
-    process::create(module).inspect(|&id| scheduler::add(id))
+/// Creates a process for a module. Returns 1, or 0 after a message if it could not.
+fn create(module: &pvh::Module) -> u64 {
+    let created = process::create(module).inspect(|&id| scheduler::add(id));
+    created.map_or_else(|error| refuse(module.name(), error), |_| 1)
 }
 
-fn create_of_bundle(bundle: &Bundle<'static>, program: &Program) -> Result<u16, LoadError> {
+fn create_of_bundle(bundle: &Bundle<'static>, program: &Program) -> u64 {
     if program.kind == LINUX {
-        return linux::start(bundle, program).map_err(|_| LoadError::NotElf);
+        let created = linux::start(bundle, program);
+        return created.map_or_else(|_| refuse(bundle.text(program.path), LoadError::NotElf), |_| 1);
     }
     let elf = bundle.contents(&bundle.file(program.file).unwrap_or_default());
     let address = elf.as_ptr() as u64 - layout::DIRECT_MAP;
     create(&pvh::Module { address, size: elf.len() as u64, command_line: bundle.text(program.arguments) })
+}
+
+#[cold]
+fn refuse(name: &[u8], error: LoadError) -> u64 {
+    scheduler::FAILED.set(true);
+    let line = [b"trapline kernel: ", name, b": ", error.name().as_bytes(), b"\n"];
+    line.into_iter().for_each(console::print);
+    0
 }

@@ -69,7 +69,7 @@ macro_rules! count_before {
         // SAFETY: the caller's promise; DF is 0 in the kernel.
         unsafe {
             asm!($first, $scan, $last, found = out(reg_byte) found, inout("rcx") $count => left,
-                inout("rdi") $at => _, in("rax") 0_u64, options(nostack, readonly));
+                inout("rdi") $at => _, in("rax") 0_u64, options(pure, nostack, readonly));
         }
         $count - left - usize::from(found)
     }};

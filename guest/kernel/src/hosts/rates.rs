@@ -17,16 +17,19 @@ pub struct Rates {
     pub apic_measured: u64,
 }
 
-/// A measurement against a known TSC takes a second divided by this: 50 us.
-const MEASURE_PER_SECOND: u64 = 20_000;
+/// A measurement against a known TSC takes a second divided by this: 20 us.
+const MEASURE_PER_SECOND: u64 = 50_000;
 /// The LAPIC's rate where neither command line nor CPUID has it: QEMU's and KVM's.
 const APIC_KHZ_UNKNOWN: u64 = 1_000_000;
 
 /// Finds the rates. Where the TSC's is not known, it is measured against the LAPIC, for 10 ms.
 pub fn find(options: &Options) -> Rates {
-    let (tsc_given, apic_given) = of_hypervisor();
-    let apic = first_known([options.get(Key::ApicKhz), apic_given, APIC_KHZ_UNKNOWN]);
-    let known = first_known([options.get(Key::TscKhz), tsc_given, 0]);
+    let (mut known, mut apic) = (options.get(Key::TscKhz), options.get(Key::ApicKhz));
+    if known == 0 || apic == 0 {
+        let (tsc_given, apic_given) = of_hypervisor();
+        known = if known > 0 { known } else { tsc_given };
+        apic = [apic, apic_given, APIC_KHZ_UNKNOWN].into_iter().find(|&rate| rate > 0).unwrap_or(0);
+    }
     let enough_cycles = known * 1000 / MEASURE_PER_SECOND;
     let enough_counts = (apic * 10) as u32;
     let (counts, cycles) =
@@ -36,10 +39,6 @@ pub fn find(options: &Options) -> Rates {
         panic(Panic::NoTimer, counts);
     }
     Rates { tsc, apic, apic_measured: (counts * tsc).checked_div(cycles).unwrap_or(0) }
-}
-
-fn first_known(rates: [u64; 3]) -> u64 {
-    rates.into_iter().find(|&rate| rate > 0).unwrap_or(0)
 }
 
 /// TSC and LAPIC rates from the hypervisor's leaf 0x4000_0010, which VMware began and KVM's VMMs follow.
