@@ -151,3 +151,54 @@ impl<M: Memory> Argument<'_, M> {
         Some(u64::from_le_bytes(self.memory.bytes(address, 8)?.try_into().ok()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use core::cell::RefCell;
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// Memory from address 0 on, and the records: argument, size and first bytes of each.
+    struct Small(&'static [u8], RefCell<Vec<(u8, u64, Vec<u8>)>>);
+
+    impl Memory for Small {
+        fn bytes(&self, address: u64, size: u64) -> Option<&'static [u8]> {
+            self.0.get(address as usize..address.checked_add(size)? as usize)
+        }
+
+        fn text_size(&self, bytes: &[u8]) -> usize {
+            bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len())
+        }
+
+        fn record(&self, argument: u8, size: u64, beginning: &[u8]) {
+            self.1.borrow_mut().push((argument, size, beginning.to_vec()));
+        }
+    }
+
+    fn records(memory: &'static [u8], look: impl FnOnce(&Small)) -> Vec<(u8, u64, Vec<u8>)> {
+        let small = Small(memory, RefCell::default());
+        look(&small);
+        small.1.into_inner()
+    }
+
+    #[test]
+    fn data_is_recorded_by_its_beginning_and_a_structure_whole() {
+        static MEMORY: [u8; 8192] = [7; 8192];
+        let written = records(&MEMORY, |memory| inputs(memory, Call::write, &[1, 16, 100, 0, 0, 0]));
+        assert_eq!(written, [(1, 100, [7; DATA_MAX].to_vec())]);
+        let slept = records(&MEMORY, |memory| inputs(memory, Call::nanosleep, &[8, 0, 0, 0, 0, 0]));
+        assert_eq!(slept, [(0, 16, [7; 16].to_vec())]);
+        let read = records(&MEMORY, |memory| outputs(memory, Call::read, &[0, 0, 100, 0, 0, 0], 3));
+        assert_eq!(read, [(1, 3, [7; 3].to_vec())]);
+    }
+
+    #[test]
+    fn memory_that_cannot_be_read_is_left_out() {
+        let none = records(&[0; 8], |memory| inputs(memory, Call::write, &[1, 4, 100, 0, 0, 0]));
+        assert_eq!(none, []);
+        let far = records(&[0; 8], |memory| inputs(memory, Call::nanosleep, &[u64::MAX, 0, 0, 0, 0, 0]));
+        assert_eq!(far, []);
+    }
+}
