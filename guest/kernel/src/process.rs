@@ -36,7 +36,7 @@ pub struct Process {
     pub wake: Local<u64>,
     /// The process that wakes next after it.
     pub next_sleeper: Local<u16>,
-    /// Cycles of the TSC that it ran, up to the last switch away.
+    /// Cycles of the TSC that it ran. While it runs: less the TSC when its turn began, so that the TSC need only be added.
     pub cycles: Local<u64>,
     /// It is a Linux program: `linux` handles its calls and faults.
     pub is_linux: Local<bool>,

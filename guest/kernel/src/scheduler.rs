@@ -17,8 +17,6 @@ use crate::trace::Emit;
 use crate::{fpu, timer, trace};
 
 static QUEUE: RunQueue = RunQueue::new();
-/// TSC of the last switch.
-pub static TURN: Local<u64> = Local::new(0);
 /// Which process had the CPU before the last switch, and why it lost it.
 static PREVIOUS: Local<(&Process, Reason)> = Local::new((&process::PROCESSES[KERNEL as usize], Reason::Idle));
 /// How many processes have not ended.
@@ -212,7 +210,8 @@ fn switch_to(next: u16, reason: Reason) {
     let (from, to) = (current(), process::get(next));
     PREVIOUS.set((from, reason));
     let now = cpu::tsc();
-    from.cycles.set(from.cycles.get() + now - TURN.replace(now));
+    from.cycles.set(from.cycles.get().wrapping_add(now));
+    to.cycles.set(to.cycles.get().wrapping_sub(now));
     trace::CURRENT.set(next);
     CURRENT.set(to);
     RUNS_LINUX.set(to.is_linux.get());

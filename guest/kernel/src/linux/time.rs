@@ -43,8 +43,8 @@ fn now(number: u64) -> Outcome<u64> {
 /// The CPU cycles that the threads of the current group used.
 pub fn group_cycles() -> u64 {
     let group = task::group();
-    let others: u64 = group.tasks().map(|(id, _)| crate::process::get(id).cycles.get()).sum();
-    group.cycles.get() + others + cycles_of_turn()
+    let threads = group.tasks().map(|(id, _)| crate::process::get(id).cycles.get());
+    threads.fold(group.cycles.get(), u64::wrapping_add).wrapping_add(cpu::tsc())
 }
 
 pub fn split(ns: u64) -> Time {
@@ -201,12 +201,7 @@ pub fn getrusage(who: u64, to: u64) -> Outcome<u64> {
     user::write(to, usage).map(|()| 0)
 }
 
-/// Cycles of the TSC since the last switch.
-fn cycles_of_turn() -> u64 {
-    cpu::tsc() - scheduler::TURN.get()
-}
-
 /// Cycles of the TSC that the current process has run.
 pub fn cycles_of_current() -> u64 {
-    scheduler::current().cycles.get() + cycles_of_turn()
+    scheduler::current().cycles.get().wrapping_add(cpu::tsc())
 }
