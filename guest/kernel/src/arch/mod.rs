@@ -1,4 +1,4 @@
-//! The CPU: the only module with assembly.
+//! The CPU: the only module with assembly, but for [`crate::hosts`].
 
 pub mod apic;
 pub mod boot;

@@ -1,12 +1,13 @@
-//! What the kernel does only because of the host that it runs on, and that no manual of the CPU asks for.
+//! What the kernel does because hosts differ.
 //!
-//! This room stands apart from the core, because nothing in it is a part of limited direct execution: on hardware, or on a host
-//! that behaves as the manuals say, the kernel could do without it. The core calls it at few places:
+//! It stands apart from the core, because no step of limited direct execution is in it. On a host that behaves as the manuals of
+//! the CPU say, where ring 0 runs at full speed, the kernel could do without it, and programs would only lack AVX. The core
+//! calls it at few places:
 //!
 //! | file | for | called by |
 //! | --- | --- | --- |
 //! | `probe` | a host where traps of user mode arrive as other traps | `main` at boot, `trap` for each trap of user mode |
-//! | `xsave` | a host that does not let programs use all that CPUID has | `probe` |
+//! | `xsave` | what the host lets programs use of AVX and AVX-512 | `probe` |
 //! | `user_mode` | a host where only user mode can exchange the vector registers | `fpu` |
 //! | `rates` | a host that does not say how fast its clocks are | `timer` at boot |
 //! | `emulated` | a host where each instruction of ring 0 is slow | `trace` and `trap` for each record |
