@@ -1,9 +1,9 @@
-//! What a host tells the kernel at boot: the options, and each program's command line.
+//! What a host passes to the kernel at boot: the options, and each program's command line.
 //!
 //! The kernel's command line has words `key=value` with blanks between: [`KEYS`] has the keys. An unknown key or a bad value
 //! stops the boot with a message on the console and [`crate::record::Panic::BadCommandLine`].
 //!
-//! A host that knows this crate also passes the options as numbers, in [`Prepared`]. The kernel then does not read the
+//! A host that uses this crate also passes the options as numbers, in [`Prepared`]. The kernel then does not read the
 //! text, which would take more than a thousand instructions: each is slow on a host that emulates ring 0.
 
 use crate::record::{Policy, Timer};
@@ -19,9 +19,9 @@ pub enum Key {
     Timer,
     /// Ring the doorbell when so many records wait.
     Batch,
-    /// The guest's TSC rate in kHz, as the host knows it. 0: the kernel uses the rate in CPUID, or measures.
+    /// The guest's TSC rate in kHz, as the host measured it. 0: the kernel uses the rate in CPUID, or measures.
     TscKhz,
-    /// The LAPIC timer's input rate in kHz (before its divider), as the host knows it. 0: as for the TSC.
+    /// The LAPIC timer's input rate in kHz (before its divider), from the host. 0: as for the TSC.
     ApicKhz,
     /// CLOCK_REALTIME at boot, in nanoseconds since 1970.
     EpochNs,

@@ -117,7 +117,7 @@ pub struct Bundle<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    /// Reads the head; `None` if these bytes are no bundle of this version, or are cut short before the entries end.
+    /// Reads the head; `None` if these bytes are not a bundle of this version, or are cut short before the entries end.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let head: Head = plain(bytes, 0)?;
         let entries = u64::from(head.programs) * size_of::<Program>() as u64

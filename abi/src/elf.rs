@@ -12,7 +12,7 @@ pub enum Class {
     Bits64,
 }
 
-/// The class in `EI_CLASS`, or nothing if that byte is no class.
+/// The class in `EI_CLASS`, or nothing if that byte is not a class.
 pub fn class(file: &[u8]) -> Option<Class> {
     match file.get(4) {
         Some(1) => Some(Class::Bits32),

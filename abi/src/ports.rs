@@ -77,7 +77,7 @@ pub const INPUT_END: u32 = 2 << 24;
 /// In a value of [`INPUT`]: the read failed; the low 16 bits are the error number of Linux.
 pub const INPUT_FAILED: u32 = 3 << 24;
 
-/// Where the guest wants bytes of standard input.
+/// Where the host must copy bytes of standard input.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Input {
@@ -87,5 +87,5 @@ pub struct Input {
     pub size: u64,
 }
 
-/// What a read returns from a port without a device. The guest then knows that no host records a trace.
+/// What a read returns from a port without a device. It shows the guest that no host records a trace.
 pub const NO_DEVICE: u32 = u32::MAX;

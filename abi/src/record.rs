@@ -106,7 +106,7 @@ pub const FIRST_HOST_KIND: u8 = 128;
 records! {
     /// A step of the boot.
     Boot = 1, "boot", by Step {
-        /// The kernel knows its memory.
+        /// The kernel has found its memory.
         Started = 1, "started" {
             /// Physical address where the kernel starts.
             start: u64, address, word[0];
@@ -657,7 +657,7 @@ numbered! {
         /// Standard input.
         Input = 4, "input";
         /// A time.
-        Sleep = 5, "a time";
+        Sleep = 5, "the end of its sleep";
         /// A signal.
         Signal = 6, "a signal";
         /// One of several files, or a time.
@@ -683,9 +683,9 @@ numbered! {
         /// A copy of a frame that another process shows too.
         Copied = 3, "a copy of a shared frame";
         /// The frame that was shared has no other user any more: it may be written.
-        Owned = 4, "the frame itself, shared no more";
+        Owned = 4, "the frame itself, no longer shared";
         /// The page was there, and its rights follow the mapping again.
-        Allowed = 5, "the frame that was there";
+        Allowed = 5, "the frame that was already there";
     }
 }
 
@@ -698,7 +698,7 @@ numbered! {
         /// It is not an ELF64 file for x86-64, or not a static executable.
         NotElf = 1, "not a static x86-64 ELF executable";
         /// The file is shorter than its headers say.
-        CutShort = 2, "cut short";
+        CutShort = 2, "the file is cut short";
         /// A segment is not in user space, or overlaps the stack.
         BadAddress = 3, "a segment lies outside user memory";
         /// No memory.
@@ -707,8 +707,8 @@ numbered! {
         BadArguments = 5, "arguments too long";
         /// The program interpreter or dynamic section asks for a dynamic linker.
         Dynamic = 6, "not statically linked";
-        /// The entry point is in no executable segment.
-        BadEntry = 7, "the entry point is in no executable segment";
+        /// The entry point is not in an executable segment.
+        BadEntry = 7, "the entry point is not in an executable segment";
         /// Two segments share a page.
         Overlap = 8, "segments overlap";
         /// A segment is writable and executable.
@@ -727,10 +727,10 @@ numbered! {
         NoPrograms = 258, "no program was given";
         /// A Rust panic: a bug in the kernel. The error code is the source line.
         Bug = 259, "a bug in the kernel";
-        /// System calls arrive in a way that the kernel does not know.
-        ProbeFailed = 260, "a system call does not arrive in any known way";
+        /// System calls arrive in a way that the kernel does not support.
+        ProbeFailed = 260, "a system call arrives in a way that this kernel does not support";
         /// The timer's rate could not be found.
-        NoTimer = 261, "the timer's rate is not known";
+        NoTimer = 261, "the timer's frequency is unknown";
         /// The CPU lacks something that the kernel needs.
         BadCpu = 262, "the CPU lacks NX, SYSCALL or an APIC";
         /// No module could be loaded.
@@ -761,7 +761,7 @@ numbered! {
         Kicks = 9, "kicks";
         /// Records that the guest counted and did not write.
         LostByGuest = 10, "records-lost-by-guest";
-        /// Bytes in the buffer that were no whole record.
+        /// Bytes in the buffer that were not a whole record.
         Malformed = 11, "malformed-bytes";
         /// Boots of the same run before this one, each ended by a crash or a panic. Recorded at the start, and only if not 0.
         BootsBefore = 12, "boots-before";

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn the_kernel_is_in_the_upper_half() {
         let kernel = parsed(KERNEL);
-        assert!(kernel.symbol_table().unwrap().is_some(), "debuggers want its symbols");
+        assert!(kernel.symbol_table().unwrap().is_some(), "debuggers need its symbols");
         assert!(kernel.segments().unwrap().iter().any(|segment| segment.p_vaddr >> 63 == 1));
     }
 }

@@ -181,7 +181,7 @@ impl Bits for bool {
     }
 }
 
-/// A value of several words, which whoever writes the record copies in one piece from where it lies.
+/// A value of several words, which the writer of the record copies in one piece from its place in memory.
 pub trait Block: Sized {
     /// What is copied.
     type Source: ?Sized;

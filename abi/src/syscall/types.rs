@@ -282,7 +282,7 @@ pub enum Returns {
     OfFcntl,
     /// How many descriptors are ready; 0 at the time-out.
     Ready,
-    /// Anything, negative numbers that are no errors too.
+    /// Anything, including negative numbers that are not errors.
     Anything,
     /// It does not return.
     Never,

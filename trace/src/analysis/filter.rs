@@ -108,7 +108,7 @@ impl Filter {
     }
 
     /// Whether the filter selects an event.
-    pub fn wants(&self, event: &Event, names: &Names) -> bool {
+    pub fn selects(&self, event: &Event, names: &Names) -> bool {
         self.0.holds(event, names)
     }
 }
@@ -456,11 +456,11 @@ mod tests {
         samples::write_file(&path, &samples::every_kind(), 1000);
         let (trace, filter) = (Trace::open(&path).expect("a whole file"), Filter::parse(text).expect(text));
         let mut names = Names::default();
-        let wants = |(index, event): (usize, Event)| {
+        let selected = |(index, event): (usize, Event)| {
             names.learn(&event);
-            filter.wants(&event, &names).then_some(index)
+            filter.selects(&event, &names).then_some(index)
         };
-        trace.events().enumerate().filter_map(wants).collect()
+        trace.events().enumerate().filter_map(selected).collect()
     }
 
     #[test]

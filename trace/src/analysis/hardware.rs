@@ -229,7 +229,7 @@ pub fn signal_name(signal: u32) -> String {
 /// SIGSEGV, which Linux sends for most exceptions.
 const SIGSEGV: u32 = 11;
 
-/// The signal that Linux sends a process for an exception. A page fault may also be a SIGBUS: the vector does not tell.
+/// The signal that Linux sends a process for an exception. A page fault may also be a SIGBUS: the vector does not show which.
 pub fn signal_of_vector(vector: u8) -> u32 {
     const SIGILL: u32 = 4;
     const SIGTRAP: u32 = 5;

@@ -396,7 +396,7 @@ mod tests {
             summary.processes[&2].end.to_string(),
             "killed by #PF page fault: write to 0xdead0000 (not present)"
         );
-        assert_eq!(summary.not_loaded, [("hello".to_owned(), "cut short")]);
+        assert_eq!(summary.not_loaded, [("hello".to_owned(), "the file is cut short")]);
         assert_eq!(summary.refused, BTreeMap::from([("call 999".into(), 1)]));
         assert_eq!(summary.ending, Some((Ending::Stopped, 0, 36)));
     }
@@ -418,7 +418,7 @@ mod tests {
              0xdead0000 (not present)\n  \
                hello/4        0        0        0  killed by SIGKILL\n\n  \
                calls that the kernel does not have: call 999 (once)\n\n  \
-               hello was not loaded: cut short\n  \
+               hello was not loaded: the file is cut short\n  \
                kernel panic: a bug in the kernel\n\
              The end: stopped by the time-out."
         );

@@ -1,7 +1,7 @@
 //! trace.dat, version 6: the file of `trace-cmd record`, for `trace-cmd report` and KernelShark (trace-cmd.dat.v6(5)).
 //!
 //! A record is an event, one for one. Switches and system calls are the kernel's own `sched_switch`, `sys_enter` and
-//! `sys_exit`, with its fields first, so that tools know them; all others are of a system `trapline`. Times are
+//! `sys_exit`, with its fields first, so that tools understand them; all others are of a system `trapline`. Times are
 //! nanoseconds since the start, and the date option says when that was. There is one CPU, as in the guest; the host's
 //! records have process 65536. Limits: tools call process 0 `<idle>`, whatever the file says; records missing at the end
 //! appear only in the CPU's statistics; a record with an earlier time than the record before gets the time of that one.

@@ -25,7 +25,7 @@ pub(super) const PADDING: usize = 8;
 const LONGEST: usize = 1 + 9 * (2 + CELLS);
 /// The part of a payload that a record is decoded from. The bounds are checked once for all of it, not at each varint.
 const WINDOW: usize = LONGEST + PADDING;
-/// Room that the decoder wants for a record: a time, and a place for each cell of a slot.
+/// Room that the decoder needs for a record: a time, and a place for each cell of a slot.
 pub(super) const ROOM_FOR_ONE: usize = 8 * (1 + CELLS);
 
 /// Numbers as their bytes: words are shown as they would lie in a file.
@@ -72,7 +72,7 @@ impl State {
 pub(super) struct Encoder(State);
 
 impl Encoder {
-    /// Appends the compact form of a payload of records. Returns false if it has bytes that are no record of `origin`; the
+    /// Appends the compact form of a payload of records. Returns false if it has bytes that are not a record of `origin`; the
     /// appended bytes are then invalid.
     pub(super) fn encode(&mut self, payload: &[u8], origin: Origin, out: &mut Vec<u8>) -> bool {
         self.0.reset();

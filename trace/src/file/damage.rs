@@ -11,7 +11,7 @@ pub enum Damage {
     /// The head is damaged, so what ran is not known.
     #[error("the head is damaged: what ran and the time scale are unknown")]
     Head,
-    /// Bytes that are no chunk, between chunks that are.
+    /// Bytes that are not a chunk, between chunks.
     #[error("{bytes} bytes at offset {offset} are damaged and were skipped")]
     Unreadable { offset: u64, bytes: u64 },
     /// Bytes after the last whole chunk.
@@ -45,7 +45,7 @@ pub enum Damage {
     /// The file was made of another one by [`super::recover`].
     #[error("recovered from a damaged file: {what}")]
     Recovered { what: String },
-    /// The host found bytes that are no records in the guest's buffer.
+    /// The host found bytes that are not records in the guest's buffer.
     #[error("{bytes} bytes in the guest's buffer were not a whole record")]
     MalformedInGuest { bytes: u64 },
     /// A file has more damage than a reader keeps. It stands last.

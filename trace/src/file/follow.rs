@@ -34,7 +34,7 @@ pub struct Follow {
     records: Merge<Queue>,
     clock: Option<Clock>,
     is_over: bool,
-    /// Where bytes start that are no chunk, and how far they were searched for one.
+    /// Where bytes start that are not a chunk, and how far they were searched for one.
     broken: Option<u64>,
     searched: u64,
     /// The size of the file when what is in memory was last read again.
@@ -63,7 +63,7 @@ impl Follow {
         Follow::over(source, path.into())
     }
 
-    /// Opens a trace that is no file of its own. Errors call it by `name`.
+    /// Opens a trace that is not a file. Errors call it by `name`.
     ///
     /// # Errors
     /// As for [`super::Trace::open`].

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! [`Trace::events`] are decoded and can be kept; [`Trace::records`] are as they were written, and faster. Both come in
-//! the order of time, whoever wrote them, and neither needs more memory for a longer trace. A damaged file opens as far
+//! the order of time, whether guest or host wrote them, and neither needs more memory for a longer trace. A damaged file opens as far
 //! as it is whole: [`Trace::damage`] says what is not, and `recover` makes a whole file of the rest.
 //!
 //! A file is read as far as it is asked for: opening reads its head and index, [`Trace::events_near`] reads a part of it,

@@ -124,16 +124,16 @@ struct Scanned {
 }
 
 impl Trace {
-    /// Opens a trace file. Damage is no error: see [`Trace::damage`].
+    /// Opens a trace file. Damage is not an error: see [`Trace::damage`].
     ///
     /// # Errors
-    /// The file cannot be read, or it is no trace that this version can read.
+    /// The file cannot be read, or it is not a trace that this version can read.
     pub fn open(path: &Path) -> Result<Trace, OpenError> {
         let source = source::open(path).map_err(|cause| OpenError::Read { path: path.into(), cause })?;
         Trace::over(source, path.into())
     }
 
-    /// Opens a trace that is no file of its own, such as a `Vec<u8>`. Errors call it by `name`.
+    /// Opens a trace that is not a file, such as a `Vec<u8>`. Errors call it by `name`.
     ///
     /// # Errors
     /// As for [`Trace::open`].

@@ -244,7 +244,7 @@ impl StallTimer {
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    /// The file at `path` when it was created. None: `path` is no regular file.
+    /// The file at `path` when it was created. None: `path` is not a regular file.
     place: Option<Handle>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -317,7 +317,7 @@ impl Writer {
         if let Some(live) = &mut self.live {
             live.take(Origin::Guest, &seen);
         }
-        // The size of a record is a multiple of 8. Bytes that are no records must not spoil the records behind them.
+        // The size of a record is a multiple of 8. Bytes that are not records must not spoil the records after them.
         if bytes.is_multiple_of(8) { Ok(Ok(())) } else { self.flush().map(Ok) }
     }
 

@@ -15,7 +15,7 @@ function fillFacts() {
   $('ending').textContent = `${end[0].toUpperCase()}${end.slice(1)}.`;
   const totals = [['events', '/events'], ['system calls', '/kinds/system-call'], ['switches', '/switches/count'], ['ticks', '/ticks/count'], [meta.emulator ? 'from first to last, emulated' : 'from first to last', '/duration_ns']];
   $('totals').append(...totals.map(([name, place]) => make('div', {}, make('dt', {}, name), make('dd', {}, number(place)))));
-  const cut = facts.drawn < events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(events)} events; the numbers are of all.`] : [];
+  const cut = facts.drawn < events ? [`The timeline draws the first ${count(facts.drawn)} of ${count(events)} events; the numbers cover all events.`] : [];
   // A reader must not take these times for those of hardware.
   const emulated = meta.emulator ? [`The CPU was emulated by ${meta.emulator}: all times are emulated.`] : [];
   if (meta.emulator) document.querySelectorAll('main h2').forEach(heading => heading.append(' (emulated)'));
@@ -140,7 +140,7 @@ class Page {
     addEventListener('hashchange', () => this.restore());
     this.isOpen = true;
   }
-  /// The first turns of the first processes, as many as can be told apart.
+  /// The first turns of the first processes, as many as can be distinguished.
   opening() {
     const { load, time } = this.model.switches, { records, model } = this;
     const first = load.findIndex(record => records.process(record));
@@ -313,5 +313,5 @@ async function open() {
 // Fill what needs no records before the records are unpacked.
 fillFacts();
 addEventListener('DOMContentLoaded', () => open().catch(error => {
-  $('warnings').append(make('p', { class: 'warning' }, `This browser could not draw the timeline (${error.message}). Any browser since May 2024 can.`));
+  $('warnings').append(make('p', { class: 'warning' }, `This browser could not draw the timeline (${error.message}). Use a browser released since May 2024.`));
 }));

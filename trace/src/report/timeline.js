@@ -232,7 +232,7 @@ class Timeline {
     context.fillStyle = colours.rule;
     context.fillRect(0, y + ROW - 1, this.width, 1);
   }
-  /// From a process's creation to its end, whoever had the CPU.
+  /// From a process's creation to its end, whichever process had the CPU.
   drawLife(lane, y) {
     const start = lane.marks.start.time[0] ?? 0;
     const end = lane.end.length ? lane.end[lane.end.length - 1] : start;
@@ -278,7 +278,7 @@ class Timeline {
       i = lower(time, this.time(x + 1), i + 1);
     }
   }
-  /// From lane to lane, while there is room to tell them apart.
+  /// From lane to lane, while there is room to distinguish them.
   drawSwitches() {
     const { switches } = this.model;
     const first = lower(switches.time, this.from), last = lower(switches.time, this.to);

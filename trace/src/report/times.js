@@ -29,7 +29,7 @@ function numbers(id, heading, rows, columns, times, more = []) {
   const all = times === undefined ? columns : [...columns, ...TIMES.map(([name, field]) => [name, times + field]), ...more];
   const shape = place => axis ? [make('td', { class: 'shape' }, histogram(at(place + times), axis))] : [];
   const head = all.map(([name]) => make('th', { scope: 'col', class: 'number' }, name));
-  if (axis) head.splice(columns.length, 0, make('th', { scope: 'col', class: 'shape' }, make('span', { class: 'hidden' }, 'how they are spread'), axis.labels()));
+  if (axis) head.splice(columns.length, 0, make('th', { scope: 'col', class: 'shape' }, make('span', { class: 'hidden' }, 'distribution'), axis.labels()));
   table.tHead.replaceChildren(make('tr', {}, make('th', { scope: 'col' }, heading), ...head));
   table.tBodies[0].replaceChildren(...rows.map(([name, place, ...rest]) => {
     const cells = all.map(([, field]) => make('td', { class: 'number' }, number(place + field)));
@@ -89,7 +89,7 @@ function fillNumbers() {
   const list = (name, label = row => row.name) => stat[name].map((row, i) => [label(row, i), `/${name}/${i}`]);
   const traps = [['count', '/count'], ['errors', '/errors']], waited = [['waiting', '/ready_ns'], ['asleep', '/asleep_ns']];
   numbers('calls', 'System call', list('system_calls'), traps, '/kernel', waited);
-  numbers('traps', 'Way into the kernel', list('traps', row => names.short[row.vector]), traps, '/kernel', waited);
+  numbers('traps', 'Trap', list('traps', row => names.short[row.vector]), traps, '/kernel', waited);
   $('asked').append(number('/ticks/asked_ns'));
   const whole = Object.keys(stat.switches.whole).map(why => [why, `/switches/whole/${why}`]);
   const counted = rows => rows.filter(([, place]) => at(place).count);

@@ -290,7 +290,7 @@ pub(super) fn is_error(result: i64) -> bool {
     (-errno::MAX..0).contains(&result)
 }
 
-/// Writes an argument that is no pointer, or whose memory the trace does not have.
+/// Writes an argument that is not a pointer, or whose memory the trace does not have.
 pub(super) fn put_plain(out: &mut String, of: Type, value: u64) {
     const AT_FDCWD: i32 = -100;
     let int = value as u32;

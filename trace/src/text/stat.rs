@@ -95,7 +95,7 @@ const TRAP_COLUMNS: [&str; 10] =
     ["count", "errors", "total", "mean", "p50", "p90", "p99", "max", "waiting", "asleep"];
 const TIMES_COLUMNS: [&str; 7] = ["count", "total", "mean", "p50", "p90", "p99", "max"];
 
-const NOTES: &str = "p50, p90, p99: what so many percent do not exceed, true to 0.1 %. Times lie between two \
+const NOTES: &str = "p50, p90, p99: 50, 90 and 99 % of the values are at most this, exact to 0.1 %. Times lie between two \
                      records of the trace and include what it costs to record.";
 
 /// The numbers of traces, each with the name of its file, at most `width` columns wide.

@@ -22,7 +22,7 @@ const CLONE_ORDER: [usize; 6] = [1, 0, 2, 4, 3, 5];
 const RESULT_COLUMN: usize = 40;
 /// Results from minus this on are errors.
 const ERROR_MAX: i64 = 4095;
-/// The end of user memory on Linux; it does not tell user mode what of the kernel's half is present.
+/// The end of user memory on Linux; it does not show user mode which part of the kernel's half is present.
 const USER_END: u64 = 1 << 47;
 
 mod counts;
@@ -218,7 +218,7 @@ impl<W: Write> Strace<W> {
             What::ProcessExited { status } => {
                 self.ended(process, now)?;
                 if is_wanted {
-                    self.tell(process, now, &format!("+++ exited with {status} +++"))
+                    self.put_line(process, now, &format!("+++ exited with {status} +++"))
                 } else {
                     Ok(())
                 }
@@ -232,21 +232,21 @@ impl<W: Write> Strace<W> {
                 let Some(signal) = self.take_sent(process, |signal| STOPS.contains(&signal.number)) else {
                     return Ok(());
                 };
-                self.tell(process, now, &signal.line())?;
-                self.tell(process, now, &format!("--- stopped by {} ---", signal_name(signal.number)))
+                self.put_line(process, now, &signal.line())?;
+                self.put_line(process, now, &format!("--- stopped by {} ---", signal_name(signal.number)))
             }
             // A signal that is ignored has its line where a handler would run.
             What::TrapReturn { .. } if !self.sent.is_empty() => {
                 while let Some(signal) = self.take_sent(process, |signal| signal.is_ignored) {
                     if is_wanted {
-                        self.tell(process, now, &signal.line())?;
+                        self.put_line(process, now, &signal.line())?;
                     }
                 }
                 Ok(())
             }
             What::SignalDelivered { signal: number, .. } => {
                 match self.take_sent_to_any(process, number).filter(|_| is_wanted) {
-                    Some(signal) => self.tell(process, now, &signal.line()),
+                    Some(signal) => self.put_line(process, now, &signal.line()),
                     None => Ok(()),
                 }
             }
@@ -258,21 +258,21 @@ impl<W: Write> Strace<W> {
                 }
                 // No tracer sees the signal that nothing can stop.
                 if let Some(signal) = sent.filter(|signal| signal.number != SIGKILL) {
-                    self.tell(process, now, &signal.line())?;
+                    self.put_line(process, now, &signal.line())?;
                 }
-                self.tell(process, now, &format!("+++ killed by {} +++", signal_name(number)))
+                self.put_line(process, now, &format!("+++ killed by {} +++", signal_name(number)))
             }
             What::ProcessKilled { vector, error_code, rip, cr2 } if is_wanted => {
                 let (name, line) = match self.sent.remove(&process).and_then(|sent| sent.last().copied()) {
                     Some(signal) => (signal_name(signal.number), signal.line()),
                     None => fault(vector, error_code, rip, cr2),
                 };
-                self.tell(process, now, &line)?;
-                self.tell(process, now, &format!("+++ killed by {name} +++"))
+                self.put_line(process, now, &line)?;
+                self.put_line(process, now, &format!("+++ killed by {name} +++"))
             }
             What::FaultRedirected { vector, error_code, rip, cr2, .. } if is_wanted => {
                 let (_, line) = fault(vector, error_code, rip, cr2);
-                self.tell(process, now, &line)
+                self.put_line(process, now, &line)
             }
             _ => Ok(()),
         }
@@ -375,7 +375,7 @@ impl<W: Write> Strace<W> {
     }
 
     /// A line of its own.
-    fn tell(&mut self, process: u16, now: u64, text: &str) -> io::Result<()> {
+    fn put_line(&mut self, process: u16, now: u64, text: &str) -> io::Result<()> {
         if self.options.counts {
             return Ok(());
         }

@@ -94,7 +94,7 @@ impl<W: Write> Text<W> {
         self.names.learn(event);
         self.details.clear();
         let verb = self.words.say(event, &self.names, &mut self.details);
-        if !self.options.filter.wants(event, &self.names) {
+        if !self.options.filter.selects(event, &self.names) {
             return Ok(());
         }
         let who = self.names.label(event.origin, event.process);

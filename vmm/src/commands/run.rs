@@ -633,7 +633,7 @@ mod tests {
             |errno| engine(host::diagnose(host::DEVICE.into(), io::Error::from_raw_os_error(errno)).into());
         assert_eq!((kvm(libc::ENOENT), kvm(libc::EMFILE)), (Some(super::super::NO_KVM), None));
         let reserve = layout::reserve(u64::MAX).unwrap_err();
-        assert_eq!(engine(BootError::from(reserve).into()), None, "a host without memory is no wrong usage");
+        assert_eq!(engine(BootError::from(reserve).into()), None, "a host without memory is not wrong usage");
         assert_eq!(engine(BootError::NoPvhNote.into()), Some(super::super::USAGE));
     }
 

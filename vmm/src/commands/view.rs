@@ -209,7 +209,7 @@ impl Writer {
             return Ok(());
         }
         self.names.learn(event);
-        let is_wanted = self.filter.wants(event, &self.names);
+        let is_wanted = self.filter.selects(event, &self.names);
         self.shown += u64::from(is_wanted);
         match &mut self.form {
             // A line of strace needs several events.

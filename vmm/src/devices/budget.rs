@@ -19,7 +19,7 @@ impl Budget {
         Budget { most, left: Cell::new(most) }
     }
 
-    /// Takes `bytes` bytes that the guest wants to print. If fewer are left, the run ends and none of them may be
+    /// Takes `bytes` bytes, which the guest is about to print. If fewer are left, the run ends and none of them may be
     /// printed.
     pub fn take(&self, bytes: u64) -> Flow {
         let Some(left) = self.left.get().checked_sub(bytes) else {

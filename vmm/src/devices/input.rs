@@ -84,7 +84,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Copies bytes to where the guest wants them. `None`: the guest violates the contract.
+    /// Copies bytes to the address that the guest named. `None`: the guest violates the contract.
     fn put(&self, address: u32) -> Option<()> {
         let mut words = [0; size_of::<Place>()];
         self.memory.read_slice(&mut words, GuestAddress(address.into())).ok()?;

@@ -40,7 +40,7 @@ impl<'a, 'b, W: Write, E: Write> Streams<'a, 'b, W, E> {
         Streams { memory, console, errors: Stream::new(errors), budget, bytes: 0 }
     }
 
-    /// The bytes that the guest wants to print, and the stream. `None`: the guest violates the contract.
+    /// The bytes that the guest prints, and the stream. `None`: the guest violates the contract.
     fn take(&self, address: u32) -> Option<(Vec<u8>, u32)> {
         let mut words = [0; size_of::<Output>()];
         self.memory.read_slice(&mut words, GuestAddress(address.into())).ok()?;

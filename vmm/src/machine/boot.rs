@@ -259,7 +259,7 @@ pub fn registers(entry: Entry) -> kvm_regs {
 }
 
 /// Changes `sregs`, as they are after reset, to what PVH promises: protected mode without paging, flat
-/// segments, and a task register, which VMX wants busy (SDM vol. 3, 27.3.1.2).
+/// segments, and a task register, which VMX requires to be busy (SDM vol. 3, 27.3.1.2).
 pub fn system_registers(sregs: &mut kvm_sregs) {
     const CODE: u8 = 0xB;
     const DATA: u8 = 0x3;

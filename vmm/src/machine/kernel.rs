@@ -85,7 +85,7 @@ fn header(file: &[u8]) -> Result<Elf<'_>, BootError> {
     Ok(elf)
 }
 
-/// Whether guest memory has the place where a segment wants to be; the segment's end.
+/// Checks that guest memory has the place of a segment. Returns the segment's end.
 fn check_place(segment: &Segment, memory: u64) -> Result<u64, BootError> {
     let (address, end) = (segment.physical, segment.physical.saturating_add(segment.memory_size));
     if address >= PHYSICAL_END {

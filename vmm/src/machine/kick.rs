@@ -119,7 +119,7 @@ impl Watch {
     /// Restores the former action of `signal`.
     fn restore(&self, signal: Signal) {
         for (_, action) in self.before.iter().filter(|(of, _)| *of == signal) {
-            // SAFETY: the action was there before, and whoever installed it keeps its handler.
+            // SAFETY: the action was there before, and the code that installed it keeps its handler.
             // sigaction(2) fails for wrong signal numbers only, and this one was caught.
             let _ = unsafe { sigaction(signal, action) };
         }

@@ -8,7 +8,7 @@
 //! 0x0000_4000  kernel command line
 //! 0x0000_5000  the modules' command lines, one after the other
 //! 0x000A_0000  legacy hole (no memory promised)
-//! 0x0010_0000  kernel, where its ELF file wants to be
+//! 0x0010_0000  kernel, at the address in its ELF file
 //!     ...      modules, page aligned, directly behind the kernel
 //!     ...      free, to the end of memory: at most 3 GiB
 //! 0xFEE0_0000  local APIC, and KVM's own pages at 0xFFFB_C000
@@ -93,7 +93,7 @@ pub fn reserve(mib: u64) -> Result<Memory, LayoutError> {
         .map_err(|error| LayoutError::Reserve { mib, source: mapping_error(error) })
 }
 
-/// Maps a file of `mib` MiB as guest memory from address 0, shared with whoever maps it too.
+/// Maps a file of `mib` MiB as guest memory from address 0, shared with any other process that maps it.
 pub fn map(file: File, mib: u64) -> Result<Memory, LayoutError> {
     let bytes = usize::try_from(mib.saturating_mul(MIB)).unwrap_or(usize::MAX);
     Memory::from_ranges_with_files([(GuestAddress(0), bytes, Some(FileOffset::new(file, 0)))])

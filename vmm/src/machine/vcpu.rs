@@ -27,7 +27,7 @@ use super::stats::{self, KvmCounts};
 
 /// IA32_TIME_STAMP_COUNTER (SDM vol. 4, table 2-2).
 const MSR_TSC: u32 = 0x10;
-/// Pins of the I/O APIC that user space would emulate; KVM wants to know, and reserves routes.
+/// Pins of the I/O APIC that user space would emulate; KVM needs their number, and reserves routes.
 const IO_APIC_PINS: u64 = 24;
 /// KVM's local APIC counts nanoseconds (KVM_CAP_X86_APIC_BUS_CYCLES_NS: 1 by default).
 pub const APIC_KHZ: u64 = 1_000_000;
@@ -150,7 +150,7 @@ impl Vm {
         let message = kvm_msi { address_lo: LOCAL_APICS, data: vector.into(), ..Default::default() };
         let fd = Arc::clone(&self.fd);
         Box::new(move || {
-            // The guest does not get it if it turned its APIC off, and then it does not want it.
+            // A guest that turned its APIC off does not get the interrupt, and does not need it.
             let _ = fd.signal_msi(message);
         })
     }
@@ -204,7 +204,7 @@ fn map(fd: &VmFd, memory: &Memory) -> Result<(), VmError> {
 }
 
 /// The host's CPUID, corrected where KVM leaves it to the VMM: the APIC's number, which is that of whatever
-/// CPU answered, and the TSC-deadline timer, which older kernels tell only as a capability.
+/// CPU answered, and the TSC-deadline timer, which older kernels report only as a capability.
 fn cpuid(kvm: &Kvm) -> Result<CpuId, VmError> {
     const FEATURES: u32 = 1;
     const TOPOLOGY: [u32; 2] = [0xB, 0x1F];
@@ -349,7 +349,7 @@ impl Vcpu {
     }
 
     fn internal_error(&mut self) -> Exit {
-        /// KVM tells the instruction's bytes.
+        /// The bytes of the instruction, from KVM.
         const HAS_INSTRUCTION: u64 = 1;
         /// Words of data that hold the flags, the length and the bytes.
         const WORDS: u32 = 3;
@@ -366,7 +366,7 @@ impl Vcpu {
     }
 }
 
-/// A port access, as KVM tells it.
+/// A port access, as KVM reports it.
 #[derive(Clone, Copy)]
 struct PortAccess {
     port: u16,

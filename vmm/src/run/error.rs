@@ -84,7 +84,7 @@ pub enum RunError {
     /// The thread that reads standard input cannot be started.
     #[error("cannot start the thread that reads standard input")]
     Input(#[source] io::Error),
-    /// Two devices want the same port.
+    /// Two devices claim the same port.
     #[error(transparent)]
     Overlap(#[from] Overlap),
 }

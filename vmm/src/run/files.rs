@@ -89,7 +89,7 @@ pub(super) fn current_directory() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| "/".into())
 }
 
-/// The absolute path without `.` and `..`, as the guest's kernel reads it: it knows no links.
+/// The absolute path without `.` and `..`, as the guest's kernel reads it: that kernel has no symbolic links.
 fn absolute(directory: &Path, path: &Path) -> PathBuf {
     let mut absolute = PathBuf::from("/");
     for component in directory.join(path).components() {

@@ -167,7 +167,7 @@ fn advice(fault: Fault, file: &[u8]) -> String {
     match fault.error {
         LoadError::NotElf => format!("it is {}; {BUILD}", kind(file)),
         LoadError::Dynamic => BUILD.into(),
-        LoadError::CutShort => "the file is truncated: copy or build it again".into(),
+        LoadError::CutShort => "copy or build it again".into(),
         LoadError::BadAddress => {
             format!("user memory is {USER_START:#x} to {SEGMENTS_END:#x}: link it there")
         }
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(
             program("a", &["1", "2"]).unwrap().command_line(),
             b"a 1 2",
-            "other kernels know blanks only"
+            "other kernels accept only blanks"
         );
     }
 

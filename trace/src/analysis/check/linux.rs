@@ -32,7 +32,7 @@ impl Rule for Waiting {
         let process = machine.process(event.process).filter(|_| event.process != 0);
         if let Some(process) = process {
             log.test(!process.sleeping, || {
-                Violation::new(format!("process {} waits, and gets the CPU", event.process), [event])
+                Violation::new(format!("process {} waits, but it got the CPU", event.process), [event])
             });
         }
     }
@@ -64,12 +64,12 @@ impl Rule for Wakes {
                 let same = waited == wait && (with == object || wait == Wait::Futex);
                 match machine.current {
                     _ if !same => Some(format!(
-                        "process {id} waits for {}, and wakes for {}",
+                        "process {id} waits for {}, but it wakes for {}",
                         waited.name(),
                         wait.name()
                     )),
                     Some(current) if current != by => {
-                        Some(format!("process {by} wakes process {id}, and process {current} runs"))
+                        Some(format!("process {by} wakes process {id}, but process {current} runs"))
                     }
                     _ => None,
                 }
@@ -86,7 +86,7 @@ impl Rule for Wakes {
 
 fn waits_not(machine: &Machine, id: u16) -> Option<String> {
     let waits = !machine.whole || machine.process(id).is_some_and(|process| process.sleeping);
-    (!waits).then(|| format!("process {id} wakes, and does not wait"))
+    (!waits).then(|| format!("process {id} wakes, but it did not wait"))
 }
 
 /// A child starts with its parent's registers.
@@ -247,7 +247,7 @@ impl Copies {
             Resolution::Copied | Resolution::Zeroed | Resolution::FileCopied | Resolution::Owned
                 if others > 0 =>
             {
-                "another process shows this frame at this address, and it may be written"
+                "another process maps this frame at this address, but the page is writable"
             }
             _ => "",
         };
@@ -345,7 +345,7 @@ impl Rule for SignalFrames {
                     let same = (rip, rsp) == (frame.rip, frame.rsp);
                     log.test(same, || {
                         Violation::new(
-                            "the frame holds another RIP or RSP than was put there",
+                            "the frame's RIP or RSP is not the one that was stored there",
                             [&delivered, event],
                         )
                     });
@@ -362,7 +362,7 @@ impl Rule for SignalFrames {
                 let differs = first_difference(&expected, &frame);
                 log.test(differs.is_none(), || {
                     Violation::new(
-                        format!("the handler interrupted another {}", differs.unwrap_or_default()),
+                        format!("the handler interrupted a different {}", differs.unwrap_or_default()),
                         [&delivered, &returned, event],
                     )
                 });
@@ -391,9 +391,7 @@ impl Rule for Frames {
         if let What::Memory { free_at_start, free_at_end } = event.what {
             log.test(free_at_start == free_at_end, || {
                 Violation::new(
-                    format!(
-                        "{free_at_start} frames were free at the start, and {free_at_end} are at the end"
-                    ),
+                    format!("{free_at_start} frames were free at the start, but {free_at_end} at the end"),
                     [event],
                 )
             });

@@ -309,7 +309,7 @@ fn call_rules() -> Vec<Checked> {
             "a call that copies more than 1,024 pages, or makes as many accessible, lets other processes run meanwhile",
             calls::LongCalls::default(),
         ),
-        rule("kills", Any, "every kill has its fault", calls::Kills),
+        rule("kills", Any, "the kernel kills a process only after a fault that it recorded", calls::Kills),
     ]
 }
 
@@ -357,17 +357,17 @@ fn symptom_rules() -> Vec<Checked> {
         rule(
             "timer-silent",
             Only(Policy::RoundRobin),
-            "the timer does not fall silent",
+            "the timer does not stop ticking",
             symptoms::TimerSilent,
         ),
         rule("interrupts-off", Limited, "user mode is entered with interrupts on", symptoms::InterruptsOff),
         rule(
             "never-chosen",
             Limited,
-            "a ready process runs before other processes had many turns",
+            "a ready process runs before other processes have had many turns",
             symptoms::NeverChosen,
         ),
-        rule("iretq-fault", Limited, "no iretq faults", symptoms::IretqFault::default()),
+        rule("iretq-fault", Limited, "no `iretq` causes a fault", symptoms::IretqFault::default()),
     ]
 }
 
@@ -378,7 +378,7 @@ fn linux_rules() -> Vec<Checked> {
         rule(
             "wakes",
             Limited,
-            "a process wakes from what it waits for, by the process that runs or because its time is over",
+            "a waiting process wakes once, by the process that runs or because its time is over, and from what it waits for",
             linux::Wakes::default(),
         ),
         rule(
@@ -390,7 +390,7 @@ fn linux_rules() -> Vec<Checked> {
         rule(
             "copies",
             Limited,
-            "after fork a process writes only to a copy of a page, or to a page that no other process shows any more",
+            "after fork a process writes only to a copy of a page, or to a page that no other process maps any more",
             linux::Copies::default(),
         ),
         rule(
@@ -426,7 +426,7 @@ fn count_rules() -> Vec<Checked> {
         rule(
             "count-console",
             Limited,
-            "the console got as many bytes as write() returned",
+            "the console received as many bytes as write() returned",
             totals::Console::default(),
         ),
         rule(

@@ -88,9 +88,9 @@ impl Rule for Current {
         let current = machine.current.is_none_or(|current| current == id);
         let message = match (current || loads, created, ended) {
             (true, true, None) => String::new(),
-            (_, _, Some(_)) => format!("process {id} has ended, and runs"),
+            (_, _, Some(_)) => format!("process {id} runs, but it has ended"),
             (_, false, _) => format!("process {id} runs, but was not created"),
-            _ => format!("process {id} runs, and {} is current", machine.current.unwrap_or_default()),
+            _ => format!("process {id} runs, but process {} is current", machine.current.unwrap_or_default()),
         };
         log.test(message.is_empty(), || {
             Violation::new(message, ended.into_iter().chain(&machine.last).chain([event]))

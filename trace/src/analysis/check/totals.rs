@@ -124,7 +124,7 @@ impl Rule for Console {
         let holds = if exact { bytes == written } else { bytes >= written };
         log.test(holds, || {
             Violation::new(
-                format!("write() returned {written} bytes in all, but the console got {bytes}"),
+                format!("write() returned {written} bytes in total, but the console received {bytes}"),
                 [&event],
             )
         });
@@ -155,7 +155,7 @@ impl Rule for Exits {
             let writes = self.writes;
             log.test(ports >= writes, || {
                 Violation::new(
-                    format!("the bell was rung {writes} times, in {ports} exits of ports"),
+                    format!("the guest wrote to the doorbell {writes} times, but there were only {ports} port exits"),
                     [&event],
                 )
             });

@@ -25,7 +25,7 @@ impl Rule for EntryReturn {
                 log.test(again.is_none(), || {
                     let entries = again.into_iter().map(|trap| &trap.entry);
                     Violation::new(
-                        "user mode traps again without a return from the trap before",
+                        "user mode traps again without a return from the previous trap",
                         entries.chain([event]),
                     )
                 });

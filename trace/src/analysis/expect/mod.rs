@@ -127,7 +127,7 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     fn is(&self, selection: &Selection) -> bool {
-        selection.filter.wants(self.event, self.names)
+        selection.filter.selects(self.event, self.names)
     }
 
     /// Its number as `check` prints it.

@@ -187,7 +187,7 @@ fn a_return_that_nothing_follows_is_not_reported_as_done() {
     assert_eq!(steps(&cut).last(), Some(&"return-from-trap"));
 }
 
-/// The numbers of the records tell that some are missing; what is on both sides of them looks like a switch, or a return.
+/// The numbers of the records show that some are missing; what is on both sides of them looks like a switch, or a return.
 #[test]
 fn nothing_is_proved_across_missing_records() {
     let folder = tempfile::tempdir().expect("a folder");

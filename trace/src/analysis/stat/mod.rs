@@ -2,7 +2,7 @@
 //!
 //! One pass over the records, in memory that grows with the number of processes alone. All durations lie between two records, so what it
 //! costs to record is in them. Where records are missing nothing is guessed: what was under way is dropped, and the time
-//! until the next record that tells who has the CPU counts as unknown.
+//! until the next record that shows what the CPU runs counts as unknown.
 
 mod json;
 #[cfg(test)]
@@ -149,7 +149,7 @@ pub struct Ticks {
     pub count: u64,
     /// What the kernel last asked of the timer: cycles until it interrupts. 0: nothing.
     pub asked: u64,
-    /// From a tick to the next, whoever ran.
+    /// From one tick to the next, whichever process ran.
     pub period: Times,
     /// How far a tick was from when it was due: the time asked for after the timer was armed, or after the last tick
     /// where the timer reloads itself. Early or late alike.

@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 
 /// Decimal digits that a quantile keeps.
 const DIGITS: u8 = 3;
-/// The longest duration that a histogram tells apart, in cycles: some minutes. What is longer counts as this long in
+/// The longest duration that has a bin of its own in a histogram, in cycles: some minutes. What is longer counts as this long in
 /// quantiles; total and longest stay exact.
 const LONGEST: u64 = 1 << 40;
 /// The first bin of [`Times::bins`] ends here, in cycles: less is noise of the clock.
@@ -70,7 +70,7 @@ impl Times {
     }
 
     /// Where the quantile of whatever these are a sample of lies, in cycles, `deviations` standard deviations to either
-    /// side. None: there are too few to tell.
+    /// side. None: there are too few.
     ///
     /// How many of `n` durations lie below the true quantile is a binomial count, whatever the distribution. So the
     /// bounds are durations of the sample: those whose ranks are so far from the middle of that count.

@@ -218,7 +218,7 @@ fn chunks_out_of_place_are_put_in_order() {
         let trace = Place::new().open(&[head, &chunks.concat(), end].concat()).expect("whole chunks");
         assert_eq!(samples_of(&trace), ticks(30), "{order:?}");
         let is_out_of_order = |damage: &Damage| matches!(damage, Damage::OutOfOrder { .. });
-        // They tell that they are not in place; that a number is missing would be wrong.
+        // They show that they are not in place; to report a missing number would be wrong.
         assert!(!trace.damage().is_empty(), "{order:?}");
         assert!(
             trace.damage()[..trace.damage().len() - 1].iter().all(is_out_of_order),
@@ -228,7 +228,7 @@ fn chunks_out_of_place_are_put_in_order() {
     }
 }
 
-/// The host's chunk, which comes behind the guest's, tells how many records that had.
+/// The host's chunk, which comes behind the guest's, shows how many records that had.
 #[test]
 fn chunks_tell_what_is_missing_of_the_other_origin() {
     let clock = Sample { tsc: 1, kind: Kind::HostClock as u8, process: 0, detail: 0, words: vec![1, 2] };
@@ -314,7 +314,7 @@ fn other_versions_are_refused_or_skipped() {
     };
     let end = start + format::CHUNK_SIZE + unknown.stored as usize;
     unknown.seal(&mut bytes[start..end]);
-    let trace = Place::new().open(&bytes).expect("a chunk of a later version is no error");
+    let trace = Place::new().open(&bytes).expect("a chunk of a later version is not an error");
     assert!(trace.damage().contains(&Damage::UnknownChunk { offset: start as u64, records: 1 }));
 
     for other in [format::VERSION - 1, format::VERSION + 1] {
