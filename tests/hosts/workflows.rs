@@ -23,6 +23,7 @@ pub fn add(suite: Suite) -> Suite {
     suite
         .needs(&KVM_AND_BASH, "every_step_of_the_workflow_runs", every_step_of_the_workflow_runs)
         .needs(&KVM_AND_BASH, "every_step_of_the_action_runs", every_step_of_the_action_runs)
+        .needs(&KVM_AND_BASH, "the_action_tests_what_is_expected", the_action_tests_what_is_expected)
         .tools(&["bash"], "every_step_of_the_release_runs", every_step_of_the_release_runs)
         .pure("a_workflow_without_kvm_tests_fails", a_workflow_without_kvm_tests_fails)
         .pure("workflows_are_pinned_and_bounded", workflows_are_pinned_and_bounded)
@@ -174,11 +175,35 @@ fn every_step_of_the_workflow_runs() -> TestResult {
 }
 
 fn every_step_of_the_action_runs() -> TestResult {
-    let action = parsed(ACTION)?;
+    let (machine, summary) = run_action(&[])?;
+    ensure(machine.tree.path().join("trapline.trap").is_file(), || "there is no trace".into())?;
+    ensure(summary.is_empty(), || format!("without `expect` there is a summary: {summary}"))
+}
+
+/// Runs the steps of the action with these inputs. Returns the machine, and the job summary.
+fn run_action(inputs: &[(&str, &str)]) -> Result<(Machine, String), Failed> {
+    let mut action = parsed(ACTION)?;
+    for (name, value) in inputs {
+        ensure(action["inputs"][name].is_object(), || format!("the action has no input {name}"))?;
+        action["inputs"][name]["default"] = (*value).into();
+    }
     let context = Context { matrix: &Value::Null, kvm_tests: "", inputs: &action["inputs"] };
     let machine = Machine::new()?;
+    for (file, expectation) in [("good.toml", "order = ['kind=boot']"), ("bad.toml", "never = 'kind=boot'")] {
+        fs::write(machine.tree.path().join(file), format!("[[expect]]\n{expectation}\n"))?;
+    }
     machine.run(&action["runs"]["steps"], &Value::Null, &context)?;
-    ensure(machine.tree.path().join("trapline.trap").is_file(), || "there is no trace".into())
+    let summary = fs::read_to_string(machine.tree.path().join("GITHUB_STEP_SUMMARY")).unwrap_or_default();
+    Ok((machine, summary))
+}
+
+fn the_action_tests_what_is_expected() -> TestResult {
+    let run = ("run", "trapline run --trace hello.trap hello");
+    let (_, summary) = run_action(&[run, ("trace", "hello.trap"), ("expect", "good.toml")])?;
+    ensure(summary.contains("hello.trap"), || format!("the job summary: {summary}"))?;
+    let failed = run_action(&[run, ("trace", "hello.trap"), ("expect", "bad.toml")]).err();
+    let message = failed.and_then(|error| error.message().map(ToOwned::to_owned)).unwrap_or_default();
+    ensure(message.starts_with("Expect: ") && message.contains("::error file=bad.toml"), || message)
 }
 
 fn every_step_of_the_release_runs() -> TestResult {
