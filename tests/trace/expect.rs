@@ -34,6 +34,11 @@ pub fn add(suite: Suite) -> Suite {
             "expect_for_readers_of_junit",
             expect_for_readers_of_junit,
         )
+        .needs(
+            &[Need::Tool("python3"), Need::Module("xmlschema")],
+            "expect_for_the_schema_of_junit",
+            expect_for_the_schema_of_junit,
+        )
         .tools(&["prove", "perl"], "expect_for_readers_of_tap", expect_for_readers_of_tap)
         .pure("the_expectations_of_the_documentation_are_well_formed", documented)
         .kvm("a_first_file_of_a_run_is_met_by_another", first_file_is_met_again)
@@ -132,6 +137,15 @@ for suite in junitparser.JUnitXml.fromfile('results'):
     // XML cannot hold the control character.
     let wanted = "2 1 0\nit boots []\nno <ticks> & 100%: # | \\ \"a\" [('Failure', True)]\n";
     ensure(read == wanted, || format!("{read}\n{wanted}"))
+}
+
+fn expect_for_the_schema_of_junit() -> TestResult {
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/junit-10.xsd");
+    let script = format!(
+        "import xmlschema\nfor error in xmlschema.XMLSchema({schema:?}).iter_errors('results'): print(error.path, error.reason)"
+    );
+    let errors = read_by("python3", &script, "junit")?;
+    ensure(errors.is_empty(), || errors)
 }
 
 fn expect_for_readers_of_tap() -> TestResult {
