@@ -15,8 +15,9 @@ use std::{env, fs};
 /// flags from the guest's own build scripts. It is the first, except on a host whose toolchain has only the other one.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"];
 /// The folders with the guest's sources, under the repository's root. The `target` of a manual build is not a source.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "guest/abi/src",
+    "guest/bench",
     "guest/kernel",
     "guest/programs",
     "guest/Cargo.toml",
@@ -25,11 +26,15 @@ const SOURCES: [&str; 6] = [
 ];
 
 /// The guest's files in `packaged`, and their places.
-const PACKAGED: [(&str, &str); 12] = [
+const PACKAGED: [(&str, &str); 16] = [
     ("abi", "guest/abi/src"),
     ("guest.toml", "guest/Cargo.toml"),
     ("guest.lock", "guest/Cargo.lock"),
     ("rustflags", "guest/rustflags"),
+    ("bench", "guest/bench/src"),
+    ("bench.toml", "guest/bench/Cargo.toml"),
+    ("bench-build.rs", "guest/bench/build.rs"),
+    ("bench.ld", "guest/bench/kernel.ld"),
     ("kernel", "guest/kernel/src"),
     ("kernel.toml", "guest/kernel/Cargo.toml"),
     ("kernel.ld", "guest/kernel/kernel.ld"),
@@ -146,7 +151,7 @@ fn flags(file: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect())
 }
 
-/// The source text of the embedded images: the kernels, and the programs by name.
+/// The source text of the embedded images: the kernels, the program that measures, and the programs by name.
 fn images(built: &Path, untraced: &Path, sources: &Path) -> Result<String, Box<dyn Error>> {
     let mut programs = Vec::new();
     for entry in fs::read_dir(sources)? {
@@ -159,16 +164,15 @@ fn images(built: &Path, untraced: &Path, sources: &Path) -> Result<String, Box<d
     programs.sort();
 
     let mut text = String::new();
-    writeln!(
-        text,
-        "/// The kernel's ELF file.\npub static KERNEL: &[u8] = {};",
-        embedded(&built.join("kernel"))
-    )?;
-    writeln!(
-        text,
-        "/// The ELF file of the kernel that keeps no records.\npub static UNTRACED_KERNEL: &[u8] = {};",
-        embedded(&untraced.join("kernel"))
-    )?;
+    let guests = [
+        ("KERNEL", "The kernel's ELF file", built.join("kernel")),
+        ("UNTRACED_KERNEL", "The ELF file of the kernel that keeps no records", untraced.join("kernel")),
+        ("BENCH_KERNEL", "The ELF file of the kernel of `trapline bench`", built.join("bench-kernel")),
+        ("BENCH_PROGRAM", "The ELF file of the program of `trapline bench`", built.join("bench-program")),
+    ];
+    for (name, what, file) in guests {
+        writeln!(text, "/// {what}.\npub static {name}: &[u8] = {};", embedded(&file))?;
+    }
     writeln!(text, "/// The programs, by name.\npub static PROGRAMS: &[Program] = &[")?;
     for (name, idea) in programs {
         writeln!(

@@ -5,6 +5,7 @@
 
 #![no_std]
 
+pub mod bench;
 pub mod boot;
 pub mod bundle;
 pub mod elf;

@@ -127,7 +127,7 @@ fn two_edits_each() -> TestResult {
 fn edited_copy(folder: &Path) -> TestResult {
     let tree = Path::new(TREE);
     fs::create_dir(folder.join("guest"))?;
-    for name in ["abi", "trace", "examples", "guest/abi", "guest/kernel", "guest/programs"] {
+    for name in ["abi", "trace", "examples", "guest/abi", "guest/bench", "guest/kernel", "guest/programs"] {
         let mut copy = Command::new("cp");
         copy.arg("-r").arg(tree.join(name)).arg(folder.join(name));
         support::command(&mut copy, folder)?.expect(0)?;

@@ -6,6 +6,7 @@ mod support;
 #[path = "../support/handmade.rs"]
 mod handmade;
 
+mod bench;
 mod cost;
 mod direct;
 mod documents;
@@ -78,6 +79,8 @@ fn main() {
             "an_untraced_null_call_takes_no_more_instructions",
             cost::untraced_null_call,
         )
+        .kvm("every_row_of_the_bench_is_there", bench::every_row_is_there)
+        .pure("other_files_than_results_of_the_bench_are_refused", bench::other_files_are_refused)
         .kvm("an_untraced_run_makes_no_file_and_few_exits", cost::untraced_run)
         .needs(&EMULATED, "a_tick_takes_no_more_instructions", cost::tick)
         .needs(&EMULATED, "a_tick_with_a_switch_takes_no_more_instructions", cost::tick_with_switch)

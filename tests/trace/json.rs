@@ -34,12 +34,13 @@ fn page_names_each_schema() -> TestResult {
 
 /// Commands that print JSON, each with its schema and its exit code. `cut.trap` is damaged; `tour.trap` and `fast.trap`
 /// are of different programs.
-const DOCUMENTS: [(&str, i32, &[&str]); 18] = [
+const DOCUMENTS: [(&str, i32, &[&str]); 19] = [
     ("run", 0, &["run", "--json", "--trace", "tour.trap"]),
     ("run", 32, &["run", "--json", "--trace", "fast.trap", "hello", "wild", "--quantum", "1ms"]),
     ("run", 36, &["run", "--json", "--trace", "hog.trap", "hog", "--timeout", "50ms"]),
     ("run", 0, &["run", "--json", "--trace", "/dev/null", "hello"]),
     ("run", 0, &["run", "--json", "--trace", "none", "hello"]),
+    ("bench", 0, &["bench", "--json"]),
     ("list", 0, &["list", "--json"]),
     ("doctor", 0, &["doctor", "--json"]),
     ("recover", 0, &["recover", "--json", "cut.trap", "-o", "whole.trap"]),

@@ -9,11 +9,14 @@
 //! - [`sandbox`]: restricts what a thread that handles the bytes of a guest or a file may do.
 //! - [`engine`]: what runs a guest: KVM or QEMU.
 //! - [`run`]: a run, from programs and settings to its outcome.
+//! - [`mod@bench`]: what traps and exits cost on this host.
 //! - [`commands`]: the command line, one file per subcommand.
 //!
 //! All but [`commands`] need Linux on x86-64 (`cfg(kvm)`, set by `build.rs`). Elsewhere only the commands that read traces
 //! work.
 
+#[cfg(kvm)]
+pub mod bench;
 pub mod commands;
 #[cfg(kvm)]
 pub mod devices;

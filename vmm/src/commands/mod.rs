@@ -20,6 +20,8 @@ pub mod view;
 
 // The commands that run guests.
 #[cfg(kvm)]
+pub mod bench;
+#[cfg(kvm)]
 mod boots;
 #[cfg(kvm)]
 pub mod doctor;
@@ -47,7 +49,9 @@ pub mod tour;
 #[cfg(any(not(kvm), test))]
 pub mod elsewhere;
 #[cfg(not(kvm))]
-use elsewhere::{self as doctor, self as extract, self as list, self as run, self as strace, sandbox};
+use elsewhere::{
+    self as bench, self as doctor, self as extract, self as list, self as run, self as strace, sandbox,
+};
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -141,6 +145,7 @@ enum Command {
     Export(export::Args),
     Extract(extract::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -184,6 +189,7 @@ impl Cli {
             Command::Export(args) => export::execute(args),
             Command::Extract(args) => extract::execute(args),
             Command::Doctor(args) => doctor::execute(args),
+            Command::Bench(args) => bench::execute(args),
             Command::Completions(args) => completions::execute(args),
             Command::Man(args) => man::execute(args),
         }

@@ -61,6 +61,11 @@ impl Kvm {
         };
         Ok(Kvm { clock: vm.vcpu.clock(tsc_khz)?, vm, memory, host })
     }
+
+    /// Lets KVM collect the writes to a port, and drops them.
+    pub fn collect_writes(&mut self, port: u16) -> Result<(), EngineError> {
+        Ok(self.vm.collect_writes(port)?)
+    }
 }
 
 impl Engine for Kvm {

@@ -24,7 +24,12 @@ impl Clock {
 
     /// The guest's TSC, now.
     pub fn now(&self) -> u64 {
-        host_tsc().wrapping_add(self.offset)
+        self.guest_tsc(host_tsc())
+    }
+
+    /// The guest's TSC when the host's had this value.
+    pub fn guest_tsc(&self, host: u64) -> u64 {
+        host.wrapping_add(self.offset)
     }
 
     /// Cycles as nanoseconds.

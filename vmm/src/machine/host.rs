@@ -200,6 +200,12 @@ pub fn back_end() -> &'static str {
     BACK_ENDS.into_iter().find(|module| Path::new("/sys/module").join(module).exists()).unwrap_or("unknown")
 }
 
+/// Whether this host is a virtual machine itself: hypervisors set this bit.
+pub fn is_virtual() -> bool {
+    const HYPERVISOR: u32 = 1 << 31;
+    __cpuid(1).ecx & HYPERVISOR != 0
+}
+
 /// The leaf of CPUID whose EAX is the highest extended leaf (SDM vol. 2, CPUID).
 const EXTENDED: u32 = 0x8000_0000;
 

@@ -15,7 +15,7 @@ use kvm_bindings::{
     KVM_SYNC_X86_REGS, KVM_SYNC_X86_SREGS, Msrs, kvm_enable_cap, kvm_msi, kvm_msr_entry, kvm_regs,
     kvm_userspace_memory_region, kvm_xcrs,
 };
-use kvm_ioctls::{Cap, Kvm, VcpuExit, VcpuFd, VmFd};
+use kvm_ioctls::{Cap, IoEventAddress, Kvm, VcpuExit, VcpuFd, VmFd};
 use thiserror::Error;
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
@@ -143,6 +143,13 @@ impl Vm {
         Ok(Vm { vcpu: Vcpu { fd: vcpu }, fd: Arc::new(fd), _memory: memory })
     }
 
+    /// Lets KVM collect the 32-bit writes to this port. The host's program gets them with the next exit, and drops them.
+    pub fn collect_writes(&mut self, port: u16) -> Result<(), VmError> {
+        let address = IoEventAddress::Pio(port.into());
+        self.fd.register_coalesced_mmio(address, 4).map_err(failed("KVM_REGISTER_COALESCED_MMIO"))?;
+        self.vcpu.fd.map_coalesced_mmio_ring().map_err(failed("mmap of the ring of collected writes"))
+    }
+
     /// Sends the vCPU an interrupt with this vector, from any thread: a message that names its local APIC, 0 (SDM vol. 3,
     /// 10.11).
     pub fn interrupt(&self, vector: u8) -> Box<dyn Fn() + Send> {
@@ -246,6 +253,8 @@ impl Vcpu {
 
     /// Runs the guest until it comes out.
     pub fn run(&mut self) -> Exit {
+        // Nothing, unless KVM collects writes.
+        while matches!(self.fd.coalesced_mmio_read(), Ok(Some(_))) {}
         let exit = match self.fd.run() {
             Ok(VcpuExit::IoOut(..)) => return self.port_write(),
             Ok(VcpuExit::IoIn(..)) => return self.port_read(),

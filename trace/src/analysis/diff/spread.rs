@@ -88,7 +88,8 @@ impl Measure {
     }
 }
 
-fn verdict(ns: [u64; 2], within: [Option<(u64, u64)>; 2]) -> Verdict {
+/// Compares two quantiles by their intervals.
+pub fn verdict(ns: [u64; 2], within: [Option<(u64, u64)>; 2]) -> Verdict {
     let is_beyond_drift = ns[0].abs_diff(ns[1]) as f64 > DRIFT * ns[0].min(ns[1]) as f64;
     match within {
         [Some(first), Some(second)] if is_beyond_drift && (first.1 < second.0 || second.1 < first.0) => {

@@ -1,0 +1,75 @@
+//! `trapline bench`: that its rows are there and plausible. What they measure depends on the host.
+
+use libtest_mimic::Failed;
+use trapline::bench::compare::{Change, compare};
+use trapline::bench::text::{comparison, text};
+use trapline::bench::{Bench, Numbers, Row};
+
+use crate::support::{self, TestResult, ensure};
+
+const GROUPS: [(&str, usize); 8] = [
+    ("null call", 6),
+    ("page fault", 1),
+    ("division fault", 1),
+    ("switch", 3),
+    ("timer", 4),
+    ("exit", 5),
+    ("halt", 1),
+    ("launch", 1),
+];
+
+/// Every row is measured, or says why it is not; and a result compared with itself is all noise.
+pub fn every_row_is_there() -> TestResult {
+    let folder = support::folder();
+    let output = support::trapline(folder.path(), &["bench", "--json"])?.expect(0)?;
+    let bench: Bench = serde_json::from_str(&output.stdout)?;
+    let mut groups: Vec<(&str, usize)> = Vec::new();
+    for row in &bench.rows {
+        match groups.last_mut() {
+            Some((group, rows)) if *group == row.group => *rows += 1,
+            _ => groups.push((&row.group, 1)),
+        }
+        is_plausible(row)?;
+    }
+    ensure(groups == GROUPS, || format!("the groups are {groups:?}"))?;
+    let compared = compare(&bench, &bench);
+    let is_noise = |change| matches!(change, Change::Noise | Change::NotComparable);
+    ensure(compared.iter().all(|row| is_noise(row.change)), || format!("{compared:#?}"))?;
+    for text in [text(&bench), comparison(&bench, &bench, &compared)] {
+        let names = bench.rows.iter().map(|row| &row.name);
+        let missing = names.clone().find(|name| !text.contains(name.as_str()));
+        ensure(missing.is_none(), || format!("{missing:?} is not in\n{text}"))?;
+    }
+    Ok(())
+}
+
+fn is_plausible(row: &Row) -> TestResult {
+    let wrong = |what: &str| Failed::from(format!("{what}: {row:#?}"));
+    ensure(!row.meaning.is_empty(), || "no meaning".into())?;
+    let Some(figures) = &row.figures else {
+        let reason = row.unmeasured.as_deref().unwrap_or_default();
+        // Only these rows need what a host may lack.
+        return if reason.contains("x2APIC") { Ok(()) } else { Err(wrong("it is not measured")) };
+    };
+    if row.unmeasured.is_some() || figures.samples == 0 || figures.each == 0 {
+        return Err(wrong("figures without samples"));
+    }
+    for Numbers { minimum, median, median_within, p99, .. } in [&figures.cycles, &figures.ns] {
+        let (low, high) = median_within.ok_or_else(|| wrong("too few samples"))?;
+        if minimum > median || median > p99 || low > *median || high < *median {
+            return Err(wrong("numbers out of order"));
+        }
+    }
+    Ok(())
+}
+
+/// A file that is not a result is refused before anything is measured.
+pub fn other_files_are_refused() -> TestResult {
+    let folder = support::folder();
+    std::fs::write(folder.path().join("old.json"), "{}")?;
+    for file in ["old.json", "missing.json"] {
+        let output = support::trapline(folder.path(), &["bench", "--compare", file])?.expect(2)?;
+        ensure(output.stderr.contains(file), || output.stderr.clone())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+../../guest/bench/build.rs

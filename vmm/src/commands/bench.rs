@@ -1,0 +1,74 @@
+//! `trapline bench`: what do traps and exits cost on this host?
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::{INTERRUPTED, OK, Usage, print_json};
+use crate::bench::compare::compare;
+use crate::bench::text::{comparison, text};
+use crate::bench::{Bench, BenchError, measure};
+
+/// Measure what traps and exits cost on this host.
+///
+/// Small guests measure on the virtual CPU, with its clock: system calls, faults, switches, timers, exits, HLT, and the
+/// launch of a guest. docs/costs.md explains each row. Run it on a machine without other work.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 it measured, whatever the result; 2 wrong usage, or no result of an earlier run; \
+    77 this host has no usable KVM; 130 interrupted."
+)]
+pub struct Args {
+    /// Print JSON instead of text, for a later --compare (docs/json.md describes the fields)
+    #[arg(long)]
+    json: bool,
+    /// Say for each row whether it is better or worse than in this result, which `bench --json` printed, or whether the
+    /// difference is noise
+    #[arg(long, value_name = "OLD.json")]
+    compare: Option<PathBuf>,
+}
+
+/// Runs the command; the value is the exit code.
+pub fn execute(args: &Args) -> anyhow::Result<u8> {
+    let old = args.compare.as_deref().map(read).transpose()?;
+    let new = match measure(progress) {
+        Err(BenchError::Interrupted) => return Ok(INTERRUPTED),
+        Err(BenchError::Run(error)) => return Err(error.into()),
+        Ok(bench) => bench,
+    };
+    let compared = old.as_ref().map(|old| (old, compare(old, &new)));
+    if args.json {
+        let mut document = json!(new);
+        if let Some((_, rows)) = &compared {
+            document["compared"] = json!(rows);
+        }
+        print_json(&document)?;
+        return Ok(OK);
+    }
+    let mut out = text(&new);
+    if let Some((old, rows)) = &compared {
+        out += "\n";
+        out += &comparison(old, &new, rows);
+    }
+    io::stdout().write_all(out.as_bytes()).context("cannot print the result")?;
+    Ok(OK)
+}
+
+/// Reads an earlier result.
+fn read(path: &Path) -> Result<Bench, Usage> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Usage(format!("{} is not a result of `trapline bench --json`: {error}", path.display()))
+    };
+    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    serde_json::from_str(&text).map_err(|error| wrong(&error))
+}
+
+/// Says on a terminal what is being measured.
+fn progress(group: &str) {
+    if io::stderr().is_terminal() {
+        eprintln!("measuring: {group}");
+    }
+}
