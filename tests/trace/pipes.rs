@@ -98,7 +98,7 @@ fn a_run_pipes_its_trace() -> TestResult {
     let full = shell(folder, "\"$trapline\" run --trace - hello >/dev/full")?.expect(1)?;
     ensure(full.stderr.contains("No space left on device"), || format!("{full:#?}"))?;
     for (options, why) in
-        [("--json", "--json prints there too"), ("--restart-on-crash", "a trace file of its own")]
+        [("--json", "--json prints there too"), ("--restart-on-crash", "a separate trace file")]
     {
         let taken = shell(folder, &format!("\"$trapline\" run --trace - {options} hello | cat >out"))?;
         ensure(taken.stderr.contains(why) && fs::read(folder.join("out"))?.is_empty(), || {
