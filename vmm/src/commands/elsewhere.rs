@@ -30,8 +30,9 @@ pub fn exit_code_of(_error: &anyhow::Error) -> Option<u8> {
 pub mod sandbox {
     use std::path::{Path, PathBuf};
 
-    /// No options.
+    /// No options, and no group, whose name would be that of the command's own.
     #[derive(clap::Args, Debug)]
+    #[group(skip)]
     pub struct Args {}
 
     impl Args {
