@@ -13,6 +13,11 @@ pub fn add(suite: Suite) -> Suite {
         .needs(&BUSYBOX, "a_program_has_the_files_that_are_named", named_files)
         .needs(&BUSYBOX, "a_program_has_the_variables_that_are_named", named_variables)
         .needs(&BUSYBOX, "standard_output_is_the_programs_alone", streams_are_the_programs)
+        .needs(
+            &[Need::Kvm, Need::Tool("busybox"), Need::Tool("gcc")],
+            "a_program_starts_a_shell_that_is_given",
+            shell,
+        )
         .needs(&BUSYBOX, "the_exit_status_is_the_programs_on_request", exit_status_of_the_program)
 }
 
@@ -33,6 +38,18 @@ fn named_files() -> TestResult {
     let arguments = ["run", "--file", "/dev/zero:/x", "--", &path_of("busybox")?, "true"];
     let output = support::trapline(folder.path(), &arguments)?.expect(2)?;
     ensure(output.stderr.contains("/dev/zero (--file): it is not a regular file"), || format!("{output:#?}"))
+}
+
+/// `system` and `popen`, with busybox as the shell.
+fn shell() -> TestResult {
+    let folder = support::folder();
+    support::compile("gcc", "shell", folder.path())?;
+    let given = format!("{}:/bin/sh", path_of("busybox")?);
+    let arguments = ["run", "--trace", "t.trap", "--file", &given, "--", "./shell"];
+    let output = support::trapline(folder.path(), &arguments)?.expect(32)?;
+    let expected = "from the shell\nstatus 3\nread 3\nread 2\nread 1\nstatus 0\na\nb\n";
+    ensure(output.stdout == expected, || format!("{output:#?}"))?;
+    support::trapline(folder.path(), &["check", "t.trap"])?.expect(0).map(drop)
 }
 
 fn named_variables() -> TestResult {

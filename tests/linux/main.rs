@@ -1,12 +1,14 @@
 //! Linux programs, compiled from C as usual. Their output and their ends are the same as on Linux, and their traces keep
 //! every rule of `check`.
 
+mod attacks;
 mod calls;
 mod command_line;
 mod input;
 mod lab;
 mod page;
 mod programs;
+mod quanta;
 mod strace;
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,9 +24,10 @@ use trapline::run::{Outcome, Program, Run, TraceFile};
 const GCC: [Need; 2] = [Need::Kvm, Need::Tool("gcc")];
 
 fn main() {
-    strace::add(input::add(page::add(programs::add(command_line::add(support::Suite::default())))))
+    let suite = quanta::add(attacks::add(command_line::add(support::Suite::default())));
+    strace::add(input::add(page::add(programs::add(suite))))
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
-        .needs(&GCC, "no_frame_is_lost_by_many_processes", many)
+        .needs(&[Need::Kvm, Need::Tool("musl-gcc")], "no_frame_is_lost_by_many_processes", many)
         .needs(&GCC, "lab::the_right_solution_passes", lab::the_right_solution_passes)
         .needs(
             &GCC,
@@ -63,7 +66,7 @@ fn hostile() -> TestResult {
 
 fn many() -> TestResult {
     let folder = support::folder();
-    let outcome = run(&compile("gcc", "many", folder.path())?, &["100", "50"], folder.path())?;
+    let outcome = run(&compile("musl-gcc", "many", folder.path())?, &["100", "1000"], folder.path())?;
     let text = String::from_utf8_lossy(&outcome.console);
     ensure(text == "made 100\nwaited 100\ndone\n", || text.to_string())?;
     let trace = outcome.trace()?;

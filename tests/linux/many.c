@@ -1,4 +1,4 @@
-// Many processes: argv[1] alive at once, then argv[2] one after the other.
+// Many processes: argv[1] alive at once, then argv[2] one after the other, most by vfork.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -29,7 +29,7 @@ int main(int c, char **v) {
         w++;
     printf("waited %d\n", w);
     for (int i = 0; i < k; i++) {
-        int q = fork();
+        int q = i % 50 ? vfork() : fork();
         if (q < 0) {
             perror("fork");
             break;

@@ -15,11 +15,15 @@ fn calls() -> TestResult {
     let kernel = fs::read_to_string(format!("{root}/guest/kernel/src/linux/mod.rs"))?;
     let page = fs::read_to_string(format!("{root}/docs/linux-abi.md"))?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let handled: BTreeSet<&str> = kernel
-        .split("Call::")
-        .skip(1)
-        .filter_map(|rest| rest.split(|c| !is_name(c)).next())
-        .filter(|name| *name != "from_number" && !name.starts_with("trapline_"))
+    let with_frame = kernel.split("Call::").skip(1).filter_map(|rest| rest.split(|c| !is_name(c)).next());
+    let table = kernel.split("table! {").nth(1).unwrap_or_default();
+    let in_table = table
+        .lines()
+        .filter_map(|line| line.split_once(") =>")?.0.split_once('('))
+        .flat_map(|(names, _)| names.split('|').map(str::trim));
+    let handled: BTreeSet<&str> = with_frame
+        .chain(in_table)
+        .filter(|name| !["from_number", ""].contains(name) && !name.starts_with("trapline_"))
         .collect();
     let list = page.split("```text").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
     let listed: BTreeSet<&str> = list.split_whitespace().collect();

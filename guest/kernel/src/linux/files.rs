@@ -10,7 +10,7 @@ use abi::syscall::errno::{
 
 use super::task::Group;
 use super::tree::{self, Node};
-use super::{Outcome, first, input, misc, pipe, stat, task, user, zeroed};
+use super::{Outcome, first, input, misc, pipe, task, user, zeroed};
 use crate::cell::Local;
 use crate::layout::USER_END;
 use crate::process::TABLE;
@@ -163,7 +163,6 @@ fn add_user(index: usize) {
 }
 
 /// The open file of a descriptor.
-#[inline(never)]
 pub fn open(descriptor: u64) -> Outcome<&'static Open> {
     let entry = entry(descriptor)?;
     Ok(file(entry.get().index().ok_or(EBADF)?))
@@ -271,7 +270,6 @@ fn drop_user(open: &Open) {
     }
 }
 
-#[inline(never)]
 pub fn close(descriptor: u64) -> Outcome<u64> {
     let entry = entry(descriptor)?;
     let index = entry.get().index().ok_or(EBADF)?;
@@ -280,7 +278,6 @@ pub fn close(descriptor: u64) -> Outcome<u64> {
     Ok(0)
 }
 
-#[inline(never)]
 pub fn close_range(first: u64, last: u64, flags: u64) -> Outcome<u64> {
     const CLOEXEC: u64 = 4;
     let (first, last) = (first as u32 as usize, last as u32 as usize);
@@ -299,7 +296,6 @@ pub fn close_range(first: u64, last: u64, flags: u64) -> Outcome<u64> {
     Ok(0)
 }
 
-#[inline(never)]
 pub fn dup(descriptor: u64, least: u64, close_on_exec: bool) -> Outcome<u64> {
     open(descriptor)?;
     let index = entry(descriptor)?.get().index().ok_or(EBADF)?;
@@ -307,7 +303,6 @@ pub fn dup(descriptor: u64, least: u64, close_on_exec: bool) -> Outcome<u64> {
 }
 
 /// `dup2` if `is_dup2`, otherwise `dup3`.
-#[inline(never)]
 pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
     let (from, to) = (from as u32 as usize, to as u32 as usize);
     if flags & !u64::from(O_CLOEXEC) != 0 || (from == to && !is_dup2) {
@@ -325,7 +320,6 @@ pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
     Ok(to as u64)
 }
 
-#[inline(never)]
 pub fn fcntl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     const F_DUPFD: u32 = 0;
     const F_GETFD: u32 = 1;
@@ -352,7 +346,6 @@ pub fn fcntl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     }
 }
 
-#[inline(never)]
 pub fn open_at(directory: u64, path: u64, flags: u64) -> Outcome<u64> {
     let flags = flags as u32;
     let writes = flags & O_ACCMODE != 0;
@@ -406,7 +399,6 @@ fn in_parts(count: u64, mut part: impl FnMut(u64, u64) -> Outcome<u64>) -> Outco
     }
 }
 
-#[inline(never)]
 pub fn read(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let open = readable(descriptor)?;
     let read = read_from(open, open.offset.get(), buffer, count)?;
@@ -416,7 +408,6 @@ pub fn read(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     Ok(read)
 }
 
-#[inline(never)]
 pub fn pread(descriptor: u64, buffer: u64, count: u64, offset: u64) -> Outcome<u64> {
     if (offset as i64) < 0 {
         return Err(EINVAL);
@@ -457,7 +448,6 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
     }
 }
 
-#[inline(never)]
 pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let open = writable(descriptor)?;
     let count = count.min(COUNT_MAX);
@@ -480,7 +470,6 @@ pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
 }
 
 /// `readv` and `writev`: calls `each` once per buffer, until a call transfers less than was requested.
-#[inline(never)]
 pub fn vector(
     descriptor: u64,
     array: u64,
@@ -518,7 +507,6 @@ pub fn vector(
     Ok(done)
 }
 
-#[inline(never)]
 pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
     let open = open(descriptor)?;
     let start = match (open.kind.get(), from as u32) {
@@ -535,7 +523,6 @@ pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
     Ok(position)
 }
 
-#[inline(never)]
 pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     const TCGETS: u32 = 0x5401;
     const TIOCGWINSZ: u32 = 0x5413;
@@ -547,7 +534,7 @@ pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
     const TERMIOS: [u32; 4] = [0x4500, 0x5, 0xBF, 0x8A3B];
     const WINDOW: [u16; 4] = [24, 80, 0, 0];
     let (open, entry) = (open(descriptor)?, entry(descriptor)?);
-    let is_terminal = open.kind.get() == Kind::Stream && stat::stream(open.object.get()) & TERMINAL != 0;
+    let is_terminal = open.kind.get() == Kind::Stream && tree::stream(open.object.get()) & TERMINAL != 0;
     match command as u32 {
         TCGETS if is_terminal => {
             let [input, output, control, local] = TERMIOS;
@@ -577,7 +564,6 @@ pub fn ready(open: &Open, events: u16) -> u16 {
     now & events
 }
 
-#[inline(never)]
 pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {
     const HEAD: usize = 19;
     const REGULAR: u8 = 8;
@@ -615,7 +601,6 @@ pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {
     }
 }
 
-#[inline(never)]
 pub fn access(directory: u64, path: u64, mode: u64) -> Outcome<u64> {
     const EXECUTE: u64 = 1;
     const WRITE: u64 = 2;
@@ -628,7 +613,6 @@ pub fn access(directory: u64, path: u64, mode: u64) -> Outcome<u64> {
     }
 }
 
-#[inline(never)]
 pub fn getcwd(buffer: u64, size: u64) -> Outcome<u64> {
     let path = tree::path(task::group().directory.get());
     if size < path.len() as u64 + 1 {
@@ -640,7 +624,6 @@ pub fn getcwd(buffer: u64, size: u64) -> Outcome<u64> {
 }
 
 /// Makes a directory of the tree the working directory.
-#[inline(never)]
 pub fn chdir(node: Node) -> Outcome<u64> {
     match node {
         Node::Given(index) if tree::is_directory(index) => {
@@ -652,7 +635,6 @@ pub fn chdir(node: Node) -> Outcome<u64> {
 }
 
 /// Reads the only symbolic link, which refers to the program's own file.
-#[inline(never)]
 pub fn readlink(directory: u64, path: u64, buffer: u64, size: u64) -> Outcome<u64> {
     if (size as i32) <= 0 {
         return Err(EINVAL);

@@ -17,7 +17,6 @@ const WAIT: u64 = 0;
 const WAKE: u64 = 1;
 const REQUEUE: u64 = 3;
 const CMP_REQUEUE: u64 = 4;
-const WAKE_OP: u64 = 5;
 const WAIT_BITSET: u64 = 9;
 const WAKE_BITSET: u64 = 10;
 const PRIVATE: u64 = 128;
@@ -38,7 +37,6 @@ fn key(address: u64) -> Outcome<u64> {
     Ok(address | space.root() >> 12 << 47)
 }
 
-#[inline(never)]
 pub fn futex(address: u64, operation: u64, value: u64, fourth: u64, second: u64, last: u64) -> Outcome<u64> {
     let command = operation & !(PRIVATE | CLOCK_REALTIME);
     match command {
@@ -61,7 +59,6 @@ pub fn futex(address: u64, operation: u64, value: u64, fourth: u64, second: u64,
             }
             requeue(key(address)?, key(second)?, value as u32, fourth as u32)
         }
-        WAKE_OP => wake_op(address, second, value, fourth, last as u32),
         _ => Err(ENOSYS),
     }
 }
@@ -101,39 +98,6 @@ fn requeue(from: u64, to: u64, most: u32, others: u32) -> Outcome<u64> {
         }
     }
     Ok(woken + moved)
-}
-
-/// Changes the second word. Wakes waiters of the first futex, and of the second if its old value passes the comparison.
-fn wake_op(first: u64, second: u64, most: u64, second_most: u64, what: u32) -> Outcome<u64> {
-    let (key_first, key_second) = (key(first)?, key(second)?);
-    let sign_extended = |value: u32| (value << 20).cast_signed() >> 20;
-    let (mut operand, compared) = (sign_extended(what >> 12), sign_extended(what));
-    if what >> 31 != 0 {
-        operand = 1 << (operand & 31);
-    }
-    let old: u32 = user::read(second)?;
-    let operand = operand.cast_unsigned();
-    let new = match what >> 28 & 7 {
-        0 => operand,
-        1 => old.wrapping_add(operand),
-        2 => old | operand,
-        3 => old & !operand,
-        4 => old ^ operand,
-        _ => return Err(ENOSYS),
-    };
-    user::write(second, new)?;
-    let signed = old.cast_signed();
-    let holds = match what >> 24 & 15 {
-        0 => signed == compared,
-        1 => signed != compared,
-        2 => signed < compared,
-        3 => signed <= compared,
-        4 => signed > compared,
-        5 => signed >= compared,
-        _ => return Err(ENOSYS),
-    };
-    let woken = wake(key_first, most, ALL_BITS)?;
-    Ok(woken + if holds { wake(key_second, second_most, ALL_BITS)? } else { 0 })
 }
 
 /// Wakes one waiter of a futex: the thread that owned the word at this address ended, and the word is 0 now.

@@ -13,7 +13,7 @@ use crate::arch::boot::root_table;
 use crate::arch::context::Segments;
 use crate::arch::cpu::{self, rflags};
 use crate::arch::trap_frame::{Registers, TrapFrame};
-use crate::layout::KERNEL_BASE;
+use crate::layout::{KERNEL_BASE, USER_END};
 use crate::process::{self, NEVER, Process};
 use crate::trace::Emit;
 use crate::{fpu, scheduler, timer, trace};
@@ -47,16 +47,14 @@ fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Ou
     let strings = (Strings::Packed(program.arguments), Strings::Packed(program.environment));
     let start = exec::load(id, space, program.file, program.path, strings.0, strings.1)?;
     process::fill_kernel_stack(id, |frame| frame.start(start.rip, start.rsp)).ok_or(ENOMEM)?;
-    let group = task::new_group(id, None).ok_or(ENOMEM)?;
-    group.parent.set(0);
+    let group = task::new_group(id, None, false).ok_or(ENOMEM)?;
     group.process_group.set(id);
     group.session.set(id);
     group.space.set(Some(space));
     group.program.set(program.file);
     group.directory.set(program.directory);
     group.umask.set(0o022);
-    group.nice.set(0);
-    misc::set_limits(group);
+    group.limits.set(misc::first_limits());
     group.name.set(name);
     files::open_streams(group);
     begin(id, group);
@@ -144,6 +142,9 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     if flags & !KNOWN != 0 || flags & needed != needed {
         return Err(EINVAL);
     }
+    if flags & CLONE_SETTLS != 0 && what.tls >= USER_END {
+        return Err(EPERM);
+    }
     let parent = task::group();
     let space = match flags & CLONE_VM {
         0 => task::space().copy().ok_or(ENOMEM)?,
@@ -225,18 +226,9 @@ fn new_child_group(
     what: &Clone,
 ) -> Option<&'static Group> {
     let shares_actions = what.flags & CLONE_SIGHAND != 0;
-    let group = task::new_group(id, shares_actions.then_some(parent))?;
-    group.parent.set(parent.id.get());
+    let group = task::new_group(id, Some(parent), shares_actions)?;
     group.exit_signal.set(what.exit_signal as u32);
-    group.process_group.set(parent.process_group.get());
-    group.session.set(parent.session.get());
     group.space.set(Some(space));
-    group.program.set(parent.program.get());
-    group.directory.set(parent.directory.get());
-    group.umask.set(parent.umask.get());
-    group.nice.set(parent.nice.get());
-    group.limits.iter().zip(&parent.limits).for_each(|(own, from)| own.set(from.get()));
-    group.name.set(parent.name.get());
     if !shares_actions {
         signal::copy_actions(parent, group);
     }
@@ -317,7 +309,6 @@ fn end_other_threads() {
 }
 
 /// Ends the whole group: with an exit status, or with a signal.
-#[inline(never)]
 pub fn end_group(status: u32, by_signal: bool) -> ! {
     let group = task::group();
     if !group.exiting.get() {
@@ -348,6 +339,7 @@ pub fn end_task() -> ! {
     release_parent(task);
     group.threads.set(group.threads.get() - 1);
     task::forget(id);
+    signal::forget_all(task);
     if group.threads.get() == 0 {
         end_last(group);
     } else {
@@ -403,7 +395,7 @@ fn notify(parent: &'static Group, child: &Group, signal: u32, status: u32) {
     let (code, value) = code_of(status);
     let info = signal::Info { code, process: child.id.get().into(), value: value.into() };
     if (1..=signal::COUNT as u32).contains(&signal) {
-        signal::send_to_group(parent, signal, info);
+        signal::send(parent, None, signal, info);
     }
     wake_all(Wait::Child, parent.id.get().into(), NEVER, |_| true);
 }
@@ -435,7 +427,6 @@ fn release_parent(task: &Task) {
 }
 
 /// `exit` of one thread.
-#[inline(never)]
 pub fn exit(status: u64) -> ! {
     let group = task::group();
     if group.threads.get() == 1 && !group.exiting.get() {
@@ -487,7 +478,6 @@ fn reap(child: &Group) -> u64 {
     cycles
 }
 
-#[inline(never)]
 pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
     const KNOWN: u64 = WNOHANG | WSTOPPED | WCONTINUED | 0xE000_0000;
     if options & 0xFFFF_FFFF & !KNOWN != 0 {
@@ -513,7 +503,6 @@ pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
     Ok(id.into())
 }
 
-#[inline(never)]
 pub fn waitid(kind: u64, id: u64, info: u64, options: u64) -> Outcome<u64> {
     const WNOWAIT: u64 = 0x100_0000;
     if options & (WEXITED | WSTOPPED | WCONTINUED) == 0 {
@@ -551,12 +540,10 @@ fn named(pid: u64) -> Outcome<&'static Group> {
 }
 
 /// The result of `get` for the group with a process number.
-#[inline(never)]
 pub fn of_group(pid: u64, get: impl Fn(&Group) -> u16) -> Outcome<u64> {
     named(pid).map(|group| get(group).into())
 }
 
-#[inline(never)]
 pub fn setpgid(pid: u64, to: u64) -> Outcome<u64> {
     let group = named(pid)?;
     let to = if to as u32 == 0 { group.id.get() } else { u16::try_from(to as u32).map_err(|_| EPERM)? };
@@ -564,7 +551,6 @@ pub fn setpgid(pid: u64, to: u64) -> Outcome<u64> {
     Ok(0)
 }
 
-#[inline(never)]
 pub fn setsid() -> Outcome<u64> {
     let group = task::group();
     let id = group.id.get();

@@ -26,6 +26,11 @@ fn pages(size: u64) -> Outcome<u64> {
     }
 }
 
+/// The size of a new mapping, which counts its pages in 32 bits.
+fn pages_of_new(size: u64) -> Outcome<u64> {
+    pages(size).and_then(|size| if size / PAGE > u32::MAX.into() { Err(ENOMEM) } else { Ok(size) })
+}
+
 /// The end, at a page boundary, of a range of user memory.
 fn end_of(start: u64, size: u64) -> Outcome<u64> {
     if !start.is_multiple_of(PAGE) {
@@ -34,7 +39,6 @@ fn end_of(start: u64, size: u64) -> Outcome<u64> {
     start.checked_add(size).filter(|&end| end <= STACK_TOP).ok_or(ENOMEM)
 }
 
-#[inline(never)]
 pub fn brk(wanted: u64) -> Outcome<u64> {
     let space = task::space();
     let (start, old) = (space.heap_start.get(), space.heap_end.get());
@@ -60,10 +64,9 @@ pub fn brk(wanted: u64) -> Outcome<u64> {
     Ok(wanted)
 }
 
-#[inline(never)]
 pub fn mmap(address: u64, size: u64, rights: u64, flags: u64, descriptor: u64, offset: u64) -> Outcome<u64> {
     let space = task::space();
-    let size = pages(size)?;
+    let size = pages_of_new(size)?;
     if !offset.is_multiple_of(PAGE) || !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_PRIVATE | 3) {
         return Err(EINVAL);
     }
@@ -148,14 +151,12 @@ fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
     Ok(())
 }
 
-#[inline(never)]
 pub fn munmap(start: u64, size: u64) -> Outcome<u64> {
     let size = pages(size).map_err(|_| EINVAL)?;
     let end = end_of(start, size).map_err(|_| EINVAL)?;
     task::space().unmap(start, end).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn mprotect(start: u64, size: u64, rights: u64) -> Outcome<u64> {
     if !start.is_multiple_of(PAGE) || rights & !RIGHTS != 0 {
         return Err(EINVAL);
@@ -167,7 +168,6 @@ pub fn mprotect(start: u64, size: u64, rights: u64) -> Outcome<u64> {
     task::space().protect(start, end, rights).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64) -> Outcome<u64> {
     const MAY_MOVE: u64 = 1;
     const FIXED: u64 = 2;
@@ -175,7 +175,7 @@ pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64)
     if flags & !(MAY_MOVE | FIXED) != 0 || (flags & FIXED != 0 && flags & MAY_MOVE == 0) {
         return Err(EINVAL);
     }
-    let (old_size, new_size) = (pages(old_size)?, pages(new_size)?);
+    let (old_size, new_size) = (pages(old_size)?, pages_of_new(new_size)?);
     let end = end_of(start, old_size)?;
     let mapping =
         space.find(start).filter(|mapping| mapping.end() >= end).ok_or(abi::syscall::errno::EFAULT)?;
@@ -212,7 +212,6 @@ pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64)
     Ok(to)
 }
 
-#[inline(never)]
 pub fn madvise(start: u64, size: u64, advice: u64) -> Outcome<u64> {
     const DONT_NEED: u64 = 4;
     const FREE: u64 = 8;

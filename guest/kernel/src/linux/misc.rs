@@ -7,7 +7,7 @@ use abi::syscall::errno::{EBUSY, EINVAL, EPERM, ESRCH};
 
 use super::frames;
 use super::space::{EXECUTE, READ, SHARED, STACK, STACK_LIMIT, WRITE};
-use super::task::{self, Group, Task};
+use super::task::{self, Task};
 use super::{Outcome, files, first, life, signal, tree, user};
 use crate::arch::context::Segments;
 use crate::arch::cpu;
@@ -57,7 +57,6 @@ pub fn fill_random(buffer: u64, count: u64) -> Outcome<u64> {
     Ok(count)
 }
 
-#[inline(never)]
 pub fn getrandom(buffer: u64, count: u64, flags: u64) -> Outcome<u64> {
     if flags & !7 != 0 {
         return Err(EINVAL);
@@ -65,7 +64,6 @@ pub fn getrandom(buffer: u64, count: u64, flags: u64) -> Outcome<u64> {
     fill_random(buffer, count)
 }
 
-#[inline(never)]
 pub fn uname(to: u64) -> Outcome<u64> {
     const FIELD: u64 = 65;
     const FIELDS: [&[u8]; 6] = [b"Linux", b"trapline", b"6.1.0", b"#1 Trapline", b"x86_64", b"(none)"];
@@ -78,7 +76,6 @@ pub fn uname(to: u64) -> Outcome<u64> {
     Ok(0)
 }
 
-#[inline(never)]
 pub fn sysinfo(to: u64) -> Outcome<u64> {
     let mut words = [0_u64; 14];
     words[0] = timer::monotonic_ns() / super::time::NS_PER_SECOND;
@@ -95,39 +92,37 @@ pub const LIMITS: usize = 16;
 const STACK_SIZE: usize = 3;
 const DESCRIPTORS: usize = 7;
 
-/// Sets the resource limits of a program that the host starts.
-pub fn set_limits(group: &Group) {
-    for (resource, limit) in group.limits.iter().enumerate() {
-        limit.set(match resource {
-            STACK_SIZE => [STACK_LIMIT, UNLIMITED],
-            4 => [0, UNLIMITED],
-            6 | 11 => [process::SLOTS as u64; 2],
-            DESCRIPTORS => [files::DESCRIPTORS as u64; 2],
-            8 => [8 << 20; 2],
-            12 => [819_200; 2],
-            13 | 14 => [0; 2],
-            _ => [UNLIMITED; 2],
-        });
-    }
+/// The resource limits of a program that the host starts.
+pub fn first_limits() -> [[u64; 2]; LIMITS] {
+    let mut limits = [[UNLIMITED; 2]; LIMITS];
+    limits[STACK_SIZE] = [STACK_LIMIT, UNLIMITED];
+    limits[4] = [0, UNLIMITED];
+    limits[6] = [process::SLOTS as u64; 2];
+    limits[DESCRIPTORS] = [files::DESCRIPTORS as u64; 2];
+    limits[8] = [8 << 20; 2];
+    limits[11] = [process::SLOTS as u64; 2];
+    limits[12] = [819_200; 2];
+    (limits[13], limits[14]) = ([0; 2], [0; 2]);
+    limits
 }
 
 /// The largest size to which the stack of the current group may grow.
 pub fn stack_limit() -> u64 {
-    task::group().limits[STACK_SIZE].get()[0].min(STACK_LIMIT)
+    task::group().limits.get()[STACK_SIZE][0].min(STACK_LIMIT)
 }
 
 /// The descriptors of the current group must be below this number.
 pub fn descriptor_limit() -> usize {
-    task::group().limits[DESCRIPTORS].get()[0] as usize
+    task::group().limits.get()[DESCRIPTORS][0] as usize
 }
 
-#[inline(never)]
 pub fn prlimit(pid: u64, resource: u64, new: u64, old: u64) -> Outcome<u64> {
     if pid as u32 != 0 && pid as u32 != u32::from(task::group().id.get()) {
         return Err(ESRCH);
     }
-    let limit = task::group().limits.get(resource as u32 as usize).ok_or(EINVAL)?;
-    let before = limit.get();
+    let mut limits = task::group().limits.get();
+    let limit = limits.get_mut(resource as u32 as usize).ok_or(EINVAL)?;
+    let before = *limit;
     if new != 0 {
         let [soft, hard]: [u64; 2] = user::read(new)?;
         if soft > hard {
@@ -136,12 +131,12 @@ pub fn prlimit(pid: u64, resource: u64, new: u64, old: u64) -> Outcome<u64> {
         if resource == DESCRIPTORS as u64 && hard > files::DESCRIPTORS as u64 {
             return Err(EPERM);
         }
-        limit.set([soft, hard]);
+        *limit = [soft, hard];
+        task::group().limits.set(limits);
     }
     user::write_if_asked(old, before).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn setpriority(who: u64, value: u64) -> Outcome<u64> {
     life::of_group(who, |group| {
         group.nice.set((value as i32).clamp(-20, 19));
@@ -159,7 +154,6 @@ pub fn real_time_priority(policy: u64, value: u64) -> Outcome<u64> {
 }
 
 /// Returns a mask with CPU 0 only, because there is one CPU.
-#[inline(never)]
 pub fn sched_getaffinity(size: u64, to: u64) -> Outcome<u64> {
     if size < 8 || !size.is_multiple_of(8) {
         return Err(EINVAL);
@@ -168,19 +162,16 @@ pub fn sched_getaffinity(size: u64, to: u64) -> Outcome<u64> {
     Ok(8)
 }
 
-#[inline(never)]
 pub fn sched_setaffinity(size: u64, from: u64) -> Outcome<u64> {
     let mask: u8 = if size == 0 { 0 } else { user::read(from)? };
     if mask & 1 == 0 { Err(EINVAL) } else { Ok(0) }
 }
 
-#[inline(never)]
 pub fn getcpu(cpu: u64, node: u64) -> Outcome<u64> {
     user::write_if_asked(cpu, 0_u32)?;
     user::write_if_asked(node, 0_u32).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn arch_prctl(what: u64, address: u64) -> Outcome<u64> {
     const SET_GS: u32 = 0x1001;
     const SET_FS: u32 = 0x1002;
@@ -202,7 +193,6 @@ pub fn arch_prctl(what: u64, address: u64) -> Outcome<u64> {
     }
 }
 
-#[inline(never)]
 pub fn prctl(what: u64, argument: u64) -> Outcome<u64> {
     const SET_NAME: u32 = 15;
     const GET_NAME: u32 = 16;
@@ -221,7 +211,6 @@ pub fn prctl(what: u64, argument: u64) -> Outcome<u64> {
 }
 
 /// `rseq`: there is only one CPU, so its number is written once.
-#[inline(never)]
 pub fn rseq(address: u64, size: u64, flags: u64, signature: u64) -> Outcome<u64> {
     const UNREGISTER: u64 = 1;
     let (new, old) = ((address, signature as u32), &task::current().rseq);
@@ -325,7 +314,6 @@ impl Text {
 }
 
 /// `getresuid` and `getresgid`: every user and group is 0.
-#[inline(never)]
 pub fn root_thrice(to: [u64; 3]) -> Outcome<u64> {
     to.into_iter().try_for_each(|to| user::write(to, 0_u32)).map(|()| 0)
 }

@@ -65,6 +65,12 @@ const fn zeroed<T>() -> T {
     unsafe { core::mem::zeroed() }
 }
 
+/// Makes a structure as it is when it is not in use.
+fn clear<T>(structure: &T) {
+    // SAFETY: as for `zeroed`; all fields are cells, and no other code uses the structure meanwhile.
+    unsafe { core::ptr::from_ref(structure).cast_mut().write_bytes(0, 1) }
+}
+
 /// The bundle whose files Linux programs see.
 pub fn set_files(bundle: Bundle<'static>) {
     tree::set(bundle);
@@ -192,13 +198,10 @@ fn arguments(frame: &TrapFrame) -> [u64; 6] {
     [rdi, rsi, rdx, r10, r8, r9]
 }
 
-/// Handles the calls of Linux programs. To add one, add its line to the table in `abi` and its handler here or in
-/// [`plain`]. Handlers are not inlined, so that the shortest call does not save the registers that the longest one needs.
+/// Handles a call. Those that need the frame are here; they are not inlined, so that the others save no registers for them.
 fn handle(call: Call, frame: &mut TrapFrame) -> Outcome<u64> {
     let [a, b, c, d, e, f] = arguments(frame);
     match call {
-        Call::exit => life::exit(a),
-        Call::exit_group => life::end_group(a as u32, false),
         Call::fork => life::clone(frame, life::FORK),
         Call::vfork => life::clone(frame, life::VFORK),
         Call::clone => {
@@ -211,128 +214,138 @@ fn handle(call: Call, frame: &mut TrapFrame) -> Outcome<u64> {
         Call::clone3 => life::clone3(frame, a, b),
         Call::execve => life::execve(frame, AT_FDCWD, a, b, c),
         Call::execveat if e == 0 => life::execve(frame, a, b, c, d),
-        Call::wait4 => life::wait4(a, b, c, d),
-        Call::waitid => life::waitid(a, b, c, d),
         Call::rt_sigreturn => Ok(signal::sigreturn(frame)),
         Call::sigaltstack => signal::sigaltstack(a, b, frame.rsp),
-        _ => plain(call, [a, b, c, d, e, f]),
+        _ => PLAIN.get(call as usize).map_or(Err(ENOSYS), |handler| handler([a, b, c, d, e, f])),
     }
 }
 
 /// The number that stands for the working directory in place of a descriptor.
 const AT_FDCWD: u64 = -100_i64 as u64;
 
-/// Handles the calls that need only their arguments.
-fn plain(call: Call, [a, b, c, d, e, f]: [u64; 6]) -> Outcome<u64> {
-    let group = task::group();
-    match call {
-        Call::read => files::read(a, b, c),
-        Call::write => files::write(a, b, c),
-        Call::pread64 => files::pread(a, b, c, d),
-        Call::readv => files::vector(a, b, c, |fd, at, size, _| files::read(fd, at, size)),
-        Call::writev => files::vector(a, b, c, |fd, at, size, _| files::write(fd, at, size)),
-        Call::preadv => files::vector(a, b, c, |fd, at, size, done| files::pread(fd, at, size, d + done)),
-        Call::open => files::open_at(AT_FDCWD, a, b),
-        Call::openat => files::open_at(a, b, c),
-        Call::close => files::close(a),
-        Call::close_range => files::close_range(a, b, c),
-        Call::dup => files::dup(a, 0, false),
-        Call::dup2 => files::dup_to(a, b, 0, true),
-        Call::dup3 => files::dup_to(a, b, c, false),
-        Call::fcntl => files::fcntl(a, b, c),
-        Call::ioctl => files::ioctl(a, b, c),
-        Call::lseek => files::lseek(a, b, c),
-        Call::getdents64 => files::getdents(a, b, c),
-        Call::access => files::access(AT_FDCWD, a, b),
-        Call::faccessat | Call::faccessat2 => files::access(a, b, c),
-        Call::readlink => files::readlink(AT_FDCWD, a, b, c),
-        Call::readlinkat => files::readlink(a, b, c, d),
-        Call::getcwd => files::getcwd(a, b),
-        Call::chdir => files::chdir(tree::resolve_user(AT_FDCWD, a)?),
-        Call::fchdir => files::chdir(tree::resolve(a, b".")?),
-        Call::fstat => stat::fstat(a, b),
-        Call::stat => stat::stat_at(AT_FDCWD, a, b, 0),
-        Call::lstat => stat::stat_at(AT_FDCWD, a, b, 0x100),
-        Call::newfstatat => stat::stat_at(a, b, c, d),
-        Call::statx => stat::statx(a, b, c, e),
-        Call::statfs => tree::resolve_user(AT_FDCWD, a).and_then(|_| stat::statfs(b)),
-        Call::fstatfs => files::open(a).and_then(|_| stat::statfs(b)),
-        Call::pipe => pipe::create(a, 0),
-        Call::pipe2 => pipe::create(a, b),
-        Call::poll => poll::poll(a, b, c),
-        Call::ppoll => poll::ppoll(a, b, c, d, e),
-        Call::select => poll::select(a, [b, c, d], e),
-        Call::pselect6 => poll::pselect(a, [b, c, d], e, f),
-        Call::brk => memory::brk(a),
-        Call::mmap => memory::mmap(a, b, c, d, e, f),
-        Call::munmap => memory::munmap(a, b),
-        Call::mprotect => memory::mprotect(a, b, c),
-        Call::mremap => memory::mremap(a, b, c, d, e),
-        Call::madvise => memory::madvise(a, b, c),
-        Call::rt_sigaction => signal::sigaction(a, b, c, d),
-        Call::rt_sigprocmask => signal::sigprocmask(a, b, c, d),
-        Call::rt_sigpending => signal::sigpending(a),
-        Call::rt_sigsuspend => signal::suspend_with(a, b),
-        Call::rt_sigtimedwait => signal::timed_wait(a, b, c, d),
-        Call::pause => signal::suspend(None),
-        Call::kill => signal::kill(a, b),
-        Call::tkill => signal::tgkill(None, a, b),
-        Call::tgkill => signal::tgkill(Some(a), b, c),
-        Call::alarm => time::alarm(a),
-        Call::setitimer => time::setitimer(a, b, c),
-        Call::getitimer => time::getitimer(a, b),
-        Call::nanosleep => time::sleep(None, 0, a, b),
-        Call::clock_nanosleep => time::sleep(Some(a), b, c, d),
-        Call::clock_gettime => time::gettime(a, b),
-        Call::clock_getres => time::getres(a, b),
-        Call::gettimeofday => time::gettimeofday(a, b),
-        Call::time => time::time(a),
-        Call::times => time::times(a),
-        Call::getrusage => time::getrusage(a, b),
-        Call::futex => futex::futex(a, b, c, d, e, f),
-        Call::set_robust_list => {
+/// The handlers of the calls that need only their arguments, by number. To add a call, add its line to the table in `abi`
+/// and its handler here, or in [`handle`].
+static PLAIN: [fn([u64; 6]) -> Outcome<u64>; Call::trapline_on_fault as usize + 1] = {
+    macro_rules! table {
+        ($($($call:ident)|+ ($($argument:tt),*) => $handler:expr,)*) => {{
+            let mut handlers: [fn([u64; 6]) -> Outcome<u64>; _] = [|_| Err(ENOSYS); _];
+            $(
+                let handler: fn([u64; 6]) -> Outcome<u64> = |[$($argument,)* ..]| $handler;
+                $(handlers[Call::$call as usize] = handler;)+
+            )*
+            handlers
+        }};
+    }
+    table! {
+        exit(a) => life::exit(a),
+        exit_group(a) => life::end_group(a as u32, false),
+        wait4(a, b, c, d) => life::wait4(a, b, c, d),
+        waitid(a, b, c, d) => life::waitid(a, b, c, d),
+        read(a, b, c) => files::read(a, b, c),
+        write(a, b, c) => files::write(a, b, c),
+        pread64(a, b, c, d) => files::pread(a, b, c, d),
+        readv(a, b, c) => files::vector(a, b, c, |fd, at, size, _| files::read(fd, at, size)),
+        writev(a, b, c) => files::vector(a, b, c, |fd, at, size, _| files::write(fd, at, size)),
+        preadv(a, b, c, d) => files::vector(a, b, c, |fd, at, size, done| files::pread(fd, at, size, d + done)),
+        open(a, b) => files::open_at(AT_FDCWD, a, b),
+        openat(a, b, c) => files::open_at(a, b, c),
+        close(a) => files::close(a),
+        close_range(a, b, c) => files::close_range(a, b, c),
+        dup(a) => files::dup(a, 0, false),
+        dup2(a, b) => files::dup_to(a, b, 0, true),
+        dup3(a, b, c) => files::dup_to(a, b, c, false),
+        fcntl(a, b, c) => files::fcntl(a, b, c),
+        ioctl(a, b, c) => files::ioctl(a, b, c),
+        lseek(a, b, c) => files::lseek(a, b, c),
+        getdents64(a, b, c) => files::getdents(a, b, c),
+        access(a, b) => files::access(AT_FDCWD, a, b),
+        faccessat | faccessat2(a, b, c) => files::access(a, b, c),
+        readlink(a, b, c) => files::readlink(AT_FDCWD, a, b, c),
+        readlinkat(a, b, c, d) => files::readlink(a, b, c, d),
+        getcwd(a, b) => files::getcwd(a, b),
+        chdir(a) => files::chdir(tree::resolve_user(AT_FDCWD, a)?),
+        fchdir(a) => files::chdir(tree::resolve(a, b".")?),
+        fstat(a, b) => stat::fstat(a, b),
+        stat(a, b) => stat::stat_at(AT_FDCWD, a, b, 0),
+        lstat(a, b) => stat::stat_at(AT_FDCWD, a, b, 0x100),
+        newfstatat(a, b, c, d) => stat::stat_at(a, b, c, d),
+        statx(a, b, c, _, e) => stat::statx(a, b, c, e),
+        statfs(a, b) => tree::resolve_user(AT_FDCWD, a).and_then(|_| stat::statfs(b)),
+        fstatfs(a, b) => files::open(a).and_then(|_| stat::statfs(b)),
+        pipe(a) => pipe::create(a, 0),
+        pipe2(a, b) => pipe::create(a, b),
+        poll(a, b, c) => poll::poll(a, b, c),
+        ppoll(a, b, c, d, e) => poll::ppoll(a, b, c, d, e),
+        select(a, b, c, d, e) => poll::select(a, [b, c, d], e),
+        pselect6(a, b, c, d, e, f) => poll::pselect(a, [b, c, d], e, f),
+        brk(a) => memory::brk(a),
+        mmap(a, b, c, d, e, f) => memory::mmap(a, b, c, d, e, f),
+        munmap(a, b) => memory::munmap(a, b),
+        mprotect(a, b, c) => memory::mprotect(a, b, c),
+        mremap(a, b, c, d, e) => memory::mremap(a, b, c, d, e),
+        madvise(a, b, c) => memory::madvise(a, b, c),
+        rt_sigaction(a, b, c, d) => signal::sigaction(a, b, c, d),
+        rt_sigprocmask(a, b, c, d) => signal::sigprocmask(a, b, c, d),
+        rt_sigpending(a) => signal::sigpending(a),
+        rt_sigsuspend(a, b) => signal::suspend(a, b),
+        rt_sigtimedwait(a, b, c, d) => signal::timed_wait(a, b, c, d),
+        pause() => signal::pause(),
+        kill(a, b) => signal::kill(a, b),
+        rt_sigqueueinfo(a, b, c) => signal::queue(a, b, c),
+        rt_tgsigqueueinfo(a, b, c, d) => signal::tgkill(Some(a), b, c, Some(d)),
+        tkill(a, b) => signal::tgkill(None, a, b, None),
+        tgkill(a, b, c) => signal::tgkill(Some(a), b, c, None),
+        alarm(a) => time::alarm(a),
+        setitimer(a, b, c) => time::setitimer(a, b, c),
+        getitimer(a, b) => time::getitimer(a, b),
+        nanosleep(a, b) => time::sleep(None, 0, a, b),
+        clock_nanosleep(a, b, c, d) => time::sleep(Some(a), b, c, d),
+        clock_gettime(a, b) => time::gettime(a, b),
+        clock_getres(a, b) => time::getres(a, b),
+        gettimeofday(a, b) => time::gettimeofday(a, b),
+        time(a) => time::time(a),
+        times(a) => time::times(a),
+        getrusage(a, b) => time::getrusage(a, b),
+        futex(a, b, c, d, e, f) => futex::futex(a, b, c, d, e, f),
+        set_robust_list(a) => {
             task::current().robust_list.set(a);
             Ok(0)
-        }
-        Call::set_tid_address => {
+        },
+        set_tid_address(a) => {
             task::current().clear_tid.set(a);
             Ok(crate::trace::current().into())
-        }
-        Call::rseq => misc::rseq(a, b, c, d),
-        Call::sched_yield => {
+        },
+        rseq(a, b, c, d) => misc::rseq(a, b, c, d),
+        sched_yield() => {
             scheduler::yield_now();
             Ok(0)
-        }
-        Call::sched_getaffinity => misc::sched_getaffinity(b, c),
-        Call::sched_setaffinity => misc::sched_setaffinity(b, c),
-        Call::sched_getscheduler => Ok(0),
-        Call::sched_get_priority_max => misc::real_time_priority(a, 99),
-        Call::sched_get_priority_min => misc::real_time_priority(a, 1),
-        Call::sched_getparam => user::write(b, 0_u32).map(|()| 0),
-        Call::getpriority => life::of_group(b, |group| (20 - group.nice.get()) as u16),
-        Call::setpriority => misc::setpriority(b, c),
-        Call::getcpu => misc::getcpu(a, b),
-        Call::getpgrp => Ok(group.process_group.get().into()),
-        Call::getpgid => life::of_group(a, |group| group.process_group.get()),
-        Call::getsid => life::of_group(a, |group| group.session.get()),
-        Call::setpgid => life::setpgid(a, b),
-        Call::setsid => life::setsid(),
-        Call::getuid | Call::geteuid | Call::getgid | Call::getegid => Ok(0),
-        Call::setuid | Call::setgid | Call::setreuid | Call::setregid | Call::setresuid | Call::setresgid => {
-            Ok(0)
-        }
-        Call::getresuid | Call::getresgid => misc::root_thrice([a, b, c]),
-        Call::getgroups => Ok(0),
-        Call::umask => Ok(group.umask.replace(a as u32 & 0o777).into()),
-        Call::uname => misc::uname(a),
-        Call::sysinfo => misc::sysinfo(a),
-        Call::getrlimit => misc::prlimit(0, a, 0, b),
-        Call::setrlimit => misc::prlimit(0, a, b, 0),
-        Call::prlimit64 => misc::prlimit(a, b, c, d),
-        Call::getrandom => misc::getrandom(a, b, c),
-        Call::arch_prctl => misc::arch_prctl(a, b),
-        Call::prctl => misc::prctl(a, b),
-        Call::fsync | Call::fdatasync => files::open(a).and(Err(EINVAL)),
-        _ => Err(ENOSYS),
+        },
+        sched_getaffinity(_, b, c) => misc::sched_getaffinity(b, c),
+        sched_setaffinity(_, b, c) => misc::sched_setaffinity(b, c),
+        sched_getscheduler() => Ok(0),
+        sched_get_priority_max(a) => misc::real_time_priority(a, 99),
+        sched_get_priority_min(a) => misc::real_time_priority(a, 1),
+        sched_getparam(_, b) => user::write(b, 0_u32).map(|()| 0),
+        getpriority(_, b) => life::of_group(b, |group| (20 - group.nice.get()) as u16),
+        setpriority(_, b, c) => misc::setpriority(b, c),
+        getcpu(a, b) => misc::getcpu(a, b),
+        getpgrp() => Ok(task::group().process_group.get().into()),
+        getpgid(a) => life::of_group(a, |group| group.process_group.get()),
+        getsid(a) => life::of_group(a, |group| group.session.get()),
+        setpgid(a, b) => life::setpgid(a, b),
+        setsid() => life::setsid(),
+        getuid | geteuid | getgid | getegid | getgroups() => Ok(0),
+        setuid | setgid | setreuid | setregid | setresuid | setresgid() => Ok(0),
+        getresuid | getresgid(a, b, c) => misc::root_thrice([a, b, c]),
+        umask(a) => Ok(task::group().umask.replace(a as u32 & 0o777).into()),
+        uname(a) => misc::uname(a),
+        sysinfo(a) => misc::sysinfo(a),
+        getrlimit(a, b) => misc::prlimit(0, a, 0, b),
+        setrlimit(a, b) => misc::prlimit(0, a, b, 0),
+        prlimit64(a, b, c, d) => misc::prlimit(a, b, c, d),
+        getrandom(a, b, c) => misc::getrandom(a, b, c),
+        arch_prctl(a, b) => misc::arch_prctl(a, b),
+        prctl(a, b) => misc::prctl(a, b),
+        fsync | fdatasync(a) => files::open(a).and(Err(EINVAL)),
     }
-}
+};

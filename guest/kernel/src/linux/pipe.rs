@@ -5,7 +5,7 @@ use abi::syscall::errno::{EAGAIN, EINTR, ENFILE, ENOMEM, EPIPE};
 
 use super::files::{self, Kind, O_CLOEXEC, O_NONBLOCK, Open};
 use super::frames;
-use super::task::{self, wait, wake_all};
+use super::task::{wait, wake_all};
 use super::{Outcome, poll, signal, user, zeroed};
 use crate::cell::Local;
 use crate::layout::PAGE;
@@ -53,7 +53,6 @@ fn of(number: u32) -> &'static Pipe {
 }
 
 /// `pipe2`: creates a pipe and two descriptors.
-#[inline(never)]
 pub fn create(to: u64, flags: u64) -> Outcome<u64> {
     let flags = flags as u32;
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
@@ -131,7 +130,7 @@ pub fn write(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
     let mut done = 0;
     while done < count {
         if pipe.readers.get() == 0 {
-            signal::send_to_task(task::current(), signal::SIGPIPE, signal::from_program(signal::SI_USER));
+            signal::send_to_self(signal::SIGPIPE);
             return if done == 0 { Err(EPIPE) } else { Ok(done) };
         }
         let room = CAPACITY - pipe.waiting();

@@ -6,6 +6,7 @@ use abi::syscall::errno::{EBADF, EINVAL};
 use super::files;
 use super::task::{Woken, wait, wake_all_by};
 use super::{Outcome, signal, time, user};
+use crate::arch::cpu;
 use crate::process::NEVER;
 use crate::{timer, trace};
 
@@ -25,7 +26,7 @@ pub fn changed_by(by: u16) {
 fn until_found(until: u64, mut look: impl FnMut() -> Outcome<u64>) -> Outcome<u64> {
     loop {
         let found = look()?;
-        if found > 0 || until == 0 {
+        if found > 0 || cpu::tsc() >= until {
             return Ok(found);
         }
         if wait(Wait::Poll, 0, until)? == Woken::TimeOut {
@@ -34,21 +35,9 @@ fn until_found(until: u64, mut look: impl FnMut() -> Outcome<u64>) -> Outcome<u6
     }
 }
 
-/// The deadline of a time-out in milliseconds. A negative time-out has none; for 0 it has passed at once.
+/// The deadline of a time-out in milliseconds; a negative time-out has none.
 fn deadline_ms(time_out: u64) -> u64 {
-    match time_out as i32 {
-        0 => 0,
-        1.. => timer::after_ns(u64::from(time_out as u32) * 1_000_000),
-        _ => NEVER,
-    }
-}
-
-/// The deadline of the `timespec` time-out at an address; 0 if it has passed at once.
-fn deadline(address: u64) -> Outcome<u64> {
-    if address != 0 && user::read::<[u64; 2]>(address)? == [0, 0] {
-        return Ok(0);
-    }
-    time::deadline(address)
+    u64::try_from(time_out as i32).map_or(NEVER, |ms| timer::after_ns(ms * 1_000_000))
 }
 
 /// Checks an array of `struct pollfd` once: descriptor, requested events, returned events.
@@ -68,7 +57,6 @@ fn look(array: u64, count: u64) -> Outcome<u64> {
     Ok(found)
 }
 
-#[inline(never)]
 pub fn poll(array: u64, count: u64, time_out: u64) -> Outcome<u64> {
     poll_until(array, count, deadline_ms(time_out))
 }
@@ -81,19 +69,15 @@ fn poll_until(array: u64, count: u64, until: u64) -> Outcome<u64> {
     until_found(until, || look(array, count))
 }
 
-#[inline(never)]
 pub fn ppoll(array: u64, count: u64, time_out: u64, mask: u64, size: u64) -> Outcome<u64> {
-    let until = deadline(time_out)?;
+    let until = time::deadline(time_out)?;
     set_mask(mask, size)?;
     poll_until(array, count, until)
 }
 
 fn set_mask(mask: u64, size: u64) -> Outcome<()> {
     if mask != 0 {
-        if size != 8 {
-            return Err(EINVAL);
-        }
-        signal::replace_mask(user::read(mask)?);
+        signal::replace_mask(signal::read_set(mask, size)?);
     }
     Ok(())
 }
@@ -147,22 +131,17 @@ fn select_until(count: u64, sets: [u64; 3], until: u64) -> Outcome<u64> {
 }
 
 /// `select`, whose time-out is a `timeval`.
-#[inline(never)]
 pub fn select(count: u64, sets: [u64; 3], time_out: u64) -> Outcome<u64> {
     let until = match time_out {
         0 => NEVER,
-        address => match user::read::<[u64; 2]>(address)? {
-            [0, 0] => 0,
-            [seconds, us] => timer::after_ns(time::ns_of([seconds, us.saturating_mul(1000)])?),
-        },
+        address => timer::after_ns(time::ns_of_timeval(user::read(address)?)?),
     };
     select_until(count, sets, until)
 }
 
 /// `pselect6`, whose last argument leads to a mask and its size.
-#[inline(never)]
 pub fn pselect(count: u64, sets: [u64; 3], time_out: u64, mask: u64) -> Outcome<u64> {
-    let until = deadline(time_out)?;
+    let until = time::deadline(time_out)?;
     if mask != 0 {
         let [mask, size]: [u64; 2] = user::read(mask)?;
         set_mask(mask, size)?;

@@ -1,6 +1,7 @@
 //! Signals: which task receives one, what the signal does, and the frame through which a handler returns.
 //!
-//! A signal is a bit in the pending set of a task or of its group. Before a task returns to user mode, and before it
+//! A signal is a bit in the pending set of a task or of its group, and an entry in the queue with its information. A
+//! real-time signal may have several entries. Before a task returns to user mode, and before it
 //! waits, the kernel looks for a signal that is not blocked. The frame of a handler is on the process's stack, where the
 //! process can write it. So the kernel checks the frame like any other input from a process.
 
@@ -10,11 +11,12 @@ use abi::record::emit::{ProcessKilled, ProcessSignaled, SignalDelivered, SignalR
 use abi::record::{NO_MEMORY, Wait};
 use abi::syscall::errno::{EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
 
+use super::list::List;
 use super::space::Bad;
 use super::task::{self, Group, Task, Woken, wait};
-use super::{Outcome, life, misc, time, user};
+use super::{Outcome, first, life, misc, time, user, zeroed};
 use crate::arch::cpu::{self, rflags};
-use crate::arch::trap_frame::{Registers, TrapFrame};
+use crate::arch::trap_frame::TrapFrame;
 use crate::cell::Local;
 use crate::layout::{USER_END, selector};
 use crate::process::NEVER;
@@ -37,6 +39,8 @@ pub const SIGCONT: u32 = 18;
 const SIGSTOP: u32 = 19;
 const SIGURG: u32 = 23;
 const SIGWINCH: u32 = 28;
+/// Signals from here on wait in a queue, each with its information; others are pending at most once.
+const FIRST_REAL_TIME: u32 = 32;
 
 /// The action of a group for a signal: `struct kernel_sigaction`.
 #[repr(C)]
@@ -61,7 +65,7 @@ const SA_NODEFER: u64 = 0x4000_0000;
 const SA_RESETHAND: u64 = 0x8000_0000;
 
 /// Information about a signal: the fields of `siginfo_t` that the kernel fills.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub struct Info {
     pub code: i32,
     /// The sender, or the child.
@@ -160,54 +164,86 @@ fn check_alarm(group: &'static Group) {
     let next = if interval == 0 { NEVER } else { cpu::tsc().saturating_add(interval) };
     group.alarm.set(next);
     alarms_changed(true, next != NEVER);
-    send_to_group(group, SIGALRM, Info::of_kernel());
+    send(group, None, SIGALRM, Info::of_kernel());
 }
 
-/// Sends a signal to one task.
-pub fn send_to_task(task: &'static Task, signal: u32, info: Info) {
-    if note(task.group(), task.id.get(), signal, info, task.blocked.get()) {
-        task.pending.set(task.pending.get() | bit(signal));
-        rouse(task, signal);
-    }
+/// A signal that is pending.
+#[derive(Clone, Copy, PartialEq)]
+struct Queued {
+    /// The number of the task, or the number of the group and [`OF_GROUP`].
+    receiver: u32,
+    signal: u32,
+    info: Info,
 }
 
-/// Sends a signal to a group. A task that does not block it handles it, or the first task that unblocks it.
-pub fn send_to_group(group: &'static Group, signal: u32, info: Info) {
+const OF_GROUP: u32 = 1 << 16;
+
+/// The pending signals of all tasks and groups, in the order in which they were sent. Without room, a signal is pending
+/// but has no information.
+static QUEUE: List<Queued, 512> = zeroed();
+
+/// Sends a signal to a task of the group, or with `None` to the group: a task that does not block it handles it, or the
+/// first task that unblocks it.
+pub fn send(group: &'static Group, to: Option<&'static Task>, signal: u32, info: Info) {
     if group.is_zombie() {
         return;
     }
-    let taker = group.tasks().find(|(_, task)| task.blocked.get() & bit(signal) == 0);
-    let (id, blocked) = taker.map_or((group.id.get(), bit(signal)), |(id, _)| (id, 0));
-    if !note(group, id, signal, info, blocked) {
-        return;
-    }
-    group.pending.set(group.pending.get() | bit(signal));
-    if let Some((_, task)) = taker {
-        rouse(task, signal);
-    }
-}
-
-/// Stores the information about a signal to a task of the group. Returns false if the signal is ignored.
-fn note(group: &'static Group, task: u16, signal: u32, info: Info, blocked: u64) -> bool {
     if signal == SIGCONT {
         forget(group, STOPS);
         resume(group);
     } else if STOPS & bit(signal) != 0 {
         forget(group, bit(SIGCONT));
     }
-    let is_ignored = blocked & bit(signal) == 0 && is_ignored(group.tables().action(signal).get(), signal);
-    if !is_ignored {
-        group.tables().info(signal).set(info);
-    }
+    let is_open = |task: &Task| task.blocked.get() & bit(signal) == 0;
+    let taker = to.or_else(|| group.tasks().map(|(_, task)| task).find(|task| is_open(task)));
+    let is_ignored = taker.is_some_and(is_open) && is_ignored(group.tables().action(signal).get(), signal);
     let (code, by) = (info.code.into(), info.process as u16);
-    SignalSent { signal, is_ignored, by, code, about: info.value }.emit_for(task);
-    !is_ignored
+    let id = taker.map_or(group.id.get(), |task| task.id.get());
+    SignalSent { signal, is_ignored, by, code, about: info.value }.emit_for(id);
+    if is_ignored {
+        return;
+    }
+    let (pending, receiver) = match to {
+        Some(task) => (&task.pending, task.id.get().into()),
+        None => (&group.pending, OF_GROUP | u32::from(group.id.get())),
+    };
+    if (pending.get() & bit(signal) == 0 || signal >= FIRST_REAL_TIME) && !QUEUE.is_full() {
+        QUEUE.push(Queued { receiver, signal, info });
+    }
+    pending.set(pending.get() | bit(signal));
+    if let Some(task) = taker {
+        task.attention.set(true);
+        if is_open(task) {
+            task::rouse(id);
+        }
+    }
+}
+
+/// Sends a signal to the current task.
+pub fn send_to_self(signal: u32) {
+    send(task::group(), Some(task::current()), signal, from_program(SI_USER));
 }
 
 /// Removes pending signals of the group and of its tasks.
 fn forget(group: &Group, signals: u64) {
-    group.pending.set(group.pending.get() & !signals);
-    group.tasks().for_each(|(_, task)| task.pending.set(task.pending.get() & !signals));
+    forget_of(OF_GROUP | u32::from(group.id.get()), &group.pending, signals);
+    group.tasks().for_each(|(id, task)| forget_of(id.into(), &task.pending, signals));
+}
+
+fn forget_of(receiver: u32, pending: &Local<u64>, signals: u64) {
+    if pending.get() & signals != 0 {
+        pending.set(pending.get() & !signals);
+        while QUEUE.take(|one| one.receiver == receiver && bit(one.signal) & signals != 0).is_some() {}
+    }
+}
+
+/// Removes all pending signals of a task that ends, and of its group if it is the last one.
+pub fn forget_all(task: &Task) {
+    forget_of(task.id.get().into(), &task.pending, u64::MAX);
+    let group = task.group();
+    if group.is_zombie() {
+        forget_of(OF_GROUP | u32::from(group.id.get()), &group.pending, u64::MAX);
+    }
 }
 
 /// Stops the group: each task waits before it would return to user mode.
@@ -232,13 +268,6 @@ pub fn wait_under(mask: u64, what: Wait, object: u16) {
     let _ = wait(what, object.into(), NEVER);
     task.blocked.set(blocked);
     task.attention.set(true);
-}
-
-fn rouse(task: &'static Task, signal: u32) {
-    task.attention.set(true);
-    if task.blocked.get() & bit(signal) == 0 {
-        task::rouse(task.id.get());
-    }
 }
 
 /// Wakes all tasks of a group, so that each one checks whether it must end.
@@ -273,13 +302,13 @@ pub fn before_return(frame: &mut TrapFrame) {
         if signals == 0 {
             break;
         }
-        let signal = take(task, signals);
+        let (signal, info) = take(task, signals);
         let action = group.tables().action(signal).get();
         match action.handler {
             _ if is_ignored(action, signal) => {}
             DEFAULT if STOPS & bit(signal) != 0 => stop(group, signal),
-            DEFAULT => end_by(signal),
-            _ => call_handler(frame, task, signal, action, group.tables().info(signal).get(), [0; 3]),
+            DEFAULT => end_by(signal, info),
+            _ => call_handler(frame, task, signal, action, info, [0; 3]),
         }
     }
     // No handler ran: the call is restarted under the old mask, as if there had been no signal.
@@ -291,14 +320,24 @@ pub fn before_return(frame: &mut TrapFrame) {
     }
 }
 
-/// Removes the first of these signals from the pending sets. As in Linux, synchronous faults of the task come first.
-fn take(task: &Task, signals: u64) -> u32 {
+/// Takes one of these pending signals, with its information. As in Linux, signals to the task come before those to its
+/// group, synchronous faults before others, and then the lowest number.
+fn take(task: &Task, signals: u64) -> (u32, Info) {
     const SYNCHRONOUS: u64 = bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGTRAP) | bit(SIGFPE);
-    let first = if signals & SYNCHRONOUS != 0 { signals & SYNCHRONOUS } else { signals };
+    let group = task.group();
+    let (pending, receiver) = match task.pending.get() & signals {
+        0 => (&group.pending, OF_GROUP | u32::from(group.id.get())),
+        _ => (&task.pending, task.id.get().into()),
+    };
+    let found = pending.get() & signals;
+    let first = if found & SYNCHRONOUS != 0 { found & SYNCHRONOUS } else { found };
     let signal = first.trailing_zeros() + 1;
-    let pending = if task.pending.get() & bit(signal) != 0 { &task.pending } else { &task.group().pending };
-    pending.set(pending.get() & !bit(signal));
-    signal
+    let is_wanted = |one: Queued| (one.receiver, one.signal) == (receiver, signal);
+    let taken = QUEUE.take(is_wanted);
+    if !QUEUE.iter().any(is_wanted) {
+        pending.set(pending.get() & !bit(signal));
+    }
+    (signal, taken.map_or(Info::default(), |one| one.info))
 }
 
 /// Makes the task execute its `syscall` instruction again: RIP goes back two bytes, and RAX is the call's number.
@@ -308,9 +347,7 @@ fn again(frame: &mut TrapFrame, number: u64) {
 }
 
 /// Ends the group of the current task by a signal.
-fn end_by(signal: u32) -> ! {
-    let group = task::group();
-    let info = group.tables().info(signal).get();
+fn end_by(signal: u32, info: Info) -> ! {
     ProcessSignaled { signal, code: info.code.into(), by: info.process }.emit();
     life::end_group(signal, true)
 }
@@ -321,55 +358,36 @@ pub fn out_of_memory() -> ! {
     life::end_group(SIGKILL, true)
 }
 
-/// Linux's `struct sigcontext`.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Registers64 {
-    r8_to_r15: [u64; 8],
-    rdi: u64,
-    rsi: u64,
-    rbp: u64,
-    rbx: u64,
-    rdx: u64,
-    rax: u64,
-    rcx: u64,
-    rsp: u64,
-    rip: u64,
-    rflags: u64,
-    /// CS, GS, FS, SS, 16 bits each.
-    selectors: u64,
-    error: u64,
-    vector: u64,
-    old_mask: u64,
-    cr2: u64,
-    fpu: u64,
-    reserved: [u64; 8],
-}
+/// Linux's `struct sigcontext`: 32 words. This is the place of each general register, in the order of
+/// [`Registers`](crate::arch::trap_frame::Registers).
+const PLACES: [usize; 15] = [7, 6, 5, 4, 3, 2, 1, 0, 10, 8, 9, 12, 14, 11, 13];
+/// The words behind the general registers: RSP, RIP, RFLAGS, then CS, GS, FS and SS with 16 bits each, error code, vector,
+/// signal mask, CR2, and the address of the FPU state.
+const RSP: usize = 15;
+const FPU: usize = 23;
+
+type Context = [u64; 32];
 
 /// Linux's `struct rt_sigframe`, with its `ucontext`.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Frame {
     return_address: u64,
     flags: u64,
     link: u64,
     stack: [u64; 3],
-    registers: Registers64,
+    context: Context,
     mask: u64,
     /// Signal number and error, code, then the fields that depend on the signal.
     info: [u64; 16],
 }
 
-impl Registers64 {
-    /// A checksum. It differs if the process changed its general registers, RSP or RIP.
-    fn sum(&self) -> u64 {
-        let Self { r8_to_r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, .. } = *self;
-        let words = [rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip];
-        r8_to_r15.iter().chain(&words).fold(0, |sum: u64, word| sum.rotate_left(1) ^ word)
-    }
-}
+const _: () = assert!(size_of::<Frame>() == 440);
 
-const _: () = assert!(size_of::<Registers64>() == 256 && size_of::<Frame>() == 440);
+/// A checksum. It differs if the process changed its general registers, RSP or RIP.
+fn sum(context: &Context) -> u64 {
+    first(context, RSP + 2).iter().fold(0, |sum: u64, word| sum.rotate_left(1) ^ word)
+}
 
 /// SS is saved, and restored unchanged.
 const UC_SS: u64 = 2 | 4;
@@ -408,7 +426,7 @@ fn call_handler(
         flags: UC_SS | UC_XSTATE,
         link: 0,
         stack: stack_state(task, frame.rsp),
-        registers: registers_of(frame, mask, trap, fpu),
+        context: context_of(frame, mask, trap, fpu),
         mask,
         info: info_words(signal, info),
     };
@@ -417,7 +435,7 @@ fn call_handler(
         end_by_forced(SIGSEGV);
     }
     save_fpu(fpu);
-    let sum = saved.registers.sum();
+    let sum = sum(&saved.context);
     SignalDelivered { signal, at, handler: action.handler, rip: frame.rip, rsp: frame.rsp, sum }.emit();
     let no_defer = if action.flags & SA_NODEFER != 0 { 0 } else { bit(signal) };
     set_mask(task, task.blocked.get() | action.mask | no_defer);
@@ -437,29 +455,17 @@ fn call_handler(
     }
 }
 
-fn registers_of(frame: &TrapFrame, mask: u64, [vector, error, cr2]: [u64; 3], fpu: u64) -> Registers64 {
-    let Registers { r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax } =
-        frame.registers;
-    Registers64 {
-        r8_to_r15: [r8, r9, r10, r11, r12, r13, r14, r15],
-        rdi,
-        rsi,
-        rbp,
-        rbx,
-        rdx,
-        rax,
-        rcx,
-        rsp: frame.rsp,
-        rip: frame.rip,
-        rflags: frame.rflags,
-        selectors: frame.cs & 0xFFFF | frame.ss << 48,
-        error,
-        vector,
-        old_mask: mask,
-        cr2,
-        fpu,
-        reserved: [0; 8],
+fn context_of(frame: &TrapFrame, mask: u64, [vector, error, cr2]: [u64; 3], fpu: u64) -> Context {
+    let mut context = [0; 32];
+    for (place, register) in PLACES.into_iter().zip(frame.words()) {
+        context[place % 32] = *register;
     }
+    let selectors = frame.cs & 0xFFFF | frame.ss << 48;
+    let others = [frame.rsp, frame.rip, frame.rflags, selectors, error, vector, mask, cr2, fpu];
+    for (word, other) in context.iter_mut().skip(RSP).zip(others) {
+        *word = other;
+    }
+    context
 }
 
 /// The words of `siginfo_t`: signal and error number, code; then sender and user, or an address; then a status.
@@ -480,37 +486,23 @@ pub fn sigreturn(frame: &mut TrapFrame) -> u64 {
     let at = frame.rsp.wrapping_sub(8);
     let task = task::current();
     let Ok(saved) = user::read::<Frame>(at) else { end_by_forced(SIGSEGV) };
-    let Registers64 {
-        r8_to_r15,
-        rdi,
-        rsi,
-        rbp,
-        rbx,
-        rdx,
-        rax,
-        rcx,
-        rsp,
-        rip,
-        rflags: flags,
-        selectors,
-        fpu,
-        ..
-    } = saved.registers;
+    let context = &saved.context;
+    let [rsp, rip, flags, selectors] = [context[RSP], context[RSP + 1], context[RSP + 2], context[RSP + 3]];
     let forged = selectors & 0xFFFF != selector::USER_CODE.into()
         || selectors >> 48 != selector::USER_DATA.into()
         || rip >= USER_END;
-    if forged || restore_fpu(fpu).is_err() {
+    if forged || restore_fpu(context[FPU]).is_err() {
         end_by_forced(SIGSEGV);
     }
-    let [r8, r9, r10, r11, r12, r13, r14, r15] = r8_to_r15;
-    frame.registers = Registers { r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax };
+    // SAFETY: the registers are as many words and nothing else.
+    frame.registers = unsafe { core::mem::transmute(PLACES.map(|place| context[place % 32])) };
     (frame.rip, frame.rsp) = (rip, rsp);
     frame.rflags = flags & rflags::USER | rflags::IF | rflags::FIXED;
     set_mask(task, saved.mask);
     let _ = set_stack(task, saved.stack, rsp);
     task.restart.set(None);
-    SignalReturned { at, rip, rsp, sum: saved.registers.sum() }.emit();
-    rax
+    SignalReturned { at, rip, rsp, sum: sum(context) }.emit();
+    frame.registers.rax
 }
 
 /// Calls `change` with the FPU area of the current task. During the call, the area holds the task's registers.
@@ -590,8 +582,7 @@ fn restore_fpu(address: u64) -> Outcome<()> {
 
 /// Ends the current group: the handler's memory is not usable, or the process returned an invalid frame.
 pub fn end_by_forced(signal: u32) -> ! {
-    task::group().tables().info(signal).set(Info::of_kernel());
-    end_by(signal)
+    end_by(signal, Info::of_kernel())
 }
 
 fn set_mask(task: &Task, mask: u64) {
@@ -605,10 +596,8 @@ fn set_mask(task: &Task, mask: u64) {
 pub fn fault(frame: &mut TrapFrame, cr2: u64, bad: Option<Bad>) {
     let (signal, code, address) = meaning(frame, cr2, bad);
     let task = task::current();
-    let tables = task.group().tables();
-    let action = tables.action(signal).get();
+    let action = task.group().tables().action(signal).get();
     let info = Info { code, process: 0, value: address };
-    tables.info(signal).set(info);
     SignalSent { signal, is_ignored: false, by: 0, code: code.into(), about: address }.emit();
     if task.blocked.get() & bit(signal) != 0 || action.handler <= IGNORE {
         // The task would fault again forever.
@@ -654,7 +643,6 @@ fn float_code(status: u32) -> i32 {
     }
 }
 
-#[inline(never)]
 pub fn sigaction(signal: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     let signal = signal as u32;
     let unchangeable = signal == SIGKILL || signal == SIGSTOP;
@@ -678,7 +666,6 @@ pub fn sigaction(signal: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     user::write_if_asked(old, before).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn sigprocmask(how: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     if size != 8 {
         return Err(EINVAL);
@@ -698,28 +685,27 @@ pub fn sigprocmask(how: u64, new: u64, old: u64, size: u64) -> Outcome<u64> {
     user::write_if_asked(old, before).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn sigpending(to: u64) -> Outcome<u64> {
     let task = task::current();
     let pending = (task.pending.get() | task.group().pending.get()) & task.blocked.get();
     user::write(to, pending).map(|()| 0)
 }
 
-/// `rt_sigsuspend`, with a set of signals of `size` bytes.
-#[inline(never)]
-pub fn suspend_with(set: u64, size: u64) -> Outcome<u64> {
-    if size == 8 { suspend(Some(user::read(set)?)) } else { Err(EINVAL) }
+/// Reads a set of signals, which has `size` bytes.
+pub fn read_set(set: u64, size: u64) -> Outcome<u64> {
+    if size == 8 { user::read(set) } else { Err(EINVAL) }
 }
 
-/// Waits for a signal under another mask, or with `None` under the current one (`pause`).
-#[inline(never)]
-pub fn suspend(mask: Option<u64>) -> Outcome<u64> {
-    let task = task::current();
-    if let Some(mask) = mask {
-        replace_mask(mask);
-    }
+/// `rt_sigsuspend`: waits for a signal under another mask.
+pub fn suspend(set: u64, size: u64) -> Outcome<u64> {
+    replace_mask(read_set(set, size)?);
+    pause()
+}
+
+/// Waits for a signal.
+pub fn pause() -> Outcome<u64> {
     loop {
-        wait(Wait::Signal, 0, NEVER).inspect_err(|_| task.attention.set(true))?;
+        wait(Wait::Signal, 0, NEVER).inspect_err(|_| task::current().attention.set(true))?;
     }
 }
 
@@ -732,19 +718,14 @@ pub fn replace_mask(mask: u64) {
 }
 
 /// `rt_sigtimedwait`: waits for one of these signals, which are blocked, and takes it.
-#[inline(never)]
 pub fn timed_wait(set: u64, to: u64, time_out: u64, size: u64) -> Outcome<u64> {
-    if size != 8 {
-        return Err(EINVAL);
-    }
-    let wanted = user::read::<u64>(set)? & !UNBLOCKABLE;
+    let wanted = read_set(set, size)? & !UNBLOCKABLE;
     let until = time::deadline(time_out)?;
     let task = task::current();
     loop {
         let found = (task.pending.get() | task.group().pending.get()) & wanted;
         if found != 0 {
-            let signal = take(task, found);
-            let info = task.group().tables().info(signal).get();
+            let (signal, info) = take(task, found);
             user::write_if_asked(to, info_words(signal, info))?;
             return Ok(signal.into());
         }
@@ -804,38 +785,64 @@ pub fn from_program(code: i32) -> Info {
     Info { code, process: task::group().id.get().into(), value: 0 }
 }
 
+/// Information about a signal that a program fills itself, for `sigqueue`. A program must not pretend to be the kernel,
+/// or another program that calls `kill`.
+fn read_info(address: u64, receiver: u64) -> Outcome<Info> {
+    let [_, code, process, value]: [u64; 4] = user::read(address)?;
+    let code = code as i32;
+    if (code >= 0 || code == SI_TKILL) && receiver as u32 != u32::from(task::group().id.get()) {
+        return Err(EPERM);
+    }
+    Ok(Info { code, process: process as u32, value })
+}
+
 /// Checks the number of a signal. 0 is allowed: it only checks whether the receiver exists.
 fn check(signal: u64) -> Outcome<u32> {
     if signal as u32 as usize > COUNT { Err(EINVAL) } else { Ok(signal as u32) }
 }
 
-#[inline(never)]
 pub fn kill(pid: u64, signal: u64) -> Outcome<u64> {
-    let (pid, signal) = (pid as i32, check(signal)?);
     let own = task::group();
-    let wanted = |group: &&Group| match pid {
+    send_where(signal, from_program(SI_USER), |group| match pid as i32 {
         0 => group.process_group.get() == own.process_group.get(),
         -1 => group.id.get() != own.id.get(),
-        1.. => i32::from(group.id.get()) == pid,
-        _ => i64::from(group.process_group.get()) == -i64::from(pid),
-    };
-    let mut found = false;
-    for group in task::groups().filter(wanted) {
-        found = true;
-        if signal != 0 {
-            send_to_group(group, signal, from_program(SI_USER));
-        }
-    }
-    if found { Ok(0) } else { Err(ESRCH) }
+        pid @ 1.. => i32::from(group.id.get()) == pid,
+        pid => i64::from(group.process_group.get()) == -i64::from(pid),
+    })
 }
 
-/// `tgkill`; `tkill` has no group.
-#[inline(never)]
-pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
+/// `rt_sigqueueinfo`.
+pub fn queue(pid: u64, signal: u64, info: u64) -> Outcome<u64> {
+    let info = read_info(info, pid)?;
+    if signal as u32 >= FIRST_REAL_TIME && QUEUE.is_full() {
+        return Err(EAGAIN);
+    }
+    send_where(signal, info, |group| u32::from(group.id.get()) == pid as u32)
+}
+
+/// Sends a signal to the groups for which `is_wanted` returns true.
+fn send_where(signal: u64, info: Info, is_wanted: impl Fn(&Group) -> bool) -> Outcome<u64> {
+    let signal = check(signal)?;
+    let mut found = Err(ESRCH);
+    for group in task::groups().filter(|group| is_wanted(group)) {
+        found = Ok(0);
+        if signal != 0 {
+            send(group, None, signal, info);
+        }
+    }
+    found
+}
+
+/// `tgkill`; `tkill` has no group. `info`: the address of the information of `rt_tgsigqueueinfo`.
+pub fn tgkill(group: Option<u64>, tid: u64, signal: u64, info: Option<u64>) -> Outcome<u64> {
     let signal = check(signal)?;
     if tid as i32 <= 0 || group.is_some_and(|group| group as i32 <= 0) {
         return Err(EINVAL);
     }
+    let info = match info {
+        Some(address) => read_info(address, group.unwrap_or(tid))?,
+        None => from_program(SI_TKILL),
+    };
     let id = u16::try_from(tid as u32).map_err(|_| ESRCH)?;
     let process = super::task::process_of(id).filter(|process| process.is_linux.get()).ok_or(ESRCH)?;
     let task = task::of(process.id.get());
@@ -843,7 +850,7 @@ pub fn tgkill(group: Option<u64>, tid: u64, signal: u64) -> Outcome<u64> {
         return Err(ESRCH);
     }
     if signal != 0 {
-        send_to_task(task, signal, from_program(SI_TKILL));
+        send(task.group(), Some(task), signal, info);
     }
     Ok(0)
 }

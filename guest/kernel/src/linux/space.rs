@@ -211,6 +211,11 @@ impl Space {
         (index < self.count.get() as usize).then(|| self.mapping(index).get())
     }
 
+    /// The mapping before the one at an index, if there is one.
+    fn before(&self, index: usize) -> Option<Mapping> {
+        self.at(index.checked_sub(1)?)
+    }
+
     /// The mapping that `address` lies in.
     pub fn find(&self, address: u64) -> Option<Mapping> {
         self.at(self.index(address)).filter(|mapping| mapping.start() <= address)
@@ -224,21 +229,15 @@ impl Space {
     /// Adds a mapping where nothing is mapped.
     pub fn add(&self, mapping: Mapping) -> Result<(), i64> {
         let index = self.index(mapping.start());
-        let next = self.at(index);
         // Two neighbours become one mapping if the second continues the first.
-        if let Some(before) = index.checked_sub(1).and_then(|index| self.at(index))
-            && before.continues(mapping)
-        {
-            self.mapping(index - 1).set(before.longer(mapping));
-            return Ok(());
+        match (self.before(index), self.at(index)) {
+            (Some(before), _) if before.continues(mapping) => {
+                self.mapping(index - 1).set(before.longer(mapping));
+            }
+            (_, Some(next)) if mapping.continues(next) => self.mapping(index).set(mapping.longer(next)),
+            _ => return self.insert(index, mapping),
         }
-        if let Some(next) = next
-            && mapping.continues(next)
-        {
-            self.mapping(index).set(mapping.longer(next));
-            return Ok(());
-        }
-        self.insert(index, mapping)
+        Ok(())
     }
 
     fn insert(&self, index: usize, mapping: Mapping) -> Result<(), i64> {
@@ -268,14 +267,11 @@ impl Space {
     /// Splits the mapping across `address`, if there is one.
     fn cut(&self, address: u64) -> Result<(), i64> {
         let index = self.index(address);
-        match self.at(index) {
-            Some(mapping) if mapping.start() < address => {
-                self.insert(index + 1, mapping.part(address, mapping.end()))?;
-                self.mapping(index).set(mapping.part(mapping.start(), address));
-                Ok(())
-            }
-            _ => Ok(()),
+        if let Some(mapping) = self.at(index).filter(|mapping| mapping.start() < address) {
+            self.insert(index + 1, mapping.part(address, mapping.end()))?;
+            self.mapping(index).set(mapping.part(mapping.start(), address));
         }
+        Ok(())
     }
 
     /// Removes all mappings from `start` to `end`.
@@ -312,7 +308,7 @@ impl Space {
     /// Joins the two mappings that meet at `address`, if the second continues the first.
     fn join(&self, address: u64) {
         let index = self.index(address);
-        if let (Some(before), Some(next)) = (index.checked_sub(1).and_then(|i| self.at(i)), self.at(index))
+        if let (Some(before), Some(next)) = (self.before(index), self.at(index))
             && before.continues(next)
         {
             self.mapping(index - 1).set(before.longer(next));
@@ -325,7 +321,7 @@ impl Space {
         let mut end = MMAP_TOP;
         let mut index = self.index(MMAP_TOP);
         loop {
-            let below = index.checked_sub(1).and_then(|index| self.at(index));
+            let below = self.before(index);
             let floor = below.map_or(USER_START, Mapping::end);
             if floor <= end && end - floor >= size {
                 return Ok(end - size);
@@ -373,7 +369,7 @@ impl Space {
         if mapping.start() <= page {
             return Ok(mapping);
         }
-        let floor = index.checked_sub(1).and_then(|index| self.at(index)).map_or(USER_START, Mapping::end);
+        let floor = self.before(index).map_or(USER_START, Mapping::end);
         if mapping.flags() & STACK == 0
             || page < mapping.end().saturating_sub(misc::stack_limit())
             || page < floor

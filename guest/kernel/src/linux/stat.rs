@@ -4,7 +4,7 @@ use abi::syscall::errno::{EBADF, ENOENT};
 
 use super::files::{self, Kind, Open};
 use super::tree::{self, Node};
-use super::{Outcome, user};
+use super::{AT_FDCWD, Outcome, user};
 
 /// The original layout of `struct stat`, which x86-64 still uses.
 #[repr(C)]
@@ -61,11 +61,6 @@ const FIFO: u32 = 0o010_600;
 const CHARACTER: u32 = 0o020_666;
 const TERMINAL_DEVICE: u64 = 0x8800;
 
-/// The type of a standard stream of the host: see `abi::bundle`.
-pub fn stream(number: u32) -> u8 {
-    tree::stream(number)
-}
-
 fn of_file(index: u32) -> Stat {
     let file = tree::entry(index);
     Stat {
@@ -88,7 +83,7 @@ fn of_kind(kind: Kind, object: u32) -> Stat {
         Kind::Full => (CHARACTER, 0x107),
         Kind::Random => (CHARACTER, 0x109),
         Kind::Maps => (0o100_444, 0),
-        Kind::Stream => match stream(object) {
+        Kind::Stream => match tree::stream(object) {
             0 => (FIFO, 0),
             2 => (CHARACTER, 0x103), // no terminal: as /dev/null
             kind => (u32::from(kind & 0xF) << 12 | 0o600, if kind & 0xF == 2 { TERMINAL_DEVICE } else { 0 }),
@@ -128,7 +123,9 @@ fn find(directory: u64, path: u64, flags: u64) -> Outcome<Stat> {
     let text = user::string(path, tree::PATH_MAX as u64)?;
     if text.is_empty() && flags & EMPTY_PATH != 0 {
         return match files::open(directory) {
-            Err(EBADF) if directory as i32 == -100 => tree::resolve(directory, b".").and_then(of_node),
+            Err(EBADF) if directory as i32 == AT_FDCWD as i32 => {
+                tree::resolve(directory, b".").and_then(of_node)
+            }
             open => open.map(of_open),
         };
     }
@@ -138,17 +135,14 @@ fn find(directory: u64, path: u64, flags: u64) -> Outcome<Stat> {
     tree::resolve(directory, text).and_then(of_node)
 }
 
-#[inline(never)]
 pub fn fstat(descriptor: u64, to: u64) -> Outcome<u64> {
     user::write(to, of_open(files::open(descriptor)?)).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn stat_at(directory: u64, path: u64, to: u64, flags: u64) -> Outcome<u64> {
     user::write(to, find(directory, path, flags)?).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn statx(directory: u64, path: u64, flags: u64, to: u64) -> Outcome<u64> {
     /// All fields that `stat` has.
     const BASIC: u32 = 0x7FF;
@@ -172,7 +166,6 @@ pub fn statx(directory: u64, path: u64, flags: u64, to: u64) -> Outcome<u64> {
 }
 
 /// `statfs`: describes a file system in memory.
-#[inline(never)]
 pub fn statfs(to: u64) -> Outcome<u64> {
     const TMPFS: u64 = 0x0102_1994;
     let mut words = [0_u64; 15];

@@ -10,9 +10,9 @@ use abi::syscall::errno::EINTR;
 
 use super::frames;
 use super::list::List;
-use super::signal::{self, Action, Info};
+use super::signal::{self, Action};
 use super::space::Space;
-use super::{Outcome, misc, zeroed};
+use super::{Outcome, clear, misc, zeroed};
 use crate::arch::cpu;
 use crate::cell::Local;
 use crate::layout::PAGE;
@@ -87,7 +87,7 @@ pub struct Group {
     /// Its nice value, which the scheduler does not use.
     pub nice: Local<i32>,
     /// The resource limits, soft and hard.
-    pub limits: [Local<[u64; 2]>; misc::LIMITS],
+    pub limits: Local<[[u64; 2]; misc::LIMITS]>,
     /// The index of its table of descriptors.
     pub files: Local<u8>,
     /// The program's name, as `prctl` shows it.
@@ -97,13 +97,10 @@ pub struct Group {
     pub children_cycles: Local<u64>,
 }
 
-/// The signal actions, and information about pending signals, in a frame; groups share it after `clone` with
-/// CLONE_SIGHAND.
+/// The signal actions, in a frame; groups share it after `clone` with CLONE_SIGHAND.
 #[repr(C)]
 pub struct Tables {
     actions: [Local<Action>; signal::COUNT],
-    /// Information about each pending signal.
-    infos: [Local<Info>; signal::COUNT],
     /// The signals whose action is not the default, one bit each.
     pub handled: Local<u64>,
 }
@@ -114,11 +111,6 @@ impl Tables {
     /// The action of the group for a signal.
     pub fn action(&self, signal: u32) -> &Local<Action> {
         &self.actions[(signal as usize).wrapping_sub(1) % signal::COUNT]
-    }
-
-    /// Information about a signal.
-    pub fn info(&self, signal: u32) -> &Local<Info> {
-        &self.infos[(signal as usize).wrapping_sub(1) % signal::COUNT]
     }
 }
 
@@ -131,21 +123,11 @@ impl Task {
     /// Sets the initial state of a task with a number, in a group.
     pub fn reset(&self, id: u16, group: &Group) {
         TASK_LIST.push(id);
+        clear(self);
         self.id.set(id);
         self.group.set(group.index() as u8);
         process::get(id).group.set(group.id.get());
-        self.blocked.set(0);
-        self.pending.set(0);
-        self.saved_mask.set(None);
         self.signal_stack.set([0, signal::STACK_DISABLED, 0]);
-        self.clear_tid.set(0);
-        self.robust_list.set(0);
-        self.waits.set(None);
-        self.vfork_parent.set(0);
-        self.attention.set(false);
-        self.restart.set(None);
-        self.was_recorded.set(false);
-        self.rseq.set((0, 0));
     }
 }
 
@@ -210,10 +192,10 @@ impl Group {
 static TASKS: [Task; TABLE] = [const { zeroed() }; TABLE];
 static GROUPS: [Group; TABLE] = [const { zeroed() }; TABLE];
 /// The numbers of the tasks that have not ended, and of those that wait, in the order in which they began to wait.
-static TASK_LIST: List = List::new();
-static WAITING: List = List::new();
+static TASK_LIST: List<u16, TABLE> = zeroed();
+static WAITING: List<u16, TABLE> = zeroed();
 /// The indices of the groups that exist.
-static GROUP_LIST: List = List::new();
+static GROUP_LIST: List<u16, TABLE> = zeroed();
 /// The index where the search for a free structure starts.
 static NEXT_GROUP: Local<u8> = Local::new(1);
 
@@ -272,30 +254,34 @@ fn free_group() -> Option<&'static Group> {
     None
 }
 
-/// Allocates a group for a process of this number, with the tables of the group `sharer`, or its own. `None`: there is no
-/// memory, or no free structure.
-pub fn new_group(id: u16, sharer: Option<&Group>) -> Option<&'static Group> {
+/// Allocates a group for a process of this number. A child inherits from its parent what `fork` says, and shares the
+/// signal actions if `shares_actions`. `None`: there is no memory, or no free structure.
+pub fn new_group(id: u16, parent: Option<&Group>, shares_actions: bool) -> Option<&'static Group> {
     let group = free_group()?;
-    match sharer {
-        Some(sharer) => {
-            frames::share(sharer.tables.get());
-            group.tables.set(sharer.tables.get());
+    let tables = match parent {
+        Some(parent) if shares_actions => {
+            frames::share(parent.tables.get());
+            parent.tables.get()
         }
-        None => group.tables.set(frames::take()?),
-    }
+        _ => frames::take()?,
+    };
     GROUP_LIST.push(group.index() as u16);
+    clear(group);
+    if let Some(parent) = parent {
+        group.parent.set(parent.id.get());
+        group.process_group.set(parent.process_group.get());
+        group.session.set(parent.session.get());
+        group.program.set(parent.program.get());
+        group.directory.set(parent.directory.get());
+        group.umask.set(parent.umask.get());
+        group.nice.set(parent.nice.get());
+        group.limits.set(parent.limits.get());
+        group.name.set(parent.name.get());
+    }
     group.id.set(id);
+    group.tables.set(tables);
     group.threads.set(1);
-    group.exiting.set(false);
-    group.pending.set(0);
-    group.is_stopped.set(false);
-    group.stop_status.set(0);
-    group.survivor.set(0);
-    group.space.set(None);
     group.alarm.set(NEVER);
-    group.alarm_interval.set(0);
-    group.cycles.set(0);
-    group.children_cycles.set(0);
     Some(group)
 }
 
@@ -344,13 +330,6 @@ fn rouse_by(by: u16, id: u16) {
     }
 }
 
-/// Ends the wait of a task, because its event happened.
-fn wake(by: u16, id: u16) {
-    rouse_by(by, id);
-    of(id).waits.set(None);
-    WAITING.remove(id);
-}
-
 /// Wakes tasks that wait for `what` on `object` and for which `suits` returns true: at most `most`, the longest waiting
 /// first. Returns the number of tasks.
 pub fn wake_all(what: Wait, object: u64, most: u64, suits: impl Fn(&Task) -> bool) -> u64 {
@@ -363,7 +342,9 @@ pub fn wake_all_by(by: u16, what: Wait, object: u64, most: u64, suits: impl Fn(&
     while index < WAITING.len() && woken < most {
         let id = WAITING.at(index);
         if of(id).waits.get() == Some((what, object)) && suits(of(id)) {
-            wake(by, id);
+            rouse_by(by, id);
+            of(id).waits.set(None);
+            WAITING.remove(id);
             woken += 1;
         } else {
             index += 1;

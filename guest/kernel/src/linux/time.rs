@@ -1,7 +1,7 @@
 //! Clocks, sleep and alarms.
 
 use abi::record::Wait;
-use abi::syscall::errno::{EINTR, EINVAL};
+use abi::syscall::errno::EINVAL;
 
 use super::task::{self, Woken, wait};
 use super::{Outcome, signal, user};
@@ -16,28 +16,19 @@ const SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 /// Seconds and nanoseconds, or seconds and microseconds in a `timeval`.
 pub type Time = [u64; 2];
 
-/// The clocks, by number.
-mod clock {
-    pub const REALTIME: u32 = 0;
-    pub const MONOTONIC: u32 = 1;
-    pub const PROCESS_CPU: u32 = 2;
-    pub const THREAD_CPU: u32 = 3;
-    pub const MONOTONIC_RAW: u32 = 4;
-    pub const REALTIME_COARSE: u32 = 5;
-    pub const MONOTONIC_COARSE: u32 = 6;
-    pub const BOOTTIME: u32 = 7;
-}
-
+/// The time that a clock shows, in nanoseconds.
 fn now(number: u64) -> Outcome<u64> {
-    match number as u32 {
-        clock::REALTIME | clock::REALTIME_COARSE => Ok(timer::realtime_ns()),
-        clock::MONOTONIC | clock::MONOTONIC_RAW | clock::MONOTONIC_COARSE | clock::BOOTTIME => {
-            Ok(timer::monotonic_ns())
-        }
-        clock::PROCESS_CPU => Ok(timer::clock().ns_of_cycles(group_cycles())),
-        clock::THREAD_CPU => Ok(timer::clock().ns_of_cycles(cycles_of_current())),
-        _ => Err(EINVAL),
-    }
+    Ok(match number as u32 {
+        // CLOCK_REALTIME, CLOCK_REALTIME_COARSE
+        0 | 5 => timer::realtime_ns(),
+        // CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME
+        1 | 4 | 6 | 7 => timer::monotonic_ns(),
+        // CLOCK_PROCESS_CPUTIME_ID
+        2 => timer::clock().ns_of_cycles(group_cycles()),
+        // CLOCK_THREAD_CPUTIME_ID
+        3 => timer::clock().ns_of_cycles(cycles_of_current()),
+        _ => return Err(EINVAL),
+    })
 }
 
 /// The CPU cycles that the threads of the current group used.
@@ -59,6 +50,11 @@ pub fn ns_of([seconds, ns]: Time) -> Outcome<u64> {
     Ok(seconds.min(SECONDS_MAX) * NS_PER_SECOND + ns)
 }
 
+/// Converts a `timeval` to nanoseconds.
+pub fn ns_of_timeval([seconds, us]: Time) -> Outcome<u64> {
+    ns_of([seconds, us.saturating_mul(1000)])
+}
+
 /// The TSC at the end of the time-out at `address`; [`NEVER`] for a null pointer.
 pub fn deadline(address: u64) -> Outcome<u64> {
     if address == 0 { Ok(NEVER) } else { Ok(timer::after_ns(ns_of(user::read(address)?)?)) }
@@ -69,25 +65,21 @@ pub fn when(number: u64, ns: u64) -> Outcome<u64> {
     Ok(timer::after_ns(ns.saturating_sub(now(number)?)))
 }
 
-#[inline(never)]
 pub fn gettime(number: u64, to: u64) -> Outcome<u64> {
     user::write(to, split(now(number)?)).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn getres(number: u64, to: u64) -> Outcome<u64> {
     now(number)?;
     user::write_if_asked(to, split(1)).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn gettimeofday(time: u64, zone: u64) -> Outcome<u64> {
     let [seconds, ns] = split(timer::realtime_ns());
     user::write_if_asked(time, [seconds, ns / 1000])?;
     user::write_if_asked(zone, 0_u64).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn time(to: u64) -> Outcome<u64> {
     let [seconds, _] = split(timer::realtime_ns());
     user::write_if_asked(to, seconds)?;
@@ -95,7 +87,6 @@ pub fn time(to: u64) -> Outcome<u64> {
 }
 
 /// `nanosleep`, and `clock_nanosleep` with its clock and flags.
-#[inline(never)]
 pub fn sleep(clock: Option<u64>, flags: u64, request: u64, remaining: u64) -> Outcome<u64> {
     let number = clock.unwrap_or(1);
     const ABSOLUTE: u64 = 1;
@@ -116,11 +107,7 @@ pub fn sleep(clock: Option<u64>, flags: u64, request: u64, remaining: u64) -> Ou
                     let left = timer::clock().ns_of_cycles(until.saturating_sub(cpu::tsc()));
                     user::write_if_asked(remaining, split(left))?;
                 }
-                return Err(if error == EINTR && flags & ABSOLUTE != 0 {
-                    signal::restart_after(error)
-                } else {
-                    error
-                });
+                return Err(if flags & ABSOLUTE != 0 { signal::restart_after(error) } else { error });
             }
         }
     }
@@ -143,7 +130,6 @@ fn remaining(alarm: u64) -> u64 {
     if alarm == NEVER { 0 } else { timer::clock().ns_of_cycles(alarm.saturating_sub(cpu::tsc())).max(1) }
 }
 
-#[inline(never)]
 pub fn alarm(seconds: u64) -> Outcome<u64> {
     let [left, _] = set_alarm(u64::from(seconds as u32) * NS_PER_SECOND, 0);
     // Rounded as Linux does, but never to 0 while there is an alarm.
@@ -157,19 +143,15 @@ fn timeval(ns: u64) -> Time {
     [seconds, ns / 1000]
 }
 
-#[inline(never)]
 pub fn setitimer(which: u64, new: u64, old: u64) -> Outcome<u64> {
     if which != ITIMER_REAL {
         return Err(EINVAL);
     }
-    let [interval_s, interval_us, s, us]: [u64; 4] = user::read(new)?;
-    let ns = ns_of([s, us.saturating_mul(1000)])?;
-    let interval = ns_of([interval_s, interval_us.saturating_mul(1000)])?;
-    let [left, interval] = set_alarm(ns, interval);
+    let [interval, next]: [Time; 2] = user::read(new)?;
+    let [left, interval] = set_alarm(ns_of_timeval(next)?, ns_of_timeval(interval)?);
     user::write_if_asked(old, [timeval(interval), timeval(left)]).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn getitimer(which: u64, to: u64) -> Outcome<u64> {
     if which != ITIMER_REAL {
         return Err(EINVAL);
@@ -179,7 +161,6 @@ pub fn getitimer(which: u64, to: u64) -> Outcome<u64> {
     user::write(to, [timeval(interval), timeval(remaining(group.alarm.get()))]).map(|()| 0)
 }
 
-#[inline(never)]
 pub fn times(to: u64) -> Outcome<u64> {
     const NS_PER_CLOCK: u64 = NS_PER_SECOND / super::misc::TICKS_PER_SECOND;
     let clocks = |cycles| timer::clock().ns_of_cycles(cycles) / NS_PER_CLOCK;
@@ -188,7 +169,6 @@ pub fn times(to: u64) -> Outcome<u64> {
     Ok(timer::monotonic_ns() / NS_PER_CLOCK)
 }
 
-#[inline(never)]
 pub fn getrusage(who: u64, to: u64) -> Outcome<u64> {
     let cycles = match who as i32 {
         0 => group_cycles(),

@@ -4,16 +4,13 @@ use abi::bundle::{Bundle, DIRECTORY, File, TYPE_MASK};
 use abi::syscall::errno::{ENAMETOOLONG, ENOENT, ENOTDIR};
 
 use super::files::{self, Kind};
-use super::{Outcome, first, task, user};
+use super::{AT_FDCWD, Outcome, first, task, user};
 use crate::cell::Local;
 
 static TREE: Local<Option<Bundle<'static>>> = Local::new(None);
 
 /// The longest path, including its zero byte.
 pub const PATH_MAX: usize = 4096;
-/// The number that stands for the working directory in place of a descriptor.
-const AT_FDCWD: i32 = -100;
-
 /// What a path refers to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Node {
@@ -165,7 +162,7 @@ fn descriptor(path: &[u8]) -> Option<u64> {
 
 /// The path of the directory that is open as `directory`.
 fn base(directory: u64) -> Outcome<&'static [u8]> {
-    if directory as i32 == AT_FDCWD {
+    if directory as i32 == AT_FDCWD as i32 {
         return Ok(path(task::group().directory.get()));
     }
     let open = files::open(directory)?;

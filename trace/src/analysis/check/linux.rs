@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use abi::ports::INPUT_VECTOR;
 use abi::record::{RAX, REGISTERS, Resolution, Wait};
 use abi::syscall::Call;
 
-use super::machine::{Machine, Trap};
+use super::machine::{KERNEL, Machine, Trap};
 use super::{Log, Rule, Violation};
 use crate::file::{Event, Frame, What};
 
@@ -68,7 +69,8 @@ impl Rule for Wakes {
                         waited.name(),
                         wait.name()
                     )),
-                    Some(current) if current != by => {
+                    // A device wakes a process during its interrupt, whichever process runs.
+                    Some(current) if current != by && !(by == KERNEL && is_in_input(machine, current)) => {
                         Some(format!("process {by} wakes process {id}, but process {current} runs"))
                     }
                     _ => None,
@@ -82,6 +84,11 @@ impl Rule for Wakes {
     fn forget(&mut self) {
         self.waits.clear();
     }
+}
+
+/// True during the interrupt of standard input, with `current` as the process that was interrupted.
+fn is_in_input(machine: &Machine, current: u16) -> bool {
+    machine.trap(current).is_some_and(|trap| trap.vector == INPUT_VECTOR)
 }
 
 fn waits_not(machine: &Machine, id: u16) -> Option<String> {
@@ -267,7 +274,10 @@ impl Rule for Copies {
             What::ProcessCreated { .. } if id != 0 => _ = self.enter_new(id),
             What::Cloned { parent, flags, .. } => self.cloned(parent, id, flags),
             What::Executed { .. } => _ = self.enter_new(id),
-            What::ProcessExited { .. } | What::ProcessKilled { .. } | What::ProcessSignaled { .. } => {
+            What::ProcessExited { .. }
+            | What::ProcessKilled { .. }
+            | What::ProcessSignaled { .. }
+            | What::LoadFailed { .. } => {
                 self.leave(id);
                 self.children.remove(&id);
             }

@@ -14,7 +14,7 @@ use crate::file::{self, Boot, Event, Frame, Origin, What};
 /// The most nested traps that are kept. Trapline's kernel has at most two.
 const NESTED_MAX: usize = 4;
 /// The number of the kernel's own thread.
-const KERNEL: u16 = 0;
+pub(super) const KERNEL: u16 = 0;
 
 /// A trap that was entered and not returned from yet. Every field holds the record of its step. The optional ones are boxed:
 /// a trace may have 65,535 processes with nested traps.
@@ -142,7 +142,8 @@ pub(super) struct Machine {
     processes: BTreeMap<u16, Process>,
     /// How many processes were created and have not ended.
     pub alive: u64,
-    /// How often the kernel chose a process, or chose to idle.
+    /// How often the kernel chose a process, or chose to idle. The last turn of each process that ended is not counted:
+    /// when many end at once, a ready process waits for all of them, and few are left.
     turns: u64,
     /// The value of `turns` when records were last missing.
     known_since: u64,
@@ -311,7 +312,10 @@ impl Machine {
             What::Executed { cr3, .. } => process.executed = Some(cr3),
             What::Cloned { is_thread, .. } => process.is_thread = is_thread,
             What::ProcessExited { .. } | What::ProcessKilled { .. } | What::ProcessSignaled { .. } => {
-                process.ended.get_or_insert_with(|| Box::new(*event));
+                if process.ended.is_none() {
+                    process.ended = Some(Box::new(*event));
+                    self.turns = self.turns.saturating_sub(1);
+                }
                 process.traps.clear();
             }
             What::ProcessFreed { .. } => process.freed = Some(Box::new(*event)),

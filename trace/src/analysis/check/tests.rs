@@ -1,6 +1,7 @@
 //! The check on made-up events: its sums do not wrap, and its work grows no faster than the trace.
 
-use abi::record::{ARGUMENTS, CONTEXT, Ending, FIRST_RETURN, HostCounter, Policy, REGISTERS, Reason};
+use abi::ports::INPUT_VECTOR;
+use abi::record::{ARGUMENTS, CONTEXT, Ending, FIRST_RETURN, HostCounter, Policy, REGISTERS, Reason, Wait};
 use abi::syscall::Call;
 
 use super::*;
@@ -159,6 +160,29 @@ fn a_process_that_is_passed_over_too_often_is_named() {
     assert_eq!((never.violations, never.tested), (3, 27));
     let message = &never.first.as_ref().expect("a violation").message;
     assert!(message.starts_with("process 3 is ready, but 25 turns went to others"), "{message}");
+}
+
+#[test]
+fn the_ends_of_many_processes_pass_over_no_process_that_is_ready() {
+    let mut made = Made::default();
+    made.policy(1000);
+    (1..=90).for_each(|process| _ = made.create(process));
+    for process in 2..=90 {
+        made.switch(process - 1, process).add(process, What::ProcessExited { status: 0 });
+    }
+    made.switch(90, 1);
+    assert_eq!(verdict(&made.check(KHZ), "never-chosen"), Verdict::Pass);
+}
+
+#[test]
+fn input_wakes_a_process_while_another_one_runs() {
+    for (vector, expected) in [(INPUT_VECTOR, Verdict::Pass), (0x20, Verdict::Fail)] {
+        let mut made = Made::default();
+        made.policy(1000).create(1).create(2).switch(0, 1);
+        made.add(1, What::Blocked { wait: Wait::Input, object: 0, until_tsc: u64::MAX }).switch(1, 2);
+        made.enter(2, vector).add(1, What::Woken { wait: Wait::Input, object: 0, by: 0 });
+        assert_eq!(verdict(&made.check(KHZ), "wakes"), expected);
+    }
 }
 
 /// Adds records of `n` processes, a few times `n` of them.
