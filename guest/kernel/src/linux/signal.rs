@@ -16,7 +16,7 @@ use super::space::Bad;
 use super::task::{self, Group, Task, Woken, wait};
 use super::{Outcome, first, life, misc, time, user, zeroed};
 use crate::arch::cpu::{self, rflags};
-use crate::arch::trap_frame::TrapFrame;
+use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::cell::Local;
 use crate::layout::{USER_END, selector};
 use crate::process::NEVER;
@@ -358,8 +358,7 @@ pub fn out_of_memory() -> ! {
     life::end_group(SIGKILL, true)
 }
 
-/// Linux's `struct sigcontext`: 32 words. This is the place of each general register, in the order of
-/// [`Registers`](crate::arch::trap_frame::Registers).
+/// Linux's `struct sigcontext`: 32 words. This is the place of each general register, in the order of [`Registers`].
 const PLACES: [usize; 15] = [7, 6, 5, 4, 3, 2, 1, 0, 10, 8, 9, 12, 14, 11, 13];
 /// The words behind the general registers: RSP, RIP, RFLAGS, then CS, GS, FS and SS with 16 bits each, error code, vector,
 /// signal mask, CR2, and the address of the FPU state.
@@ -494,8 +493,9 @@ pub fn sigreturn(frame: &mut TrapFrame) -> u64 {
     if forged || restore_fpu(context[FPU]).is_err() {
         end_by_forced(SIGSEGV);
     }
+    let words = PLACES.map(|place| context[place % 32]);
     // SAFETY: the registers are as many words and nothing else.
-    frame.registers = unsafe { core::mem::transmute(PLACES.map(|place| context[place % 32])) };
+    frame.registers = unsafe { core::mem::transmute::<[u64; 15], Registers>(words) };
     (frame.rip, frame.rsp) = (rip, rsp);
     frame.rflags = flags & rflags::USER | rflags::IF | rflags::FIXED;
     set_mask(task, saved.mask);
