@@ -8,8 +8,11 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|file: &[u8]| {
     if let Ok(elf) = check_for_linux(file) {
-        let loaded =
-            elf.segments().flatten().filter(|segment| segment.kind == LOAD && segment.memory_size > 0);
+        let loaded = elf
+            .segments()
+            .into_iter()
+            .flatten()
+            .filter(|segment| segment.kind == LOAD && segment.memory_size > 0);
         for segment in loaded {
             let bytes = segment.bytes(file).expect("its bytes are in the file");
             assert!(bytes.len() as u64 <= segment.memory_size);
