@@ -30,6 +30,8 @@ pub enum Key {
     Zeroed,
     /// How the guest rings the doorbell and gets its answer: [`BY_PORT`], [`SHARED`] or [`STREAM`]. See [`crate::ports`].
     Doorbell,
+    /// How far the stack of a Linux program may grow, in MiB.
+    StackMib,
 }
 
 /// What the command line can say for a key.
@@ -62,6 +64,10 @@ pub const QUANTUM_US_DEFAULT: u64 = 10_000;
 pub const BATCH_MAX: u64 = 65_536;
 /// The default batch.
 pub const BATCH_DEFAULT: u64 = 1024;
+/// The default limit on the stack of a Linux program, which is Linux's own. The limit cannot be lower.
+pub const STACK_MIB_DEFAULT: u64 = 8;
+/// The highest limit on the stack of a Linux program.
+pub const STACK_MIB_MAX: u64 = 1024;
 /// [`Key::Doorbell`]: by an access of a port, for which the virtual CPU stops until the host has answered.
 pub const BY_PORT: u64 = 0;
 /// [`Key::Doorbell`]: by a byte at a port, which the host reads later. The guest waits for the answer in memory that it shares
@@ -72,7 +78,7 @@ pub const STREAM: u64 = 2;
 
 /// Every key, in the order of [`Key`].
 #[rustfmt::skip]
-pub static KEYS: [Rule; 9] = [
+pub static KEYS: [Rule; 10] = [
     Rule { name: "policy", values: Values::Names(Policy::NAMES), default: Policy::RoundRobin as u64 },
     Rule { name: "quantum_us", values: Values::Numbers(QUANTUM_US_MIN, QUANTUM_US_MAX), default: QUANTUM_US_DEFAULT },
     Rule { name: "timer", values: Values::Names(Timer::NAMES), default: Timer::Periodic as u64 },
@@ -82,6 +88,7 @@ pub static KEYS: [Rule; 9] = [
     Rule { name: "epoch_ns", values: Values::Numbers(0, u64::MAX), default: 0 },
     Rule { name: "zeroed", values: Values::Numbers(0, 1), default: 0 },
     Rule { name: "doorbell", values: Values::Names(&[(BY_PORT, "port"), (SHARED, "shared"), (STREAM, "stream")]), default: BY_PORT },
+    Rule { name: "stack_mib", values: Values::Numbers(STACK_MIB_DEFAULT, STACK_MIB_MAX), default: STACK_MIB_DEFAULT },
 ];
 
 /// The options: a number for each [`Key`].
@@ -99,8 +106,8 @@ pub struct Prepared {
     pub options: Options,
 }
 
-/// "TRAPOPT1" in memory. The digit is the version of [`KEYS`].
-pub const PREPARED_MAGIC: u64 = u64::from_le_bytes(*b"TRAPOPT1");
+/// "TRAPOPT2" in memory. The digit is the version of [`KEYS`].
+pub const PREPARED_MAGIC: u64 = u64::from_le_bytes(*b"TRAPOPT2");
 
 impl Options {
     /// The options of an empty command line.
@@ -207,8 +214,8 @@ mod tests {
     fn each_key_sets_its_own_option() {
         let line =
             b"policy=direct quantum_us=200 timer=deadline batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1 \
-            doorbell=shared";
-        let numbers = [Policy::Direct as u64, 200, Timer::Deadline as u64, 1, 2, 3, 4, 1, SHARED];
+            doorbell=shared stack_mib=9";
+        let numbers = [Policy::Direct as u64, 200, Timer::Deadline as u64, 1, 2, 3, 4, 1, SHARED, 9];
         assert_eq!(Options::parse(line), Some(Options(numbers)));
     }
 
@@ -226,6 +233,8 @@ mod tests {
             "batch=0",
             "zeroed=2",
             "doorbell=bell",
+            "stack_mib=7",
+            "stack_mib=1025",
             "policy=fair",
             "timer=",
             "Policy=rr",

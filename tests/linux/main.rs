@@ -39,6 +39,7 @@ fn main() {
             "lab::the_example_repository_passes",
             lab::the_example_repository_passes,
         )
+        .needs(&GCC, "a_stack_grows_as_far_as_is_asked_for", stack)
         .needs(&GCC, "a_deadlock_names_the_processes_that_wait", deadlock)
         .run()
 }
@@ -76,6 +77,26 @@ fn many() -> TestResult {
     });
     ensure(memory.is_some_and(|(start, end)| start == end), || format!("free frames: {memory:?}"))?;
     check(folder.path())
+}
+
+/// A recursion of 12 MiB needs more than the default stack.
+fn stack() -> TestResult {
+    let folder = support::folder();
+    let folder = folder.path();
+    compile("gcc", "recursion", folder)?;
+    let recurse = |options: &[&str], kib: &str| {
+        let run = ["run", "--trace", "t.trap", "--force"];
+        support::trapline(folder, &[&run, options, &["--", "./recursion", kib]].concat())
+    };
+    ensure(recurse(&[], "7000")?.expect(0)?.stdout == "8 MiB\n", || "the default".into())?;
+    let overflow = recurse(&[], "12000")?.expect(32)?.stderr;
+    ensure(overflow.contains("killed by #PF page fault: write to"), || overflow)?;
+    ensure(recurse(&["--stack", "32M"], "12000")?.expect(0)?.stdout == "32 MiB\n", || "--stack 32M".into())?;
+    check(folder)?;
+    let large = recurse(&["--stack", "128M"], "1")?.expect(2)?.stderr;
+    ensure(large.contains("--memory") && large.contains("128 MiB"), || large)?;
+    recurse(&["--stack", "1G", "--memory", "1G"], "1")?.expect(0)?;
+    Ok(())
 }
 
 fn deadlock() -> TestResult {

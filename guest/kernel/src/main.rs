@@ -66,6 +66,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     record::Scheduler { policy, quantum_us, batch }.emit();
     trace::set_batch(batch);
     let free_at_start = frames::count_free().into();
+    linux::STACK_MAX.set(options.get(Key::StackMib) << 20);
     let processes = create_processes(&boot);
     record::Ready { processes }.emit();
     timer::start(policy, &options);

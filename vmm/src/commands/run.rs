@@ -9,7 +9,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use abi::boot::{BATCH_DEFAULT, BATCH_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN};
+use abi::boot::{
+    BATCH_DEFAULT, BATCH_MAX, QUANTUM_US_DEFAULT, QUANTUM_US_MAX, QUANTUM_US_MIN, STACK_MIB_DEFAULT,
+    STACK_MIB_MAX,
+};
 use abi::record::{Ending, HostCounter, Policy, Stop, Timer};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
@@ -86,6 +89,9 @@ pub struct Args {
     /// The guest's memory, 8M to 3G
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = memory_size)]
     memory: u64,
+    /// How far the stack of a Linux program may grow, 8M to 1G. That of a program of `trapline list` has 32K
+    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = stack_size)]
+    stack: u64,
     /// Boot this kernel, an ELF file with a PVH note, instead of the built-in one
     #[arg(long, value_name = "ELF")]
     kernel: Option<PathBuf>,
@@ -240,6 +246,7 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
         quantum_us: args.quantum.unwrap_or(quantum_default).as_micros() as u64, // at most QUANTUM_US_MAX
         timer: args.timer,
         batch: args.batch,
+        stack_mib: args.stack,
     };
     run.timeout = args.timeout.or(is_tour.then_some(tour::TIMEOUT));
     run.memory_mib = args.memory;
@@ -561,14 +568,20 @@ fn trace_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A size in MiB from text such as `64M` or `1.5G`, where M and G are powers of 1024.
 fn memory_size(text: &str) -> Result<u64, String> {
-    let bounds = format!("the range is {MEMORY_MIN_MIB}M to {MEMORY_MAX_MIB}M");
+    size_in_mib(text, MEMORY_MIN_MIB, MEMORY_MAX_MIB)
+}
+
+fn stack_size(text: &str) -> Result<u64, String> {
+    size_in_mib(text, STACK_MIB_DEFAULT, STACK_MIB_MAX)
+}
+
+/// A size in MiB from text such as `64M` or `1.5G`, where M and G are powers of 1024, from `least` to `most`.
+fn size_in_mib(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let bounds = format!("the range is {least}M to {most}M");
     match size(text).map_err(|error| format!("{error}; {bounds}"))? {
-        bytes if !(MEMORY_MIN_MIB * MIB..=MEMORY_MAX_MIB * MIB).contains(&bytes) => Err(bounds),
-        bytes if !bytes.is_multiple_of(MIB) => {
-            Err("the guest's memory must be a whole number of MiB, such as 64M".into())
-        }
+        bytes if !(least * MIB..=most * MIB).contains(&bytes) => Err(bounds),
+        bytes if !bytes.is_multiple_of(MIB) => Err("it must be a whole number of MiB, such as 64M".into()),
         bytes => Ok(bytes / MIB),
     }
 }
@@ -651,6 +664,9 @@ mod tests {
             ("--memory", "4G"),
             ("--memory", "99999999999999999999G"),
             ("--memory", "64"),
+            ("--stack", "7M"),
+            ("--stack", "8.5M"),
+            ("--stack", "1025M"),
             ("--policy", "lottery"),
             ("--timer", "hpet"),
             ("--batch", "0"),

@@ -39,6 +39,9 @@ pub struct Settings {
     pub timer: Timer,
     /// How many records the guest collects before it rings the doorbell, 1 to [`abi::boot::BATCH_MAX`].
     pub batch: u64,
+    /// How far the stack of a Linux program may grow, in MiB, [`abi::boot::STACK_MIB_DEFAULT`] to
+    /// [`abi::boot::STACK_MIB_MAX`].
+    pub stack_mib: u64,
 }
 
 /// The rates of the clocks that the host passes to the kernel, so that the kernel need not calibrate them in a VM.
@@ -150,12 +153,13 @@ pub enum BootError {
 
 /// The options of a run. `engine` is an option that depends on what runs the guest.
 pub fn options(settings: &Settings, clocks: &Clocks, engine: (Key, u64)) -> Options {
-    let Settings { policy, quantum_us, timer, batch } = *settings;
+    let Settings { policy, quantum_us, timer, batch, stack_mib } = *settings;
     Options::DEFAULT
         .with(Key::Policy, policy as u64)
         .with(Key::QuantumUs, quantum_us)
         .with(Key::Timer, timer as u64)
         .with(Key::Batch, batch)
+        .with(Key::StackMib, stack_mib)
         .with(Key::TscKhz, clocks.tsc_khz)
         .with(Key::ApicKhz, clocks.apic_khz)
         .with(Key::EpochNs, clocks.epoch_ns)

@@ -97,14 +97,19 @@ fn command_lines_that_do_not_fit_are_refused() {
 
 #[test]
 fn the_command_line_says_the_options() {
-    let settings =
-        Settings { policy: Policy::Cooperative, quantum_us: 1000, timer: Timer::OneShot, batch: 1 };
+    let settings = Settings {
+        policy: Policy::Cooperative,
+        quantum_us: 1000,
+        timer: Timer::OneShot,
+        batch: 1,
+        stack_mib: 9,
+    };
     let clocks = Clocks { tsc_khz: 2, apic_khz: 3, epoch_ns: 4 };
     let options = boot::options(&settings, &clocks, (Key::Zeroed, 1));
     let text = boot::command_line(&options);
     assert_eq!(
         text,
-        "policy=cooperative quantum_us=1000 timer=oneshot batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1"
+        "policy=cooperative quantum_us=1000 timer=oneshot batch=1 tsc_khz=2 apic_khz=3 epoch_ns=4 zeroed=1 stack_mib=9"
     );
     assert_eq!(Options::parse(text.as_bytes()), Some(options));
 }

@@ -60,6 +60,17 @@ pub enum RunError {
         /// The guest's memory.
         memory_mib: u64,
     },
+    /// A stack that is larger than the guest's memory.
+    #[error(
+        "the stack may grow to {stack_mib} MiB and the guest has {memory_mib} of memory; give it more with --memory, or \
+         choose a smaller --stack"
+    )]
+    StackTooLarge {
+        /// How far it may grow.
+        stack_mib: u64,
+        /// The guest's memory.
+        memory_mib: u64,
+    },
     /// A time-out of zero.
     #[error("--timeout is zero, so the run would end before it starts; set a longer one")]
     NoTime,
@@ -112,6 +123,7 @@ impl RunError {
             | RunError::FilesTooLarge { .. }
             | RunError::TooManyPrograms { .. }
             | RunError::ProgramTooLarge { .. }
+            | RunError::StackTooLarge { .. }
             | RunError::NoTime
             | RunError::Trace(WriteError::Exists { .. }) => true,
             RunError::Engine(EngineError::Boot(error)) => {

@@ -38,7 +38,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use abi::boot::{BATCH_DEFAULT, PROCESSES_MAX, QUANTUM_US_DEFAULT};
+use abi::boot::{BATCH_DEFAULT, PROCESSES_MAX, QUANTUM_US_DEFAULT, STACK_MIB_DEFAULT};
 use abi::record::{HostCounter, Policy, Timer};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use sha2::{Digest, Sha256};
@@ -133,6 +133,7 @@ impl Run {
                 quantum_us: QUANTUM_US_DEFAULT,
                 timer: Timer::Periodic,
                 batch: BATCH_DEFAULT,
+                stack_mib: STACK_MIB_DEFAULT,
             },
             memory_mib: MEMORY_DEFAULT_MIB,
             timeout: None,
@@ -207,6 +208,10 @@ impl Run {
         }
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(RunError::NoTime);
+        }
+        let (stack_mib, memory_mib) = (self.settings.stack_mib, self.memory_mib);
+        if stack_mib > memory_mib {
+            return Err(RunError::StackTooLarge { stack_mib, memory_mib });
         }
         let most = self.memory_mib << 20;
         match programs.iter().find(|program| program.memory() > most) {
@@ -312,7 +317,7 @@ impl Run {
 
     /// The head of the trace.
     fn meta(&self, host: &Host) -> Meta {
-        let Settings { policy, quantum_us, timer, batch } = self.settings;
+        let Settings { policy, quantum_us, timer, batch, .. } = self.settings;
         let text = |text: &std::ffi::OsString| text.to_string_lossy().into_owned();
         let program = |program: &Program| trace::Program {
             name: text(&program.name),

@@ -3,12 +3,13 @@
 //!
 //! Limits: programs are static. They are linked at a fixed address, or are position independent without an interpreter.
 
+use abi::boot::STACK_MIB_DEFAULT;
 use abi::elf::{self, LOAD, SHARED, Segment};
 use abi::program::check_for_linux;
 use abi::record::emit::{SegmentLoaded, StackBuilt};
 use abi::syscall::errno::{E2BIG, EFAULT, ENAMETOOLONG, ENOEXEC, ENOMEM};
 
-use super::space::{EXECUTE, Mapping, READ, STACK_LIMIT, STACK_TOP, Space, Touch, WRITE};
+use super::space::{EXECUTE, Mapping, READ, STACK_TOP, Space, Touch, WRITE};
 use super::{Outcome, misc, tree, user};
 use crate::arch::cpu;
 use crate::layout::{DIRECT_MAP, PAGE, USER_START};
@@ -20,8 +21,8 @@ use crate::trace::Emit;
 const PROGRAM_HEADER_SIZE: u64 = 56;
 /// Where the heap of a position independent program starts. The program itself is placed among the mappings of `mmap`.
 const HEAP_OF_PIE: u64 = 0x5555_5555_5000;
-/// The most bytes of arguments and environment, a quarter of the stack's limit as in Linux.
-const STRINGS_MAX: u64 = STACK_LIMIT / 4;
+/// The most bytes of arguments and environment, a quarter of the stack's default limit as in Linux.
+const STRINGS_MAX: u64 = (STACK_MIB_DEFAULT << 20) / 4;
 
 /// The registers with which a program starts.
 pub struct Start {
@@ -137,7 +138,7 @@ fn load_segment(
         rights.into_iter().filter(|(flag, _)| segment.flags & flag != 0).fold(0, |all, (_, one)| all | one);
     let address = segment.address.wrapping_add(base);
     let (start, end) = (address & !(PAGE - 1), (address + segment.memory_size).next_multiple_of(PAGE));
-    if start < USER_START || end > STACK_TOP - STACK_LIMIT {
+    if start < USER_START || end > STACK_TOP - misc::STACK_MAX.get() {
         return Err(ENOEXEC);
     }
     let file_end = address + segment.file_size;
@@ -280,6 +281,7 @@ fn build_stack(
         vectors.put(value)?;
     }
     vectors.flush()?;
-    StackBuilt { argc: argc as u32, lowest: STACK_TOP - STACK_LIMIT, rsp, argv: rsp + 8 }.emit_for(process);
+    StackBuilt { argc: argc as u32, lowest: STACK_TOP - misc::STACK_MAX.get(), rsp, argv: rsp + 8 }
+        .emit_for(process);
     Ok(rsp)
 }

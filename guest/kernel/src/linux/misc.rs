@@ -2,11 +2,12 @@
 
 use core::arch::x86_64::__cpuid;
 
+use abi::boot::STACK_MIB_DEFAULT;
 use abi::record::emit::SequenceAborted;
 use abi::syscall::errno::{EBUSY, EINVAL, EPERM, ESRCH};
 
 use super::frames;
-use super::space::{EXECUTE, READ, SHARED, STACK, STACK_LIMIT, WRITE};
+use super::space::{EXECUTE, READ, SHARED, STACK, WRITE};
 use super::task::{self, Task};
 use super::{Outcome, files, first, life, signal, tree, user};
 use crate::arch::context::Segments;
@@ -95,7 +96,7 @@ const DESCRIPTORS: usize = 7;
 /// The resource limits of a program that the host starts.
 pub fn first_limits() -> [[u64; 2]; LIMITS] {
     let mut limits = [[UNLIMITED; 2]; LIMITS];
-    limits[STACK_SIZE] = [STACK_LIMIT, UNLIMITED];
+    limits[STACK_SIZE] = [STACK_MAX.get(), UNLIMITED];
     limits[4] = [0, UNLIMITED];
     limits[6] = [process::SLOTS as u64; 2];
     limits[DESCRIPTORS] = [files::DESCRIPTORS as u64; 2];
@@ -106,9 +107,12 @@ pub fn first_limits() -> [[u64; 2]; LIMITS] {
     limits
 }
 
+/// The largest size of any main stack in bytes, which `getrlimit` returns too. It is set before the first process starts.
+pub static STACK_MAX: Local<u64> = Local::new(STACK_MIB_DEFAULT << 20);
+
 /// The largest size to which the stack of the current group may grow.
 pub fn stack_limit() -> u64 {
-    task::group().limits.get()[STACK_SIZE][0].min(STACK_LIMIT)
+    task::group().limits.get()[STACK_SIZE][0].min(STACK_MAX.get())
 }
 
 /// The descriptors of the current group must be below this number.

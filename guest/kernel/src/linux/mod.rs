@@ -49,6 +49,7 @@ use crate::{scheduler, syscall};
 use space::{Bad, Touch};
 
 pub use input::{arrived as input_arrived, is_awaited as awaits_input};
+pub use misc::STACK_MAX;
 pub use signal::{before_return, is_attention_due};
 
 /// A result, or an error number of Linux (positive).

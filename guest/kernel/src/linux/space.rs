@@ -24,12 +24,10 @@ use crate::trace::Emit;
 
 /// The end of the main stack: the page above it stays empty.
 pub const STACK_TOP: u64 = USER_END - PAGE;
-/// The largest size of the main stack, which `getrlimit` returns too.
-pub const STACK_LIMIT: u64 = 8 << 20;
 /// The size of the stack's first mapping. An access below it makes the stack grow.
 const STACK_START: u64 = 33 * PAGE;
-/// A mapping without a requested address is placed at the highest free place below this.
-const MMAP_TOP: u64 = STACK_TOP - STACK_LIMIT - (1 << 20);
+/// A mapping without a requested address is placed at least this far below the stack.
+const MMAP_GAP: u64 = 1 << 20;
 
 /// The rights of a mapping, as `mmap` defines them.
 pub const READ: u64 = 1;
@@ -318,8 +316,8 @@ impl Space {
 
     /// The highest free range of this size, for a mapping without a requested address.
     pub fn place(&self, size: u64) -> Result<u64, i64> {
-        let mut end = MMAP_TOP;
-        let mut index = self.index(MMAP_TOP);
+        let mut end = STACK_TOP - misc::STACK_MAX.get() - MMAP_GAP;
+        let mut index = self.index(end);
         loop {
             let below = self.before(index);
             let floor = below.map_or(USER_START, Mapping::end);
