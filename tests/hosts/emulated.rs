@@ -94,8 +94,11 @@ fn linux_program() -> TestResult {
     std::fs::write(&source, format!(".globl _start\n{hi}\n"))?;
     let build = ["-static", "-nostdlib", "-o", "hi", "hi.s"];
     support::command(Command::new("cc").args(build).current_dir(&folder), folder.path())?.expect(0)?;
-    let run = trapline(folder.path(), &["run", "--accel", "qemu", "./hi"])?.expect(0)?;
-    ensure(run.stdout == "hi\n", || run.stdout.clone())
+    let run = ["run", "--accel", "qemu", "--trace", "t.trap", "./hi"];
+    let run = trapline(folder.path(), &run)?.expect(0)?;
+    ensure(run.stdout == "hi\n", || run.stdout.clone())?;
+    trapline(folder.path(), &["check", "t.trap"])?.expect(0)?;
+    Ok(())
 }
 
 /// The processes did the same; only times differ.

@@ -42,7 +42,7 @@ pub enum Damage {
     /// The guest's buffer was full.
     #[error("the guest could not record {records} events")]
     LostByGuest { records: u64 },
-    /// The file was made of another one by [`super::recover`].
+    /// The file was made of another one by `trapline recover`.
     #[error("recovered from a damaged file: {what}")]
     Recovered { what: String },
     /// The host found bytes that are not records in the guest's buffer.

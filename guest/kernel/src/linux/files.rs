@@ -215,8 +215,8 @@ pub fn open_streams(group: &Group) {
     let table = new_table(group);
     for (stream, flags) in [(0, 0), (1, O_WRONLY), (2, O_WRONLY)] {
         let same = |open: &Open| open.kind.get() == Kind::Stream && open.object.get() == stream;
-        // There is always room, because these are the first files that are opened.
-        let found = OPEN.iter().position(same).or_else(|| new_open(Kind::Stream, stream, flags).ok());
+        // These are the first three files that are opened. So there is room, and they are not searched for elsewhere.
+        let found = OPEN.iter().take(3).position(same).or_else(|| new_open(Kind::Stream, stream, flags).ok());
         if let Some(index) = found {
             add_user(index);
             table.set(stream as usize, index, false);

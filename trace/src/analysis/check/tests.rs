@@ -1,7 +1,9 @@
 //! The check on made-up events: its sums do not wrap, and its work grows no faster than the trace.
 
 use abi::ports::INPUT_VECTOR;
-use abi::record::{ARGUMENTS, CONTEXT, Ending, FIRST_RETURN, HostCounter, Policy, REGISTERS, Reason, Wait};
+use abi::record::{
+    ARGUMENTS, CONTEXT, Ending, FIRST_RETURN, HostCounter, Policy, REGISTERS, Reason, Resolution, Wait,
+};
 use abi::syscall::Call;
 
 use super::*;
@@ -107,6 +109,26 @@ fn console_bytes_are_counted_beyond_64_bits() {
     let value = (i64::MAX as u64).wrapping_mul(4);
     made.add(0, What::HostCount { counter: HostCounter::ConsoleBytes, value }).end();
     assert_eq!(verdict(&made.check(KHZ), "count-console"), Verdict::Fail);
+}
+
+#[test]
+fn the_console_has_the_streams_too_where_they_are_not_counted_apart() {
+    let console = What::HostCount { counter: HostCounter::ConsoleBytes, value: 3 };
+    let streams = What::HostCount { counter: HostCounter::StreamBytes, value: 0 };
+    let page = What::PageResolved { how: Resolution::Zeroed, by_kernel: false, page: 0, frame: 0 };
+    for (is_linux, counts, expected) in [
+        (false, &[console][..], Verdict::Fail),
+        (true, &[console], Verdict::Pass),
+        (true, &[streams, console], Verdict::Fail),
+    ] {
+        let mut made = Made::default();
+        made.create(1);
+        if is_linux {
+            made.add(1, page);
+        }
+        counts.iter().fold(&mut made, |made, count| made.add(0, *count)).end();
+        assert_eq!(verdict(&made.check(KHZ), "count-console"), expected, "{is_linux} {counts:?}");
+    }
 }
 
 #[test]
