@@ -108,5 +108,6 @@ fn deadlock() -> TestResult {
     };
     ensure(waits("deadlock/1", "waits for a child"), || text.clone())?;
     ensure(waits("deadlock/2", "waits for a pipe that is empty"), || text.clone())?;
+    check(folder.path())?;
     ensure(outcome.end.status == u64::from(abi::exit::DEADLOCK), || format!("{:?}", outcome.end))
 }

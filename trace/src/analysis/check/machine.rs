@@ -201,9 +201,14 @@ impl Machine {
         }
     }
 
-    /// The kernel ended the run itself, so all processes must have ended before.
+    /// The kernel ended the run itself, so all processes must have ended before, except for those in a deadlock.
     pub fn finished(&self) -> bool {
         self.ending == Some(Ending::Exited) && !self.panicked && self.whole
+    }
+
+    /// Whether a process waits for ever: it waits, and the run ended because every process waited for another one.
+    pub fn is_deadlocked(&self, process: &Process) -> bool {
+        process.sleeping && self.records(Kind::Deadlock)
     }
 
     /// Whether this kernel makes records of this kind.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use abi::record::{Kind, Policy, Reason};
 use abi::syscall::Call;
 
-use super::machine::Machine;
+use super::machine::{Machine, Process};
 use super::{Log, Rule, Violation};
 use crate::file::{self, Event, Origin, What};
 
@@ -350,10 +350,11 @@ impl Rule for End {
         if !machine.finished() {
             return;
         }
-        for (_, process) in machine.processes().filter(|(_, process)| process.created.is_some()) {
+        let must_end = |process: &&Process| process.created.is_some() && !machine.is_deadlocked(process);
+        for process in machine.processes().map(|(_, process)| process).filter(must_end) {
             if process.alive() {
                 log.fail(|| missing("the end of the process", process.created.as_deref()));
-            } else if process.freed.is_none() {
+            } else if process.freed.is_none() && !machine.records(Kind::Deadlock) {
                 log.miss(Kind::ProcessFreed, || {
                     missing("the process's memory is freed", process.ended.as_deref())
                 });

@@ -132,6 +132,21 @@ fn the_console_has_the_streams_too_where_they_are_not_counted_apart() {
 }
 
 #[test]
+fn only_a_process_that_waits_may_be_left_by_a_deadlock() {
+    for waits in [true, false] {
+        let mut made = Made::default();
+        made.policy(1000).create(1).switch(0, 1).enter(1, 0xFE);
+        if waits {
+            made.add(1, What::Blocked { wait: Wait::PipeEmpty, object: 0, until_tsc: u64::MAX });
+        }
+        let report = made.add(0, What::Deadlock { processes: 1 }).end().check(KHZ);
+        for rule in ["entry-return", "steps-end"] {
+            assert_eq!(verdict(&report, rule) != Verdict::Fail, waits, "{rule}");
+        }
+    }
+}
+
+#[test]
 fn any_quantum_and_rate_make_no_turn_too_long() {
     // In 64 bits, a second at this rate is 0 cycles, and so is twenty times this quantum.
     let (khz, quantum_us) = (1 << 61, 1 << 62);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use abi::hardware::rflags::IF;
 use abi::record::{Block as _, FRAME};
 
-use super::machine::{Machine, Trap, is_kernel};
+use super::machine::{Machine, Process, Trap, is_kernel};
 use super::{Log, Rule, Violation};
 use crate::analysis::hardware::vector_name;
 use crate::file::{Boot, Event, Frame, What};
@@ -46,7 +46,9 @@ impl Rule for EntryReturn {
     }
 
     fn end(&mut self, machine: &Machine, log: &mut Log) {
-        let open = machine.processes().find_map(|(_, process)| process.trap());
+        let must_return = |process: &&Process| !machine.is_deadlocked(process);
+        let mut processes = machine.processes().map(|(_, process)| process).filter(must_return);
+        let open = processes.find_map(Process::trap);
         if let Some(trap) = open.filter(|_| machine.finished()) {
             log.fail(|| {
                 Violation::new("this trap has no return, and its process did not end", [&trap.entry])
