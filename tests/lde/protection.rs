@@ -11,7 +11,7 @@ use crate::support::{TestResult, ensure};
 
 pub fn forgeries() -> TestResult {
     let run = run(&["forger"], 0)?;
-    run.says(" forgeries, 0 surprises")?;
+    run.says(" forgeries, 0 unexpected results")?;
     let mut calls = run.of(1);
     while let Some(what) = calls.next() {
         let What::SystemCall { number, .. } = *what else { continue };
@@ -45,7 +45,7 @@ pub fn jumps() -> TestResult {
         handlers.flat_map(|stub| [stub, stub + 2]).map(|place| format!("{place:#x}")).collect();
     for places in places.chunks(16) {
         let jumper = format!("jumper {}", places.join(" "));
-        run(&[&jumper], 0)?.says("jumper: 0 surprises")?;
+        run(&[&jumper], 0)?.says("jumper: 0 unexpected results")?;
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ pub fn privileged() -> TestResult {
 }
 
 pub fn page_ends() -> TestResult {
-    run(&["pages"], 0)?.says(", 0 surprises")
+    run(&["pages"], 0)?.says(", 0 unexpected results")
 }
 
 /// Kernels in which the stub of #DE says #DF or #MC: a division by zero in user mode must then panic the kernel, though

@@ -26,7 +26,7 @@ fn main(args: Args) -> i32 {
         ("the strings follow, in order", strings_follow(args, &word)),
     ];
     for (rule, _) in checks.into_iter().filter(|(_, holds)| !holds) {
-        say!("arguments: not so: ", rule);
+        say!("arguments: this does not hold: ", rule);
     }
     i32::from(checks.iter().any(|(_, holds)| !holds))
 }

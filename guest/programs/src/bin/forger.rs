@@ -37,7 +37,7 @@ fn main(_: Args) -> i32 {
     forger.pointers();
     forger.edges();
     forger.files_and_values();
-    say!("forger: ", forger.calls, " forgeries, ", forger.surprises, " surprises");
+    say!("forger: ", forger.calls, " forgeries, ", forger.surprises, " unexpected results");
     i32::from(forger.surprises != 0)
 }
 

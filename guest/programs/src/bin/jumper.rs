@@ -29,7 +29,7 @@ fn main(args: Args) -> i32 {
         ("jumps to the kernel's code", jump, kernel::TEXT, PAGE_FAULT),
         ("jumps into the kernel's code", jump, kernel::TEXT + INSIDE, PAGE_FAULT),
         ("jumps to the kernel's data", jump, kernel::DATA, PAGE_FAULT),
-        ("jumps to no canonical address", jump, NON_CANONICAL, GENERAL_PROTECTION),
+        ("jumps to a non-canonical address", jump, NON_CANONICAL, GENERAL_PROTECTION),
         ("jumps to page 0", jump, 0, PAGE_FAULT),
         ("executes data", jump, data, PAGE_FAULT),
         ("executes its stack", jump, &raw const stack as u64, PAGE_FAULT),
@@ -42,7 +42,7 @@ fn main(args: Args) -> i32 {
         .chain(given)
         .filter(|&(what, code, address, vector)| !faults(what, code, address, vector));
     let surprises = surprises.count() as u64;
-    say!("jumper: ", surprises, " surprises");
+    say!("jumper: ", surprises, " unexpected results");
     i32::from(surprises != 0)
 }
 

@@ -97,7 +97,7 @@ fn main(_: Args) -> i32 {
     let before = peek(last);
     expect(call(Call::clock_gettime, [CLOCK_MONOTONIC, last, 0]) == -EFAULT, "half outside", last, TIME);
     expect(peek(last) == before, "what was half outside was written", last, 8);
-    say!("pages: ", calls, " checks, ", surprises, " surprises");
+    say!("pages: ", calls, " checks, ", surprises, " unexpected results");
     i32::from(surprises != 0)
 }
 
