@@ -47,12 +47,12 @@ const CALL: [Edit; 2] = [
     ("abi/src/syscall/table.rs", "    /// Trapline's own:", "    1023 luck(Size) -> Number;\n"),
     (
         "guest/kernel/src/linux/mod.rs",
-        "        Call::getpgrp =>",
+        "        getpgrp() =>",
         "
-        Call::luck => {
+        luck(a) => {
             crate::trace::Emit::emit(abi::record::emit::Luck { wanted: a });
             Ok(a + 1)
-        }
+        },
 ",
     ),
 ];

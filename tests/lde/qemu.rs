@@ -15,7 +15,10 @@ use crate::support::{self, Output, TestResult, ensure};
 const SAYINGS: [(&str, &str); 3] = [
     ("hello", "hello: a program in user mode, and this line took a trap\n"),
     ("counter", "counter: 1 + ... + 20000000 = 200000010000000, right\n"),
-    ("pages", "pages: this text ends with its page, and was all there\npages: 46 checks, 0 unexpected results\n"),
+    (
+        "pages",
+        "pages: this text ends with its page, and was all there\npages: 46 checks, 0 unexpected results\n",
+    ),
 ];
 
 const SLEEPER: &str = "sleeper: slept at least as long as it asked for\n";

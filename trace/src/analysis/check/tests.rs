@@ -114,12 +114,13 @@ fn console_bytes_are_counted_beyond_64_bits() {
 #[test]
 fn the_console_has_the_streams_too_where_they_are_not_counted_apart() {
     let console = What::HostCount { counter: HostCounter::ConsoleBytes, value: 3 };
-    let streams = What::HostCount { counter: HostCounter::StreamBytes, value: 0 };
+    let streams = |value| What::HostCount { counter: HostCounter::StreamBytes, value };
     let page = What::PageResolved { how: Resolution::Zeroed, by_kernel: false, page: 0, frame: 0 };
     for (is_linux, counts, expected) in [
         (false, &[console][..], Verdict::Fail),
         (true, &[console], Verdict::Pass),
-        (true, &[streams, console], Verdict::Fail),
+        (true, &[streams(0), console], Verdict::Pass),
+        (true, &[streams(1), console], Verdict::Fail),
     ] {
         let mut made = Made::default();
         made.create(1);

@@ -87,7 +87,7 @@ impl Rule for Doorbells {
 }
 
 /// The bytes of the console. A Linux program writes to a stream, a file or a pipe. Under KVM the streams have ports of their
-/// own, and the host counts their bytes apart. Where it does not, they are among the bytes of the console.
+/// own, and the host counts their bytes apart. Under QEMU they are among the bytes of the console, and the other count is 0.
 #[derive(Default)]
 pub(super) struct Console {
     has_linux: bool,
@@ -116,7 +116,7 @@ impl Rule for Console {
             }
             What::LoadFailed { .. } | What::KernelPanic { .. } => self.kernel_speaks = true,
             What::PageResolved { .. } => self.has_linux = true,
-            What::HostCount { counter: HostCounter::StreamBytes, .. } => self.streams_apart = true,
+            What::HostCount { counter: HostCounter::StreamBytes, value: 1.. } => self.streams_apart = true,
             _ => note(&mut self.bytes, HostCounter::ConsoleBytes, event),
         }
     }
