@@ -63,6 +63,8 @@ fn expect_exits_with_what_it_finds() -> TestResult {
     let empty = run("")?.expect(2)?;
     ensure(empty.stdout.is_empty(), || empty.stdout)?;
     trapline(folder.path(), &["expect", FIXTURE])?.expect(2)?;
+    let endless = trapline(folder.path(), &["expect", FIXTURE, "-f", "/dev/zero"])?.expect(2)?;
+    ensure(endless.stderr.contains("it has more than 1073741824 bytes"), || endless.stderr)?;
     fs::write(folder.path().join("e.toml"), "[[expect]]\noutput = '*'\ncontains = ['one', 'two']\n")?;
     fs::write(folder.path().join("out.txt"), "one\ntwo\n")?;
     let with_output = ["expect", FIXTURE, "-f", "e.toml", "--output", "out.txt"];

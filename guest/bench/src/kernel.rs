@@ -1,7 +1,7 @@
 //! A kernel that only measures: what the instructions of ring 0 cost that leave the guest, and when timers interrupt.
 //!
-//! It is apart from Trapline's kernel, so that this one has no code that its runs do not need. It has no processes, and all of
-//! its memory is writable and executable. It prints the samples and ends.
+//! Trapline's kernel stays free of this code, because no other run needs it. This kernel has no processes, and all of its memory
+//! is writable and executable. It prints the samples and ends.
 
 #![no_std]
 #![no_main]

@@ -27,8 +27,8 @@ const DEADLINE: u64 = 2 << 17;
 
 const VECTOR: u8 = 0x20;
 const SPURIOUS: u8 = 0xFF;
-/// An interrupt that takes longer than so many periods counts as lost.
-const PATIENCE: u64 = 10;
+/// An interrupt that takes longer than this number of periods counts as lost.
+const PERIODS_MAX: u64 = 10;
 
 /// The TSC at the handler's last interrupt; 0: none came since it was cleared.
 static mut ARRIVED: u64 = 0;
@@ -77,7 +77,7 @@ fn one_by_one(row: Row, rates: Rates, wait: fn(u64) -> Option<u64>) {
         unsafe {
             if is_deadline { write_msr(TSC_DEADLINE, due) } else { write_msr(INITIAL_COUNT, rates.counts) }
         }
-        match wait(due + PATIENCE * rates.cycles) {
+        match wait(due + PERIODS_MAX * rates.cycles) {
             Some(end) => samples.push(end.saturating_sub(due)),
             None => samples.lose(1),
         }
@@ -93,7 +93,7 @@ fn periodic(rates: Rates) {
     clear();
     // SAFETY: the register exists.
     unsafe { write_msr(INITIAL_COUNT, rates.counts) };
-    let wait = || spin(now() + PATIENCE * rates.cycles);
+    let wait = || spin(now() + PERIODS_MAX * rates.cycles);
     let mut last = wait();
     for _ in 0..TIMER_SAMPLES {
         clear();

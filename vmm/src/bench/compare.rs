@@ -1,14 +1,19 @@
 //! Compares two results, row by row.
 
 use serde::Serialize;
-use trace::analysis::diff::{Verdict, verdict};
+use trace::analysis::diff::{DEVIATIONS, DRIFT, Verdict, verdict};
 
 use super::{Bench, Row};
 
 /// The test, in words.
-pub const TEST: &str = "Test: the interval of each median holds ranks that are 5.2 standard deviations to either side, whatever \
-                        the distribution. A row is better or worse if the two intervals do not overlap and the medians differ \
-                        by more than 8 %, by which equal runs differ. All else is noise. It is the test of `trapline diff`.";
+pub fn test() -> String {
+    let percent = 100.0 * DRIFT;
+    format!(
+        "Test: the true median of a row lies within {DEVIATIONS} standard deviations of its rank, whatever the distribution of \
+         the samples. A row is better or worse if these intervals of the two results do not overlap and the medians differ by \
+         more than {percent:.0} %, by which equal runs differ. All else is noise. `trapline diff` uses the same test."
+    )
+}
 
 /// How a row compares with the same row of an earlier result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::compare::{Compared, TEST};
+use super::compare::{self, Compared};
 use super::{Bench, Figures, Numbers, Row};
 
 /// The width of a row's name, with the margin.
@@ -125,6 +125,6 @@ pub fn comparison(old: &Bench, new: &Bench, rows: &[Compared]) -> String {
         };
         let _ = writeln!(out, "{name:NAME$} {before:>11}{now:>12}{percent:>10}  {}", change.name());
     }
-    let _ = writeln!(out, "{TEST}");
+    let _ = writeln!(out, "{}", compare::test());
     out
 }

@@ -1,13 +1,12 @@
 //! `trapline bench`: what do traps and exits cost on this host?
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
 
-use super::{INTERRUPTED, OK, Usage, print_json};
+use super::{INTERRUPTED, OK, Usage, print_json, read_text};
 use crate::bench::compare::compare;
 use crate::bench::text::{comparison, text};
 use crate::bench::{Bench, BenchError, measure};
@@ -59,11 +58,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
 
 /// Reads an earlier result.
 fn read(path: &Path) -> Result<Bench, Usage> {
-    let wrong = |error: &dyn std::fmt::Display| {
+    serde_json::from_str(&read_text(path)?).map_err(|error| {
         Usage(format!("{} is not a result of `trapline bench --json`: {error}", path.display()))
-    };
-    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    serde_json::from_str(&text).map_err(|error| wrong(&error))
+    })
 }
 
 /// Says on a terminal what is being measured.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{FAILED, OK, Usage, name_of, open, sandbox};
+use super::{FAILED, OK, Usage, name_of, open, read_text, sandbox};
 use trace::Meta;
 use trace::analysis::expect::{Expectations, Judgement, first_file};
 use trace::text::expect::{github_annotations, github_summary, gradescope, junit, tap, text};
@@ -57,7 +57,7 @@ enum Format {
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     // All files are opened before the process enters the sandbox.
     let file = args.file.as_deref().map(|path| Ok::<_, Usage>((path, expectations(path)?))).transpose()?;
-    let output = args.output.as_deref().map(read).transpose()?;
+    let output = args.output.as_deref().map(read_text).transpose()?;
     let mut summary = (args.format == Format::Github).then(job_summary).transpose()?.flatten();
     let trace = open(&args.trace)?;
     args.sandbox.read(std::slice::from_ref(&args.trace))?;
@@ -96,13 +96,7 @@ fn formatted(
 }
 
 fn expectations(path: &Path) -> Result<Expectations, Usage> {
-    Expectations::parse(&read(path)?).map_err(|error| Usage(format!("{}: {error}", path.display())))
-}
-
-/// A text file that the command line names.
-fn read(path: &Path) -> Result<String, Usage> {
-    let bytes = fs::read(path).map_err(|error| Usage(format!("cannot read {}: {error}", path.display())))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Expectations::parse(&read_text(path)?).map_err(|error| Usage(format!("{}: {error}", path.display())))
 }
 
 /// GitHub's file for the summary of a job, if this process runs in a job.

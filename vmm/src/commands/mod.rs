@@ -53,7 +53,9 @@ use elsewhere::{
     self as bench, self as doctor, self as extract, self as list, self as run, self as strace, sandbox,
 };
 
-use std::io::{self, IsTerminal, Write};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -254,6 +256,21 @@ fn load(path: &Path) -> anyhow::Result<Trace> {
         .into());
     }
     Ok(Trace::from_reader(input, name_of(path))?)
+}
+
+/// The most that is read of a text file, in bytes: as much as a guest may print by default.
+const TEXT_MAX: u64 = 1 << 30;
+
+/// The contents of a text file that the command line names. One that is larger than [`TEXT_MAX`], or never ends, is refused.
+fn read_text(path: &Path) -> Result<String, Usage> {
+    let cannot = |error: &dyn Display| Usage(format!("cannot read {}: {error}", path.display()));
+    let file = File::open(path).map_err(|error| cannot(&error))?;
+    let mut bytes = Vec::new();
+    file.take(TEXT_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > TEXT_MAX {
+        return Err(cannot(&format_args!("it has more than {TEXT_MAX} bytes")));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The name of a trace for messages.

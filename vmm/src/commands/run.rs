@@ -258,8 +258,9 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-/// Boots a new machine, which shares nothing with an earlier one, and prints the result. Returns the exit code and the
-/// trace file; its path is empty if there is none. `is_escaped`: the output of the guest is shown as `--escape` says.
+/// Boots a new machine, which shares nothing with an earlier one, and prints the result. Returns the exit code and the path
+/// of the trace file, which is empty for a run without a trace. With `is_escaped` the output of the guest is shown as
+/// `--escape` says.
 pub fn boot(
     run: &Run,
     judge: Judge,

@@ -17,7 +17,7 @@ use crate::sandbox::{Entrance, Role, Sandbox};
 /// Where a trace goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TraceFile {
-    /// There is none. Trapline's own kernel then keeps no records.
+    /// No trace file is made, and Trapline's own kernel keeps no records.
     None,
     /// A new file in a temporary folder, removed with the [`Outcome`](super::Outcome).
     Temporary,

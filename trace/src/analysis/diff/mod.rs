@@ -25,7 +25,7 @@ use crate::analysis::summary::LISTED_MAX;
 use crate::file::{Event, Trace, What, name_text};
 
 pub use align::{Difference, Hunk};
-pub use spread::{DEVIATIONS, Measure, QUANTILES, Quantile, Verdict, measures, verdict};
+pub use spread::{DEVIATIONS, DRIFT, Measure, QUANTILES, Quantile, Verdict, measures, verdict};
 pub use steps::{Doer, Step, Steps};
 
 /// How many pairs that differ are aligned: each takes a pass over both traces.

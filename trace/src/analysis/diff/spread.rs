@@ -13,7 +13,7 @@ pub const QUANTILES: [f64; 2] = [0.5, 0.99];
 pub const DEVIATIONS: f64 = 5.2;
 /// How far a quantile moves from run to run with nothing changed, as a part of it: what the host does to a run lasts for
 /// many durations, so the spread within a run does not show it. Most quantiles of equal runs differ by less, not all.
-const DRIFT: f64 = 0.08;
+pub const DRIFT: f64 = 0.08;
 
 /// Durations that the host decides more than the kernel.
 const NOT_JUDGED: [&str; 2] = ["wait for the CPU", "tick jitter"];
