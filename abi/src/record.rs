@@ -668,6 +668,8 @@ numbered! {
         Threads = 9, "its other threads";
         /// A signal stopped it: SIGCONT, or SIGKILL.
         Continue = 10, "SIGCONT";
+        /// An eventfd counter above 0, or room for the number that it adds.
+        Event = 11, "an eventfd";
     }
 }
 

@@ -129,6 +129,9 @@ const ARCH_PRCTL: Choice = Choice {
     )
 };
 
+/// By the command: EPOLL_CTL_DEL, and the others.
+const EPOLL_CTL: Choice = by_command(&[(&[2], Some(Type::Address))], Some(Type::In(Layout::EpollEvent)));
+
 /// By the option: PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME and
 /// PR_SET_NO_NEW_PRIVS.
 const PRCTL: Choice = Choice {
@@ -431,8 +434,8 @@ calls! {
     229 clock_getres(Enum(Clock), Out(Timespec)) -> Zero;
     230 clock_nanosleep(Enum(Clock), Flags(TimerFlags), In(Timespec), Remaining) -> Zero;
     231 exit_group(Int) -> Never;
-    232 epoll_wait(Fd, Address, Int, Int) -> UpTo(2);
-    233 epoll_ctl(Fd, Enum(EpollCommand), Fd, Address) -> Zero;
+    232 epoll_wait(Fd, Out(EpollEvents), Int, Int) -> UpTo(2);
+    233 epoll_ctl(Fd, Enum(EpollCommand), Fd, Choice(&EPOLL_CTL)) -> Zero;
     234 tgkill(Pid, Pid, Signal) -> Zero;
     235 utimes(In(Path), Address) -> Zero;
     236 vserver(Hex, Hex, Hex, Hex, Hex) -> Number;
@@ -480,7 +483,7 @@ calls! {
     278 vmsplice(Fd, In(Vectors(2)), Size, Hex) -> Number;
     279 move_pages(Pid, Size, Address, Address, Address, Hex) -> Number;
     280 utimensat(DirectoryFd, In(Path), In(FileTimes), Flags(AtFlags)) -> Zero;
-    281 epoll_pwait(Fd, Address, Int, Int, In(SignalSet), Size) -> UpTo(2);
+    281 epoll_pwait(Fd, Out(EpollEvents), Int, Int, In(SignalSet), Size) -> UpTo(2);
     282 signalfd(Fd, In(SignalSet), Size) -> NewFd;
     283 timerfd_create(Enum(Clock), Flags(PipeFlags)) -> NewFd;
     284 eventfd(Unsigned) -> NewFd;
@@ -552,7 +555,7 @@ calls! {
     438 pidfd_getfd(Fd, Fd, Hex) -> NewFd;
     439 faccessat2(DirectoryFd, In(Path), Flags(Access), Flags(AtFlags)) -> Zero;
     440 process_madvise(Fd, Address, Size, Enum(Advice), Hex) -> Number;
-    441 epoll_pwait2(Fd, Address, Int, In(Timespec), In(SignalSet), Size) -> UpTo(2);
+    441 epoll_pwait2(Fd, Out(EpollEvents), Int, In(Timespec), In(SignalSet), Size) -> UpTo(2);
     442 mount_setattr(DirectoryFd, In(Path), Flags(AtFlags), Address, Size) -> Zero;
     443 quotactl_fd(Fd, Hex, Id, Address) -> Zero;
     444 landlock_create_ruleset(Address, Size, Hex) -> NewFd;

@@ -149,6 +149,10 @@ pub enum Layout {
     Vectors(u8),
     /// `struct pollfd`s, as many as the argument says.
     PollFds(u8),
+    /// One `struct epoll_event`.
+    EpollEvent,
+    /// As many of them as the result says.
+    EpollEvents,
     /// A mask of CPUs.
     Cpus(Length),
     /// `struct clone_args`.
@@ -221,6 +225,9 @@ pub enum Extent {
     Vectors(u64),
 }
 
+/// The size of `struct epoll_event`, which is packed: 32 bits of events, and 64 bits of the program's own.
+const EPOLL_EVENT_SIZE: u64 = 12;
+
 impl Layout {
     /// How much memory it takes in a call. `result` is 0 before the call.
     pub fn extent(self, arguments: &[u64; 6], result: u64) -> Extent {
@@ -237,6 +244,8 @@ impl Layout {
             }
             Layout::DirectoryEntries => result,
             Layout::PollFds(count) => 8 * (value(arguments, count) & 0xFFFF_FFFF),
+            Layout::EpollEvent => EPOLL_EVENT_SIZE,
+            Layout::EpollEvents => EPOLL_EVENT_SIZE * result,
             Layout::Ints(count) => 4 * u64::from(count),
             Layout::Longs(count) | Layout::Addresses(count) => 8 * u64::from(count),
             Layout::WaitStatus => 4,

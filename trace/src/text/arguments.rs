@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use abi::syscall::{Extent, Layout, Names, Returns, Type, errno};
 
 use super::names::{
-    ACCESS_MODES, FILE_TYPES, FUTEX_OPERATIONS, MAPPINGS, POLL_EVENTS, SIGACTION_FLAGS, SIGNALS, STACK_FLAGS,
-    STATX_ATTRIBUTES, STATX_SYNCS, Set, TERMINAL_CONTROL, TERMINAL_DELAYS, TERMINAL_INPUT, TERMINAL_LOCAL,
-    TERMINAL_OUTPUT, TERMINAL_SIZES, TERMINAL_SPEEDS, set_of,
+    ACCESS_MODES, EPOLL_EVENTS, FILE_TYPES, FUTEX_OPERATIONS, MAPPINGS, POLL_EVENTS, SIGACTION_FLAGS,
+    SIGNALS, STACK_FLAGS, STATX_ATTRIBUTES, STATX_SYNCS, Set, TERMINAL_CONTROL, TERMINAL_DELAYS,
+    TERMINAL_INPUT, TERMINAL_LOCAL, TERMINAL_OUTPUT, TERMINAL_SIZES, TERMINAL_SPEEDS, set_of,
 };
 
 /// strace's own: the most bytes of a string, and the most items of a list, that it shows.
@@ -148,7 +148,7 @@ impl Known<'_> {
             Layout::Bytes(_) | Layout::Noise(_) if extent == Extent::Bytes(0) && pointer != 0 => {
                 return out.push_str("\"\"");
             }
-            Layout::Cpus(_) if extent == Extent::Bytes(0) => return out.push_str("[]"),
+            Layout::Cpus(_) | Layout::EpollEvents if extent == Extent::Bytes(0) => return out.push_str("[]"),
             Layout::DirectoryEntries if extent == Extent::Bytes(0) => {
                 return put!(out, "{pointer:#x} /* 0 entries */");
             }
@@ -207,6 +207,8 @@ impl Known<'_> {
                 }
                 out.push('}');
             }),
+            Layout::EpollEvent => put_epoll_event(out, b, 0),
+            Layout::EpollEvents => put_list(out, count / 12, |out, index| put_epoll_event(out, b, index)),
             Layout::Cpus(_) => {
                 let is_in = |cpu: &usize| b.0.get(cpu / 8).is_some_and(|byte| byte >> (cpu % 8) & 1 != 0);
                 let cpus: Vec<String> =
@@ -625,6 +627,15 @@ pub(super) fn put_cloned(out: &mut String, call: &Known<'_>) {
     {
         put!(out, " => {{parent_tid=[{thread}]}}");
     }
+}
+
+/// One of several `struct epoll_event`s. The program's own number is a union, of which both forms are shown.
+fn put_epoll_event(out: &mut String, b: &Bytes, index: usize) {
+    let at = index.saturating_mul(12);
+    let data = b.number::<8>(at.saturating_add(4));
+    out.push_str("{events=");
+    put_flags(out, &EPOLL_EVENTS, b.number::<4>(at));
+    put!(out, ", data={{u32={}, u64={data}}}}}", data as u32);
 }
 
 /// What `clone3` is asked for. What it says about the child's stack and thread is there if it says so.

@@ -10,7 +10,7 @@ use abi::syscall::errno::{
 
 use super::task::Group;
 use super::tree::{self, Node};
-use super::{Outcome, first, input, misc, pipe, task, user, zeroed};
+use super::{Outcome, epoll, eventfd, first, input, misc, pipe, poll, task, user, zeroed};
 use crate::cell::Local;
 use crate::layout::USER_END;
 use crate::process::TABLE;
@@ -43,6 +43,10 @@ pub enum Kind {
     Maps,
     /// The program's own file.
     Executable,
+    /// A set of files to wait for. The object is its number.
+    Epoll,
+    /// A counter of `eventfd`. The object is its number.
+    Counter,
 }
 
 /// An open file.
@@ -93,6 +97,7 @@ static TABLES: [Table; TABLE] = [const { zeroed() }; TABLE];
 
 const O_ACCMODE: u32 = 3;
 const O_WRONLY: u32 = 1;
+pub const O_RDWR: u32 = 2;
 const O_CREAT: u32 = 0o100;
 const O_EXCL: u32 = 0o200;
 const O_TRUNC: u32 = 0o1000;
@@ -152,8 +157,14 @@ fn entry(descriptor: u64) -> Outcome<&'static Local<Descriptor>> {
     table().descriptors.get(descriptor as u32 as usize).ok_or(EBADF)
 }
 
+/// The number of an open file.
+pub fn number(open: &Open) -> usize {
+    // SAFETY: every open file is an item of the array.
+    unsafe { core::ptr::from_ref(open).offset_from_unsigned(OPEN.as_ptr()) }
+}
+
 /// The open file with a number.
-fn file(index: usize) -> &'static Open {
+pub fn file(index: usize) -> &'static Open {
     &OPEN[index % OPEN_FILES]
 }
 
@@ -262,9 +273,11 @@ pub fn close_on_exec() {
 fn drop_user(open: &Open) {
     open.users.set(open.users.get() - 1);
     if open.users.get() == 0 {
+        epoll::closed(open);
         match open.kind.replace(Kind::Free) {
             Kind::PipeRead => pipe::close_end(open.object.get(), false),
             Kind::PipeWrite => pipe::close_end(open.object.get(), true),
+            Kind::Counter => eventfd::closed(open),
             _ => {}
         }
     }
@@ -414,7 +427,7 @@ pub fn pread(descriptor: u64, buffer: u64, count: u64, offset: u64) -> Outcome<u
     }
     let open = readable(descriptor)?;
     match open.kind.get() {
-        Kind::PipeRead | Kind::Stream => Err(ESPIPE),
+        Kind::PipeRead | Kind::Stream | Kind::Counter => Err(ESPIPE),
         _ => read_from(open, offset, buffer, count),
     }
 }
@@ -444,6 +457,8 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
         }),
         Kind::Random => misc::fill_random(buffer, count),
         Kind::Maps => misc::read_maps(offset, buffer, count),
+        Kind::Counter => eventfd::read(open, buffer, count),
+        Kind::Epoll => Err(EINVAL),
         Kind::PipeWrite | Kind::Executable | Kind::Free => Err(EBADF),
     }
 }
@@ -460,6 +475,8 @@ pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
             })
         }
         Kind::PipeWrite => pipe::write(open, buffer, count),
+        Kind::Counter => eventfd::write(open, buffer, count),
+        Kind::Epoll => Err(EINVAL),
         Kind::Full if count > 0 => Err(ENOSPC),
         Kind::Null | Kind::Zero | Kind::Full | Kind::Random => in_parts(count, |done, size| {
             user::reach(buffer + done, size, false)?;
@@ -511,7 +528,9 @@ pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
     let open = open(descriptor)?;
     let start = match (open.kind.get(), from as u32) {
         (Kind::PipeRead | Kind::PipeWrite | Kind::Stream, _) => return Err(ESPIPE),
-        (Kind::Null | Kind::Zero | Kind::Full | Kind::Random, _) => return Ok(0),
+        (Kind::Null | Kind::Zero | Kind::Full | Kind::Random | Kind::Epoll | Kind::Counter, _) => {
+            return Ok(0);
+        }
         (_, 0) => 0,
         (_, 1) => open.offset.get(),
         (Kind::File, 2) => tree::entry(open.object.get()).size,
@@ -553,15 +572,32 @@ pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
 
 /// The events that `poll` returns for a descriptor now, of the events that are requested.
 pub fn ready(open: &Open, events: u16) -> u16 {
-    const IN: u16 = 1;
-    const OUT: u16 = 4;
     let now = match open.kind.get() {
         Kind::PipeRead | Kind::PipeWrite => return pipe::ready(open, events),
+        Kind::Counter => return eventfd::ready(open, events),
+        Kind::Epoll => return epoll::ready(open, events),
         Kind::Stream if open.object.get() == 0 => return input::ready(events),
-        Kind::Stream => OUT,
-        _ => IN | OUT,
+        Kind::Stream => poll::OUT,
+        _ => poll::IN | poll::OUT,
     };
     now & events
+}
+
+/// A number that changes whenever an event of the file occurs, if the kernel counts them.
+pub fn changes(open: &Open) -> Option<u64> {
+    match open.kind.get() {
+        Kind::PipeRead | Kind::PipeWrite => Some(pipe::changes(open)),
+        Kind::Counter => Some(eventfd::changes(open)),
+        _ => None,
+    }
+}
+
+/// True if a process can wait for events of the file with `epoll`: it is not a file that is always ready.
+pub fn can_poll(open: &Open) -> bool {
+    match open.kind.get() {
+        Kind::Stream => tree::can_poll(open.object.get()),
+        kind => matches!(kind, Kind::PipeRead | Kind::PipeWrite | Kind::Counter | Kind::Epoll),
+    }
 }
 
 pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {

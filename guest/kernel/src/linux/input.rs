@@ -82,7 +82,6 @@ fn take_to(buffer: u64, count: u64) -> Outcome<u64> {
 
 /// The events that `poll` returns for standard input. If there are none, the host is asked to interrupt when there are.
 pub fn ready(events: u16) -> u16 {
-    const IN: u16 = 1;
     const ALWAYS: u16 = 8 | 16;
     let status = status();
     match status & KIND {
@@ -91,7 +90,7 @@ pub fn ready(events: u16) -> u16 {
             0
         }
         INPUT_READY => status as u16 & (events | ALWAYS),
-        _ => IN & events,
+        _ => poll::IN & events,
     }
 }
 

@@ -23,6 +23,11 @@ impl<T: Copy + PartialEq, const N: usize> List<T, N> {
         self.items[index % N].get()
     }
 
+    /// Replaces the item at an index below the length.
+    pub fn replace(&self, index: usize, item: T) {
+        self.items[index % N].set(item);
+    }
+
     /// Appends an item. The list must not be full.
     pub fn push(&self, item: T) {
         self.items[self.count.get() % N].set(item);

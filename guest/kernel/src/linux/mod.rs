@@ -12,12 +12,15 @@
 //! | `exec` | ELF files and the stack of a new program |
 //! | `space`, `frames`, `memory`, `user` | the mappings, the calls that change them, and the kernel's access to user memory |
 //! | `signal` | signals and their frames |
-//! | `files`, `pipe`, `poll`, `stat`, `tree`, `input` | descriptors, and the objects that they refer to |
+//! | `files`, `pipe`, `eventfd`, `stat`, `tree`, `input` | descriptors, and the objects that they refer to |
+//! | `poll`, `epoll` | waiting for one of several files |
 //! | `futex`, `time`, `misc` | futexes; clocks, sleep and alarms; facts about the machine and the process |
 //!
 //! Limits: one CPU; no job control; no files but those that the host passed, which are read-only; no sockets. A call that
 //! is not supported returns `-ENOSYS`.
 
+mod epoll;
+mod eventfd;
 mod exec;
 mod files;
 mod frames;
@@ -279,6 +282,14 @@ static PLAIN: [fn([u64; 6]) -> Outcome<u64>; Call::trapline_on_fault as usize + 
         ppoll(a, b, c, d, e) => poll::ppoll(a, b, c, d, e),
         select(a, b, c, d, e) => poll::select(a, [b, c, d], e),
         pselect6(a, b, c, d, e, f) => poll::pselect(a, [b, c, d], e, f),
+        epoll_create(a) => if (a as i32) > 0 { epoll::create(0) } else { Err(EINVAL) },
+        epoll_create1(a) => epoll::create(a),
+        epoll_ctl(a, b, c, d) => epoll::control(a, b, c, d),
+        epoll_wait(a, b, c, d) => epoll::wait_ms(a, b, c, d, 0, 0),
+        epoll_pwait(a, b, c, d, e, f) => epoll::wait_ms(a, b, c, d, e, f),
+        epoll_pwait2(a, b, c, d, e, f) => epoll::wait_time(a, b, c, d, e, f),
+        eventfd(a) => eventfd::create(a, 0),
+        eventfd2(a, b) => eventfd::create(a, b),
         brk(a) => memory::brk(a),
         mmap(a, b, c, d, e, f) => memory::mmap(a, b, c, d, e, f),
         munmap(a, b) => memory::munmap(a, b),

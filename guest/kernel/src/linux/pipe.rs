@@ -167,18 +167,26 @@ fn put(pipe: &Pipe, mut bytes: &[u8]) -> Outcome<()> {
     Ok(())
 }
 
+/// A number that changes when there is more to read, or more room to write, or the other end is closed.
+pub fn changes(open: &Open) -> u64 {
+    let pipe = of(open.object.get());
+    let (bytes, others) = match open.kind.get() {
+        Kind::PipeRead => (&pipe.written, &pipe.writers),
+        _ => (&pipe.read, &pipe.readers),
+    };
+    bytes.get() << 1 | u64::from(others.get() == 0)
+}
+
 /// The events that `poll` returns for an end, of those requested; errors are always returned.
 pub fn ready(open: &Open, events: u16) -> u16 {
-    const IN: u16 = 1;
-    const OUT: u16 = 4;
     const ERR: u16 = 8;
     const HUP: u16 = 16;
     let pipe = of(open.object.get());
     if open.kind.get() == Kind::PipeRead {
-        let data = if pipe.waiting() > 0 { IN } else { 0 };
+        let data = if pipe.waiting() > 0 { poll::IN } else { 0 };
         data & events | if pipe.writers.get() == 0 { HUP } else { 0 }
     } else {
-        let room = if CAPACITY - pipe.waiting() >= ATOMIC { OUT } else { 0 };
+        let room = if CAPACITY - pipe.waiting() >= ATOMIC { poll::OUT } else { 0 };
         room & events | if pipe.readers.get() == 0 { ERR } else { 0 }
     }
 }

@@ -10,6 +10,9 @@ use crate::arch::cpu;
 use crate::process::NEVER;
 use crate::{timer, trace};
 
+/// The events of `struct pollfd`.
+pub const IN: u16 = 1;
+pub const OUT: u16 = 4;
 const INVALID: u16 = 32;
 
 /// Wakes the tasks that poll, because the current process changed the state of a file.
@@ -23,7 +26,7 @@ pub fn changed_by(by: u16) {
 }
 
 /// Calls `look` until it returns a result other than 0, or the deadline passes.
-fn until_found(until: u64, mut look: impl FnMut() -> Outcome<u64>) -> Outcome<u64> {
+pub fn until_found(until: u64, mut look: impl FnMut() -> Outcome<u64>) -> Outcome<u64> {
     loop {
         let found = look()?;
         if found > 0 || cpu::tsc() >= until {
@@ -36,7 +39,7 @@ fn until_found(until: u64, mut look: impl FnMut() -> Outcome<u64>) -> Outcome<u6
 }
 
 /// The deadline of a time-out in milliseconds; a negative time-out has none.
-fn deadline_ms(time_out: u64) -> u64 {
+pub fn deadline_ms(time_out: u64) -> u64 {
     u64::try_from(time_out as i32).map_or(NEVER, |ms| timer::after_ns(ms * 1_000_000))
 }
 
@@ -75,7 +78,7 @@ pub fn ppoll(array: u64, count: u64, time_out: u64, mask: u64, size: u64) -> Out
     poll_until(array, count, until)
 }
 
-fn set_mask(mask: u64, size: u64) -> Outcome<()> {
+pub fn set_mask(mask: u64, size: u64) -> Outcome<()> {
     if mask != 0 {
         signal::replace_mask(signal::read_set(mask, size)?);
     }

@@ -83,6 +83,7 @@ fn of_kind(kind: Kind, object: u32) -> Stat {
         Kind::Full => (CHARACTER, 0x107),
         Kind::Random => (CHARACTER, 0x109),
         Kind::Maps => (0o100_444, 0),
+        Kind::Epoll | Kind::Counter => (0o600, 0),
         Kind::Stream => match tree::stream(object) {
             0 => (FIFO, 0),
             2 => (CHARACTER, 0x103), // no terminal: as /dev/null

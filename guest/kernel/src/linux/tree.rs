@@ -1,6 +1,6 @@
 //! The tree of files that the host passed. It is read-only, and stays in memory where the bundle lies.
 
-use abi::bundle::{Bundle, DIRECTORY, File, TYPE_MASK};
+use abi::bundle::{Bundle, DIRECTORY, File, TERMINAL, TYPE_MASK};
 use abi::syscall::errno::{ENAMETOOLONG, ENOENT, ENOTDIR};
 
 use super::files::{self, Kind};
@@ -190,4 +190,12 @@ pub fn resolve_user(directory: u64, address: u64) -> Outcome<Node> {
 /// The type of a standard stream of the host: see `abi::bundle`.
 pub fn stream(number: u32) -> u8 {
     tree().stream(number)
+}
+
+/// True if a process can wait for events of a standard stream: it is neither a file nor a device without events.
+pub fn can_poll(number: u32) -> bool {
+    const DEVICE: u8 = 2;
+    const FILE: u8 = 8;
+    let kind = stream(number);
+    kind & TERMINAL != 0 || !matches!(kind & 0xF, DEVICE | FILE)
 }

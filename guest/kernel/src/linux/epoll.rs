@@ -1,0 +1,160 @@
+//! `epoll`: sets of files to wait for. A process makes a set once, and then waits for its files as often as it wants.
+//!
+//! Limits: a set has no other sets among its files.
+
+use abi::syscall::errno::{EEXIST, EINVAL, ELOOP, EMFILE, ENOENT, ENOSPC, EPERM};
+
+use super::files::{self, Kind, O_CLOEXEC, O_RDWR, Open};
+use super::list::List;
+use super::poll::{self, deadline_ms, set_mask, until_found};
+use super::{Outcome, clear, time, user, zeroed};
+use crate::cell::Local;
+
+const SETS: usize = 32;
+/// The most files of a set.
+const FILES: usize = 64;
+
+const EPOLLONESHOT: u32 = 1 << 30;
+const EPOLLET: u32 = 1 << 31;
+/// The events that `poll` knows too.
+const EVENTS: u32 = 0xFFFF;
+/// The size of `struct epoll_event`, which is packed: events in 32 bits, and the program's own 64 bits.
+const EVENT_SIZE: u64 = 12;
+
+/// A file of a set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Watched {
+    /// The number of the open file, and the descriptor with which it was added.
+    file: usize,
+    descriptor: u32,
+    events: u32,
+    data: u64,
+    /// With `EPOLLET`: [`files::changes`] when the file was last returned.
+    seen: Option<u64>,
+}
+
+struct Set {
+    is_used: Local<bool>,
+    files: List<Watched, FILES>,
+}
+
+static SET: [Set; SETS] = [const { zeroed() }; SETS];
+
+fn set_of(open: &Open) -> Outcome<&'static Set> {
+    if open.kind.get() == Kind::Epoll { Ok(&SET[open.object.get() as usize % SETS]) } else { Err(EINVAL) }
+}
+
+/// `epoll_create1`.
+pub fn create(flags: u64) -> Outcome<u64> {
+    if flags as u32 & !O_CLOEXEC != 0 {
+        return Err(EINVAL);
+    }
+    let number = SET.iter().position(|set| !set.is_used.get()).ok_or(EMFILE)?;
+    let descriptor = files::create(Kind::Epoll, number as u32, flags as u32 | O_RDWR)?;
+    SET[number].is_used.set(true);
+    Ok(descriptor)
+}
+
+/// Adds a file to a set, changes what is waited for, or removes the file.
+pub fn control(set: u64, command: u64, descriptor: u64, event: u64) -> Outcome<u64> {
+    const ADD: u32 = 1;
+    const DELETE: u32 = 2;
+    const MODIFY: u32 = 3;
+    let (events, data) = match command as u32 {
+        DELETE => (0, 0),
+        _ => (user::read::<u32>(event)?, user::read::<u64>(event + 4)?),
+    };
+    let (of, open) = (files::open(set)?, files::open(descriptor)?);
+    if !files::can_poll(open) {
+        return Err(EPERM);
+    }
+    let set = set_of(of)?;
+    if core::ptr::eq(of, open) {
+        return Err(EINVAL);
+    }
+    if open.kind.get() == Kind::Epoll {
+        return Err(ELOOP); // Linux has sets within sets; this kernel does not.
+    }
+    let (file, descriptor) = (files::number(open), descriptor as u32);
+    let is_it = |watched: Watched| watched.file == file && watched.descriptor == descriptor;
+    let new = Watched { file, descriptor, events, data, seen: None };
+    match (command as u32, set.files.iter().position(is_it)) {
+        (ADD, Some(_)) => return Err(EEXIST),
+        (ADD, None) if set.files.is_full() => return Err(ENOSPC),
+        (ADD, None) => set.files.push(new),
+        (DELETE | MODIFY, None) => return Err(ENOENT),
+        (DELETE, Some(_)) => drop(set.files.take(is_it)),
+        (MODIFY, Some(index)) => set.files.replace(index, new),
+        _ => return Err(EINVAL),
+    }
+    poll::changed();
+    Ok(0)
+}
+
+/// Waits until files of a set are ready, and stores at most `most` of them in the array.
+fn wait_until(set: u64, array: u64, most: u64, until: u64) -> Outcome<u64> {
+    let most = most as i32;
+    if most <= 0 {
+        return Err(EINVAL);
+    }
+    let set = set_of(files::open(set)?)?;
+    until_found(until, || {
+        let mut found = 0;
+        for index in 0..set.files.len() {
+            if found == most as u64 {
+                break;
+            }
+            let watched = set.files.at(index);
+            let open = files::file(watched.file);
+            let (now, changes) = (occurred(&watched), files::changes(open));
+            let is_old = watched.events & EPOLLET != 0 && changes.is_some() && changes == watched.seen;
+            if now != 0 && !is_old {
+                let to = array + found * EVENT_SIZE;
+                user::write(to, now)?;
+                user::write(to + 4, watched.data)?;
+                found += 1;
+                let once = watched.events & EPOLLONESHOT != 0;
+                let events = if once { watched.events & !EVENTS } else { watched.events };
+                set.files.replace(index, Watched { events, seen: changes, ..watched });
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// The events that are waited for and have occurred. Errors are always among them, unless `EPOLLONESHOT` turned the file off.
+fn occurred(watched: &Watched) -> u32 {
+    match watched.events & EVENTS {
+        0 if watched.events & EPOLLONESHOT != 0 => 0,
+        events => files::ready(files::file(watched.file), events as u16).into(),
+    }
+}
+
+/// The events that `poll` returns for a set, of those requested.
+pub fn ready(open: &Open, events: u16) -> u16 {
+    let is_ready = set_of(open).is_ok_and(|set| set.files.iter().any(|watched| occurred(&watched) != 0));
+    if is_ready { poll::IN & events } else { 0 }
+}
+
+/// `epoll_wait`, and `epoll_pwait` with a mask.
+pub fn wait_ms(set: u64, array: u64, most: u64, time_out: u64, mask: u64, size: u64) -> Outcome<u64> {
+    set_mask(mask, size)?;
+    wait_until(set, array, most, deadline_ms(time_out))
+}
+
+/// `epoll_pwait2`, whose time-out is a `timespec`.
+pub fn wait_time(set: u64, array: u64, most: u64, time_out: u64, mask: u64, size: u64) -> Outcome<u64> {
+    let until = time::deadline(time_out)?;
+    set_mask(mask, size)?;
+    wait_until(set, array, most, until)
+}
+
+/// Removes an open file, which its last descriptor closes, from all sets; if it is a set, the set is free.
+pub fn closed(open: &Open) {
+    if let Ok(set) = set_of(open) {
+        clear(set);
+    }
+    for set in SET.iter().filter(|set| set.is_used.get()) {
+        while set.files.take(|watched| watched.file == files::number(open)).is_some() {}
+    }
+}
