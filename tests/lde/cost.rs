@@ -11,7 +11,7 @@ use trace::What;
 /// The most instructions of ring 0 in a system call that does nothing, with its four records.
 const NULL_CALL_MAX: u64 = 110;
 /// The most where no trace is kept.
-const UNTRACED_CALL_MAX: u64 = 55;
+const UNTRACED_CALL_MAX: u64 = 56;
 /// The most in a tick after which the same process continues, and in one after which another does.
 const TICK_MAX: u64 = 129;
 const SWITCH_MAX: u64 = 268;
