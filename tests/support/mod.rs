@@ -23,6 +23,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 pub mod limit;
 pub mod stall;
+pub mod terminal;
 
 /// What a test returns.
 pub type TestResult = Result<(), Failed>;

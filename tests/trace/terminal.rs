@@ -1,9 +1,16 @@
-//! What the commands print on terminals: no line is too long, and colours and the pager are as asked for.
+//! What the commands print on terminals: no line is too long, colours and the pager are as asked for, and what takes long
+//! shows how far it is.
 
-use std::process::Command;
+use std::fs::{self, OpenOptions};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::view::{on_a_terminal_with, shown};
-use crate::support::{Suite, TestResult, binary, command, ensure, folder, wait};
+use crate::support::terminal::{read_until, screen, start};
+use crate::support::{Need, Suite, TestResult, binary, command, ensure, folder, path_of, wait};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/check.trap");
 const WIDTHS: [&str; 3] = ["60", "80", "120"];
@@ -21,6 +28,13 @@ pub fn add(suite: Suite) -> Suite {
         .pure("no_line_of_help_is_too_long", help)
         .pure("colours_are_as_the_environment_says", colours)
         .pure("what_is_longer_than_a_screen_is_paged", pages)
+        .pure("a_long_reading_shows_progress", progress)
+        .kvm("a_long_run_has_a_status_line", status_line)
+        .needs(
+            &[Need::Kvm, Need::Tool("busybox")],
+            "a_status_line_leaves_output_whole",
+            status_line_leaves_output_whole,
+        )
 }
 
 /// What a command prints on a terminal of some columns.
@@ -91,4 +105,68 @@ fn pages() -> TestResult {
         ensure(paged.lines().count() > 20, || paged.clone())?;
     }
     Ok(())
+}
+
+/// A file with a hole of 64 GiB takes long to search for chunks. It is cut while it is read, which ends the command.
+fn progress() -> TestResult {
+    let folder = folder();
+    let damaged = folder.path().join("damaged.trap");
+    fs::copy(FIXTURE, &damaged)?;
+    let file = OpenOptions::new().write(true).open(&damaged)?;
+    let size = file.metadata()?.len();
+    file.set_len(64 << 30)?;
+    let (mut recover, mut terminal) =
+        start(folder.path(), 80, &[], &["recover", "damaged.trap", "-o", "new.trap"])?;
+    let mut text = read_until(&mut terminal, Some("%, "))?;
+    ensure(screen(&text).starts_with("reading ["), || format!("{text:?}"))?;
+    file.set_len(size / 2)?;
+    text += &read_until(&mut terminal, None)?;
+    wait(&mut recover, LIMIT)?;
+    let shown = screen(&text);
+    ensure(shown.starts_with("trapline: cannot read") && shown.lines().count() == 2, || {
+        format!("{shown} {text:?}")
+    })
+}
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Ctrl-C.
+fn interrupt(child: &mut Child) -> TestResult {
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT)?;
+    let code = wait(child, LIMIT)?.code();
+    ensure(code == Some(130), || format!("exit code {code:?}"))
+}
+
+fn status_line() -> TestResult {
+    let folder = folder();
+    for (variables, hint) in
+        [(&[][..], "\x1b[2mCtrl-C ends the run\x1b[0m"), (&[("NO_COLOR", "1")][..], ", Ctrl-C ends the run")]
+    {
+        let run = ["run", "hog", "--trace", "t.trap", "--force"];
+        let (mut run, mut terminal) = start(folder.path(), 60, variables, &run)?;
+        let mut text = read_until(&mut terminal, Some(hint))?;
+        let line = screen(&text);
+        let is_right =
+            line.contains(" events, hog/1 runs, Ctrl-C ends the run\n") && line.chars().count() <= 60;
+        ensure(is_right, || format!("{text:?}"))?;
+        interrupt(&mut run)?;
+        text += &read_until(&mut terminal, None)?;
+        let shown = screen(&text);
+        ensure(!shown.contains("Ctrl-C") && shown.contains("hog/1"), || format!("{shown} {text:?}"))?;
+    }
+    Ok(())
+}
+
+/// The guest prints a part of a line and waits for longer than it takes the status line to appear.
+fn status_line_leaves_output_whole() -> TestResult {
+    let folder = folder();
+    let script = "printf part; sleep 3; echo , whole; sleep 100";
+    let run = ["run", "--trace", "t.trap", "--", &path_of("busybox")?, "sh", "-c", script];
+    let (mut run, mut terminal) = start(folder.path(), 80, &[], &run)?;
+    let mut text = read_until(&mut terminal, Some("Ctrl-C"))?;
+    ensure(text.starts_with("part, whole\r\n"), || format!("{text:?}"))?;
+    interrupt(&mut run)?;
+    text += &read_until(&mut terminal, None)?;
+    let shown = screen(&text);
+    ensure(shown.starts_with("part, whole\n\n") && !shown.contains("Ctrl-C"), || format!("{shown} {text:?}"))
 }

@@ -75,6 +75,6 @@ pub use reader::{Events, OpenError, Part, ReadError, Records, Trace};
 pub use records::Record;
 #[cfg(feature = "write")]
 pub use recover::{Recovered, recover};
-pub use source::ReadAt;
+pub use source::{ReadAt, open as open_source};
 #[cfg(feature = "write")]
 pub use writer::{WriteError, Writer};

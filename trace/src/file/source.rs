@@ -55,8 +55,21 @@ impl ReadAt for File {
     }
 }
 
+impl ReadAt for Arc<dyn ReadAt> {
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        (**self).read_at(bytes, offset)
+    }
+}
+
 /// The bytes of a file. What cannot be read at any offset, such as a pipe, is read into memory.
-pub(super) fn open(path: &Path) -> io::Result<Arc<dyn ReadAt>> {
+///
+/// # Errors
+/// The file cannot be opened or read.
+pub fn open(path: &Path) -> io::Result<Arc<dyn ReadAt>> {
     let file = File::open(path)?;
     #[cfg(any(unix, windows))]
     if file.metadata().is_ok_and(|about| about.is_file() && about.len() > 0) {

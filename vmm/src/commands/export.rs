@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::output::Output;
-use super::{OK, note_emulated, open, print_json, sandbox};
+use super::{OK, note_emulated, open, print_json, progress, sandbox};
 use trace::export::{FORMATS, Format, Writes};
 use trace::{Meta, Trace};
 
@@ -64,6 +64,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         Writes::Folder(files, write) => Output::folder(output, &args.trace, args.force, files)?
             .write_folder(|folder| intact(&trace, write(&trace, folder)))?,
     }
+    progress::finish();
     note_emulated(trace.meta());
     if args.json {
         let files: Vec<PathBuf> = match args.format.writes {

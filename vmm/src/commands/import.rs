@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{Usage, sandbox};
+use super::{Usage, progress, sandbox};
 use trace::{ImportError, import};
 
 const EXAMPLES: &str = "\
@@ -45,14 +46,18 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let name = args.stream.display();
     let stream = File::open(&args.stream).map_err(|error| Usage(format!("cannot open {name}: {error}")))?;
     args.sandbox.make(&args.stream, &args.output)?;
-    let records = import(&stream, &args.output, args.force).map_err(|error| match error {
-        error @ (ImportError::NoBuffer { .. } | ImportError::Version { .. }) => {
-            Usage(format!("{name}: {error}")).into()
-        }
-        ImportError::Write(error) => anyhow::Error::from(error),
-        error => error.into(),
-    });
+    let records =
+        import(&*progress::counted(Arc::new(stream)), &args.output, args.force).map_err(
+            |error| match error {
+                error @ (ImportError::NoBuffer { .. } | ImportError::Version { .. }) => {
+                    Usage(format!("{name}: {error}")).into()
+                }
+                ImportError::Write(error) => anyhow::Error::from(error),
+                error => error.into(),
+            },
+        );
     let records = records.with_context(|| format!("cannot import {name}"))?;
+    progress::finish();
     writeln!(io::stdout(), "{records} records are in {}.", args.output.display())?;
     Ok(super::OK)
 }

@@ -11,6 +11,7 @@ pub mod export;
 pub mod import;
 pub mod man;
 mod output;
+mod progress;
 pub mod protocol;
 pub mod recover;
 pub mod report;
@@ -39,6 +40,8 @@ pub mod programs;
 pub mod run;
 #[cfg(kvm)]
 mod sandbox;
+#[cfg(kvm)]
+mod status;
 #[cfg(kvm)]
 pub mod strace;
 #[cfg(kvm)]
@@ -175,6 +178,14 @@ impl Cli {
 
     /// Runs the command; the value is the exit code.
     pub fn execute(&self) -> anyhow::Result<u8> {
+        use Command::{Export, Import, Recover, Report};
+        progress::start(matches!(self.command, Export(_) | Import(_) | Recover(_) | Report(_)));
+        let result = self.execute_command();
+        progress::finish();
+        result
+    }
+
+    fn execute_command(&self) -> anyhow::Result<u8> {
         match &self.command {
             Command::Run(args) => run::execute(args),
             Command::Strace(args) => strace::execute(args),
@@ -233,7 +244,7 @@ fn complain(message: &str) {
     let mut stderr = stream::Stream(io::stderr());
     #[cfg(not(kvm))]
     let mut stderr = io::stderr();
-    let _ = stderr.write_all(format!("trapline: {message}\n").as_bytes());
+    progress::beside(|| drop(stderr.write_all(format!("trapline: {message}\n").as_bytes())));
 }
 
 /// Opens the trace that the command line names, and prints a warning for each damage.
@@ -246,7 +257,7 @@ fn open(path: &Path) -> anyhow::Result<Trace> {
 /// Opens the trace that the command line names: a file, or [`STANDARD`] input, which is read into memory.
 fn load(path: &Path) -> anyhow::Result<Trace> {
     if path != STANDARD {
-        return Ok(Trace::open(path)?);
+        return Ok(progress::open(path)?);
     }
     let input = io::stdin().lock();
     if input.is_terminal() {

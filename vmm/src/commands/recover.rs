@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{OK, Usage, load, name_of, print_json, sandbox};
+use super::{OK, Usage, load, name_of, print_json, progress, sandbox};
 use trace::{Recovered, recover};
 
 /// Write the readable records of a damaged trace to a new trace, and say what is missing.
@@ -42,6 +42,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let trace = load(&args.trace)?;
     args.sandbox.make(&args.trace, &args.output)?;
     let Recovered { records, missing, bytes } = recover(&trace, &args.output, args.force)?;
+    progress::finish();
     if args.json {
         let damage: Vec<_> = trace.damage().iter().map(ToString::to_string).collect();
         print_json(&json!({

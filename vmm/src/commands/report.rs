@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::output::Output;
-use super::{complain, name_of, open, sandbox};
+use super::{complain, name_of, open, progress, sandbox};
 use trace::report;
 
 /// Make an HTML page from a trace: a timeline, every switch step by step, and where the time went.
@@ -42,6 +42,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
             "warning: the page draws only the first {drawn} events; its numbers cover all events"
         ));
     }
+    progress::finish();
     writeln!(io::stdout(), "The report is in {}: open it in a browser.", args.output.display())?;
     Ok(super::OK)
 }

@@ -17,6 +17,7 @@ use abi::record::{Ending, HostCounter, Policy, Stop, Timer};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
+use super::status::StatusLine;
 use super::stream::{Stream, is_output};
 use super::{STANDARD, Usage, boots, complain, escape, live, programs, sandbox, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
@@ -185,7 +186,8 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     };
     let form = if args.json { Form::Json } else { Form::Text };
     let boot = |run: &Run| {
-        boot(run, judge, form, args.escape, |meta| args.live.then(|| live::view(meta, filter.clone())))
+        let watcher = args.live.then_some(|meta: &Meta| live::view(meta, filter.clone()));
+        boot(run, judge, form, args.escape, watcher)
     };
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
     let mut first_trace = None;
@@ -259,20 +261,22 @@ fn plan(args: &Args) -> anyhow::Result<Run> {
 }
 
 /// Boots a new machine, which shares nothing with an earlier one, and prints the result. Returns the exit code and the path
-/// of the trace file, which is empty for a run without a trace. With `is_escaped` the output of the guest is shown as
+/// of the trace file, which is empty for a run without a trace. Without a `watcher`, a long run has a status line. With `is_escaped` the output of the guest is shown as
 /// `--escape` says.
 pub fn boot(
     run: &Run,
     judge: Judge,
     form: Form,
     is_escaped: bool,
-    watcher: impl FnOnce(&Meta) -> Option<Watcher>,
+    watcher: Option<impl FnOnce(&Meta) -> Watcher>,
 ) -> anyhow::Result<(u8, PathBuf)> {
     let mut complaints = Vec::new();
-    let errors = || escape::stream(Stream(io::stderr()), is_escaped);
+    let status = if watcher.is_none() { StatusLine::new(run) } else { StatusLine::none() };
+    let errors = || escape::stream(status.beside(io::stderr()), is_escaped);
     let is_taken = form == Form::Json || run.trace == TraceFile::StandardOutput;
-    let console = if is_taken { errors() } else { escape::stream(Stream(io::stdout()), is_escaped) };
-    let outcome = run.execute_with(console, errors(), watcher, |closing| {
+    let console = if is_taken { errors() } else { escape::stream(status.beside(io::stdout()), is_escaped) };
+    let watcher = |meta: &Meta| watcher.map(|watcher| watcher(meta));
+    let outcome = run.execute_with(console, errors(), watcher, status.viewer(), |closing| {
         let outcome = closing.outcome;
         let mut code = exit_code(&outcome.end, outcome.stop);
         // A trace in a pipe cannot be read back.
@@ -292,7 +296,9 @@ pub fn boot(
             };
         }
         if code == super::OK && outcome.missing > 0 { super::FAILED } else { code }
-    })?;
+    });
+    status.erase();
+    let outcome = outcome?;
 
     if let Some(fault) = fault(&outcome) {
         complain(&fault);

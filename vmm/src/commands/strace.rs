@@ -121,8 +121,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         })?),
         None => Box::new(Stream(io::stderr())),
     };
-    let boot =
-        || run::boot(&run, Judge::Program, Form::None, args.escape, |meta| Some(watcher(args, meta, out)));
+    let boot = || {
+        run::boot(&run, Judge::Program, Form::None, args.escape, Some(|meta: &Meta| watcher(args, meta, out)))
+    };
     boots::in_child(boot).map(|(code, _)| code)
 }
 

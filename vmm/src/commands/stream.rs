@@ -24,6 +24,13 @@ const WITHOUT_WAIT: usize = libc::PIPE_BUF;
 #[derive(Debug)]
 pub struct Stream<T>(pub T);
 
+impl<T: AsFd> Stream<T> {
+    /// Whether a write would not wait.
+    pub fn is_ready(&self) -> bool {
+        poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], PollTimeout::ZERO) == Ok(1)
+    }
+}
+
 impl<T: AsFd> Write for Stream<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = &bytes[..bytes.len().min(WITHOUT_WAIT)];

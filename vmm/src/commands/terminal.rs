@@ -22,13 +22,17 @@ pub fn has_colours(choice: ColorChoice, is_terminal: bool) -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_forced =
         is_set("CLICOLOR_FORCE") && std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto if is_set("NO_COLOR") => false,
-        ColorChoice::Auto => is_forced || is_terminal && !is_dumb,
+        ColorChoice::Auto => is_forced || is_terminal && !is_dumb(),
     }
+}
+
+/// Whether the terminal obeys no control sequences.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
 /// Where text goes: standard output, through a pager on a terminal.

@@ -15,13 +15,15 @@ use abi::record::{BUFFER_MAGIC, BUFFER_MAX, BufferHead, Ending, HostCounter};
 use thiserror::Error;
 use vm_memory::{ByteValued, Bytes, GuestAddress, GuestMemoryBackend};
 
-use crate::machine::bus::{Device, End, Flow};
+use crate::machine::bus::{Device, End, Flow, Look};
 use crate::machine::layout::{Memory, PAGE};
-use trace::format::record_size;
+use trace::format::{record_size, u16_at};
 use trace::{Origin, WriteError, Writer};
 
 /// Offset of a record's kind.
 const KIND_OFFSET: usize = 8;
+/// Offset of a record's process.
+const PROCESS_OFFSET: usize = 10;
 
 /// How a guest violated the ABI.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -128,6 +130,8 @@ pub struct Doorbell<'a> {
     /// The guest's running count when its records were last copied, and the bytes copied.
     records: u64,
     taken: u32,
+    /// The process of the last record that was copied.
+    process: Option<u16>,
     bells: u64,
     malformed: u64,
     /// Records that were counted but were not in the buffer.
@@ -146,6 +150,7 @@ impl<'a> Doorbell<'a> {
             buffer: None,
             records: 0,
             taken: 0,
+            process: None,
             bells: 0,
             malformed: 0,
             absent: 0,
@@ -233,15 +238,18 @@ impl<'a> Doorbell<'a> {
         let from = GuestAddress(buffer.head.0 + BufferHead::SIZE as u64);
         let (memory, used) = (self.memory, head.used as usize);
         let counted = head.records.wrapping_sub(self.records);
+        let mut process = None;
         let copied = self.trace.guest_records(used, counted, |bytes| {
             // An attached buffer lies in memory, so this read does not fail.
             let _ = memory.read_slice(bytes, from);
             let found = count(bytes);
-            let is_right = found == Found { records: counted, bytes: used };
+            process = found.process;
+            let is_right = (found.records, found.bytes) == (counted, used);
             // A guest of QEMU continues and may change its buffer, so the host checks and keeps this copy.
             if is_right { Ok(()) } else { Err((found, bytes.to_vec())) }
         })?;
         (self.records, self.taken) = (head.records, head.used);
+        self.process = process.or(self.process);
         let Err((found, copy)) = copied else { return Ok(Ok(())) };
         // `drain` drops `Broken`, so the missing records are counted here.
         self.absent = self.absent.saturating_add(counted.saturating_sub(found.records));
@@ -295,6 +303,18 @@ impl Device for Doorbell<'_> {
         Flow::End(End { ending, status: 0, message: Some(message) })
     }
 
+    fn look(&self, look: &mut Look) {
+        let head = self.buffer.and_then(|buffer| Some((buffer, self.head(buffer.head).ok()?)));
+        let Some((buffer, head)) = head else { return };
+        let is_new = (head.records, head.used) != (self.records, self.taken);
+        let mut waiting = vec![0; if is_new { head.used.min(buffer.capacity) as usize } else { 0 }];
+        // An attached buffer lies in memory, so this read does not fail.
+        let _ = self.memory.read_slice(&mut waiting, GuestAddress(buffer.head.0 + BufferHead::SIZE as u64));
+        let found = count(&waiting);
+        look.records = Some(self.records.saturating_add(found.records));
+        look.process = found.process.or(self.process);
+    }
+
     fn stop(&mut self) {
         if self.failed.is_none() {
             self.failed = self.drain().err();
@@ -315,15 +335,18 @@ impl Device for Doorbell<'_> {
 struct Found {
     records: u64,
     bytes: usize,
+    /// The process of the last one.
+    process: Option<u16>,
 }
 
 /// Counts the records of a guest in `bytes`, up to the first bytes that are not a record.
 fn count(bytes: &[u8]) -> Found {
-    let mut found = Found { records: 0, bytes: 0 };
-    while let Some(size) = record_size(&bytes[found.bytes..], Origin::Guest) {
-        found = Found { records: found.records + 1, bytes: found.bytes + size };
+    let (mut records, mut last, mut end) = (0, 0, 0);
+    while let Some(size) = record_size(&bytes[end..], Origin::Guest) {
+        (records, last, end) = (records + 1, end, end + size);
     }
-    found
+    let process = (records > 0).then(|| u16_at(bytes, last + PROCESS_OFFSET));
+    Found { records, bytes: end, process }
 }
 
 /// The head of a buffer as bytes of guest memory: two 64-bit words for each line of [`BufferHead`].

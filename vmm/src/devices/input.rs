@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::machine::bus::{Device, Flow};
+use crate::machine::bus::{Device, Flow, Look};
 use crate::machine::layout::Memory;
 
 /// The answer of the thread to the guest. Its memory is allocated once, so that the thread needs no calls for it in the
@@ -48,6 +48,8 @@ pub struct Input<'a> {
     source: OwnedFd,
     held: Shared,
     requests: PipeWriter,
+    /// The guest asked for bytes and has not taken any since.
+    is_asked: bool,
 }
 
 /// The part of the device that its thread runs.
@@ -70,7 +72,7 @@ impl<'a> Input<'a> {
         let buffer = vec![0; INPUT_MAX as usize];
         let held = Arc::new(Mutex::new(Held { answer: Answer::None, bytes: buffer.clone() }));
         let reader = Reader { source: source.try_clone()?, held: held.clone(), requests: receiver, buffer };
-        Ok((Input { memory, source, held, requests }, reader))
+        Ok((Input { memory, source, held, requests, is_asked: false }, reader))
     }
 
     /// What the guest reads from [`INPUT`].
@@ -85,7 +87,8 @@ impl<'a> Input<'a> {
     }
 
     /// Copies bytes to the address that the guest named. `None`: the guest violates the contract.
-    fn put(&self, address: u32) -> Option<()> {
+    fn put(&mut self, address: u32) -> Option<()> {
+        self.is_asked = false;
         let mut words = [0; size_of::<Place>()];
         self.memory.read_slice(&mut words, GuestAddress(address.into())).ok()?;
         let [to, size] =
@@ -107,6 +110,7 @@ impl<'a> Input<'a> {
         if size > INPUT_MAX {
             return None;
         }
+        self.is_asked = true;
         // A pipe accepts four bytes at once. The write fails only if the thread has ended.
         let _ = self.requests.write_all(&size.to_le_bytes());
         Some(())
@@ -140,6 +144,10 @@ impl Device for Input<'_> {
             _ => None,
         };
         done.map_or(Flow::BadAccess, |()| Flow::Continue)
+    }
+
+    fn look(&self, look: &mut Look) {
+        look.waits_for_input = self.is_asked && matches!(lock(&self.held).answer, Answer::None);
     }
 }
 

@@ -30,6 +30,20 @@ pub enum Flow {
     End(End),
 }
 
+/// What the host sees of a guest that runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The records that the guest has made; none without a trace.
+    pub records: Option<u64>,
+    /// The process of the last of them; 0 is the kernel.
+    pub process: Option<u16>,
+    /// The guest waits for standard input.
+    pub waits_for_input: bool,
+}
+
+/// Called several times a second while the guest waits, with a function that looks at the guest.
+pub type Viewer = Box<dyn FnMut(&dyn Fn() -> Look)>;
+
 /// A device on the bus. Only the device defines its ports, its counts and what it does at the end of a run.
 pub trait Device {
     /// The ports that it owns.
@@ -39,6 +53,8 @@ pub trait Device {
     fn read(&mut self, port: u16, size: u8) -> Option<u32>;
     /// The guest wrote `size` bytes (as above) to `port`.
     fn write(&mut self, port: u16, size: u8, value: u32) -> Flow;
+    /// Adds what the device sees of the guest.
+    fn look(&self, _look: &mut Look) {}
     /// The guest has stopped and does not run again: the device takes what the guest left for it.
     fn stop(&mut self) {}
     /// What the device counted.
@@ -67,12 +83,31 @@ pub struct Bus<'a> {
     unowned_writes: u64,
     unowned_reads: u64,
     bad_accesses: u64,
+    viewer: Option<Viewer>,
 }
 
 impl<'a> Bus<'a> {
     /// An empty bus.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets what [`Bus::look`] calls.
+    pub fn show(&mut self, viewer: Option<Viewer>) {
+        self.viewer = viewer;
+    }
+
+    /// Lets the viewer look at the guest, which waits.
+    pub fn look(&mut self) {
+        let devices = &self.devices;
+        let look = || {
+            let mut look = Look::default();
+            devices.iter().for_each(|(_, device)| device.look(&mut look));
+            look
+        };
+        if let Some(viewer) = &mut self.viewer {
+            viewer(&look);
+        }
     }
 
     /// Connects a device, and refuses one whose ports overlap with those of another.

@@ -70,6 +70,10 @@ pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Ended {
         let reason = vm.vcpu.exit_reason() as usize;
         let flow = match action(&exit, kick::reason()) {
             Action::Enter => Flow::Continue,
+            Action::Look => {
+                bus.look();
+                Flow::Continue
+            }
             Action::Write { port, size, value } => bus.write(port, size, value),
             Action::Read { port, size } => {
                 vm.vcpu.answer_port(bus.read(port, size));
@@ -109,6 +113,8 @@ pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Ended {
 enum Action {
     /// Enters the guest again.
     Enter,
+    /// Lets the viewer of the run look at the guest, then enters it again.
+    Look,
     /// Hands a port write to the bus.
     Write { port: u16, size: u8, value: u32 },
     /// Answers a port read from the bus.
@@ -126,7 +132,7 @@ fn action(exit: &Exit, stop: Option<Stop>) -> Action {
         Exit::In { port, size } => Action::Read { port, size },
         Exit::Mmio => Action::Enter,
         Exit::Interrupted if stop.is_some() => end(Ending::Stopped, 0, None),
-        Exit::Interrupted => Action::Enter,
+        Exit::Interrupted => Action::Look,
         Exit::Shutdown => end(Ending::TripleFault, 0, None),
         Exit::InternalError { suberror, ref instruction } => {
             end(Ending::KvmError, suberror.into(), Some(internal_error(suberror, instruction)))
@@ -225,7 +231,7 @@ mod tests {
 
     #[test]
     fn an_interruption_ends_the_run_only_after_a_kick() {
-        assert_eq!(action(&Exit::Interrupted, None), Action::Enter);
+        assert_eq!(action(&Exit::Interrupted, None), Action::Look);
         for stop in [Stop::TimeOut, Stop::Interrupted] {
             assert_eq!(end(Exit::Interrupted, Some(stop)), (Ending::Stopped, 0, String::new()));
         }

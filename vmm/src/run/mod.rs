@@ -52,7 +52,7 @@ use crate::machine;
 use crate::machine::boot::Module;
 pub use crate::machine::boot::Settings;
 use crate::machine::bus::Bus;
-pub use crate::machine::bus::End;
+pub use crate::machine::bus::{End, Look, Viewer};
 use crate::machine::clock::Clock;
 use crate::machine::kick::Watch;
 use crate::machine::layout::MEMORY_DEFAULT_MIB;
@@ -149,19 +149,20 @@ impl Run {
     pub fn execute(&self) -> Result<Outcome, RunError> {
         let (mut console, mut errors) = (Vec::new(), Vec::new());
         let well = |closing: &mut Closing| u8::from(!closing.outcome.all_well());
-        let mut outcome = self.execute_with(&mut console, &mut errors, |_| None, well)?;
+        let mut outcome = self.execute_with(&mut console, &mut errors, |_| None, None, well)?;
         (outcome.console, outcome.errors) = (console, errors);
         Ok(outcome)
     }
 
     /// Runs the guest to its end. What it prints goes to `console` and, if a Linux program prints it on standard error,
     /// to `errors`; neither should buffer. `watcher` may return a function, which is called with each event while the
-    /// guest waits. `exit_code` returns the exit code for the trace's last record.
+    /// guest waits. `viewer` is called several times a second while the guest waits. `exit_code` returns the exit code for the trace's last record.
     pub fn execute_with(
         &self,
         console: impl Write,
         errors: impl Write,
         watcher: impl FnOnce(&Meta) -> Option<Watcher>,
+        viewer: Option<Viewer>,
         exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         self.check()?;
@@ -184,7 +185,7 @@ impl Run {
             memory_mib: self.memory_mib,
         };
         let _watch = Watch::start(self.timeout)?;
-        self.drive(self.accelerator.load(&guest)?.as_mut(), console, errors, watcher, exit_code)
+        self.drive(self.accelerator.load(&guest)?.as_mut(), console, errors, watcher, viewer, exit_code)
     }
 
     /// The kernel's ELF file.
@@ -231,6 +232,7 @@ impl Run {
         console: impl Write,
         errors: impl Write,
         watcher: impl FnOnce(&Meta) -> Option<Watcher>,
+        viewer: Option<Viewer>,
         exit_code: impl FnOnce(&mut Closing) -> u8,
     ) -> Result<Outcome, RunError> {
         let (memory, clock) = (engine.memory(), engine.clock());
@@ -276,6 +278,7 @@ impl Run {
             bus.attach(input)?;
         }
         bus.attach(&mut exit)?;
+        bus.show(viewer);
         if let Some(sandbox) = sandbox {
             sandbox.enter(Files { read: trace.as_slice(), make_in: None })?;
         }

@@ -103,6 +103,7 @@ impl Qemu {
                 Ok(_) if kick::reason().is_some() => {
                     return End { ending: Ending::Stopped, status: 0, message: None };
                 }
+                Ok([false, false]) => bus.look(),
                 Ok([has_console, has_bell]) => {
                     if has_console && let Err(end) = pass_console(console, bus) {
                         return end;
