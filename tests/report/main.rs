@@ -25,6 +25,7 @@ use trace::{Meta, Program, Trace, What, Writer};
 
 #[path = "../support/mod.rs"]
 mod support;
+mod viewer;
 
 /// The page's virtual time, in milliseconds: the browser skips the waiting.
 const BUDGET: &str = "--virtual-time-budget=60000";
@@ -63,7 +64,7 @@ const HOSTILE: [u64; 2] = [u64::from_le_bytes(*b"</script"), u64::from_le_bytes(
 
 fn main() {
     let browser = [Need::Tool(support::browser())];
-    Suite::default()
+    viewer::add(Suite::default())
         .pure("a_report_replaces_nothing_unless_asked_to", replaces_nothing)
         .needs(&browser, "the_page_says_what_the_trace_says", says_what_the_trace_says)
         .needs(&browser, "the_page_says_what_the_fixture_says", says_what_the_fixture_says)
@@ -508,13 +509,17 @@ fn prints_on_one_page() -> TestResult {
     ensure((4..20).contains(&all), || format!("{all} pages in all"))
 }
 
+/// The rules of axe, as a script.
+fn axe(folder: &Path) -> Result<String, Failed> {
+    let ask = format!("import {AXE}; print({AXE}.__path__[0])");
+    let place = command(Command::new("python3").args(["-c", &ask]), folder)?.expect(0)?.stdout;
+    Ok(std::fs::read_to_string(Path::new(place.trim()).join("axe.min.js"))?)
+}
+
 fn is_accessible() -> TestResult {
     let folder = folder();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
-    let ask = format!("import {AXE}; print({AXE}.__path__[0])");
-    let place = command(Command::new("python3").args(["-c", &ask]), folder.path())?.expect(0)?.stdout;
-    let axe = std::fs::read_to_string(Path::new(place.trim()).join("axe.min.js"))?;
-    let script = axe + ";" + &include_str!("report.js").replace("SWITCH", "0.5");
+    let script = axe(folder.path())? + ";" + &include_str!("report.js").replace("SWITCH", "0.5");
     copy_with(folder.path(), &path, &script)?;
     std::fs::write(folder.path().join("phone.html"), PHONE)?;
     for file in ["copy.html", "phone.html"] {

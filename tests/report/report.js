@@ -55,7 +55,7 @@
 
   async function read() {
     if (window.axe) return { errors, violations: await violations() };
-    const seen = { errors, title: $('title').textContent, width: $('canvas').clientWidth, colours: colours() };
+    const seen = { errors, data: await window.digest?.(), title: $('title').textContent, width: $('canvas').clientWidth, colours: colours() };
     seen.zeros = document.body.innerText.match(/(?<![\d.])0 ns/g) ?? [];
     seen.totals = Object.fromEntries([...document.querySelectorAll('#totals div')].map(pair => [pair.children[0].textContent, pair.children[1].textContent]));
     seen.numbers = [...document.querySelectorAll('[data-of]')].map(element => ({ of: element.dataset.of, value: +element.value, text: element.textContent }));

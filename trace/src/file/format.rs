@@ -12,7 +12,7 @@ pub const HEAD_MAGIC: [u8; 8] = *b"TRAPLINE";
 /// Size of the head before its JSON, in bytes.
 pub const HEAD_SIZE: usize = 24;
 /// The offset of the head's CRC, which covers everything before it, and the JSON.
-const HEAD_CRC_AT: usize = 20;
+pub const HEAD_CRC_AT: usize = 20;
 /// The longest JSON of a head, in bytes. A reader looks for the first chunk no further behind a damaged head.
 pub const JSON_MAX: usize = 1 << 20;
 

@@ -28,7 +28,8 @@ const CYCLES: u64 = 1_000_000;
 const TEMPLATE: &str = include_str!("template.html");
 const STYLE: &str = include_str!("style.css");
 /// The page's own program, in the order in which its parts use each other.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
+    include_str!("unzip.js"),
     include_str!("records.js"),
     include_str!("timeline.js"),
     include_str!("steps.js"),
@@ -37,7 +38,28 @@ const SCRIPTS: [&str; 5] = [
 ];
 
 /// Writes the page of a trace; `name` is what the trace is called.
-pub fn write(trace: &Trace, name: &str, mut out: impl Write) -> io::Result<()> {
+pub fn write(trace: &Trace, name: &str, out: impl Write) -> io::Result<()> {
+    fill(trace, name, out, |out| {
+        let mut gzip = GzEncoder::new(EncoderWriter::new(out, &BASE64_STANDARD), Compression::default());
+        write_records(trace, &mut gzip)?;
+        gzip.finish()?.finish()?;
+        Ok(())
+    })
+}
+
+/// Writes the page without its records, for a browser that has them from [`write_records`]: the page takes the buffer
+/// `window.unpackedRecords`.
+pub fn write_without_records(trace: &Trace, name: &str, out: impl Write) -> io::Result<()> {
+    fill(trace, name, out, |_| Ok(()))
+}
+
+/// Fills the template.
+fn fill<W: Write>(
+    trace: &Trace,
+    name: &str,
+    mut out: W,
+    records: impl Fn(&mut W) -> io::Result<()>,
+) -> io::Result<()> {
     let mut rest = TEMPLATE;
     while let Some((before, (slot, after))) =
         rest.split_once("{{").and_then(|(before, tail)| Some((before, tail.split_once("}}")?)))
@@ -46,7 +68,7 @@ pub fn write(trace: &Trace, name: &str, mut out: impl Write) -> io::Result<()> {
         match slot {
             "style" => out.write_all(STYLE.as_bytes())?,
             "facts" => out.write_all(facts::json(trace, name).as_bytes())?,
-            "records" => write_records(trace, &mut out)?,
+            "records" => records(&mut out)?,
             _ => SCRIPTS.iter().try_for_each(|script| out.write_all(script.as_bytes()))?,
         }
         rest = after;
@@ -64,10 +86,8 @@ fn clock(trace: &Trace) -> Clock {
     }
 }
 
-/// The records as they are in the file but for their time, which is that of [`clock`] since the start; gzip, base64.
-fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
-    let base64 = EncoderWriter::new(out, &BASE64_STANDARD);
-    let mut gzip = GzEncoder::new(base64, Compression::default());
+/// Writes the records that the page draws, as they are in the file but for their time: nanoseconds since the start.
+pub fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
     let (clock, mut records) = (clock(trace), trace.records());
     let (mut latest, mut words, mut bytes) = (0, Vec::new(), Vec::new());
     for _ in 0..EVENTS_MAX {
@@ -78,9 +98,8 @@ fn write_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
         words.extend(record.words());
         bytes.clear();
         push_record(&mut bytes, latest, record.kind, record.process, record.detail, &words);
-        gzip.write_all(&bytes)?;
+        out.write_all(&bytes)?;
     }
-    gzip.finish()?.finish()?;
     Ok(())
 }
 

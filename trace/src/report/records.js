@@ -1,4 +1,3 @@
-'use strict';
 // The records: unpacked, indexed, and described in words. Each is a head of 16 bytes (time, kind, words, process, detail) and
 // words of 8 bytes. What the words mean comes from the table of records: no field is listed here.
 
@@ -76,13 +75,8 @@ class Records {
   }
 }
 
-async function unpack() {
-  const text = atob($('records').textContent.trim());
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return new Records(await new Response(stream).arrayBuffer());
-}
+/// The viewer puts the records here as they are; those of a report are in the page, compressed.
+const unpack = async () => new Records(window.unpackedRecords ?? await unzip($('records')));
 
 const processNames = new Map(stat.processes.map(process => [process.number, process.name || '?']));
 /// A name of a table, or the number where the table has none.
