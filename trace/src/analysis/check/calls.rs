@@ -1,10 +1,11 @@
 //! Rules about system calls and kills.
 
+use abi::record::Kind;
 use abi::syscall::errno::{self, ENOSYS};
 use abi::syscall::{Call, Returns};
 
 use super::machine::Machine;
-use super::{Log, Rule, Violation};
+use super::{Log, Rule, Seen, Violation};
 use crate::file::{Event, What};
 
 /// A result, and the call that returned it.
@@ -20,6 +21,10 @@ fn result_of(event: &Event, machine: &Machine) -> Option<(Event, u64, [u64; 6], 
 pub(super) struct Numbers;
 
 impl Rule for Numbers {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::SystemCallResult])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some((call, number, _, result)) = result_of(event, machine) else { return };
         let answered = match event.what {
@@ -41,6 +46,10 @@ impl Rule for Numbers {
 pub(super) struct Results;
 
 impl Rule for Results {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::SystemCallResult])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some((call, number, arguments, result)) = result_of(event, machine) else { return };
         let returns = Call::from_number(number).map_or(Returns::Number, |call| call.signature().returns);
@@ -93,6 +102,10 @@ pub(super) struct LongCalls {
 }
 
 impl Rule for LongCalls {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::SystemCall, Kind::SystemCallResult, Kind::ContextSaved, Kind::PageResolved])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some(trap) = machine.trap(event.process) else { return };
         let (Some(call), Some((waiting, _))) = (trap.call.as_deref(), machine.waiting(machine.current))
@@ -133,6 +146,10 @@ impl LongCalls {
 pub(super) struct Kills;
 
 impl Rule for Kills {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::ProcessKilled])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let What::ProcessKilled { vector, error_code, rip, cr2 } = event.what else { return };
         let trap = machine.trap(event.process);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use abi::ports::INPUT_VECTOR;
-use abi::record::{RAX, REGISTERS, Resolution, Wait};
+use abi::record::{Kind, RAX, REGISTERS, Resolution, Wait};
 use abi::syscall::Call;
 
 use super::machine::{KERNEL, Machine, Trap};
-use super::{Log, Rule, Violation};
+use super::{Log, Rule, Seen, Violation};
 use crate::file::{Event, Frame, What};
 
 /// The call that a process is in.
@@ -26,10 +26,11 @@ fn call_of_trap(trap: &Trap) -> Option<Call> {
 pub(super) struct Waiting;
 
 impl Rule for Waiting {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::ContextLoaded])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
-        if !matches!(event.what, What::ContextLoaded { .. }) {
-            return;
-        }
         let process = machine.process(event.process).filter(|_| event.process != 0);
         if let Some(process) = process {
             log.test(!process.sleeping, || {
@@ -47,6 +48,10 @@ pub(super) struct Wakes {
 }
 
 impl Rule for Wakes {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::Sleep, Kind::Wake, Kind::Blocked, Kind::Woken])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let id = event.process;
         let fault = match event.what {
@@ -104,6 +109,10 @@ pub(super) struct Children {
 }
 
 impl Rule for Children {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::KernelStackFilled, Kind::LoadFailed, Kind::Cloned])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         match event.what {
             What::Cloned { parent, .. } => {
@@ -268,6 +277,20 @@ impl Copies {
 }
 
 impl Rule for Copies {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[
+            Kind::ProcessCreated,
+            Kind::SystemCallResult,
+            Kind::ProcessExited,
+            Kind::ProcessKilled,
+            Kind::LoadFailed,
+            Kind::PageResolved,
+            Kind::Cloned,
+            Kind::Executed,
+            Kind::ProcessSignaled,
+        ])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let id = event.process;
         match event.what {
@@ -322,6 +345,18 @@ pub(super) struct SignalFrames {
 }
 
 impl Rule for SignalFrames {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[
+            Kind::TrapReturn,
+            Kind::ProcessExited,
+            Kind::ProcessKilled,
+            Kind::Executed,
+            Kind::SignalDelivered,
+            Kind::SignalReturned,
+            Kind::ProcessSignaled,
+        ])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let id = event.process;
         match event.what {
@@ -397,6 +432,10 @@ impl Rule for SignalFrames {
 pub(super) struct Frames;
 
 impl Rule for Frames {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::Memory])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         if let What::Memory { free_at_start, free_at_end } = event.what {
             log.test(free_at_start == free_at_end, || {

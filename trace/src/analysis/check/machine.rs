@@ -99,6 +99,8 @@ pub(super) struct Process {
     /// The last switch away from it, while it is away.
     pub saved: Option<Box<Event>>,
     traps: Vec<Trap>,
+    /// It is in [`Machine::seen`].
+    is_seen: bool,
     /// Its turn in [`Machine::queue`], while it is there.
     queued: Option<u64>,
 }
@@ -107,6 +109,11 @@ impl Process {
     /// The trap that it is in.
     pub fn trap(&self) -> Option<&Trap> {
         self.traps.last()
+    }
+
+    /// A process of the same number that is not created yet.
+    fn renewed(&self) -> Process {
+        Process { is_seen: self.is_seen, queued: self.queued, ..Process::default() }
     }
 
     /// Created and not ended.
@@ -151,7 +158,7 @@ pub(super) struct Machine {
     /// has waited longest.
     queue: BTreeSet<(u64, u16)>,
     /// The processes with records since the last missing ones.
-    seen: BTreeSet<u16>,
+    seen: Vec<u16>,
     pub ticks: u64,
     pub ending: Option<Ending>,
     pub panicked: bool,
@@ -166,7 +173,7 @@ pub(super) struct Machine {
     /// No record was missing so far.
     pub whole: bool,
     /// The kinds of record seen so far, by number.
-    kinds: BTreeSet<u8>,
+    kinds: [bool; 256],
     /// How many processes were looked up.
     #[cfg(test)]
     pub looked_at: std::cell::Cell<u64>,
@@ -185,7 +192,7 @@ impl Machine {
             turns: 0,
             known_since: 0,
             queue: BTreeSet::new(),
-            seen: BTreeSet::new(),
+            seen: Vec::new(),
             ticks: 0,
             ending: None,
             panicked: false,
@@ -195,7 +202,7 @@ impl Machine {
             last_tick: None,
             in_user: None,
             whole: true,
-            kinds: BTreeSet::new(),
+            kinds: [false; 256],
             #[cfg(test)]
             looked_at: Default::default(),
         }
@@ -213,7 +220,7 @@ impl Machine {
 
     /// Whether this kernel makes records of this kind.
     pub fn records(&self, kind: Kind) -> bool {
-        self.kinds.contains(&(kind as u8))
+        self.kinds.get(kind as usize) == Some(&true)
     }
 
     pub fn process(&self, id: u16) -> Option<&Process> {
@@ -271,6 +278,7 @@ impl Machine {
         for id in std::mem::take(&mut self.seen) {
             self.looks_at(1);
             if let Some(process) = self.processes.get_mut(&id) {
+                process.is_seen = false;
                 process.traps.clear();
                 (process.saved, process.sleeping) = (None, false);
                 requeue(&mut self.queue, id, process, self.turns);
@@ -280,7 +288,9 @@ impl Machine {
 
     /// Updates the state with an event.
     pub fn apply(&mut self, event: &Event) {
-        self.kinds.insert(event.what.kind());
+        if let Some(is_seen) = self.kinds.get_mut(usize::from(event.what.kind())) {
+            *is_seen = true;
+        }
         if event.origin == Origin::Host {
             if let What::HostEnd { ending, .. } = event.what {
                 self.ending = Some(ending);
@@ -288,8 +298,10 @@ impl Machine {
             return;
         }
         self.apply_time(event);
-        self.seen.insert(event.process);
         let process = self.processes.entry(event.process).or_default();
+        if !std::mem::replace(&mut process.is_seen, true) {
+            self.seen.push(event.process);
+        }
         let was_alive = process.alive();
         apply_trap(process, event);
         match event.what {
@@ -298,10 +310,9 @@ impl Machine {
                 self.quantum = u128::from(quantum_us).saturating_mul(self.tsc_khz.into()) / 1000;
             }
             What::ProcessCreated { .. } => {
-                *process =
-                    Process { created: Some(Box::new(*event)), queued: process.queued, ..Process::default() };
+                *process = Process { created: Some(Box::new(*event)), ..process.renewed() };
             }
-            What::LoadFailed { .. } => *process = Process { queued: process.queued, ..Process::default() },
+            What::LoadFailed { .. } => *process = process.renewed(),
             What::KernelStackFilled { .. } => process.filled = Some(Box::new(*event)),
             What::ContextSaved { .. } => process.saved = Some(Box::new(*event)),
             What::ContextLoaded { .. } => {

@@ -123,9 +123,20 @@ impl Scope {
     }
 }
 
+/// Which records a rule sees.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    All,
+    /// Those of these kinds.
+    Only(&'static [Kind]),
+}
+
 /// A rule that is checked.
 trait Rule {
-    /// The next event; `machine` is as it was before.
+    /// The records that it is called for. Most rules see few kinds of record, and an event goes to no other rule.
+    fn sees(&self) -> Seen;
+
+    /// The next event that it sees; `machine` is as it was before.
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log);
 
     /// The end of the trace.
@@ -459,17 +470,31 @@ pub fn check(trace: &Trace) -> Report {
 struct Check {
     machine: Machine,
     rules: Vec<Checked>,
+    /// Where the rules are that see a kind, by its number.
+    by_kind: Vec<Vec<usize>>,
+    /// Where the rules are that see all records. Records that this version cannot decode go to them alone.
+    of_all: Vec<usize>,
     events: u64,
     guest_records: u64,
 }
 
 impl Check {
     fn new(tsc_khz: u64) -> Check {
-        Check { machine: Machine::new(tsc_khz), rules: rules(), events: 0, guest_records: 0 }
+        let rules = rules();
+        let seen_by = |is_seen: &dyn Fn(&'static [Kind]) -> bool| {
+            let sees = |checked: &Checked| match checked.rule.sees() {
+                Seen::All => true,
+                Seen::Only(kinds) => is_seen(kinds),
+            };
+            (0..).zip(&rules).filter(|(_, checked)| sees(checked)).map(|(place, _)| place).collect()
+        };
+        let of_kind = |number| seen_by(&|kinds| kinds.iter().any(|&kind| kind as u8 == number));
+        let (by_kind, of_all) = ((0..=u8::MAX).map(of_kind).collect(), seen_by(&|_| false));
+        Check { machine: Machine::new(tsc_khz), rules, by_kind, of_all, events: 0, guest_records: 0 }
     }
 
     fn see(&mut self, event: &Event) {
-        let Check { machine, rules, events, guest_records } = self;
+        let Check { machine, rules, by_kind, of_all, events, guest_records } = self;
         count(events);
         if event.origin == Origin::Guest {
             count(guest_records);
@@ -478,15 +503,21 @@ impl Check {
             machine.forget();
             rules.iter_mut().for_each(|checked| checked.rule.forget());
         }
-        for Checked { rule, log, .. } in rules {
-            rule.see(event, machine, log);
+        let seen_by = match event.what {
+            What::Unknown { .. } => of_all,
+            _ => by_kind.get(usize::from(event.what.kind())).unwrap_or(of_all),
+        };
+        for &place in seen_by {
+            if let Some(Checked { rule, log, .. }) = rules.get_mut(place) {
+                rule.see(event, machine, log);
+            }
         }
         machine.apply(event);
     }
 
     /// What was found, when there are no more events.
     fn report(self, damage: &[Damage]) -> Report {
-        let Check { machine, rules, events, guest_records } = self;
+        let Check { machine, rules, events, guest_records, .. } = self;
         let mut findings = vec![sequence(damage, events)];
         for mut checked in rules {
             checked.rule.end(&machine, &mut checked.log);

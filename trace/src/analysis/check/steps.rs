@@ -7,7 +7,7 @@ use abi::record::{Kind, Policy, Reason};
 use abi::syscall::Call;
 
 use super::machine::{Machine, Process};
-use super::{Log, Rule, Violation};
+use super::{Log, Rule, Seen, Violation};
 use crate::file::{self, Event, Origin, What};
 
 fn doubled(step: &str, event: &Event) -> Violation {
@@ -29,6 +29,10 @@ pub(super) struct Boot {
 }
 
 impl Rule for Boot {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::Boot, Kind::Gates, Kind::TimerArmed, Kind::TrapReturn, Kind::Called])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         match event.what {
             What::Gates { first, table } => {
@@ -105,6 +109,21 @@ pub(super) struct Birth {
 }
 
 impl Rule for Birth {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[
+            Kind::ProcessCreated,
+            Kind::SegmentLoaded,
+            Kind::StackBuilt,
+            Kind::KernelStackFilled,
+            Kind::TrapEntry,
+            Kind::ContextLoaded,
+            Kind::TrapReturn,
+            Kind::LoadFailed,
+            Kind::Called,
+            Kind::Cloned,
+        ])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         if event.process == 0 || event.origin == Origin::Host || self.partial {
             return;
@@ -169,6 +188,17 @@ impl Rule for Birth {
 pub(super) struct Trap;
 
 impl Rule for Trap {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[
+            Kind::SystemCall,
+            Kind::SystemCallResult,
+            Kind::Tick,
+            Kind::TrapReturn,
+            Kind::ProcessExited,
+            Kind::FaultRedirected,
+        ])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some(process) = machine.process(event.process).filter(|_| machine.whole) else { return };
         let step = match event.what {
@@ -237,6 +267,10 @@ pub(super) struct Tick {
 }
 
 impl Rule for Tick {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::Tick])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         let What::Tick { ticks } = event.what else { return };
         if let Some((last, before)) = self.last.replace((ticks, *event)) {
@@ -259,6 +293,10 @@ pub(super) struct Switch {
 }
 
 impl Rule for Switch {
+    fn sees(&self) -> Seen {
+        Seen::All
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         if event.origin == Origin::Host {
             return;
@@ -325,6 +363,10 @@ fn reason_fault(reason: Reason, event: &Event, machine: &Machine) -> Option<(Kin
 pub(super) struct End;
 
 impl Rule for End {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::ProcessExited, Kind::ProcessKilled, Kind::ProcessFreed, Kind::ProcessSignaled])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some(process) = machine.process(event.process).filter(|_| machine.whole) else { return };
         match event.what {

@@ -1,10 +1,10 @@
 //! Rules about the switch: which registers it preserves, and which process may run.
 
-use abi::record::CONTEXT;
+use abi::record::{CONTEXT, Kind};
 
 use super::machine::{Machine, Process};
-use super::{Log, Rule, Violation};
-use crate::file::{Context, Event, Origin, What};
+use super::{Log, Rule, Seen, Violation};
+use crate::file::{Context, Event, What};
 
 /// Where RSP is in [`CONTEXT`].
 const RSP: usize = 6;
@@ -15,6 +15,10 @@ const FIRST_FRAMES: u64 = 4096;
 pub(super) struct ContextKept;
 
 impl Rule for ContextKept {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::ContextSaved, Kind::ContextLoaded])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let Some(process) = machine.process(event.process) else { return };
         let fault = match event.what {
@@ -76,11 +80,36 @@ fn loaded_fault(process: &Process, context: &Context, cr3: u64) -> Option<String
 pub(super) struct Current;
 
 impl Rule for Current {
+    /// The records of a process that runs.
+    fn sees(&self) -> Seen {
+        Seen::Only(&[
+            Kind::TrapEntry,
+            Kind::SystemCall,
+            Kind::SystemCallResult,
+            Kind::Tick,
+            Kind::TimerArmed,
+            Kind::ContextSaved,
+            Kind::ContextLoaded,
+            Kind::TrapReturn,
+            Kind::Sleep,
+            Kind::Blocked,
+            Kind::Executed,
+            Kind::SignalDelivered,
+            Kind::SignalReturned,
+            Kind::SequenceAborted,
+            Kind::ProcessSignaled,
+            Kind::ProcessExited,
+            Kind::ProcessKilled,
+            Kind::Idle,
+            Kind::KernelPanic,
+            Kind::Called,
+            Kind::Returned,
+            Kind::FaultRedirected,
+        ])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let loads = matches!(event.what, What::ContextLoaded { .. });
-        if event.origin == Origin::Host || !(loads || is_running(&event.what)) {
-            return;
-        }
         let id = event.process;
         let process = machine.process(id);
         let created = id == 0 || !machine.whole || process.is_some_and(|process| process.created.is_some());
@@ -96,34 +125,6 @@ impl Rule for Current {
             Violation::new(message, ended.into_iter().chain(&machine.last).chain([event]))
         });
     }
-}
-
-/// A record of a process that runs.
-fn is_running(what: &What) -> bool {
-    matches!(
-        what,
-        What::TrapEntry { .. }
-            | What::SystemCall { .. }
-            | What::SystemCallResult { .. }
-            | What::Tick { .. }
-            | What::TimerArmed { .. }
-            | What::ContextSaved { .. }
-            | What::TrapReturn { .. }
-            | What::Sleep { .. }
-            | What::Blocked { .. }
-            | What::Executed { .. }
-            | What::SignalDelivered { .. }
-            | What::SignalReturned { .. }
-            | What::SequenceAborted { .. }
-            | What::ProcessSignaled { .. }
-            | What::ProcessExited { .. }
-            | What::ProcessKilled { .. }
-            | What::Idle {}
-            | What::KernelPanic { .. }
-            | What::Called { .. }
-            | What::Returned { .. }
-            | What::FaultRedirected { .. }
-    )
 }
 
 /// The one record that a process may have after its end: the switch away from it. (`steps-end` reports a second end.)

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use abi::hardware::rflags::IF;
+use abi::record::Kind;
 
 use super::machine::{Machine, is_exception};
 use super::time::{longest_turn, milliseconds};
-use super::{Log, Rule, Violation};
+use super::{Log, Rule, Seen, Violation};
 use crate::analysis::hardware::{Fault, vector_name};
 use crate::file::{Event, Trap, What};
 
@@ -20,6 +21,10 @@ pub(super) struct SameFault {
 }
 
 impl Rule for SameFault {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::TrapEntry])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         let Some(Trap { vector, frame, cr2, .. }) = event.trap() else { return };
         if !is_exception(vector) {
@@ -69,6 +74,10 @@ impl TimerSilent {
 }
 
 impl Rule for TimerSilent {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::TrapEntry, Kind::HostEnd])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         match event.what {
             What::TrapEntry { frame, .. } if super::machine::is_interrupt(frame.vector as u8) => {
@@ -84,6 +93,10 @@ impl Rule for TimerSilent {
 pub(super) struct InterruptsOff;
 
 impl Rule for InterruptsOff {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::KernelStackFilled, Kind::TrapReturn])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         let (What::TrapReturn { frame } | What::KernelStackFilled { frame }) = event.what else { return };
         if frame.cpl() == 3 {
@@ -105,10 +118,11 @@ const PASSED_OVER_MAX: u64 = 8;
 pub(super) struct NeverChosen;
 
 impl Rule for NeverChosen {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::ContextLoaded, Kind::Idle])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
-        if !matches!(event.what, What::ContextLoaded { .. } | What::Idle {}) {
-            return;
-        }
         // No other process has waited for more turns than the one that has waited longest.
         let Some((id, passed)) = machine.waiting(Some(event.process)) else { return };
         log.test(passed <= PASSED_OVER_MAX.saturating_mul(machine.alive), || {
@@ -128,6 +142,10 @@ pub(super) struct IretqFault {
 }
 
 impl Rule for IretqFault {
+    fn sees(&self) -> Seen {
+        Seen::All
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         match event.what {
             What::TrapReturn { .. } => {

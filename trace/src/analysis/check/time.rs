@@ -1,9 +1,9 @@
 //! Rules about the timer and about turns.
 
-use abi::record::{Reason, Timer};
+use abi::record::{Kind, Reason, Timer};
 
 use super::machine::Machine;
-use super::{Log, Rule, Violation};
+use super::{Log, Rule, Seen, Violation};
 use crate::file::{Event, What};
 
 /// How late a tick may come. The host may preempt the vCPU as any thread, and no record shows it. So only a delay that no
@@ -33,6 +33,10 @@ pub(super) struct TicksArmed {
 }
 
 impl Rule for TicksArmed {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::Tick, Kind::TimerArmed])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         match event.what {
             What::TimerArmed { timer, .. } => {
@@ -59,6 +63,10 @@ impl Rule for TicksArmed {
 pub(super) struct Turn;
 
 impl Rule for Turn {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::TrapEntry, Kind::TrapReturn])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let waiting = || machine.waiting(machine.current).map(|(id, _)| id);
         match event.what {
@@ -93,6 +101,10 @@ impl Rule for Turn {
 pub(super) struct NoPreemption;
 
 impl Rule for NoPreemption {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::Tick, Kind::TimerArmed, Kind::ContextSaved])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         let message = match event.what {
             What::ContextSaved { reason: Reason::Preempted, .. } => "a process was preempted",

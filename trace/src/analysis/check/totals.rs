@@ -2,11 +2,11 @@
 //!
 //! A run that was stopped or that crashed may end between an action and its record. Then a count may be higher.
 
-use abi::record::{Ending, HostCounter};
+use abi::record::{Ending, HostCounter, Kind};
 use abi::syscall::Call;
 
 use super::machine::{Machine, is_interrupt};
-use super::{Log, Rule, Violation};
+use super::{Log, Rule, Seen, Violation};
 use crate::analysis::count;
 use crate::file::{Event, Origin, What};
 
@@ -35,6 +35,10 @@ pub(super) struct Interrupts {
 }
 
 impl Rule for Interrupts {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::TrapEntry, Kind::HostCount])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
         match event.what {
             What::TrapEntry { arrived, .. } if is_interrupt(arrived) => count(&mut self.taken),
@@ -65,6 +69,10 @@ pub(super) struct Doorbells {
 }
 
 impl Rule for Doorbells {
+    fn sees(&self) -> Seen {
+        Seen::All
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
         let is_occasion = matches!(event.what, What::Tick { .. } | What::Idle {});
         self.records = self.records.saturating_add((event.origin == Origin::Guest).into());
@@ -100,6 +108,16 @@ pub(super) struct Console {
 }
 
 impl Rule for Console {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[
+            Kind::SystemCallResult,
+            Kind::LoadFailed,
+            Kind::KernelPanic,
+            Kind::PageResolved,
+            Kind::HostCount,
+        ])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, _log: &mut Log) {
         match event.what {
             What::SystemCallResult { result, .. } => {
@@ -146,6 +164,10 @@ pub(super) struct Exits {
 }
 
 impl Rule for Exits {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::HostExits, Kind::HostCount])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, _log: &mut Log) {
         match event.what {
             What::HostExits { reason, count, .. } => {

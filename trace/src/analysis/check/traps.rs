@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use abi::hardware::rflags::IF;
-use abi::record::{Block as _, FRAME};
+use abi::record::{Block as _, FRAME, Kind};
 
 use super::machine::{Machine, Process, Trap, is_kernel};
-use super::{Log, Rule, Violation};
+use super::{Log, Rule, Seen, Violation};
 use crate::analysis::hardware::vector_name;
 use crate::file::{Boot, Event, Frame, What};
 
@@ -17,6 +17,10 @@ const HARDWARE_FRAME: u64 = 5 * 8;
 pub(super) struct EntryReturn;
 
 impl Rule for EntryReturn {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::TrapEntry, Kind::TrapReturn])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let open = machine.trap(event.process);
         match event.what {
@@ -61,6 +65,10 @@ impl Rule for EntryReturn {
 pub(super) struct UserFrames;
 
 impl Rule for UserFrames {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::TrapEntry])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         let What::TrapEntry { frame, .. } = event.what else { return };
         let fault = match frame.cpl() {
@@ -79,6 +87,10 @@ impl Rule for UserFrames {
 pub(super) struct HandlerFlags;
 
 impl Rule for HandlerFlags {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::TrapEntry])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         // Bit 1 of RFLAGS is always set, so 0 means that this kernel does not record them.
         if let What::TrapEntry { handler_flags: flags @ 1.., .. } = event.what {
@@ -98,6 +110,18 @@ pub(super) struct KernelCode {
 }
 
 impl Rule for KernelCode {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[
+            Kind::Boot,
+            Kind::Gates,
+            Kind::SegmentLoaded,
+            Kind::TrapEntry,
+            Kind::ContextSaved,
+            Kind::ContextLoaded,
+            Kind::TrapReturn,
+        ])
+    }
+
     fn see(&mut self, event: &Event, _machine: &Machine, log: &mut Log) {
         let (rip, what) = match event.what {
             What::SegmentLoaded { address, memory, .. } => {
@@ -144,6 +168,10 @@ impl KernelCode {
 pub(super) struct FrameKept;
 
 impl Rule for FrameKept {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::TrapReturn])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         let What::TrapReturn { frame } = event.what else { return };
         let Some(process) = machine.process(event.process) else { return };
@@ -222,6 +250,9 @@ fn frame_fault(trap: &Trap, frame: Frame) -> Option<String> {
         (expected.registers[RSI], expected.registers[RDX], expected.registers[RCX]) =
             (error_code.into(), rip, cr2);
     }
+    if expected == frame {
+        return None;
+    }
     let names = std::iter::once("address").chain(FRAME);
     let words = expected.words().zip(frame.words());
     let (name, (saved, now)) = names.zip(words).find(|(_, (saved, now))| saved != now)?;
@@ -241,6 +272,10 @@ pub(super) struct KernelStack {
 }
 
 impl Rule for KernelStack {
+    fn sees(&self) -> Seen {
+        Seen::Only(&[Kind::Gates, Kind::TrapEntry, Kind::ContextLoaded])
+    }
+
     fn see(&mut self, event: &Event, machine: &Machine, log: &mut Log) {
         if let What::Gates { first, table } = event.what {
             for gate in table.from(first) {
