@@ -151,17 +151,36 @@ impl Decoder {
     /// Decodes the records of `origin` at the start of `bytes`, which go to the end of the padding, as many as there is
     /// room for. It is to go on behind what was read, unless that was all.
     pub(super) fn decode(&mut self, bytes: &[u8], origin: Origin, out: &mut [u8]) -> Decoded {
+        let done = self.records(bytes, bytes.len(), origin, out);
+        let rest = bytes.get(done.read..).unwrap_or_default();
+        if done.is_all || rest.len() >= WINDOW {
+            return done;
+        }
+        // The last records are decoded from a copy with zeros behind it, so that each has a whole window.
+        let mut copy = [0; 2 * WINDOW];
+        copy.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        let more = self.records(&copy, rest.len(), origin, out.get_mut(done.written..).unwrap_or_default());
+        // No more than the lengths of `bytes` and `out`.
+        Decoded {
+            read: done.read.wrapping_add(more.read),
+            written: done.written.wrapping_add(more.written),
+            records: done.records.wrapping_add(more.records),
+            is_all: more.is_all,
+        }
+    }
+
+    /// Decodes the records in the first `length` bytes, as long as a whole window is left and there is room.
+    fn records(&mut self, bytes: &[u8], length: usize, origin: Origin, out: &mut [u8]) -> Decoded {
         let mut done = Decoded::default();
-        while let Some(room) = out.get_mut(done.written..).and_then(|room| room.first_chunk_mut()) {
-            let rest = bytes.get(done.read..).unwrap_or_default();
-            let (size, head) = match rest.first_chunk() {
-                Some(window) => self.record(window, room),
-                None if rest.len() > PADDING => self.record_at_end(rest, room),
-                None => return Decoded { is_all: true, ..done },
-            };
-            let Some(written) =
-                head_size(head, origin).filter(|_| size <= rest.len().saturating_sub(PADDING))
-            else {
+        while let Some(room) = out.get_mut(done.written..).and_then(|room| room.first_chunk_mut())
+            && let Some(window) = bytes.get(done.read..).and_then(|rest| rest.first_chunk())
+        {
+            let left = length.saturating_sub(PADDING).saturating_sub(done.read);
+            if left == 0 {
+                return Decoded { is_all: true, ..done };
+            }
+            let (size, head) = self.record(window, room);
+            let Some(written) = head_size(head, origin).filter(|_| size <= left) else {
                 return Decoded { is_all: true, ..done };
             };
             // No more than the lengths of `bytes` and `out`.
@@ -170,13 +189,6 @@ impl Decoder {
             done.records = done.records.wrapping_add(1);
         }
         done
-    }
-
-    #[cold]
-    fn record_at_end(&mut self, bytes: &[u8], out: &mut [u8; ROOM_FOR_ONE]) -> (usize, u64) {
-        let mut window = [0; WINDOW];
-        window.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        self.record(&window, out)
     }
 
     /// Decodes a record. The value is its size in the window, and what stands behind the time in its head.
