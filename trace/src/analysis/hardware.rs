@@ -149,13 +149,15 @@ const FLAGS: [(u32, &str); 13] = [
 
 /// RFLAGS as the names of the flags that are set, `-` for none: `IF,ZF`.
 pub fn flags(rflags: u64) -> String {
-    let mut set: Vec<String> =
-        FLAGS.iter().filter(|(bit, _)| rflags >> bit & 1 != 0).map(|(_, name)| (*name).into()).collect();
-    match rflags >> 12 & 3 {
-        0 => {}
-        level => set.push(format!("IOPL{level}")),
+    const LEVELS: [&str; 4] = ["", "IOPL1", "IOPL2", "IOPL3"];
+    let flags = FLAGS.iter().filter(|(bit, _)| rflags >> bit & 1 != 0).map(|(_, name)| *name);
+    let level = LEVELS.get((rflags >> 12 & 3) as usize).filter(|level| !level.is_empty());
+    let mut set = String::new();
+    for name in flags.chain(level.copied()) {
+        set.push_str(if set.is_empty() { "" } else { "," });
+        set.push_str(name);
     }
-    if set.is_empty() { "-".into() } else { set.join(",") }
+    if set.is_empty() { "-".into() } else { set }
 }
 
 /// KVM's reasons for an exit are below this number; Linux 6.18 has 42 of them.

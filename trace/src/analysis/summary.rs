@@ -1,5 +1,6 @@
 //! The summary of a run: events by kind, system calls by name, how each process ended, how the run ended.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -345,15 +346,15 @@ pub fn damage_lines(damage: &[Damage]) -> Vec<String> {
 }
 
 /// The name of a kind of record, by its number.
-pub fn kind_name(kind: u8) -> String {
-    Kind::try_from(kind).map_or_else(|kind| format!("kind-{kind}"), |kind| kind.name().into())
+pub fn kind_name(kind: u8) -> Cow<'static, str> {
+    Kind::try_from(kind).map_or_else(|kind| format!("kind-{kind}").into(), |kind| kind.name().into())
 }
 
 /// `  label  name 12, name 3`, in lines of at most 100 columns.
 fn write_counts(
     f: &mut fmt::Formatter<'_>,
     label: &str,
-    counts: impl Iterator<Item = (String, u64)>,
+    counts: impl Iterator<Item = (Cow<'static, str>, u64)>,
 ) -> fmt::Result {
     let mut line = String::new();
     let mut label = label;

@@ -3,6 +3,8 @@
 //! Every event has the columns of [`HEAD`]; the others follow from the table in `abi::record`, and an event has those of its
 //! kind. Addresses, registers and flags are hexadecimal text, because many readers of JSON keep 53 bits of a number.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use abi::record::{Parts, Style, What};
@@ -13,6 +15,7 @@ use super::layout::{Column, Layout, Source};
 use crate::analysis::hardware::{exit_reason, vector_name};
 use crate::analysis::summary::{kind_name, panic_words};
 use crate::file::{Event, Names, Origin, Trace};
+use crate::text::{hex_digits, put_hex};
 
 /// The type of a column's values, for the formats that have types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,17 +46,17 @@ pub const HEAD: [(&str, Holds); 7] = [
 
 /// The value of a column.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum Value<'a> {
     Number(i128),
     Hex(u64),
-    Text(String),
+    Text(Cow<'a, str>),
 }
 
-fn number(value: impl Into<i128>) -> Value {
+fn number(value: impl Into<i128>) -> Value<'static> {
     Value::Number(value.into())
 }
 
-fn text(value: impl Into<String>) -> Value {
+fn text<'a>(value: impl Into<Cow<'a, str>>) -> Value<'a> {
     Value::Text(value.into())
 }
 
@@ -119,11 +122,15 @@ impl Rows {
 
     /// The cells of an event without its head: the place of the column, and the value. `parts` are those of
     /// [`Arguments::parts`].
-    pub(super) fn cells(&self, what: &What, parts: &Parts) -> Vec<(usize, Value)> {
+    pub(super) fn cells<'a>(
+        &'a self,
+        what: &'a What,
+        parts: &'a Parts,
+    ) -> impl Iterator<Item = (usize, Value<'a>)> {
         let layout = self.layouts.get(usize::from(Layout::number_of(what)));
         let (step, cells) = layout.map_or((None, &[][..]), |(step, cells)| (*step, cells));
         let step = step.map(|step| (STEP, text(step)));
-        let others = cells.iter().filter_map(|cell| {
+        let others = cells.iter().filter_map(move |cell| {
             let source = &cell.source;
             if matches!(source.source, Source::Argument(_)) && parts.count <= arguments::FIRST {
                 return None;
@@ -136,7 +143,9 @@ impl Rows {
                 Style::Call if cell.is_name => text(Call::from_number(bits)?.name()),
                 Style::Vector | Style::Call => number(bits),
                 Style::Name(names) => text(names.iter().find(|(value, _)| *value == bits)?.1),
-                Style::Exit => text(exit_reason(bits as u32).map_or_else(|| bits.to_string(), str::to_owned)),
+                Style::Exit => {
+                    text(exit_reason(bits as u32).map_or_else(|| bits.to_string().into(), Cow::from))
+                }
                 Style::Panic => text(panic_words(bits as u32, parts.words[0])),
                 Style::Text => text(source.text(parts)),
                 Style::Bytes => text(source.bytes(parts).escape_ascii().to_string()),
@@ -147,13 +156,17 @@ impl Rows {
             };
             Some((cell.column, value))
         });
-        step.into_iter().chain(others).collect()
+        step.into_iter().chain(others)
     }
 
     /// The fields of an event without its head, by name.
-    pub(super) fn fields(&self, what: &What, parts: &Parts) -> impl Iterator<Item = (&str, Value)> {
-        let cells = self.cells(what, parts).into_iter();
-        cells.filter_map(|(column, value)| Some((self.columns.get(column)?.0.as_str(), value)))
+    pub(super) fn fields<'a>(
+        &'a self,
+        what: &'a What,
+        parts: &'a Parts,
+    ) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+        self.cells(what, parts)
+            .filter_map(|(column, value)| Some((self.columns.get(column)?.0.as_str(), value)))
     }
 }
 
@@ -187,13 +200,13 @@ pub struct JsonLines<W> {
     out: W,
     rows: Rows,
     arguments: Arguments,
-    line: String,
+    line: Vec<u8>,
 }
 
 impl<W: Write> JsonLines<W> {
     /// Lines for `out`.
     pub fn new(out: W) -> Self {
-        Self { out, rows: Rows::default(), arguments: Arguments::default(), line: String::new() }
+        Self { out, rows: Rows::default(), arguments: Arguments::default(), line: Vec::new() }
     }
 
     /// Reads the next event, and writes it if `is_wanted`. Every event must be passed, because the arguments of a call are in an
@@ -206,16 +219,22 @@ impl<W: Write> JsonLines<W> {
         self.line.clear();
         let head = HEAD.map(|(name, _)| name).into_iter().zip(head(event, names));
         for (key, value) in head.chain(self.rows.fields(&event.what, &parts)) {
-            self.line.push(if self.line.is_empty() { '{' } else { ',' });
-            self.line.push_str(&format!("\"{key}\":"));
+            self.line.push(if self.line.is_empty() { b'{' } else { b',' });
+            self.line.push(b'"');
+            self.line.extend_from_slice(key.as_bytes());
+            self.line.extend_from_slice(b"\":");
             match value {
-                Value::Number(number) => self.line.push_str(&number.to_string()),
-                Value::Hex(word) => self.line.push_str(&format!("\"{word:#x}\"")),
-                Value::Text(text) => self.line.push_str(&serde_json::Value::from(text).to_string()),
+                Value::Number(number) => serde_json::to_writer(&mut self.line, &number)?,
+                Value::Text(text) => serde_json::to_writer(&mut self.line, &text)?,
+                Value::Hex(word) => {
+                    self.line.extend_from_slice(b"\"0x");
+                    self.line.extend(hex_digits(word));
+                    self.line.push(b'"');
+                }
             }
         }
-        self.line.push('}');
-        writeln!(self.out, "{}", self.line)
+        self.line.extend_from_slice(b"}\n");
+        self.out.write_all(&self.line)
     }
 
     /// Flushes what was written.
@@ -229,6 +248,8 @@ pub struct Csv<W: Write> {
     out: csv::Writer<W>,
     rows: Rows,
     arguments: Arguments,
+    /// The cells of a row, those of [`HEAD`] first.
+    row: Vec<String>,
 }
 
 impl<W: Write> Csv<W> {
@@ -237,7 +258,8 @@ impl<W: Write> Csv<W> {
         let (mut out, rows) = (csv::Writer::from_writer(out), Rows::default());
         let names = rows.columns.iter().map(|(name, _)| name.as_str());
         out.write_record(HEAD.iter().map(|(name, _)| *name).chain(names)).map_err(into_io)?;
-        Ok(Self { out, rows, arguments: Arguments::default() })
+        let row = vec![String::new(); HEAD.len().saturating_add(rows.columns.len())];
+        Ok(Self { out, rows, arguments: Arguments::default(), row })
     }
 
     /// Reads the next event, and writes it if `is_wanted`. Every event must be passed, because the arguments of a call are in an
@@ -247,18 +269,18 @@ impl<W: Write> Csv<W> {
         if !is_wanted {
             return Ok(());
         }
-        let mut row = vec![String::new(); self.rows.columns.len()];
-        let cell = |value: Value| match value {
-            Value::Number(number) => number.to_string(),
-            Value::Hex(word) => format!("{word:#x}"),
-            Value::Text(text) => text,
-        };
-        for (column, value) in self.rows.cells(&event.what, &parts) {
-            if let Some(to) = row.get_mut(column) {
-                *to = cell(value);
+        self.row.iter_mut().for_each(String::clear);
+        let cells = self.rows.cells(&event.what, &parts);
+        let cells = cells.map(|(column, value)| (HEAD.len().saturating_add(column), value));
+        for (column, value) in (0..).zip(head(event, names)).chain(cells) {
+            let Some(cell) = self.row.get_mut(column) else { continue };
+            match value {
+                Value::Number(number) => _ = write!(cell, "{number}"),
+                Value::Hex(word) => put_hex(cell, word),
+                Value::Text(text) => cell.push_str(&text),
             }
         }
-        self.out.write_record(head(event, names).map(cell).iter().chain(&row)).map_err(into_io)
+        self.out.write_record(&self.row).map_err(into_io)
     }
 
     /// Flushes what was written.
@@ -295,7 +317,7 @@ fn into_io(error: csv::Error) -> io::Error {
 }
 
 /// The values of [`HEAD`].
-pub(super) fn head(event: &Event, names: &Names) -> [Value; HEAD.len()] {
+pub(super) fn head<'a>(event: &Event, names: &'a Names) -> [Value<'a>; HEAD.len()] {
     [
         number(event.sequence),
         text(if event.origin == Origin::Host { "host" } else { "guest" }),
@@ -303,7 +325,7 @@ pub(super) fn head(event: &Event, names: &Names) -> [Value; HEAD.len()] {
         number(event.nanoseconds),
         number(event.process),
         text(match (event.origin, event.process) {
-            (Origin::Guest, 1..) => names.get(event.process).unwrap_or("?").to_owned(),
+            (Origin::Guest, 1..) => names.get(event.process).unwrap_or("?").into(),
             (origin, process) => names.label(origin, process),
         }),
         text(kind_name(event.what.kind())),
@@ -326,18 +348,17 @@ mod tests {
     fn every_value_fits_its_column() {
         let (trace, rows) = (trace(), Rows::default());
         let mut arguments = Arguments::default();
-        let cells = trace.events().flat_map(|event| {
+        for event in trace.events() {
             let parts = arguments.parts(event.origin, event.sequence, event.process, &event.what);
-            rows.cells(&event.what, &parts)
-        });
-        for (column, value) in cells {
-            let (name, holds) = &rows.columns[column];
-            let fits = match value {
-                Value::Number(_) => [Signed, Unsigned].as_slice(),
-                Value::Hex(_) => &[Hex],
-                Value::Text(_) => &[Text],
-            };
-            assert!(fits.contains(holds), "{name}: {value:?}");
+            for (column, value) in rows.cells(&event.what, &parts) {
+                let (name, holds) = &rows.columns[column];
+                let fits = match value {
+                    Value::Number(_) => [Signed, Unsigned].as_slice(),
+                    Value::Hex(_) => &[Hex],
+                    Value::Text(_) => &[Text],
+                };
+                assert!(fits.contains(holds), "{name}: {value:?}");
+            }
         }
     }
 

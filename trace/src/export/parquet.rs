@@ -102,7 +102,9 @@ impl Column {
             (Values::Numbers(numbers), Some(Value::Number(number))) => numbers.push(number as i64),
             (Values::Numbers(numbers), Some(Value::Hex(word))) => numbers.push(word as i64),
             (Values::Numbers(_), Some(Value::Text(text))) => unreachable!("{text} in a column of numbers"),
-            (Values::Texts(texts), Some(Value::Text(text))) => texts.push(text.into_bytes().into()),
+            (Values::Texts(texts), Some(Value::Text(text))) => {
+                texts.push(text.into_owned().into_bytes().into())
+            }
             (Values::Texts(_), Some(value)) => unreachable!("{value:?} in a column of texts"),
         }
     }

@@ -1,12 +1,20 @@
 //! Which name a process has, learned from the events as they come.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{Event, Origin, What};
 
 /// The names of the processes seen so far.
 #[derive(Clone, Debug, Default)]
-pub struct Names(BTreeMap<u16, String>);
+pub struct Names(BTreeMap<u16, Name>);
+
+#[derive(Clone, Debug)]
+struct Name {
+    name: String,
+    /// The name with the number.
+    label: String,
+}
 
 impl Names {
     /// Remembers the name of a process, if the event creates one. A process without a name is `?`, because some tools do not
@@ -14,22 +22,26 @@ impl Names {
     #[inline]
     pub fn learn(&mut self, event: &Event) {
         if let What::ProcessCreated { program: name, .. } = event.what {
-            let name = Some(text(name)).filter(|name| !name.is_empty());
-            self.0.insert(event.process, name.unwrap_or_else(|| "?".into()));
+            let name = Some(text(name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "?".into());
+            let label = format!("{name}/{}", event.process);
+            self.0.insert(event.process, Name { name, label });
         }
     }
 
     /// The name of a process, if it is known.
     pub fn get(&self, process: u16) -> Option<&str> {
-        self.0.get(&process).map(String::as_str)
+        self.0.get(&process).map(|known| known.name.as_str())
     }
 
     /// Who an event is of: `hello/1`, `kernel` or `host`.
-    pub fn label(&self, origin: Origin, process: u16) -> String {
+    pub fn label(&self, origin: Origin, process: u16) -> Cow<'_, str> {
         match (origin, process) {
             (Origin::Host, _) => "host".into(),
             (Origin::Guest, 0) => "kernel".into(),
-            (Origin::Guest, number) => format!("{}/{number}", self.get(number).unwrap_or("?")),
+            (Origin::Guest, number) => match self.0.get(&number) {
+                Some(known) => known.label.as_str().into(),
+                None => format!("?/{number}").into(),
+            },
         }
     }
 }

@@ -44,8 +44,9 @@ pub struct Text<W> {
     names: Names,
     words: Words,
     who_width: usize,
-    /// The details of an event; kept to save an allocation an event.
+    /// The details of an event, and its lines: kept to save two allocations per event.
     details: String,
+    line: String,
     written: u64,
 }
 
@@ -56,7 +57,8 @@ impl<W: Write> Text<W> {
         let widest = meta.programs.iter().map(|program| program.name.chars().count().saturating_add(3)).max();
         let who_width = widest.unwrap_or(0).clamp(*WHO_WIDTH.start(), *WHO_WIDTH.end());
         let (names, words) = (Names::default(), Words::default());
-        Text { out, options, names, words, who_width, details: String::new(), written: 0 }
+        let (details, line) = Default::default();
+        Text { out, options, names, words, who_width, details, line, written: 0 }
     }
 
     /// How many events were written.
@@ -103,15 +105,20 @@ impl<W: Write> Text<W> {
         let whole = TIME_WIDTH - 4;
         let (dim, plain) = self.style(DIM);
         let (on, off) = self.style(colour(&event.what));
-        let width = self.who_width;
         let is_marked = event.origin == Origin::Guest && self.options.mark == Some(event.sequence);
         let mark = if is_marked { '>' } else { ' ' };
-        write!(
-            self.out,
-            "{dim}{micros:>whole$}.{nanos:03}{plain} {mark}{who:width$}  {on}{verb:VERB_WIDTH$}{off}  "
-        )?;
-        let margin = width.max(who.chars().count()).saturating_add(TIME_WIDTH + 2 + 2 + VERB_WIDTH + 2);
-        write_wrapped(&mut self.out, &self.details, margin, self.options.columns)
+        let line = &mut self.line;
+        line.clear();
+        put!(line, "{dim}{micros:>whole$}.{nanos:03}{plain} {mark}");
+        let width = put_column(line, &who, self.who_width);
+        line.push_str("  ");
+        line.push_str(on);
+        put_column(line, verb, VERB_WIDTH);
+        line.push_str(off);
+        line.push_str("  ");
+        let margin = width.saturating_add(TIME_WIDTH + 2 + 2 + VERB_WIDTH + 2);
+        put_details(line, &self.details, margin, self.options.columns);
+        self.out.write_all(line.as_bytes())
     }
 
     fn style(&self, code: &'static str) -> (&'static str, &'static str) {
@@ -146,10 +153,24 @@ fn command_line(program: &Program) -> String {
 /// In text of fewer columns than these, details that do not fit go on under the process instead of under the details.
 const NARROW: usize = 70;
 
-/// Writes details, broken between words where they do not fit, and going on behind the margin.
-fn write_wrapped(out: &mut impl Write, details: &str, margin: usize, columns: usize) -> io::Result<()> {
+/// Appends a word and spaces up to a width. Returns the width that it takes.
+fn put_column(out: &mut String, word: &str, width: usize) -> usize {
+    let own = word.chars().count();
+    out.push_str(word);
+    put_spaces(out, width.saturating_sub(own));
+    own.max(width)
+}
+
+fn put_spaces(out: &mut String, count: usize) {
+    out.extend(std::iter::repeat_n(' ', count));
+}
+
+/// Appends details and the end of the line. Where they do not fit, they are broken between words and continue behind the margin.
+fn put_details(out: &mut String, details: &str, margin: usize, columns: usize) {
     if margin.saturating_add(details.len()) <= columns {
-        return writeln!(out, "{details}");
+        out.push_str(details);
+        out.push('\n');
+        return;
     }
     let under = if columns < NARROW { margin.min(TIME_WIDTH + 2) } else { margin };
     let (mut column, mut spaces, mut is_first) = (margin, 0_usize, true);
@@ -161,15 +182,17 @@ fn write_wrapped(out: &mut impl Write, details: &str, margin: usize, columns: us
         let width = word.chars().count();
         let end = column.saturating_add(spaces).saturating_add(width);
         if end > columns && (!is_first || under < margin) {
-            write!(out, "\n{:under$}{word}", "")?;
+            out.push('\n');
+            put_spaces(out, under);
             column = under.saturating_add(width);
         } else {
-            write!(out, "{:spaces$}{word}", "")?;
+            put_spaces(out, spaces);
             column = end;
         }
+        out.push_str(word);
         (spaces, is_first) = (1, false);
     }
-    writeln!(out)
+    out.push('\n');
 }
 
 const RESET: &str = "\x1b[0m";
@@ -239,9 +262,9 @@ mod tests {
     }
 
     fn wrapped(details: &str) -> String {
-        let mut out = Vec::new();
-        write_wrapped(&mut out, details, 90, WIDTH).expect("a Vec takes all");
-        String::from_utf8(out).expect("text")
+        let mut out = String::new();
+        put_details(&mut out, details, 90, WIDTH);
+        out
     }
 
     #[test]

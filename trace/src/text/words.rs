@@ -4,12 +4,14 @@
 //! `abi::record`. Some details depend on earlier events: a call's arguments are in the frame of its trap, and only registers
 //! that changed are named.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use abi::record::{ARGUMENTS, CONTEXT, NO_MEMORY, REGISTERS};
 use abi::syscall::{Call, Type, errno};
 
 use super::arguments::put_plain;
+use super::put_hex;
 use crate::analysis::hardware::{Fault, PageFault, exit_reason, flags, short_name, signal_name, vector_name};
 use crate::analysis::summary::panic_words;
 use crate::file::{Boot, Context, Event, Frame, Names, Origin, Trap, What, name_text};
@@ -94,7 +96,7 @@ impl Words {
             What::SystemCallResult { number, result } => {
                 match process.call.take().filter(|(called, _)| *called as u32 == number) {
                     Some((called, arguments)) => put_call(out, called, arguments),
-                    None => put!(out, "{}", call_name(number.into())),
+                    None => out.push_str(&call_name(number.into())),
                 }
                 out.push_str(" = ");
                 put_result(out, result);
@@ -109,7 +111,8 @@ impl Words {
                 "timer"
             }
             What::ContextSaved { reason, structure, context } => {
-                put!(out, "{} ", reason.name());
+                out.push_str(reason.name());
+                out.push(' ');
                 process.put_context(out, structure, context, "as loaded");
                 "save"
             }
@@ -126,7 +129,10 @@ impl Words {
             }
             What::TrapReturn { frame } => {
                 match frame.trap() {
-                    Some(vector) => put!(out, "from {}", vector_name(vector)),
+                    Some(vector) => {
+                        out.push_str("from ");
+                        out.push_str(&vector_name(vector));
+                    }
                     None => out.push_str("for the first time"),
                 }
                 process.put_return(out, frame);
@@ -301,19 +307,20 @@ impl Words {
 impl Process {
     /// The frame of a trap, and the registers that are not as in the frame before.
     fn put_frame(&mut self, out: &mut String, frame: Frame) {
-        put!(out, "  cpl={} rip={:#x} rsp={:#x}", frame.cpl(), frame.rip, frame.rsp);
-        put!(out, " [{}]", flags(frame.rflags));
+        put_where(out, frame);
+        put_named(out, "rsp", frame.rsp);
+        put_flags(out, frame);
         self.put_rest(out, frame);
     }
 
     /// A frame that is returned to: where it continues, and what else is not as in the frame before.
     fn put_return(&mut self, out: &mut String, frame: Frame) {
-        put!(out, "  cpl={} rip={:#x}", frame.cpl(), frame.rip);
+        put_where(out, frame);
         if self.frame.is_none_or(|before| before.rsp != frame.rsp) {
-            put!(out, " rsp={:#x}", frame.rsp);
+            put_named(out, "rsp", frame.rsp);
         }
         if self.frame.is_none_or(|before| before.rflags != frame.rflags) {
-            put!(out, " [{}]", flags(frame.rflags));
+            put_flags(out, frame);
         }
         self.put_rest(out, frame);
     }
@@ -380,9 +387,28 @@ fn put_boot(step: &Boot, out: &mut String) -> &'static str {
     "boot"
 }
 
+/// The mode and the address at which a frame continues.
+fn put_where(out: &mut String, frame: Frame) {
+    put!(out, "  cpl={}", frame.cpl());
+    put_named(out, "rip", frame.rip);
+}
+
+fn put_flags(out: &mut String, frame: Frame) {
+    out.push_str(" [");
+    out.push_str(&flags(frame.rflags));
+    out.push(']');
+}
+
+fn put_named(out: &mut String, name: &str, value: u64) {
+    out.push(' ');
+    out.push_str(name);
+    out.push('=');
+    put_hex(out, value);
+}
+
 fn put_if_new(out: &mut String, name: &str, now: u64, before: u64) {
     if now != before {
-        put!(out, " {name}={now:#x}");
+        put_named(out, name, now);
     }
 }
 
@@ -390,7 +416,8 @@ fn put_if_new(out: &mut String, name: &str, now: u64, before: u64) {
 fn put_call(out: &mut String, number: u64, arguments: Option<[u64; ARGUMENTS.len()]>) {
     let types =
         Call::from_number(number).map_or([Type::Hex; 6].as_slice(), |call| call.signature().arguments);
-    put!(out, "{}(", call_name(number));
+    out.push_str(&call_name(number));
+    out.push('(');
     out.push_str(if arguments.is_none() && !types.is_empty() { "?" } else { "" });
     let arguments = arguments.as_ref();
     let typed = |(of, &value): (&Type, &u64)| Some((of.of_call(arguments?)?, value));
@@ -407,11 +434,11 @@ fn put_call(out: &mut String, number: u64, arguments: Option<[u64; ARGUMENTS.len
     out.push(')');
 }
 
-fn call_name(number: u64) -> String {
+fn call_name(number: u64) -> Cow<'static, str> {
     match Call::from_number(number) {
         Some(call) => call.name().into(),
-        None if number < SMALL => format!("syscall_{number}"),
-        None => format!("syscall_{number:#x}"),
+        None if number < SMALL => format!("syscall_{number}").into(),
+        None => format!("syscall_{number:#x}").into(),
     }
 }
 
@@ -420,7 +447,7 @@ fn put_value(out: &mut String, value: u64) {
     if value < SMALL || value.wrapping_neg() < SMALL {
         put!(out, "{}", value as i64);
     } else {
-        put!(out, "{value:#x}");
+        put_hex(out, value);
     }
 }
 
@@ -438,12 +465,15 @@ fn put_changes(out: &mut String, names: &[&str], now: &[u64], before: Option<&[u
     for ((name, &value), value_before) in names.iter().zip(now).zip(values_before) {
         if value != value_before {
             any = true;
-            put!(out, " {name}={value:#x}");
+            put_named(out, name, value);
         }
     }
     match (any, before) {
         (false, Some(_)) if same.is_empty() => {}
-        (false, Some(_)) => put!(out, " {same}"),
+        (false, Some(_)) => {
+            out.push(' ');
+            out.push_str(same);
+        }
         (_, None) => out.push_str(" others=0"),
         (true, Some(_)) => {}
     }

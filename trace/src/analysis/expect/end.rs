@@ -42,7 +42,7 @@ impl Watch for End<'_> {
             _ => return,
         };
         if is_called(seen.event, seen.names, self.process) {
-            let name = seen.names.label(seen.event.origin, seen.event.process);
+            let name = seen.names.label(seen.event.origin, seen.event.process).into_owned();
             self.ends.insert(seen.event.process, (seen.at, name, end));
         }
     }

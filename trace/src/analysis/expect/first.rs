@@ -55,7 +55,7 @@ pub fn first_file(trace: &Trace) -> String {
             }
             End::Signaled(signal) => ("signal", Value::from(signal_name(signal))),
         };
-        file.push_str(&expectation(&format!("{label} {}", of.end), &[("end", label.as_str().into()), end]));
+        file.push_str(&expectation(&format!("{label} {}", of.end), &[("end", (*label).into()), end]));
         if let Some(process) = processes.get(number) {
             process.put(&label, *number, &mut file);
         }

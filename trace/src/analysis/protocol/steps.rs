@@ -67,7 +67,7 @@ impl Known {
     }
 
     pub(super) fn label(&self, process: u16) -> String {
-        self.names.label(Origin::Guest, process)
+        self.names.label(Origin::Guest, process).into_owned()
     }
 
     /// Where the hardware goes at this vector, and that interrupts are off there.

@@ -65,7 +65,7 @@ fn numbers(stat: &Stat) -> Value {
 
 fn kinds(stat: &Stat) -> Map<String, Value> {
     let seen = (0..=u8::MAX).zip(stat.kinds).filter(|&(_, count)| count > 0);
-    seen.map(|(kind, count)| (crate::analysis::summary::kind_name(kind), count.into())).collect()
+    seen.map(|(kind, count)| (crate::analysis::summary::kind_name(kind).into_owned(), count.into())).collect()
 }
 
 fn times(times: &Times, clock: &Clock) -> Value {

@@ -262,7 +262,7 @@ fn name_of(what: &What) -> String {
         What::Called { .. } => "main, without limits".into(),
         What::ProcessKilled { vector, .. } => format!("killed by {}", short_name(vector)),
         What::HostCount { counter, value } => format!("{}: {value}", counter.name()),
-        ref other => kind_name(other.kind()),
+        ref other => kind_name(other.kind()).into_owned(),
     }
 }
 
@@ -495,7 +495,7 @@ fn annotation(name_iid: u64, value: Value) -> DebugAnnotation {
             Err(_) => annotation.int_value = Some(number as i64),
         },
         Value::Hex(word) => annotation.pointer_value = Some(word),
-        Value::Text(text) => annotation.string_value = Some(text),
+        Value::Text(text) => annotation.string_value = Some(text.into_owned()),
     }
     annotation
 }
