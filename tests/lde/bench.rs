@@ -68,9 +68,17 @@ fn is_plausible(row: &Row) -> TestResult {
 pub fn other_files_are_refused() -> TestResult {
     let folder = support::folder();
     std::fs::write(folder.path().join("old.json"), "{}")?;
-    for file in ["old.json", "missing.json"] {
+    // The rows of another version may mean something else.
+    let later = serde_json::json!({
+        "version": 99, "trapline": "9.0.0", "cpu": "", "back_end": "", "is_nested": false, "tsc_khz": 1, "rows": []
+    });
+    std::fs::write(folder.path().join("later.json"), later.to_string())?;
+    for (file, why) in
+        [("old.json", "not a result"), ("missing.json", "missing"), ("later.json", "version 99")]
+    {
         let output = support::trapline(folder.path(), &["bench", "--compare", file])?.expect(2)?;
-        ensure(output.stderr.contains(file), || output.stderr.clone())?;
+        let names_both = output.stderr.contains(file) && output.stderr.contains(why);
+        ensure(names_both, || output.stderr.clone())?;
     }
     Ok(())
 }

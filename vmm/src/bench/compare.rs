@@ -54,6 +54,19 @@ pub struct Compared {
     pub change: Change,
 }
 
+/// What besides the measured code differs between the results, in sentences: a change of a row may come from it.
+pub fn differences(old: &Bench, new: &Bench) -> Vec<String> {
+    let both = [
+        ("version of Trapline", &old.trapline, &new.trapline),
+        ("CPU", &old.cpu, &new.cpu),
+        ("KVM back end", &old.back_end, &new.back_end),
+    ];
+    let others = both.into_iter().filter(|(_, before, now)| before != now);
+    others
+        .map(|(what, before, now)| format!("the earlier result is of another {what}: {before}, not {now}"))
+        .collect()
+}
+
 /// Compares each row of `new` with `old`.
 pub fn compare(old: &Bench, new: &Bench) -> Vec<Compared> {
     new.rows.iter().map(|row| compare_row(old.row(&row.group, &row.name), row)).collect()
@@ -101,5 +114,30 @@ mod tests {
         assert_eq!(change(&row(1..3), &slow), Change::Noise, "too few samples");
         assert_eq!(change(&row(1..1), &slow), Change::NotComparable);
         assert_eq!(compare_row(None, &slow).change, Change::NotComparable);
+    }
+
+    #[test]
+    fn another_version_or_host_is_named() {
+        let bench = |trapline: &str, cpu: &str, back_end: &str| Bench {
+            version: crate::bench::VERSION,
+            trapline: trapline.into(),
+            cpu: cpu.into(),
+            back_end: back_end.into(),
+            is_nested: false,
+            tsc_khz: 1,
+            rows: Vec::new(),
+        };
+        let new = bench("0.2.0", "A", "kvm_amd");
+        assert!(differences(&new, &new).is_empty());
+        let old = bench("0.1.0", "B", "kvm_intel");
+        let sentences = differences(&old, &new);
+        for named in [["0.1.0", "0.2.0"], ["B", "A"], ["kvm_intel", "kvm_amd"]] {
+            assert!(
+                sentences.iter().any(|line| named.iter().all(|word| line.contains(word))),
+                "{sentences:?}"
+            );
+        }
+        let text = crate::bench::text::comparison(&old, &new, &[]);
+        assert!(sentences.iter().all(|line| text.contains(line)), "{text}");
     }
 }

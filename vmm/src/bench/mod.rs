@@ -16,7 +16,7 @@ pub use figures::{Figures, Numbers};
 pub use guests::{BenchError, measure};
 
 /// The version of the JSON form: fields may be added, none changes its meaning within a version.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// A result of `trapline bench`, as JSON has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -109,9 +109,8 @@ fn first_of_groups(bench: &Bench) -> impl Iterator<Item = &Row> {
 /// A comparison with an earlier result.
 pub fn comparison(old: &Bench, new: &Bench, rows: &[Compared]) -> String {
     let mut out = String::new();
-    if (&old.cpu, &old.back_end) != (&new.cpu, &new.back_end) {
-        let _ =
-            writeln!(out, "Another host: the earlier result is of {}, back end {}.", old.cpu, old.back_end);
+    for difference in compare::differences(old, new) {
+        let _ = writeln!(out, "Note: {difference}.");
     }
     let _ = writeln!(out, "{:NAME$}{:>12}{:>12}{:>10}", "median in nanoseconds", "before", "now", "change");
     for Compared { group, name, medians_ns, change } in rows {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
-use super::{INTERRUPTED, OK, Usage, print_json, read_text};
-use crate::bench::compare::compare;
+use super::{INTERRUPTED, OK, Usage, complain, print_json, read_text};
+use crate::bench::compare::{compare, differences};
 use crate::bench::text::{comparison, text};
-use crate::bench::{Bench, BenchError, measure};
+use crate::bench::{Bench, BenchError, VERSION, measure};
 
 /// Measure what traps and exits cost on this host.
 ///
@@ -41,8 +41,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let compared = old.as_ref().map(|old| (old, compare(old, &new)));
     if args.json {
         let mut document = json!(new);
-        if let Some((_, rows)) = &compared {
+        if let Some((old, rows)) = &compared {
             document["compared"] = json!(rows);
+            differences(old, &new).iter().for_each(|difference| complain(difference));
         }
         print_json(&document)?;
         return Ok(OK);
@@ -58,9 +59,18 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
 
 /// Reads an earlier result.
 fn read(path: &Path) -> Result<Bench, Usage> {
-    serde_json::from_str(&read_text(path)?).map_err(|error| {
-        Usage(format!("{} is not a result of `trapline bench --json`: {error}", path.display()))
-    })
+    let path_shown = path.display();
+    let bench: Bench = serde_json::from_str(&read_text(path)?).map_err(|error| {
+        Usage(format!("{path_shown} is not a result of `trapline bench --json`: {error}"))
+    })?;
+    if bench.version != VERSION {
+        return Err(Usage(format!(
+            "{path_shown} is a result of version {}, and this Trapline compares version {VERSION}: measure again with the \
+             Trapline that is to be compared",
+            bench.version
+        )));
+    }
+    Ok(bench)
 }
 
 /// Says on a terminal what is being measured.
