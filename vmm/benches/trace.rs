@@ -3,7 +3,7 @@
 //! `cargo bench --bench trace` runs the tour (or takes the trace that `TRAPLINE_TRACE` names, where there is no KVM),
 //! repeats its records until there are `EVENTS` (10 million), and prints the rate of each pass over them beside the
 //! rate that it should have, with the hardware that it ran on. Each pass is done [`PASSES`] times on one core, and the fastest counts:
-//! whatever else the machine does can only make it slower.
+//! whatever else the machine does can only make it slower. `KEEP` names a place where the file with the events stays.
 
 mod support;
 
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     support::head(&format!("{events} events: {each} of {}, repeated", tour.display()));
 
     row("size of the tour's file", bytes_per_event(&tour, each)?, "at most 24");
-    let path = folder.path().join("large.trap");
+    let path = std::env::var_os("KEEP").map_or_else(|| folder.path().join("large.trap"), PathBuf::from);
     let start = Instant::now();
     write(&small, &path, events)?;
     row("write", rate(events, start.elapsed().as_secs_f64()), "");

@@ -1,4 +1,4 @@
-// What scripts/bench runs natively, under strace and under Trapline. It measures itself and prints one number.
+// What scripts/compare runs natively, under strace and under Trapline. It measures itself and prints one number.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
