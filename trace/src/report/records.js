@@ -39,7 +39,11 @@ function duration(ns) {
   let unit = 0;
   for (; ns >= 999.5 && unit + 1 < units.length; unit++) ns /= 1000;
   const digits = ns < 9.995 ? 2 : ns < 99.95 ? 1 : 0;
-  return `${ns.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: 'halfEven', useGrouping: false })} ${units[unit]}`;
+  // The exact value is rounded, as Rust does. Only multiples of 1/8 can lie exactly in the middle, which `toFixed` always rounds up.
+  const text = Number.isInteger(8 * ns)
+    ? ns.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: 'halfEven', useGrouping: false })
+    : ns.toFixed(digits);
+  return `${text} ${units[unit]}`;
 }
 
 class Records {
