@@ -179,6 +179,12 @@ pub const SEPARATOR: u8 = 0x1F;
 /// The words of a module's command line: the program's name and its arguments. Blanks separate them. In a line that starts
 /// with [`SEPARATOR`], that byte separates them instead, so that a word can have blanks or be empty.
 pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    words_by(line, |line, end| line.iter().position(|&byte| byte == end).unwrap_or(line.len()))
+}
+
+/// The same, where `size` returns how many bytes of a line come before the first that is `end`.
+#[inline(always)]
+pub fn words_by(line: &[u8], size: impl Fn(&[u8], u8) -> usize) -> impl Iterator<Item = &[u8]> {
     let (separator, line) = match line {
         [SEPARATOR, rest @ ..] => (SEPARATOR, rest),
         _ => (b' ', line),
@@ -186,8 +192,7 @@ pub fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     let words = core::iter::from_fn(move || {
         let line = rest?;
-        let end = line.iter().position(|&byte| byte == separator);
-        let (word, behind) = line.split_at(end.unwrap_or(line.len()));
+        let (word, behind) = line.split_at_checked(size(line, separator)).unwrap_or((line, &[]));
         rest = behind.get(1..);
         Some(word)
     });

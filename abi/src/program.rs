@@ -41,10 +41,10 @@ pub struct Fault {
 pub enum Access {
     /// Only to read.
     Read,
-    /// To read and write.
-    ReadWrite,
     /// To read and execute.
     ReadExecute,
+    /// To read and write.
+    ReadWrite,
 }
 
 /// A file that keeps all the rules.
@@ -138,10 +138,10 @@ fn check_segment(segment: &Segment, file: u64) -> Result<(), LoadError> {
 }
 
 fn access(segment: &Segment) -> Access {
-    match (segment.flags & WRITE != 0, segment.flags & EXECUTE != 0) {
-        (true, _) => Access::ReadWrite,
-        (false, true) => Access::ReadExecute,
-        (false, false) => Access::Read,
+    match segment.flags & (WRITE | EXECUTE) {
+        0 => Access::Read,
+        EXECUTE => Access::ReadExecute,
+        _ => Access::ReadWrite,
     }
 }
 

@@ -51,6 +51,12 @@ pub struct BufferHead {
 impl BufferHead {
     /// Its size in bytes.
     pub const SIZE: usize = size_of::<BufferHead>();
+
+    /// That of a buffer with this room, before its first record.
+    pub const fn new(capacity: u32, used: u32) -> BufferHead {
+        let (magic, version, head_size) = (BUFFER_MAGIC, crate::VERSION, BufferHead::SIZE as u16);
+        BufferHead { magic, version, head_size, capacity, used, records: 0, lost: 0 }
+    }
 }
 
 const _: () = assert!(BufferHead::SIZE == 32);

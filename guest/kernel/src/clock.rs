@@ -2,6 +2,8 @@
 //!
 //! This is only arithmetic; the caller reads the clocks.
 
+use core::arch::asm;
+
 /// The rates of the clocks, and their values at boot.
 #[derive(Clone, Copy)]
 pub struct Clock {
@@ -47,9 +49,19 @@ impl Clock {
     }
 }
 
-/// `value * by / over`, or `u64::MAX` where that is larger. `by` and `over` are rates: below 2^32, and `over` is not 0.
+/// `value * by / over`, or `u64::MAX` where that is larger. `over` is not 0.
 fn scale(value: u64, by: u64, over: u64) -> u64 {
-    (value / over).saturating_mul(by).saturating_add((value % over) * by / over)
+    let product = u128::from(value) * u128::from(by);
+    let (high, low) = ((product >> 64) as u64, product as u64);
+    if high >= over {
+        return u64::MAX;
+    }
+    let quotient;
+    // SAFETY: DIV faults where the quotient needs more than 64 bits. It does not, as `high` is below `over`.
+    unsafe {
+        asm!("div {}", in(reg) over, inout("rax") low => quotient, inout("rdx") high => _, options(pure, nomem, nostack))
+    }
+    quotient
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub fn print(bytes: &[u8]) {
 }
 
 /// Prints bytes of the process that runs, which it can read, on the console or to a stream of the host.
+#[inline(always)]
 pub fn print_of_process(stream: u32, mut bytes: &[u8]) {
     if !trace::has_ports() {
         return print(bytes);

@@ -87,17 +87,18 @@ impl Area {
     }
 
     /// Its registers become those after a reset. XSTATE_BV, in the header, then says that no component is there, and XRSTOR
-    /// initializes each (SDM vol. 1, 13.8); but it takes MXCSR from the area, and FXRSTOR takes all from it.
-    pub fn clear(self) {
-        const WORDS: usize = (512 + 64) / 8;
+    /// initializes each (SDM vol. 1, 13.8); but it takes MXCSR from the area, and FXRSTOR takes all from it. `is_zero`: all of it is zero before.
+    pub fn clear(self, is_zero: bool) {
+        const SIZE: usize = 512 + 64;
         const FCW: usize = 0;
         const MXCSR: usize = 24 / 4;
-        let words = self.bytes();
         // SAFETY: an area is a page of its own.
         unsafe {
-            words.write_bytes(0, WORDS * 8);
-            words.cast::<u32>().add(FCW).write(0x037F);
-            words.cast::<u32>().add(MXCSR).write(0x1F80);
+            if !is_zero {
+                self.bytes().write_bytes(0, SIZE);
+            }
+            self.bytes().cast::<u32>().add(FCW).write(0x037F);
+            self.bytes().cast::<u32>().add(MXCSR).write(0x1F80);
         }
     }
 }
@@ -112,7 +113,7 @@ pub fn store() {
 /// Makes an area for the process in slot `id` in a frame of its address space, its registers as after a reset. `None`: no memory.
 pub fn create(id: u16, space: &mut AddressSpace) -> Option<Area> {
     let area = Area::new(id, space.allocate()?);
-    area.clear();
+    area.clear(true);
     if let Method::InUserMode { .. } = METHOD.get() {
         user_mode::map_area(area.at, area.frame);
     }

@@ -2,7 +2,6 @@
 //!
 //! [`abi::program`] has the rules for a file. The VMM checks them too, but the kernel does not trust its input. The module stays where the VMM put it, and a segment that is not writable is mapped from there.
 
-use abi::boot;
 use abi::elf::Segment;
 use abi::program::{Access, Program, pages};
 use abi::record::LoadError;
@@ -82,7 +81,7 @@ fn build_stack(id: u16, module: &Module, space: &mut AddressSpace) -> Result<u64
     if line.len() > abi::boot::MODULE_COMMAND_LINE_MAX {
         return Err(LoadError::BadArguments);
     }
-    let argc = boot::words(line).count() as u64;
+    let argc = module.words().count() as u64;
     // The strings take a byte more than the line: the last one's NUL. All of it fits the top page.
     let strings = (USER_END - line.len() as u64 - 1) & !7;
     let stack_pointer = (strings - (1 + argc + STACK_TAIL) * 8) & !15;
@@ -95,7 +94,7 @@ fn build_stack(id: u16, module: &Module, space: &mut AddressSpace) -> Result<u64
         at(stack_pointer).cast::<u64>().write(argc);
         at(strings).copy_from_nonoverlapping(line.as_ptr(), line.len());
         let mut pointer = stack_pointer + 8;
-        for word in boot::words(line) {
+        for word in module.words() {
             let offset = word.as_ptr() as u64 - line.as_ptr() as u64;
             at(pointer).cast::<u64>().write(strings + offset);
             at(strings + offset + word.len() as u64).write(0);

@@ -28,7 +28,7 @@ mod timer;
 mod trace;
 mod trap;
 
-use abi::boot::{BY_PORT, Key, PROCESSES_MAX};
+use abi::boot::{BY_PORT, Key};
 use abi::bundle::{Bundle, LINUX, Program};
 use abi::exit::{ALL_WELL, DEADLOCK, PROCESS_FAILED};
 use abi::record::emit::{Deadlock, Memory, boot as record};
@@ -51,7 +51,6 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     // The book's "initialise the trap table", and the segments that x86 needs for it.
     gdt::load();
     idt::load();
-    idt::load_syscall_handler();
     let Some(boot) = boot else { panic(Panic::NoPrograms, start_info) };
     let Some(options) = options else { panic(Panic::BadCommandLine, 0) };
     let policy = Policy::try_from(options.get(Key::Policy)).unwrap_or(Policy::RoundRobin);
@@ -61,11 +60,13 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     let is_direct = policy == Policy::Direct;
     process::DIRECT.set(is_direct);
     fpu::initialize(if is_direct { Method::Fxsave } else { probe::run() });
-    entry::set_calls(is_direct);
+    if is_direct {
+        entry::set_calls_from_ring_0();
+    }
     let (quantum_us, batch) = (options.get(Key::QuantumUs), options.get(Key::Batch));
     record::Scheduler { policy, quantum_us, batch }.emit();
     trace::set_batch(batch);
-    let free_at_start = frames::count_free().into();
+    let free_at_start = frames::POOL.free().into();
     linux::STACK_MAX.set(options.get(Key::StackMib) << 20);
     let processes = create_processes(&boot);
     record::Ready { processes }.emit();
@@ -75,7 +76,7 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
         Deadlock { processes: left.into() }.emit();
         panic::power_off(DEADLOCK)
     }
-    Memory { free_at_start, free_at_end: frames::count_free().into() }.emit();
+    Memory { free_at_start, free_at_end: frames::POOL.free().into() }.emit();
     panic::power_off(if scheduler::FAILED.get() { PROCESS_FAILED } else { ALL_WELL })
 }
 
@@ -104,7 +105,7 @@ fn set_up_memory(boot: &pvh::Boot, is_zeroed: bool) {
 /// Creates a process for every module, and for every program of a module that is a bundle. Returns how many there are.
 fn create_processes(boot: &pvh::Boot) -> u64 {
     let (mut tried, mut processes) = (0, 0);
-    for module in boot.modules().take(PROCESSES_MAX) {
+    for module in boot.modules() {
         let Some(bundle) = Bundle::parse(module.bytes()) else {
             tried += 1;
             processes += create(&module);

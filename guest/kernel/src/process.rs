@@ -112,6 +112,8 @@ const _: () = assert!(SLOTS <= TABLE);
 
 /// The process list. Process 0, the kernel, has slot 0.
 pub static PROCESSES: [Process; TABLE] = [const { Process::unused() }; TABLE];
+/// What a structure is before a process gets it: copied whole, which takes one instruction.
+static UNUSED: Process = Process::unused();
 /// The slot of each process that has one, by number.
 static SLOT_OF: [Local<u8>; 1 << 16] = [const { Local::new(0) }; 1 << 16];
 /// The last number that was given.
@@ -137,11 +139,11 @@ pub static DIRECT: Local<bool> = Local::new(false);
 /// Makes a process of a module, ready to return from its first trap, and returns its number. The book's steps, in its
 /// order.
 pub fn create(module: &Module) -> Result<u16, LoadError> {
-    let mut space = AddressSpace::new().ok_or(LoadError::OutOfMemory)?;
+    let space = AddressSpace::new().ok_or(LoadError::OutOfMemory)?;
     let name = name(module.name());
-    let id = reserve(space.root, name, false).ok_or(LoadError::OutOfMemory)?;
-    let loaded = loader::load(id, module, &mut space);
-    get(id).space.set(space);
+    let id = reserve(space, name, false).ok_or(LoadError::OutOfMemory)?;
+    // SAFETY: the address space is this process's own, which does not run.
+    let loaded = loader::load(id, module, unsafe { &mut *get(id).space.pointer() });
     let filled = loaded.and_then(|start| {
         fill_kernel_stack(id, |frame| frame.start(start.rip, start.rsp)).ok_or(LoadError::OutOfMemory)
     });
@@ -150,39 +152,31 @@ pub fn create(module: &Module) -> Result<u16, LoadError> {
 
 /// A process whose program cannot be loaded leaves the list again.
 pub fn give_up(id: u16, name: [u64; 2], error: LoadError) -> LoadError {
-    leave_list(id).free();
+    leave_list(id);
     LoadFailed { error, program: &name }.emit_for(id);
     error
 }
 
-/// The entry in the process list: a number and a slot, for a process that will use the page tables at `root`. `None`:
-/// there are as many processes as there are slots, or all numbers were given.
-pub fn reserve(root: u64, name: [u64; 2], is_linux: bool) -> Option<u16> {
+/// The entry in the process list: a number and a slot, for a process with this address space. `None`: there are as many
+/// processes as there are slots, or all numbers were given.
+pub fn reserve(space: AddressSpace, name: [u64; 2], is_linux: bool) -> Option<u16> {
     let id = LAST_ID.get().checked_add(1)?;
     let slot = free_slot()?;
     let process = &PROCESSES[usize::from(slot)];
     LAST_ID.set(id);
     SLOT_OF[usize::from(id)].set(slot);
+    let cr3 = space.root;
     let kernel_stack = stack_top(STACK_FIRST_PROCESS + u64::from(slot) - 1);
     // SAFETY: every field is a cell, and no process has this slot.
-    unsafe {
-        (&raw const *process).cast_mut().write(Process {
-            id: Local::new(id),
-            space: Local::new(AddressSpace::without_frames(root)),
-            kernel_stack: Local::new(kernel_stack),
-            is_linux: Local::new(is_linux),
-            group: Local::new(id),
-            state: Local::new(State::Runnable),
-            ..Process::unused()
-        });
-    }
-    ProcessCreated {
-        structure: process.address(),
-        cr3: root,
-        kernel_stack_top: kernel_stack,
-        program: &name,
-    }
-    .emit_for(id);
+    unsafe { (&raw const *process).cast_mut().copy_from_nonoverlapping(&UNUSED, 1) }
+    process.id.set(id);
+    process.space.set(space);
+    process.kernel_stack.set(kernel_stack);
+    process.is_linux.set(is_linux);
+    process.group.set(id);
+    process.state.set(State::Runnable);
+    ProcessCreated { structure: process.address(), cr3, kernel_stack_top: kernel_stack, program: &name }
+        .emit_for(id);
     Some(id)
 }
 
@@ -229,22 +223,23 @@ pub fn fill_kernel_stack(id: u16, fill: impl FnOnce(&mut TrapFrame)) -> Option<(
 #[cold]
 #[inline(never)]
 pub fn free(id: u16) {
-    let frames = leave_list(id).free();
+    let frames = leave_list(id);
     ProcessFreed { frames: frames.into() }.emit_for(id);
 }
 
-/// Takes a process off the list; its address space is left.
-fn leave_list(id: u16) -> AddressSpace {
+/// Takes a process off the list, and frees its memory. Returns how many frames it had.
+fn leave_list(id: u16) -> u32 {
     let process = get(id);
     for (entry, page) in kernel_stack_pages(process) {
         // SAFETY: the entry is this process's own, and no code runs on that stack.
         unsafe { entry.write(0) };
         cpu::invalidate(page);
     }
-    fpu::forget(process.fpu.replace(fpu::Area::NONE));
+    fpu::forget(process.fpu.get());
     process.state.set(State::Unused);
     SLOT_OF[usize::from(id)].set(0);
-    process.space.replace(AddressSpace::NONE)
+    // SAFETY: no code uses the address space of a process that has left the list.
+    unsafe { (*process.space.pointer()).free() }
 }
 
 /// The first 16 bytes of the program's name, as two words.

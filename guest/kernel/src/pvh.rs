@@ -1,6 +1,6 @@
 //! The boot information that the VMM passes to the kernel: [`abi::pvh`] says how it is laid out.
 
-use abi::boot::{Options, PREPARED_MAGIC, Prepared};
+use abi::boot::{Options, PREPARED_MAGIC, Prepared, words_by};
 use abi::pvh::{self, MAGIC, RAM, StartInfo};
 
 use crate::hosts::emulated;
@@ -20,9 +20,15 @@ pub struct Module {
 }
 
 impl Module {
+    /// The program's name, and its arguments.
+    #[inline(always)]
+    pub fn words(&self) -> impl Iterator<Item = &'static [u8]> {
+        words_by(self.command_line, emulated::size_before)
+    }
+
     /// The program's name.
     pub fn name(&self) -> &'static [u8] {
-        abi::boot::words(self.command_line).next().unwrap_or(&[])
+        self.words().next().unwrap_or(&[])
     }
 
     /// Its file.
@@ -92,7 +98,7 @@ fn string(address: u64) -> &'static [u8] {
     if address == 0 || !is_seen(address, COMMAND_LINE_MAX) {
         return &[];
     }
-    let start = physical::<u8>(address);
     // SAFETY: inside the direct map; the kernel does not write what the VMM left there.
-    unsafe { core::slice::from_raw_parts(start, emulated::text_size(start, COMMAND_LINE_MAX as usize)) }
+    let bytes = unsafe { core::slice::from_raw_parts(physical::<u8>(address), COMMAND_LINE_MAX as usize) };
+    bytes.get(..emulated::size_before(bytes, 0)).unwrap_or(bytes)
 }

@@ -1,43 +1,44 @@
 //! The run queue: runnable processes that wait for the CPU, first in, first out.
 
 use crate::cell::Local;
-use crate::layout::STACK_SLOTS;
 
-/// A power of two that holds every process, so that an index wraps without a division.
-const SIZE: usize = STACK_SLOTS.next_power_of_two() as usize;
+/// An index of eight bits wraps by itself and needs no check. There are fewer processes: `process::SLOTS`.
+const SIZE: usize = 1 << u8::BITS;
 
-/// A queue of process numbers. A process waits in it at most once, so it cannot overflow.
+/// A queue of process numbers. A process waits in it at most once, so it is never full.
 pub struct RunQueue {
     waiting: [Local<u16>; SIZE],
-    /// Index of the first that waits; it grows without bound and is taken modulo [`SIZE`].
-    first: Local<usize>,
-    count: Local<usize>,
+    /// Index of the first that waits, and the end of those.
+    first: Local<u8>,
+    end: Local<u8>,
 }
 
 impl RunQueue {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self { waiting: [const { Local::new(0) }; SIZE], first: Local::new(0), count: Local::new(0) }
+        Self { waiting: [const { Local::new(0) }; SIZE], first: Local::new(0), end: Local::new(0) }
     }
 
     /// Adds a process at the end.
     pub fn push(&self, id: u16) {
-        let (first, count) = (self.first.get(), self.count.get());
-        self.waiting[first.wrapping_add(count) % SIZE].set(id);
-        self.count.set(count + 1);
+        let end = self.end.get();
+        self.waiting[usize::from(end)].set(id);
+        self.end.set(end.wrapping_add(1));
     }
 
     /// True if no process waits.
     pub fn is_empty(&self) -> bool {
-        self.count.get() == 0
+        self.first.get() == self.end.get()
     }
 
     /// Takes the first process out; `None` if no process waits.
     pub fn pop(&self) -> Option<u16> {
-        let (first, count) = (self.first.get(), self.count.get().checked_sub(1)?);
+        if self.is_empty() {
+            return None;
+        }
+        let first = self.first.get();
         self.first.set(first.wrapping_add(1));
-        self.count.set(count);
-        Some(self.waiting[first % SIZE].get())
+        Some(self.waiting[usize::from(first)].get())
     }
 }
 

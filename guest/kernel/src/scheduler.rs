@@ -10,7 +10,6 @@ use crate::arch::context::{Segments, switch};
 use crate::arch::{boot, cpu, gdt};
 use crate::cell::Local;
 use crate::layout::{STACK_BOOT, stack_top};
-use crate::memory::address_space::AddressSpace;
 use crate::process::{self, KERNEL, NEVER, Process, State};
 use crate::run_queue::RunQueue;
 use crate::trace::Emit;
@@ -47,7 +46,7 @@ pub fn add(id: u16) {
 /// `awaits_input` says that no input is to come. The caller's stack becomes that of process 0.
 pub fn run(awaits_input: fn() -> bool) -> u16 {
     let kernel = process::get(KERNEL);
-    kernel.space.set(AddressSpace::without_frames(boot::root()));
+    kernel.set_root(boot::root());
     kernel.kernel_stack.set(stack_top(STACK_BOOT));
     while ALIVE.get() > 0 {
         wake_sleepers();

@@ -6,12 +6,13 @@
 use abi::boot::{BY_PORT, SHARED, STREAM};
 use abi::ports;
 use abi::record::emit::Data;
-use abi::record::{BUFFER_MAGIC, BufferHead, DATA_MAX, HEAD_SIZE, Head, RECORD_MAX, Record, UNANSWERED};
+use abi::record::{BufferHead, DATA_MAX, HEAD_SIZE, Head, Kind, RECORD_MAX, Record, UNANSWERED};
 
 use crate::arch::cpu;
 use crate::cell::Local;
 use crate::hosts::{doorbell, emulated};
 use crate::layout::{KERNEL_BASE, PAGE};
+use crate::process::KERNEL;
 
 /// Head and records.
 const BUFFER_SIZE: usize = 128 << 10;
@@ -61,15 +62,7 @@ pub fn attach(option: u64) {
     if option == BY_PORT && cpu::in32(ports::ATTACH) == ports::NO_DEVICE {
         return;
     }
-    let head = BufferHead {
-        magic: BUFFER_MAGIC,
-        version: abi::VERSION,
-        head_size: BufferHead::SIZE as u16,
-        capacity: CAPACITY as u32,
-        used: if option == SHARED { UNANSWERED } else { 0 },
-        records: 0,
-        lost: 0,
-    };
+    let head = BufferHead::new(CAPACITY as u32, if option == SHARED { UNANSWERED } else { 0 });
     let buffer = BUFFER.pointer();
     let page = ((buffer as u64 - KERNEL_BASE) / PAGE) as u32;
     // SAFETY: one CPU; the host reads the buffer only while this CPU waits for it.
@@ -105,7 +98,8 @@ pub trait Emit: Record + Sized {
     /// Appends it as a record of the process that runs, or of the kernel.
     #[inline(always)]
     fn emit(self) {
-        self.emit_for(current());
+        // The kernel boots, so the compiler knows the whole head of a record of the boot.
+        self.emit_for(if matches!(Self::KIND, Kind::Boot | Kind::Gates) { KERNEL } else { current() });
     }
 
     /// Appends it as a record of a process that need not be the one that runs.

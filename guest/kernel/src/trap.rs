@@ -63,8 +63,8 @@ fn return_from(frame: &mut TrapFrame, lost: bool) {
 pub extern "C" fn trap(frame: &mut TrapFrame) {
     let cr2 = if frame.vector as u8 == vector::PAGE_FAULT { read_cr!("cr2") } else { 0 };
     let arrival = Arrival { vector: frame.vector as u8, rip: frame.rip, cr2 };
-    if frame.is_from_user() && probe::translate(frame, arrival) {
-        return;
+    if frame.is_from_user() {
+        probe::translate(frame);
     }
     if frame.vector as u8 == INT_VECTOR && scheduler::RUNS_LINUX.get() {
         // It asks for the calls of 32-bit programs, which have other numbers and are not here. It becomes what it is where
@@ -108,7 +108,7 @@ fn is_from_the_machine(vector: u8) -> bool {
 /// A fault of the process that runs: it ends, unless it has a handler for the fault. Other processes continue.
 fn fault(frame: &mut TrapFrame, cr2: u64) {
     if trace::current() == process::KERNEL {
-        panic::exception(frame); // the kernel's own code in user mode, which the probe runs
+        panic::exception(frame); // the kernel's own code in user mode: see `hosts`
     }
     if scheduler::RUNS_LINUX.get() && scheduler::current().fault_handler.get() == 0 {
         return linux::fault(frame, cr2);

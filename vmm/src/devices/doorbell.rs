@@ -400,15 +400,7 @@ mod tests {
         }
 
         fn valid(&self) -> BufferHead {
-            BufferHead {
-                magic: BUFFER_MAGIC,
-                version: abi::VERSION,
-                head_size: BufferHead::SIZE as u16,
-                capacity: CAPACITY,
-                used: 0,
-                records: 0,
-                lost: 0,
-            }
+            BufferHead::new(CAPACITY, 0)
         }
 
         fn set(&self, head: BufferHead) {

@@ -48,9 +48,8 @@ pub unsafe extern "C" fn switch(from: *mut Context, to: *const Context) {
         "mov [rdi + 24], r13",
         "mov [rdi + 32], r14",
         "mov [rdi + 40], r15",
-        "pop rax", // the return address
+        "pop qword ptr [rdi + 56]", // the return address
         "mov [rdi + 48], rsp",
-        "mov [rdi + 56], rax",
         "mov rbx, [rsi]",
         "mov rbp, [rsi + 8]",
         "mov r12, [rsi + 16]",

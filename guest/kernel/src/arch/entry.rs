@@ -13,6 +13,7 @@ use abi::syscall::INT_VECTOR;
 
 use super::cpu::rflags;
 use super::trap_frame::TrapFrame;
+use crate::cell::Local;
 use crate::layout::{TEXT, USER_END, selector, vector};
 
 /// Bytes between two stubs.
@@ -93,7 +94,9 @@ syscall_stub:
     push rcx
     push 0
     push {syscall}
-    handle [rip + call_handler]
+    jmp [rip + {ways} + 8]
+call_entry:
+    handle {system_call}
 
     // #PF on a host where `syscall` arrives as one, at LSTAR. A fault there can only be the one by which `syscall` arrives, or
     // a jump of a process to that address. With a jump anything may be in RCX and R11: if RCX is not a user address, it is
@@ -114,6 +117,8 @@ fault_or_call_stub:
 2:  push {page_fault}
 
 any_trap:
+    jmp [rip + {ways}]
+trap_entry:
     handle {trap}
 timer_interrupt_common:
     handle {timer_interrupt}
@@ -131,9 +136,6 @@ call_cs:
     .quad {user_code}
 call_ss:
     .quad {user_data}
-    // What the stub of `syscall` calls: while the probe runs, the handler of all traps, which looks for the probe.
-call_handler:
-    .quad {trap}
     // RSP of a process that makes a call, while its frame is built.
 user_rsp:
     .quad 0
@@ -142,7 +144,9 @@ user_end:
     .text
     "#,
     size = const STUB_SIZE,
+    ways = sym WAYS,
     trap = sym crate::trap::trap,
+    system_call = sym crate::trap::system_call,
     timer_interrupt = sym crate::trap::timer_interrupt,
     call_by_fault = sym crate::trap::system_call_by_fault,
     started = sym crate::trap::started,
@@ -166,10 +170,15 @@ unsafe extern "C" {
     pub static fault_or_call_stub: u8;
     /// A new process starts here: its kernel stack holds only a `TrapFrame`.
     pub fn first_return();
-    static mut call_cs: u64;
-    static mut call_ss: u64;
-    static mut call_handler: u64;
+    /// CS and SS.
+    static mut call_cs: [u64; 2];
+    fn trap_entry();
+    fn call_entry();
 }
+
+/// Where the stubs continue: that of `syscall` at the second address, those without a handler of their own at the first. The
+/// probe leads both to itself while it runs.
+pub static WAYS: Local<[unsafe extern "C" fn(); 2]> = Local::new([trap_entry, call_entry]);
 
 /// The address of a stub: of an exception by its vector, or one of the others by its number above. `kernel.ld` puts the first
 /// where the kernel's text starts, so that the trap table is a constant.
@@ -180,16 +189,10 @@ pub const fn stub(number: u64) -> u64 {
 /// What LSTAR has: the stub of `syscall`.
 pub const SYSCALL_STUB: u64 = stub(SYSCALL);
 
-/// The probe is done: system calls come from ring 3 or, under the policy direct, from ring 0.
-pub fn set_calls(from_ring_0: bool) {
+/// The policy is direct: system calls come from ring 0.
+pub fn set_calls_from_ring_0() {
     // SAFETY: one CPU; only the stub of `syscall` reads these, and no program runs yet.
-    unsafe {
-        call_handler = crate::trap::system_call as *const () as u64;
-        if from_ring_0 {
-            call_cs = selector::KERNEL_CODE.into();
-            call_ss = selector::KERNEL_DATA.into();
-        }
-    }
+    unsafe { call_cs = [selector::KERNEL_CODE, selector::KERNEL_DATA].map(u64::from) }
 }
 
 /// A new process starts here under the policy direct: the kernel calls the program in ring 0, on the program's own stack,

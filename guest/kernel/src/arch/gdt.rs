@@ -5,7 +5,7 @@ use core::arch::asm;
 use abi::record::emit::boot::Segments;
 
 use crate::cell::Local;
-use crate::layout::{STACK_BOOT, STACK_DOUBLE_FAULT, STACK_NMI, selector, stack_top};
+use crate::layout::{KERNEL_BASE, STACK_BOOT, STACK_DOUBLE_FAULT, STACK_NMI, selector, stack_top};
 use crate::trace::Emit;
 
 #[repr(C, packed(4))]
@@ -50,9 +50,12 @@ pub static GDT: Local<[u64; 7]> = Local::new([
     0x00CF_9300_0000_FFFF, // ring 0 data
     0x00CF_F300_0000_FFFF, // ring 3 data
     0x00AF_FB00_0000_FFFF, // ring 3 code, 64-bit
-    0,                     // TSS, filled by `load`
-    0,
+    TSS_DESCRIPTOR,        // `load` adds the lower 24 bits of the address
+    0xFFFF_FFFF,
 ]);
+
+/// Available 64-bit TSS (type 9), present; the address is 0xFFFF_FFFF_80xx_xxxx, as that of all of the kernel's data.
+const TSS_DESCRIPTOR: u64 = KERNEL_BASE << 32 & 0xFF << 56 | 0x89 << 40 | (size_of::<Tss>() as u64 - 1);
 
 #[repr(C, packed)]
 pub struct TablePointer {
@@ -64,12 +67,10 @@ pub struct TablePointer {
 pub fn load() {
     let (gdt, tss) = (GDT.pointer(), TSS.pointer() as u64);
     let pointer = TablePointer { limit: size_of::<[u64; 7]>() as u16 - 1, base: gdt as u64 };
-    // SAFETY: one CPU, interrupts off: no other code uses the table. The descriptors are those of `layout::selector`,
-    // the TSS descriptor is available 64-bit TSS (type 9), present, over a static that never moves.
+    // SAFETY: one CPU, interrupts off: no other code uses the table. The descriptors are those of `layout::selector`, that of
+    // the TSS is over a static that never moves.
     unsafe {
-        (*gdt)[5] =
-            (size_of::<Tss>() as u64 - 1) | (tss & 0xFF_FFFF) << 16 | 0x89 << 40 | (tss >> 24 & 0xFF) << 56;
-        (*gdt)[6] = tss >> 32;
+        (*gdt)[5] |= (tss & 0xFF_FFFF) << 16;
         asm!(
             "lgdt [{pointer}]",
             "push {code}",

@@ -53,39 +53,34 @@ const fn gate(handler: u64, kind: u64, ist: u8) -> Gate {
     [handler & 0xFFFF | selector | kind << 40 | (handler >> 16 & 0xFFFF) << 48, handler >> 32]
 }
 
-/// Loads the table's address.
+/// Loads the table's address, and writes the address of the `syscall` handler to its register.
 pub fn load() {
     let address = IDT.pointer() as u64;
     let pointer = TablePointer { limit: size_of::<[Gate; 256]>() as u16 - 1, base: address };
-    // SAFETY: the table is a static, each present gate leads to a stub.
-    unsafe { asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags)) }
-    record(0, vector::INPUT);
-    record(INT_VECTOR, INT_VECTOR);
-    record(vector::SPURIOUS, vector::SPURIOUS);
-    TrapTable { address, gates: GATES }.emit();
-}
-
-/// Records the gates of a range of vectors, as many in a record as fit.
-fn record(first: u8, last: u8) {
-    // SAFETY: one CPU, and no gate changes while its record is written.
-    let table = unsafe { &*IDT.pointer() };
-    let range = table.get(usize::from(first)..=usize::from(last)).unwrap_or_default();
-    for (index, gates) in range.chunks(GATES_MAX).enumerate() {
-        Gates { first: first + (index * GATES_MAX) as u8, table: gates.as_flattened() }.emit();
-    }
-}
-
-/// Writes the address of the `syscall` handler to its register.
-pub fn load_syscall_handler() {
     let lstar = entry::SYSCALL_STUB;
     // SYSCALL takes CS from bits 32..48, and SS as CS + 8. SYSRET's bits stay 0: it is never used.
     let star = u64::from(selector::KERNEL_CODE) << 32;
     let sfmask = cpu::rflags::IF | cpu::rflags::TF | cpu::rflags::DF | cpu::rflags::NT | cpu::rflags::AC;
-    // SAFETY: the boot code found SYSCALL in CPUID and set EFER.SCE; the handler is a stub.
+    // SAFETY: the table is a static, each present gate leads to a stub. The boot code found SYSCALL in CPUID and set EFER.SCE;
+    // the handler is a stub.
     unsafe {
+        asm!("lidt [{}]", in(reg) &pointer, options(nostack, preserves_flags));
         cpu::write_msr(cpu::IA32_STAR, star);
         cpu::write_msr(cpu::IA32_LSTAR, lstar);
         cpu::write_msr(cpu::IA32_FMASK, sfmask);
     }
-    SyscallHandler { lstar, star, sfmask }.emit();
+    // As many in a record as fit, then those that stand alone.
+    for (index, gates) in gates(0, vector::INPUT).chunks(GATES_MAX).enumerate() {
+        Gates { first: (index * GATES_MAX) as u8, table: gates.as_flattened() }.emit();
+    }
+    let alone = |number| Gates { first: number, table: gates(number, number).as_flattened() };
+    alone(INT_VECTOR).emit_with(alone(vector::SPURIOUS));
+    TrapTable { address, gates: GATES }.emit_with(SyscallHandler { lstar, star, sfmask });
+}
+
+/// The gates of a range of vectors.
+fn gates(first: u8, last: u8) -> &'static [Gate] {
+    // SAFETY: one CPU, and no gate changes while its record is written.
+    let table = unsafe { &*IDT.pointer() };
+    table.get(usize::from(first)..=usize::from(last)).unwrap_or_default()
 }

@@ -61,15 +61,15 @@ pub fn call_aside(function: extern "C" fn()) {
     unsafe { asm!("call {}", sym aside, inout("rax") function => _, options(nostack)) }
 }
 
-/// How many of `count` items from `at` on come before the one that ends the scan. The first instruction sets ZF for an empty
-/// stretch, where SCAS does not run; the last says whether an item ended the scan.
+/// How many of `count` items from `at` on come before the one that ends the scan for `$item`. The first instruction sets ZF for
+/// an empty stretch, where SCAS does not run; the last says whether an item ended the scan.
 macro_rules! count_before {
-    ($at:expr, $count:expr, $first:literal, $scan:literal, $last:literal) => {{
+    ($at:expr, $count:expr, $item:expr, $first:literal, $scan:literal, $last:literal) => {{
         let (left, found): (usize, u8);
-        // SAFETY: the caller's promise; DF is 0 in the kernel.
+        // SAFETY: all of the items can be read; DF is 0 in the kernel.
         unsafe {
             asm!($first, $scan, $last, found = out(reg_byte) found, inout("rcx") $count => left,
-                inout("rdi") $at => _, in("rax") 0_u64, options(pure, nostack, readonly));
+                inout("rdi") $at => _, in("rax") $item, options(pure, nostack, readonly));
         }
         $count - left - usize::from(found)
     }};
@@ -80,13 +80,11 @@ macro_rules! count_before {
 /// # Safety
 /// All of them can be read.
 pub unsafe fn zero_words(at: *const u64, count: usize) -> usize {
-    count_before!(at, count, "cmp rax, rax", "repe scasq", "setne {found}")
+    count_before!(at, count, 0_u64, "cmp rax, rax", "repe scasq", "setne {found}")
 }
 
-/// How many bytes from `at` on come before the first zero; `count` if none of so many is zero.
-///
-/// # Safety
-/// All of them up to the first zero can be read.
-pub unsafe fn text_size(at: *const u8, count: usize) -> usize {
-    count_before!(at, count, "cmp rax, 1", "repne scasb", "sete {found}")
+/// How many of these bytes come before the first that is `end`.
+#[inline(always)]
+pub fn size_before(bytes: &[u8], end: u8) -> usize {
+    count_before!(bytes.as_ptr(), bytes.len(), u64::from(end), "test rsp, rsp", "repne scasb", "sete {found}")
 }

@@ -19,14 +19,14 @@
 //! though CR0.AM is 0; `int 4` is #OF and `int3` needs no open gate; RDTSCP, RDPID and the FSGSBASE instructions run, and
 //! [`crate::arch::context`] switches the bases.
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 
 use abi::record::emit::boot::Probed;
 use abi::record::{Panic, SYSCALL_VECTOR};
 use abi::syscall::INT_VECTOR;
 
 use super::{first_word, gate_to, user_mode, xsave};
-use crate::arch::cpu::rflags;
+use crate::arch::cpu::{read_cr, rflags};
 use crate::arch::trap_frame::TrapFrame;
 use crate::arch::{entry, gdt};
 use crate::cell::Local;
@@ -45,20 +45,19 @@ const INT_SIZE: u64 = 2;
 pub struct Arrival {
     pub vector: u8,
     pub rip: u64,
-    /// CR2 for a page fault, else 0.
+    /// CR2, of use for a page fault only.
     pub cr2: u64,
 }
 
-/// Where the kernel continues at the next trap of user mode: RIP and RSP. RIP is 0 while no probe runs.
-static RESUME: Local<[u64; 2]> = Local::new([0; 2]);
-static ARRIVAL: Local<Arrival> = Local::new(Arrival { vector: 0, rip: 0, cr2: 0 });
 /// `int n` arrives as #UD.
 static INT_IS_UNDEFINED: Local<bool> = Local::new(false);
 
 /// Executes the instructions in user mode, and remembers how their traps arrived. Returns how the vector registers are exchanged.
 pub fn run() -> Method {
+    let ways = entry::WAYS.replace([back_from_probe; 2]);
     let [(syscall, _), (int, _), (avx, xcr0)] =
         [user_mode::SYSCALL, user_mode::INT, user_mode::AVX].map(execute);
+    entry::WAYS.set(ways);
     match syscall.vector {
         SYSCALL_VECTOR => {}
         vector::PAGE_FAULT if [syscall.rip, syscall.cr2] == [entry::SYSCALL_STUB; 2] => {
@@ -92,15 +91,14 @@ fn let_user_data_be_64_bit_code() {
 
 /// Executes the code at `rip` in user mode. Returns how its next trap arrived, and EAX then.
 fn execute(rip: u64) -> (Arrival, u32) {
-    let eax;
-    // SAFETY: the kernel's root table is loaded, which has code there. The handler of the next trap calls `translate`, which
-    // makes it return to the end of this block, with this stack and the registers of user mode: the code changes EAX, ECX and
-    // EDX, and `syscall` RCX and R11. The trap frame goes right below what is in use of this stack.
+    let (eax, vector, trap_rip): (u32, u64, u64);
+    // SAFETY: the kernel's root table is loaded, which has code there. The next trap leads to `back_from_probe`, which returns
+    // to the end of this block. The code changes EAX, ECX and EDX, and `syscall` RCX and R11. The trap frame goes right below
+    // what is in use of this stack.
     unsafe {
         asm!(
             "lea {scratch}, [rip + 2f]",
-            "mov [{resume}], {scratch}",
-            "mov [{resume} + 8], rsp",
+            "push {scratch}",
             "mov [rip + {tss} + {kernel_stack}], rsp",
             "push {user_data}",
             "push 0",
@@ -115,33 +113,35 @@ fn execute(rip: u64) -> (Arrival, u32) {
             user_code = const selector::USER_CODE,
             flags = const rflags::FIXED,
             rip = in(reg) rip,
-            resume = in(reg) RESUME.pointer(),
             scratch = out(reg) _,
             lateout("eax") eax,
             lateout("rcx") _,
-            lateout("rdx") _,
+            lateout("rdx") trap_rip,
+            lateout("rsi") vector,
             lateout("r11") _,
         );
     }
-    (ARRIVAL.get(), eax)
+    (Arrival { vector: vector as u8, rip: trap_rip, cr2: read_cr!("cr2") }, eax)
 }
 
-/// Turns a trap that arrived as another one into what it stands for, where the probe saw that happen. Returns true if the
-/// probe itself caused the trap: then nothing else is to do about it.
+/// Where a trap of the probe leads: drops its frame, but for the vector in RSI and the address in RDX.
+#[unsafe(naked)]
+unsafe extern "C" fn back_from_probe() {
+    naked_asm!(
+        "pop rsi; pop rdx; pop rdx", // the vector, the error code, RIP
+        "mov rsp, [rip + {tss} + {kernel_stack}]",
+        "ret",
+        tss = sym gdt::TSS,
+        kernel_stack = const gdt::KERNEL_STACK,
+    )
+}
+
+/// Turns #UD into the interrupt that it stands for, where the probe saw that happen.
 #[inline(always)]
-pub fn translate(frame: &mut TrapFrame, arrival: Arrival) -> bool {
-    let [rip, rsp] = RESUME.get();
-    if rip != 0 {
-        RESUME.set([0; 2]);
-        ARRIVAL.set(arrival);
-        (frame.rip, frame.rsp) = (rip, rsp);
-        frame.set_ring0();
-        return true;
-    }
-    if arrival.vector == vector::INVALID_OPCODE && INT_IS_UNDEFINED.get() {
+pub fn translate(frame: &mut TrapFrame) {
+    if frame.vector as u8 == vector::INVALID_OPCODE && INT_IS_UNDEFINED.get() {
         as_int(frame);
     }
-    false
 }
 
 /// What `int n` would have done: it goes through the gate if the gate's DPL allows, else it is #GP.

@@ -17,8 +17,8 @@ pub struct Rates {
     pub apic_measured: u64,
 }
 
-/// A measurement against a known TSC takes a second divided by this: 20 us.
-const MEASURE_PER_SECOND: u64 = 50_000;
+/// A measurement against a known TSC takes a second divided by this: 10 us.
+const MEASURE_PER_SECOND: u64 = 100_000;
 /// The LAPIC's rate where neither command line nor CPUID has it: QEMU's and KVM's.
 const APIC_KHZ_UNKNOWN: u64 = 1_000_000;
 

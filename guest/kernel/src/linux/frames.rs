@@ -1,23 +1,21 @@
 //! Page frames whose users are counted, because processes share them after a fork.
 
-pub use crate::memory::frames::count_free;
-
 use crate::layout::PAGE;
-use crate::memory::frames::{POOL, cleared};
+pub use crate::memory::frames::POOL;
+use crate::memory::frames::{address, clear};
 use crate::memory::physical;
 
 /// Takes a zeroed frame with one user, and returns its physical address; `None` if no frame is free.
 pub fn take() -> Option<u64> {
-    POOL.take_counted().map(cleared)
+    POOL.take_counted(clear).map(address)
 }
 
 /// Takes a frame with the same content as the frame at `from`.
 pub fn take_copy(from: u64) -> Option<u64> {
-    let (number, _) = POOL.take_counted()?;
-    let address = u64::from(number) * PAGE;
+    let to = address(POOL.take_counted(|_| ())?);
     // SAFETY: the frame was free, both frames lie in the direct map, and they differ.
-    unsafe { physical::<u8>(address).copy_from_nonoverlapping(physical::<u8>(from), PAGE as usize) }
-    Some(address)
+    unsafe { physical::<u8>(to).copy_from_nonoverlapping(physical::<u8>(from), PAGE as usize) }
+    Some(to)
 }
 
 /// A frame has one more user.

@@ -14,9 +14,10 @@ use crate::arch::context::Segments;
 use crate::arch::cpu::{self, rflags};
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::layout::{KERNEL_BASE, USER_END};
+use crate::memory::address_space::AddressSpace;
 use crate::process::{self, NEVER, Process};
 use crate::trace::Emit;
-use crate::{fpu, scheduler, timer, trace};
+use crate::{scheduler, timer, trace};
 
 /// A program that the host starts.
 pub struct Program {
@@ -31,7 +32,7 @@ pub struct Program {
 pub fn start(program: &Program) -> Outcome<u16> {
     let space = Space::new().ok_or(ENOMEM)?;
     let name = name_of(program.path);
-    let Some(id) = process::reserve(space.root(), name, true) else {
+    let Some(id) = process::reserve(AddressSpace::without_frames(space.root()), name, true) else {
         space.release();
         return Err(EAGAIN);
     };
@@ -150,7 +151,8 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
         0 => task::space().copy().ok_or(ENOMEM)?,
         _ => task::space(),
     };
-    let Some(id) = process::reserve(space.root(), parent.name.get(), true) else {
+    let Some(id) = process::reserve(AddressSpace::without_frames(space.root()), parent.name.get(), true)
+    else {
         return Err(discard(space, flags));
     };
     Cloned { parent: trace::current(), flags, is_thread }.emit_for(id);
@@ -283,7 +285,7 @@ pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp:
     task.clear_tid.set(0);
     task.robust_list.set(0);
     task.rseq.set((0, 0));
-    signal::with_fpu(fpu::Area::clear);
+    signal::with_fpu(|area| area.clear(false));
     Segments::set_bases([0; 2]);
     frame.registers = Registers::default();
     (frame.rip, frame.rsp, frame.rflags) = (rip, rsp, rflags::START);

@@ -134,7 +134,7 @@ fn place(space: &Space, address: u64, size: u64, flags: u64) -> Outcome<u64> {
 
 /// Creates every page of a range now.
 fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
-    if size / PAGE > u64::from(frames::count_free()) {
+    if size / PAGE > u64::from(frames::POOL.free()) {
         return Err(ENOMEM);
     }
     let touch = if rights & WRITE != 0 { Touch::Write } else { Touch::Read };

@@ -81,7 +81,7 @@ pub fn sysinfo(to: u64) -> Outcome<u64> {
     let mut words = [0_u64; 14];
     words[0] = timer::monotonic_ns() / super::time::NS_PER_SECOND;
     words[4] = u64::from(frames::count_all()) * PAGE;
-    words[5] = u64::from(frames::count_free()) * PAGE;
+    words[5] = u64::from(frames::POOL.free()) * PAGE;
     words[10] = task::groups().count() as u64;
     words[13] = 1; // the unit is bytes
     user::write(to, words).map(|()| 0)

@@ -545,7 +545,7 @@ fn save_fpu(to: u64) {
             to.add(464).cast::<[u32; 5]>().write_unaligned(marks);
             to.add(size).cast::<u32>().write_unaligned(mark_at_end);
         }
-        area.clear();
+        area.clear(false);
     });
 }
 
@@ -562,7 +562,7 @@ fn restore_fpu(address: u64) -> Outcome<()> {
         user::reach(address, size as u64, false)?;
     }
     with_fpu(|area| {
-        area.clear();
+        area.clear(false);
         if address == 0 {
             return;
         }

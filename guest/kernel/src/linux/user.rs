@@ -77,9 +77,7 @@ pub fn string(address: u64, most: u64) -> Outcome<&'static [u8]> {
     while size < most {
         let at = address.checked_add(size).ok_or(EFAULT)?;
         let here = (PAGE - at % PAGE).min(most - size);
-        reach(at, here, false)?;
-        // SAFETY: `reach` made all of it readable.
-        let found = unsafe { emulated::text_size(at as *const u8, here as usize) } as u64;
+        let found = emulated::size_before(bytes(at, here)?, 0) as u64;
         size += found;
         if found < here {
             return bytes(address, size);
@@ -97,8 +95,7 @@ impl data::Memory for Memory {
     }
 
     fn text_size(&self, bytes: &[u8]) -> usize {
-        // SAFETY: all of the slice can be read.
-        unsafe { emulated::text_size(bytes.as_ptr(), bytes.len()) }
+        emulated::size_before(bytes, 0)
     }
 
     fn record(&self, argument: u8, size: u64, beginning: &[u8]) {

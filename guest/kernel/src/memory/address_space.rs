@@ -51,13 +51,13 @@ impl AddressSpace {
 
     /// A new one, its lower half empty.
     pub fn new() -> Option<Self> {
-        let mut frames = FrameList::EMPTY;
-        let root = frames::allocate(&mut frames)?;
+        let mut space = Self::NONE;
+        space.root = space.allocate()?;
         for index in KERNEL_ENTRIES {
             // SAFETY: the root is a fresh frame; the kernel's table is a static. Both have 512 entries.
-            unsafe { physical::<u64>(root).add(index).write(boot::root_table().add(index).read()) }
+            unsafe { physical::<u64>(space.root).add(index).write(boot::root_table().add(index).read()) }
         }
-        Some(Self { root, frames, last: NO_TABLE })
+        Some(space)
     }
 
     /// A zeroed frame that belongs to this address space.
@@ -99,26 +99,26 @@ impl AddressSpace {
     }
 
     /// The page table for `page`, which is created if it does not exist.
-    #[inline(never)]
+    #[inline(always)]
     fn leaf_table(&mut self, page: u64) -> Option<u64> {
         let mut table = self.root;
         for shift in [39, 30, 21] {
             let entry = entry(table, page, shift);
             // SAFETY: an entry of a table of this address space.
             unsafe {
-                if *entry & PRESENT == 0 {
-                    let below = frames::allocate(&mut self.frames)?;
-                    *entry = below | PRESENT | WRITABLE | USER;
-                }
                 table = *entry & ADDRESS;
+                if table == 0 {
+                    table = frames::allocate(&mut self.frames)?;
+                    *entry = table | PRESENT | WRITABLE | USER;
+                }
             }
         }
         Some(table)
     }
 
-    /// Frees all its frames and returns how many there were.
-    pub fn free(self) -> u32 {
-        frames::free(self.frames);
+    /// Frees all its frames, so that it cannot be used again. Returns how many there were.
+    pub fn free(&mut self) -> u32 {
+        frames::POOL.give_back(self.frames);
         self.frames.count
     }
 }

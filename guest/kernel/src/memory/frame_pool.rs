@@ -22,14 +22,14 @@ impl FrameList {
     pub const EMPTY: Self = Self { first: NONE, last: NONE, count: 0 };
 }
 
-/// The number of a frame that was free, and whether it was never handed out before: else it has what its last owner left.
-pub type Taken = (u32, bool);
-
 /// The free frames among the frames below `N`.
 pub struct FramePool<const N: usize> {
     /// The frame behind each frame in the list that it is in.
     next: [Local<u32>; N],
-    /// The first frame that was never handed out, and the end of those.
+    /// The next frame to hand out, and the end of those: they are zero.
+    zero: Local<u32>,
+    zero_end: Local<u32>,
+    /// The first of the other frames that were never handed out, and the end of those.
     fresh: Local<u32>,
     end: Local<u32>,
     free: Local<FrameList>,
@@ -40,59 +40,75 @@ impl<const N: usize> FramePool<N> {
     pub const fn new() -> Self {
         Self {
             next: [const { Local::new(NONE) }; N],
+            zero: Local::new(NONE),
+            zero_end: Local::new(NONE),
             fresh: Local::new(NONE),
             end: Local::new(NONE),
             free: Local::new(FrameList::EMPTY),
         }
     }
 
-    /// Makes the frames from `start` to `end` the fresh ones, as far as they are above 0 and below `N`.
-    pub fn initialize(&self, start: u32, end: u32) {
-        self.fresh.set(start.max(NONE + 1));
-        self.end.set(end.min(N as u32));
+    /// Makes the frames from `start` to `end` the fresh ones, as far as they are above 0 and below `N`. `zeroed`: all are zero.
+    pub fn initialize(&self, start: u32, end: u32, zeroed: bool) {
+        let end = end.min(N as u32);
+        let start = start.max(NONE + 1).min(end);
+        let fresh = if zeroed { end } else { start };
+        self.zero.set(start);
+        self.zero_end.set(fresh);
+        self.fresh.set(fresh);
+        self.end.set(end);
     }
 
-    /// Moves a frame from the pool into `list`; `None` if no frame is free.
+    /// Moves a frame from the pool into `list`; `None` if no frame is free. `clear` gets its number first, unless it is zero.
     #[inline(always)]
-    pub fn take(&self, list: &mut FrameList) -> Option<Taken> {
-        let fresh = self.fresh.get();
-        let is_fresh = fresh < self.end.get();
-        let number = if is_fresh {
-            self.fresh.set(fresh + 1);
-            fresh
-        } else {
-            self.reuse()?
-        };
+    pub fn take(&self, list: &mut FrameList, clear: impl FnOnce(u32)) -> Option<u32> {
+        if self.zero.get() == self.zero_end.get() && !self.refill(clear) {
+            return None;
+        }
+        let number = self.zero.get();
+        self.zero.set(number + 1);
         if list.first == NONE {
             list.last = number;
         }
         self.next(number).set(list.first);
         list.first = number;
         list.count += 1;
-        Some((number, is_fresh))
+        Some(number)
     }
 
-    /// The link of a frame, which is below `N`. With `N` a power of two the remainder is a mask, and no index is checked.
-    fn next(&self, frame: u32) -> &Local<u32> {
-        const { assert!(N.is_power_of_two()) };
-        &self.next[frame as usize % N]
-    }
-
+    /// Clears a frame that becomes the next to hand out. False: none is free.
     #[cold]
-    fn reuse(&self) -> Option<u32> {
-        let free = self.free.get();
-        if free.first == NONE {
-            return None;
-        }
-        self.free.set(FrameList { first: self.next(free.first).get(), count: free.count - 1, ..free });
-        Some(free.first)
+    #[inline(never)]
+    fn refill(&self, clear: impl FnOnce(u32)) -> bool {
+        let (fresh, free) = (self.fresh.get(), self.free.get());
+        let number = if fresh < self.end.get() {
+            self.fresh.set(fresh + 1);
+            fresh
+        } else if free.first != NONE {
+            self.free.set(FrameList { first: self.next(free.first).get(), count: free.count - 1, ..free });
+            free.first
+        } else {
+            return false;
+        };
+        clear(number);
+        self.zero.set(number);
+        self.zero_end.set(number + 1);
+        true
+    }
+
+    /// The link of a frame of this pool.
+    #[inline(always)]
+    fn next(&self, frame: u32) -> &Local<u32> {
+        debug_assert!((frame as usize) < N);
+        // SAFETY: `initialize` keeps the numbers of all frames below `N`.
+        unsafe { self.next.get_unchecked(frame as usize) }
     }
 
     /// Takes a frame that is in no list and has one user; `None` if no frame is free. Its link counts the users.
-    pub fn take_counted(&self) -> Option<Taken> {
-        let taken = self.take(&mut { FrameList::EMPTY })?;
-        self.next(taken.0).set(1);
-        Some(taken)
+    pub fn take_counted(&self, clear: impl FnOnce(u32)) -> Option<u32> {
+        let number = self.take(&mut { FrameList::EMPTY }, clear)?;
+        self.next(number).set(1);
+        Some(number)
     }
 
     /// A counted frame has one more user.
@@ -122,7 +138,8 @@ impl<const N: usize> FramePool<N> {
 
     /// How many frames are free.
     pub fn free(&self) -> u32 {
-        self.end.get().saturating_sub(self.fresh.get()) + self.free.get().count
+        let never_used = self.zero_end.get() - self.zero.get() + self.end.get() - self.fresh.get();
+        never_used + self.free.get().count
     }
 
     /// Moves all frames of `list` back into the pool.
@@ -132,8 +149,7 @@ impl<const N: usize> FramePool<N> {
         }
         let free = self.free.get();
         self.next(list.last).set(free.first);
-        let last = if free.first == NONE { list.last } else { free.last };
-        self.free.set(FrameList { first: list.first, last, count: free.count + list.count });
+        self.free.set(FrameList { count: free.count + list.count, ..list });
     }
 }
 
@@ -141,43 +157,51 @@ impl<const N: usize> FramePool<N> {
 mod tests {
     use super::*;
 
-    fn pool(start: u32, end: u32) -> FramePool<16> {
+    fn pool(start: u32, end: u32, zeroed: bool) -> FramePool<16> {
         let pool = FramePool::new();
-        pool.initialize(start, end);
+        pool.initialize(start, end, zeroed);
         pool
     }
 
-    fn take(pool: &FramePool<16>, list: &mut FrameList, times: usize) -> Vec<Option<Taken>> {
-        (0..times).map(|_| pool.take(list)).collect()
+    /// Takes a frame. Returns its number, and whether it was cleared.
+    fn take(pool: &FramePool<16>, list: &mut FrameList) -> Option<(u32, bool)> {
+        let mut cleared = None;
+        let number = pool.take(list, |number| cleared = Some(number))?;
+        assert!(cleared.is_none_or(|cleared| cleared == number));
+        Some((number, cleared.is_some()))
     }
 
     #[test]
     fn fresh_frames_come_first_and_once() {
-        let (pool, mut list) = (pool(3, 5), FrameList::EMPTY);
-        assert_eq!(take(&pool, &mut list, 3), [Some((3, true)), Some((4, true)), None]);
-        assert_eq!(list.count, 2);
+        for zeroed in [true, false] {
+            let (pool, mut list) = (pool(3, 5, zeroed), FrameList::EMPTY);
+            assert_eq!(pool.free(), 2);
+            assert_eq!([(); 2].map(|()| take(&pool, &mut list)), [Some((3, !zeroed)), Some((4, !zeroed))]);
+            assert_eq!((take(&pool, &mut list), list.count, pool.free()), (None, 2, 0));
+        }
     }
 
     #[test]
-    fn what_is_given_back_is_handed_out_again_and_is_used() {
-        let (pool, mut first, mut second) = (pool(1, 4), FrameList::EMPTY, FrameList::EMPTY);
-        take(&pool, &mut first, 2);
-        take(&pool, &mut second, 1);
-        pool.give_back(second);
-        pool.give_back(first);
-        pool.give_back(FrameList::EMPTY);
-        let mut third = FrameList::EMPTY;
-        let mut again = take(&pool, &mut third, 4);
-        assert_eq!(again.pop(), Some(None), "there are three frames");
-        again.sort_by_key(|frame| format!("{frame:?}"));
-        assert_eq!(again, [1, 2, 3].map(|number| Some((number, false))));
-        assert_eq!(third.count, 3);
+    fn what_is_given_back_is_handed_out_again_and_is_cleared() {
+        for zeroed in [true, false] {
+            let (pool, mut first, mut second) = (pool(1, 4, zeroed), FrameList::EMPTY, FrameList::EMPTY);
+            let _ = [take(&pool, &mut first), take(&pool, &mut first), take(&pool, &mut second)];
+            pool.give_back(second);
+            pool.give_back(first);
+            pool.give_back(FrameList::EMPTY);
+            assert_eq!(pool.free(), 3);
+            let mut third = FrameList::EMPTY;
+            let mut again = [(); 3].map(|()| take(&pool, &mut third));
+            again.sort_unstable();
+            assert_eq!(again, [1, 2, 3].map(|number| Some((number, true))));
+            assert_eq!((take(&pool, &mut third), third.count, pool.free()), (None, 3, 0));
+        }
     }
 
     #[test]
     fn a_counted_frame_goes_back_with_its_last_user() {
-        let pool = pool(1, 3);
-        let Some((number, true)) = pool.take_counted() else { panic!("there are two frames") };
+        let pool = pool(1, 3, true);
+        let number = pool.take_counted(|_| panic!("it is zero")).expect("there are two frames");
         pool.share(number);
         assert_eq!((pool.users(number), pool.free()), (2, 1));
         pool.release(number);
@@ -185,13 +209,20 @@ mod tests {
         pool.release(number);
         assert_eq!(pool.free(), 2);
         let mut list = FrameList::EMPTY;
-        assert_eq!(take(&pool, &mut list, 3), [Some((2, true)), Some((number, false)), None]);
+        let all = [(); 3].map(|()| take(&pool, &mut list));
+        assert_eq!(all, [Some((2, false)), Some((number, true)), None]);
     }
 
     #[test]
     fn frame_0_and_frames_beyond_the_pool_are_never_handed_out() {
-        let (pool, mut list) = (pool(0, 99), FrameList::EMPTY);
-        let all = take(&pool, &mut list, 16);
-        assert_eq!((all[0], all[14], all[15]), (Some((1, true)), Some((15, true)), None));
+        let (pool, mut list) = (pool(0, 99, true), FrameList::EMPTY);
+        let all = [(); 16].map(|()| pool.take(&mut list, |_| ()));
+        assert_eq!((all[0], all[14], all[15]), (Some(1), Some(15), None));
+    }
+
+    #[test]
+    fn memory_that_ends_before_it_starts_has_no_frames() {
+        let pool = pool(9, 3, true);
+        assert_eq!((pool.free(), pool.take(&mut { FrameList::EMPTY }, |_| ())), (0, None));
     }
 }
