@@ -1,7 +1,9 @@
 //! `trapline bench`: that its rows are there and plausible. What they measure depends on the host.
 
 use libtest_mimic::Failed;
+use serde_json::json;
 use trapline::bench::compare::{Change, compare};
+use trapline::bench::page::page;
 use trapline::bench::text::{comparison, text};
 use trapline::bench::{Bench, Numbers, Row};
 
@@ -21,8 +23,13 @@ const GROUPS: [(&str, usize); 8] = [
 /// Every row is measured, or says why it is not; and a result compared with itself is all noise.
 pub fn every_row_is_there() -> TestResult {
     let folder = support::folder();
-    let output = support::trapline(folder.path(), &["bench", "--json"])?.expect(0)?;
+    let output =
+        support::trapline(folder.path(), &["bench", "--json", "--output", "bench.html"])?.expect(0)?;
     let bench: Bench = serde_json::from_str(&output.stdout)?;
+    let written = std::fs::read_to_string(folder.path().join("bench.html"))?;
+    ensure(written == page(&bench), || {
+        format!("the file has another page than that of the result:\n{written}")
+    })?;
     let mut groups: Vec<(&str, usize)> = Vec::new();
     for row in &bench.rows {
         match groups.last_mut() {
@@ -35,7 +42,7 @@ pub fn every_row_is_there() -> TestResult {
     let compared = compare(&bench, &bench);
     let is_noise = |change| matches!(change, Change::Noise | Change::NotComparable);
     ensure(compared.iter().all(|row| is_noise(row.change)), || format!("{compared:#?}"))?;
-    for text in [text(&bench), comparison(&bench, &bench, &compared)] {
+    for text in [text(&bench), page(&bench), comparison(&bench, &bench, &compared)] {
         let names = bench.rows.iter().map(|row| &row.name);
         let missing = names.clone().find(|name| !text.contains(name.as_str()));
         ensure(missing.is_none(), || format!("{missing:?} is not in\n{text}"))?;
@@ -62,6 +69,24 @@ fn is_plausible(row: &Row) -> TestResult {
         }
     }
     Ok(())
+}
+
+/// The page shows the chart and the numbers of a row, and its text is not read as HTML. No file is replaced.
+pub fn page_has_the_chart() -> TestResult {
+    let numbers =
+        |median| json!({ "minimum": 1, "median": median, "median_within": null, "p99": 3, "spread": 4 });
+    let row = |name, figures| json!({ "group": "g", "name": name, "meaning": "m", "figures": figures, "unmeasured": "<why>" });
+    let figures = json!({ "samples": 1, "each": 1, "own_cycles": 0, "lost": 0, "cycles": numbers(7), "ns": numbers(10_000) });
+    let rows = [row("a & b", figures), row("none", serde_json::Value::Null)];
+    let bench = json!({ "version": 1, "trapline": "0", "cpu": "C", "back_end": "k", "is_nested": false, "tsc_khz": 1, "rows": rows });
+    let page = page(&serde_json::from_value(bench)?);
+    for part in ["a &amp; b", "width:33.3%", ">10000<", "not measured: &lt;why>", "<dt>g<dd>m."] {
+        ensure(page.contains(part), || format!("{part} is not in\n{page}"))?;
+    }
+    let folder = support::folder();
+    std::fs::write(folder.path().join("there.html"), "mine")?;
+    let output = support::trapline(folder.path(), &["bench", "--output", "there.html"])?.expect(2)?;
+    ensure(output.stderr.contains("there.html already exists"), || output.stderr.clone())
 }
 
 /// A file that is not a result is refused before anything is measured.

@@ -80,6 +80,7 @@ fn main() {
             cost::untraced_null_call,
         )
         .kvm("every_row_of_the_bench_is_there", bench::every_row_is_there)
+        .pure("the_page_of_the_bench_has_a_chart", bench::page_has_the_chart)
         .pure("other_files_than_results_of_the_bench_are_refused", bench::other_files_are_refused)
         .kvm("an_untraced_run_makes_no_file_and_few_exits", cost::untraced_run)
         .needs(&EMULATED, "a_tick_takes_no_more_instructions", cost::tick)

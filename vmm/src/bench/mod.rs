@@ -1,12 +1,13 @@
 //! What traps and exits cost on this host: guests measure it on the virtual CPU, and this module collects their samples.
 //!
 //! `guests` runs the guests, [`figures`] makes numbers of their samples, [`compare`] compares two results, [`text`] prints
-//! them. docs/costs.md explains each row.
+//! them, and [`page`] shows them in a browser. docs/costs.md explains each row.
 
 pub mod compare;
 pub mod figures;
 mod guests;
 mod meaning;
+pub mod page;
 pub mod text;
 
 use serde::{Deserialize, Serialize};

@@ -32,7 +32,7 @@ pub fn text(bench: &Bench) -> String {
 }
 
 /// The host, in a line or two.
-fn host(bench: &Bench) -> String {
+pub(super) fn host(bench: &Bench) -> String {
     let mut text = format!("{}, back end {}, TSC {} kHz", bench.cpu, bench.back_end, bench.tsc_khz);
     if bench.cpu.contains("TCG") {
         text += "\nThis host's CPU is emulated, so all times are emulated and say nothing about hardware.";
@@ -77,8 +77,12 @@ fn samples(figures: &Figures) -> String {
 }
 
 fn chart(ns: u64) -> String {
-    let decades = (ns.max(1) as f64 / CHART_START_NS).log10();
-    "#".repeat((decades * COLUMNS_PER_DECADE).round().max(0.0) as usize)
+    "#".repeat((decades(ns) * COLUMNS_PER_DECADE).round().max(0.0) as usize)
+}
+
+/// How many powers of ten a time is above the start of the chart.
+pub(super) fn decades(ns: u64) -> f64 {
+    (ns.max(1) as f64 / CHART_START_NS).log10()
 }
 
 /// What the records of a call cost.
@@ -97,7 +101,7 @@ fn tracing(out: &mut String, bench: &Bench) {
 }
 
 /// The first row of each group.
-fn first_of_groups(bench: &Bench) -> impl Iterator<Item = &Row> {
+pub(super) fn first_of_groups(bench: &Bench) -> impl Iterator<Item = &Row> {
     let mut group = "";
     bench.rows.iter().filter(move |row| {
         let is_first = row.group != group;

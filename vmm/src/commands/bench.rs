@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde_json::json;
 
+use super::output::Output;
 use super::{INTERRUPTED, OK, Usage, complain, print_json, read_text};
 use crate::bench::compare::{compare, differences};
+use crate::bench::page::page;
 use crate::bench::text::{comparison, text};
 use crate::bench::{Bench, BenchError, VERSION, measure};
 
@@ -28,16 +30,27 @@ pub struct Args {
     /// difference is noise
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
+    /// Also write the result as a page for a browser, with a chart, to this HTML file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
 /// Runs the command; the value is the exit code.
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let old = args.compare.as_deref().map(read).transpose()?;
+    let output =
+        args.output.as_deref().map(|path| Output::file(path, Path::new(""), args.force)).transpose()?;
     let new = match measure(progress) {
         Err(BenchError::Interrupted) => return Ok(INTERRUPTED),
         Err(BenchError::Run(error)) => return Err(error.into()),
         Ok(bench) => bench,
     };
+    if let Some(output) = output {
+        output.write(|out| out.write_all(page(&new).as_bytes()))?;
+    }
     let compared = old.as_ref().map(|old| (old, compare(old, &new)));
     if args.json {
         let mut document = json!(new);
