@@ -14,7 +14,7 @@ use crate::memory::physical;
 #[derive(Clone, Copy)]
 pub enum Method {
     /// By XSAVE and XRSTOR in user mode, where the kernel's own root table has the code for it and all areas.
-    InUserMode { mask: u32, gate: u64 },
+    InUserMode { mask: u32 },
     /// By XSAVE and XRSTOR. CR4.OSXSAVE is 1, XCR0 is the mask.
     Xsave { mask: u32 },
     /// By FXSAVE and FXRSTOR. CR4.OSXSAVE is 0, so AVX is #UD in user mode (SDM vol. 1, 13.2): there is no other state.
@@ -46,8 +46,9 @@ impl Area {
     }
 }
 
+/// Memory of one page.
 #[repr(align(4096))]
-struct Page(Local<[u64; PAGE as usize / 8]>);
+pub struct Page(pub Local<[u64; PAGE as usize / 8]>);
 
 /// The area, with number 0, of registers that no process needs again: those at boot, and those of a process that ended.
 static UNUSED: Page = Page(Local::new([0; PAGE as usize / 8]));
@@ -63,10 +64,10 @@ fn unused() -> Area {
 pub fn initialize(method: Method) {
     METHOD.set(method);
     let unused = unused();
-    if let Method::InUserMode { mask, gate } = method {
+    if let Method::InUserMode { mask } = method {
         user_mode::map_area(unused.at, unused.frame);
         // SAFETY: the area is mapped, and what was stored is loaded again. Where this fails it panics the kernel.
-        unsafe { user_mode::exchange(unused.at, unused.at, mask, gate) }
+        unsafe { user_mode::exchange(unused.at, unused.at, mask) }
     }
     LOADED.set(unused.at);
 }
@@ -75,7 +76,7 @@ pub fn initialize(method: Method) {
 pub fn components() -> u64 {
     let components = match METHOD.get() {
         Method::Fxsave => X87_AND_SSE,
-        Method::Xsave { mask } | Method::InUserMode { mask, .. } => mask,
+        Method::Xsave { mask } | Method::InUserMode { mask } => mask,
     };
     components.into()
 }
@@ -145,7 +146,7 @@ pub unsafe fn switch(to: Area) {
     // mode has the kernel's half, the code and all areas.
     unsafe {
         match METHOD.get() {
-            Method::InUserMode { mask, gate } => user_mode::exchange(store, load, mask, gate),
+            Method::InUserMode { mask } => user_mode::exchange(store, load, mask),
             Method::Xsave { mask } => cpu::exchange_xsave(store, load, mask),
             Method::Fxsave => cpu::exchange_fxsave(store, load),
         }

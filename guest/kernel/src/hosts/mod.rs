@@ -8,7 +8,7 @@
 //! | --- | --- | --- |
 //! | `probe` | a host where traps of user mode arrive as other traps | `main` at boot, `trap` for each trap of user mode |
 //! | `xsave` | what the host lets programs use of AVX and AVX-512 | `probe` |
-//! | `user_mode` | a host where only user mode can exchange the vector registers | `fpu` |
+//! | `user_mode` | a host where only user mode can exchange the vector registers, and copies memory faster | `fpu`, `frames` |
 //! | `rates` | a host that does not say how fast its clocks are | `timer` at boot |
 //! | `emulated` | a host where each instruction of ring 0 is slow | `trace` and `trap` for each record |
 //! | `doorbell` | a host that does not stop the CPU at the ports of the doorbell | `trace` |

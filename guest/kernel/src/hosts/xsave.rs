@@ -17,7 +17,8 @@ const TILES: u32 = 0b11 << 17;
 
 /// For a host that runs AVX in user mode whatever CR4 says, with this XCR0, and does not run XSAVE in ring 0.
 pub fn in_user_mode(xcr0: u32) -> Method {
-    Method::InUserMode { mask: xcr0 & !TILES, gate: user_mode::gate() }
+    user_mode::turn_on();
+    Method::InUserMode { mask: xcr0 & !TILES }
 }
 
 /// For a host that honours CR4.OSXSAVE: turns on what the CPU has of AVX and AVX-512.

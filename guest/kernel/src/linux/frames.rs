@@ -1,9 +1,9 @@
 //! Page frames whose users are counted, because processes share them after a fork.
 
+use crate::hosts::user_mode;
 use crate::layout::PAGE;
 pub use crate::memory::frames::POOL;
 use crate::memory::frames::{address, clear};
-use crate::memory::physical;
 
 /// Takes a zeroed frame with one user, and returns its physical address; `None` if no frame is free.
 pub fn take() -> Option<u64> {
@@ -14,7 +14,7 @@ pub fn take() -> Option<u64> {
 pub fn take_copy(from: u64) -> Option<u64> {
     let to = address(POOL.take_counted(|_| ())?);
     // SAFETY: the frame was free, both frames lie in the direct map, and they differ.
-    unsafe { physical::<u8>(to).copy_from_nonoverlapping(physical::<u8>(from), PAGE as usize) }
+    unsafe { user_mode::copy(from, to) }
     Some(to)
 }
 

@@ -3,7 +3,7 @@
 //! Fresh frames are zero already where the VMM promises it, and are not cleared again.
 
 use super::frame_pool::{FrameList, FramePool};
-use super::physical;
+use crate::hosts::user_mode;
 use crate::layout::{DIRECT_MAP_SIZE, PAGE};
 
 pub static POOL: FramePool<{ (DIRECT_MAP_SIZE / PAGE) as usize }> = FramePool::new();
@@ -22,7 +22,7 @@ pub fn allocate(list: &mut FrameList) -> Option<u64> {
 /// Fills a free frame with zeros.
 pub fn clear(number: u32) {
     // SAFETY: the frame is free, and the direct map shows it.
-    unsafe { physical::<u8>(address(number)).write_bytes(0, PAGE as usize) }
+    unsafe { user_mode::clear(address(number)) }
 }
 
 /// The physical address of a frame.
