@@ -46,9 +46,8 @@ impl Area {
     }
 }
 
-/// Memory of one page.
 #[repr(align(4096))]
-pub struct Page(pub Local<[u64; PAGE as usize / 8]>);
+struct Page(Local<[u64; PAGE as usize / 8]>);
 
 /// The area, with number 0, of registers that no process needs again: those at boot, and those of a process that ended.
 static UNUSED: Page = Page(Local::new([0; PAGE as usize / 8]));

@@ -12,7 +12,6 @@ use crate::arch::cpu;
 use crate::cell::Local;
 use crate::hosts::{doorbell, emulated};
 use crate::layout::{KERNEL_BASE, PAGE};
-use crate::process::KERNEL;
 
 /// Head and records.
 const BUFFER_SIZE: usize = 128 << 10;
@@ -98,8 +97,8 @@ pub trait Emit: Record + Sized {
     /// Appends it as a record of the process that runs, or of the kernel.
     #[inline(always)]
     fn emit(self) {
-        // The kernel boots, so the compiler knows the whole head of a record of the boot.
-        self.emit_for(if matches!(Self::KIND, Kind::Boot | Kind::Gates) { KERNEL } else { current() });
+        // Process 0, the kernel, boots: so the compiler knows the whole head of a record of the boot.
+        self.emit_for(if matches!(Self::KIND, Kind::Boot | Kind::Gates) { 0 } else { current() });
     }
 
     /// Appends it as a record of a process that need not be the one that runs.

@@ -5,16 +5,13 @@
 
 use core::arch::{asm, global_asm, naked_asm};
 
-use abi::program::Access;
 use abi::syscall::INT_VECTOR;
 
 use super::{first_word, gate_to};
 use crate::arch::cpu::{self, read_cr, rflags};
 use crate::arch::{boot, gdt};
 use crate::cell::Local;
-use crate::fpu::Page;
 use crate::layout::{KERNEL_BASE, PAGE, STACK_FIRST_PROCESS, STACK_SLOTS, USER_START, selector, vector};
-use crate::memory::address_space::rights;
 use crate::memory::physical;
 
 /// `syscall`.
@@ -35,6 +32,10 @@ const TO: u64 = 511 * PAGE;
 /// The first area. Each has an absent page behind it, so that one that is too small is a fault.
 const AREAS: u64 = SYSCALL + 2 * PAGE;
 const _: () = assert!(AREAS + 2 * PAGE * (STACK_SLOTS - STACK_FIRST_PROCESS) < TO);
+
+/// Bits of the entry of a page of user mode: present, user, not executable; and writable (SDM vol. 3, 4.5).
+const READ: u64 = 1 << 63 | 1 << 2 | 1;
+const WRITE: u64 = 1 << 1;
 
 /// The gate of #UD while the code runs; 0: this host is not one of those.
 static GATE: Local<u64> = Local::new(0);
@@ -84,7 +85,7 @@ unsafe extern "C" {
 
 /// Maps the area at this address to a frame.
 pub fn map_area(at: u64, frame: u64) {
-    set_entry(at, frame | rights(Access::ReadWrite));
+    set_entry(at, frame | READ | WRITE);
 }
 
 /// Unmaps it.
@@ -119,6 +120,8 @@ pub unsafe fn exchange(store: u64, load: u64, mask: u32) {
 /// # Safety
 /// As for [`copy`].
 pub unsafe fn clear(to: u64) {
+    #[repr(align(4096))]
+    struct Page(Local<[u64; PAGE as usize / 8]>);
     static ZEROS: Page = Page(Local::new([0; PAGE as usize / 8]));
     // SAFETY: the caller's promise.
     unsafe { copy(ZEROS.0.pointer() as u64 - KERNEL_BASE, to) }
@@ -137,8 +140,8 @@ pub unsafe fn copy(from: u64, to: u64) {
         if GATE.get() == 0 {
             return physical::<u8>(to).copy_from_nonoverlapping(physical::<u8>(from), PAGE as usize);
         }
-        set_entry(FROM, from | rights(Access::Read));
-        set_entry(TO, to | rights(Access::ReadWrite));
+        set_entry(FROM, from | READ);
+        set_entry(TO, to | READ | WRITE);
         let stack = gdt::TSS.pointer().wrapping_byte_add(gdt::KERNEL_STACK).cast::<u64>().read_unaligned();
         execute(&ENTRY, TO, FROM, (PAGE / 8) as u32);
         cpu::load_root(root);
