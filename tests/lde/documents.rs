@@ -55,8 +55,8 @@ const REGISTERS: [&str; 15] =
 /// The lines between the columns of a table.
 const COLUMNS: [char; 2] = ['\u{2502}', '\u{2506}'];
 
-/// The form of a line: its words, without what differs from run to run and from build to build, which are numbers, flags,
-/// values and the names of general registers.
+/// The form of a line: its words, without what differs from run to run and from build to build, which are numbers, units of
+/// time, flags, values and the names of general registers.
 fn form(line: &str) -> String {
     let is_value =
         |word: &str| word.split_once('=').is_some_and(|(_, value)| value.starts_with(char::is_numeric));
@@ -64,7 +64,11 @@ fn form(line: &str) -> String {
     // A process that changed no register since its last switch is shown without values.
     let line = line.strip_suffix("as loaded").unwrap_or(line);
     let words = line.split_whitespace().filter(|word| !is_value(word) && !is_flags(word));
-    let form = |word| if REGISTERS.contains(&word) { "register".into() } else { numberless(word) };
+    let form = |word| match word {
+        _ if REGISTERS.contains(&word) => "register".into(),
+        "ns" | "µs" | "ms" | "s" => "unit".into(),
+        _ => numberless(word),
+    };
     words.map(|word| form(word) + " ").collect()
 }
 
@@ -154,11 +158,16 @@ fn as_printed(excerpt: &str, printed: &str) -> Result<String, Failed> {
     Ok(now)
 }
 
-/// A shell's command line, with `trapline` the one under test.
+/// A shell's command line, with `trapline` the one under test. `time` is a word of bash; where there is no bash, as on the
+/// emulated hardware, it only runs its command.
 fn shell(line: &str, folder: &Path) -> Result<support::Output, Failed> {
-    let line = format!("trapline() {{ \"$0\" \"$@\"; }}\n{line}");
+    let (name, time) = match support::path_of("bash") {
+        Ok(_) => ("bash", ""),
+        Err(_) => ("sh", "time() { \"$@\"; }\n"),
+    };
+    let line = format!("{time}trapline() {{ \"$0\" \"$@\"; }}\n{line}");
     support::command(
-        Command::new("sh").args(["-ec", &line]).arg(support::binary()).current_dir(folder),
+        Command::new(name).args(["-ec", &line]).arg(support::binary()).current_dir(folder),
         folder,
     )
 }
