@@ -16,6 +16,7 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("programs::a_fault_handler_starts_like_a_function", a_fault_handler_starts_like_a_function)
         .needs(&[Need::Kvm, Need::Tool("cat")], "programs::output_can_be_escaped", output_can_be_escaped)
         .kvm("programs::a_long_read_lets_others_run", a_long_read_lets_others_run)
+        .kvm("programs::calls_on_many_pages_let_others_run", calls_on_many_pages_let_others_run)
 }
 
 /// The trap, direction and alignment check flags are set where the program faults, and clear where its handler starts.
@@ -101,6 +102,105 @@ fn a_long_read_lets_others_run() -> TestResult {
     Err("the read does not return".into())
 }
 
+/// A process works on many pages in one call, and passes many arguments to a program, while its child, an endless loop, is
+/// ready.
+fn calls_on_many_pages_let_others_run() -> TestResult {
+    const PAGES: u64 = 256;
+    // The kernel lets other processes run after so many pages.
+    const PART: u64 = 64;
+    const SIZE: u64 = PAGES << 12;
+    const MEMORY: u64 = 0x1000_0000;
+    const MOVED: u64 = 0x2000_0000;
+    const ARGUMENTS: u64 = 300;
+    const SPINNER: u64 = 2;
+    let mut code = CodeAssembler::new(64)?;
+    let (mut spin, mut child, mut again) = (code.create_label(), code.create_label(), code.create_label());
+    let (mut fill, mut next_page, mut wait) = (code.create_label(), code.create_label(), code.create_label());
+    code.cmp(qword_ptr(rsp), 2)?;
+    code.jae(again)?;
+    code.mov(r14, qword_ptr(rsp + 8))?;
+    // PROT_READ | PROT_WRITE; MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_POPULATE
+    call_with(&mut code, Call::mmap, &[MEMORY, 2 * SIZE, 3, 0x8032, u64::MAX, 0])?;
+    call(&mut code, Call::fork)?;
+    code.test(eax, eax)?;
+    code.je(spin)?;
+    call_with(&mut code, Call::mprotect, &[MEMORY, 2 * SIZE, 1])?;
+    call_with(&mut code, Call::mprotect, &[MEMORY, 2 * SIZE, 3])?;
+    call(&mut code, Call::fork)?;
+    code.test(eax, eax)?;
+    code.je(child)?;
+    call_with(&mut code, Call::wait4, &[3, 0, 0, 0])?;
+    // MREMAP_MAYMOVE | MREMAP_FIXED; MADV_DONTNEED
+    call_with(&mut code, Call::mremap, &[MEMORY, 2 * SIZE, 2 * SIZE, 3, MOVED])?;
+    call_with(&mut code, Call::madvise, &[MOVED, SIZE, 4])?;
+    call_with(&mut code, Call::munmap, &[MOVED + SIZE, SIZE])?;
+    code.mov(rdi, MOVED)?;
+    code.mov(ecx, ARGUMENTS as u32)?;
+    code.set_label(&mut fill)?;
+    code.mov(qword_ptr(rdi), r14)?;
+    code.add(rdi, 8)?;
+    code.dec(ecx)?;
+    code.jne(fill)?;
+    code.mov(rdi, r14)?;
+    code.mov(rsi, MOVED)?;
+    code.xor(edx, edx)?;
+    call(&mut code, Call::execve)?;
+    code.ud2()?;
+    code.set_label(&mut again)?;
+    call_with(&mut code, Call::kill, &[SPINNER, 9])?;
+    code.set_label(&mut child)?;
+    call_with(&mut code, Call::exit, &[0])?;
+    // It writes to one page after the other, which the calls free meanwhile.
+    code.set_label(&mut spin)?;
+    code.mov(rbx, MEMORY)?;
+    code.set_label(&mut next_page)?;
+    code.inc(byte_ptr(rbx))?;
+    code.add(rbx, 4096)?;
+    code.mov(ecx, 1 << 20)?;
+    code.set_label(&mut wait)?;
+    code.dec(ecx)?;
+    code.jne(wait)?;
+    code.cmp(rbx, (MEMORY + 2 * SIZE) as i32)?;
+    code.jb(next_page)?;
+    code.jmp(wait)?;
+    let folder = folder();
+    std::fs::write(folder.path().join("works"), handmade::program(&code.assemble(PROGRAM)?))?;
+    trapline(folder.path(), &["run", "./works", "--trace", "t.trap"])?.expect(32)?;
+    // By process: the turns of the child since the process made its last call.
+    let mut turns = [0; 4];
+    let mut seen = Vec::new();
+    for event in Trace::open(&folder.path().join("t.trap"))?.events() {
+        match event.what {
+            What::ContextLoaded { .. } if u64::from(event.process) == SPINNER => {
+                turns.iter_mut().for_each(|turns| *turns += 1);
+            }
+            What::SystemCall { .. } => turns[usize::from(event.process)] = 0,
+            What::SystemCallResult { number, result } => {
+                ensure(result >= 0, || format!("call {number} returns {result}"))?;
+                seen.push((u64::from(number), turns[usize::from(event.process)]));
+            }
+            What::Executed { .. } => seen.push((Call::execve as u64, turns[1])),
+            What::ProcessExited { .. } if event.process == 3 => seen.push((Call::exit as u64, turns[3])),
+            _ => {}
+        }
+    }
+    let least = [
+        (Call::mprotect, 2 * PAGES / PART),
+        (Call::fork, 2 * PAGES / PART),
+        (Call::exit, 2 * PAGES / PART),
+        (Call::mremap, 2 * PAGES / PART),
+        (Call::madvise, PAGES / PART),
+        (Call::munmap, PAGES / PART),
+        // They are counted, and then copied.
+        (Call::execve, 2 * (ARGUMENTS / PART)),
+    ];
+    for (call, least) in least {
+        let most = seen.iter().filter(|(number, _)| *number == call as u64).map(|(_, turns)| *turns).max();
+        ensure(most.is_some_and(|most| most >= least), || format!("{call:?}: {most:?} turns, not {least}"))?;
+    }
+    trapline(folder.path(), &["check", "t.trap"])?.expect(0).map(drop)
+}
+
 /// A program prints every byte on standard output and standard error.
 fn output_can_be_escaped() -> TestResult {
     let bytes: Vec<u8> = (0..=255).collect();
@@ -132,4 +232,12 @@ fn output_can_be_escaped() -> TestResult {
 fn call(code: &mut CodeAssembler, call: Call) -> Result<(), IcedError> {
     code.mov(eax, call as u32)?;
     code.syscall()
+}
+
+/// Makes a call with these arguments, of which there are at most six.
+fn call_with(code: &mut CodeAssembler, number: Call, arguments: &[u64]) -> Result<(), IcedError> {
+    for (register, argument) in [rdi, rsi, rdx, r10, r8, r9].into_iter().zip(arguments) {
+        code.mov(register, *argument)?;
+    }
+    call(code, number)
 }

@@ -106,7 +106,7 @@ pub fn sleep(wake: u64) {
 /// ready. Interrupts are off in the kernel, so no tick can end it.
 pub fn pause() {
     wake_sleepers();
-    if timer::ends_turns() && !QUEUE.is_empty() {
+    if timer::ends_turns() && !QUEUE.is_empty() && trace::current() != KERNEL {
         sleep(cpu::tsc());
     }
 }

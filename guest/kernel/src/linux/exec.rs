@@ -15,6 +15,7 @@ use crate::arch::cpu;
 use crate::layout::{DIRECT_MAP, PAGE, USER_START};
 use crate::memory::address_space::translate;
 use crate::memory::physical;
+use crate::scheduler;
 use crate::trace::Emit;
 
 /// Size of a program header, for AT_PHENT.
@@ -23,6 +24,8 @@ const PROGRAM_HEADER_SIZE: u64 = 56;
 const HEAP_OF_PIE: u64 = 0x5555_5555_5000;
 /// The most bytes of arguments and environment, a quarter of the stack's default limit as in Linux.
 const STRINGS_MAX: u64 = (STACK_MIB_DEFAULT << 20) / 4;
+/// The most bytes of one of them, as in Linux.
+const STRING_MAX: u64 = 32 * PAGE;
 
 /// The registers with which a program starts.
 pub struct Start {
@@ -47,18 +50,26 @@ pub enum Strings {
 }
 
 impl Strings {
-    /// Calls `use_it` with each string, including its zero byte.
+    /// Calls `use_it` with each string, including its zero byte. Other processes may run between two of a process's strings,
+    /// so another thread can change them.
     fn each(self, mut use_it: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
         match self {
             Strings::Packed(bytes) => bytes.split_inclusive(|&byte| byte == 0).try_for_each(use_it),
             Strings::User(0) => Ok(()),
             Strings::User(array) => {
+                let mut work = 0;
                 for index in 0.. {
+                    if work > PAGE {
+                        scheduler::pause();
+                        work = 0;
+                    }
                     let pointer = array.checked_add(index * 8).ok_or(EFAULT)?;
                     let text = match user::read::<u64>(pointer)? {
                         0 => break,
-                        text => user::string(text, STRINGS_MAX).map_err(too_long_is_too_big)?,
+                        text => user::string(text, STRING_MAX).map_err(too_long_is_too_big)?,
                     };
+                    // A short string costs as much as 64 bytes of a long one.
+                    work += 64 + text.len() as u64;
                     use_it(user::bytes(text.as_ptr() as u64, text.len() as u64 + 1)?)?;
                 }
                 Ok(())
@@ -91,8 +102,11 @@ pub fn load(
     arguments: Strings,
     environment: Strings,
 ) -> Outcome<Start> {
+    // First, because the path lies in the memory of a process that other threads can change later.
+    let path_at = STACK_TOP - 8 - path.len() as u64 - 1;
+    put(space, path_at, path)?;
     let image = load_image(process, space, tree::contents(file))?;
-    let rsp = build_stack(process, space, &image, path, arguments, environment)?;
+    let rsp = build_stack(process, space, &image, path_at, arguments, environment)?;
     Ok(Start { rip: image.entry, rsp })
 }
 
@@ -226,18 +240,16 @@ fn build_stack(
     process: u16,
     space: &'static Space,
     image: &Image,
-    path: &[u8],
+    path_at: u64,
     arguments: Strings,
     environment: Strings,
 ) -> Outcome<u64> {
     let (argc, arguments_size) = arguments.size()?;
     let (envc, environment_size) = environment.size()?;
-    let path_at = STACK_TOP - 8 - path.len() as u64 - 1;
     let environment_at = path_at - environment_size;
     let arguments_at = environment_at - arguments_size;
     let platform_at = (arguments_at & !15) - 16;
     let random_at = platform_at - 16;
-    put(space, path_at, path)?;
     put(space, platform_at, PLATFORM)?;
     put(space, random_at, &misc::random_word().to_le_bytes())?;
     put(space, random_at + 8, &misc::random_word().to_le_bytes())?;

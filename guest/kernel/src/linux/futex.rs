@@ -110,7 +110,7 @@ pub fn wake_one_at(address: u64) {
 /// Marks the robust futexes of a thread that ends with FUTEX_OWNER_DIED, so that the next thread can take them.
 pub fn release_owned(task: &Task) {
     const LIST_MAX: u32 = 2048;
-    let head = task.robust_list.get();
+    let head = task.robust_list.replace(0);
     if head == 0 {
         return;
     }

@@ -148,7 +148,7 @@ pub fn clone(frame: &TrapFrame, what: Clone) -> Outcome<u64> {
     }
     let parent = task::group();
     let space = match flags & CLONE_VM {
-        0 => task::space().copy().ok_or(ENOMEM)?,
+        0 => task::space().settled().copy().ok_or(ENOMEM)?,
         _ => task::space(),
     };
     let Some(id) = process::reserve(AddressSpace::without_frames(space.root()), parent.name.get(), true)
@@ -262,10 +262,12 @@ pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp:
         return Err(EACCES);
     }
     let path = user::string(path, tree::PATH_MAX as u64)?;
+    let name = name_of(path);
     let space = Space::new().ok_or(ENOMEM)?;
     let loaded = exec::load(trace::current(), space, file, path, Strings::User(argv), Strings::User(envp));
+    // Another thread may have ended the group meanwhile, or may be replacing its program.
+    let loaded = loaded.and_then(|start| if task::group().is_ending() { Err(EAGAIN) } else { Ok(start) });
     let Start { rip, rsp } = loaded.inspect_err(|_| space.release())?;
-    let name = name_of(path);
     end_other_threads();
     let (task, group) = (task::current(), task::group());
     group.own_tables();
@@ -326,11 +328,7 @@ pub fn end_group(status: u32, by_signal: bool) -> ! {
 pub fn end_task() -> ! {
     let (task, group) = (task::current(), task::group());
     let id = trace::current();
-    futex::release_owned(task);
-    let clear = task.clear_tid.get();
-    if clear != 0 && group.threads.get() > 1 && user::write(clear, 0_u32).is_ok() {
-        futex::wake_one_at(clear);
-    }
+    leave_memory();
     if !task.was_recorded.replace(false) {
         match group.status.get() {
             signal @ 1..0x80 => ProcessSignaled { signal, code: 0, by: 0 }.emit(),
@@ -354,6 +352,20 @@ pub fn end_task() -> ! {
         space.release();
     }
     scheduler::end()
+}
+
+/// The last accesses of a task to its memory, whose pages are freed if the task is the last one. This lets other processes
+/// run, so it comes before the record of the end.
+pub fn leave_memory() {
+    let (task, group) = (task::current(), task::group());
+    futex::release_owned(task);
+    let clear = task.clear_tid.replace(0);
+    if clear != 0 && group.threads.get() > 1 && user::write(clear, 0_u32).is_ok() {
+        futex::wake_one_at(clear);
+    }
+    if group.threads.get() == 1 {
+        task::space().clear();
+    }
 }
 
 /// Loads the kernel's own page tables, so that those of the process can be freed.

@@ -7,7 +7,6 @@ use super::frames;
 use super::space::{BEYOND, Mapping, RIGHTS, SHARED, STACK_TOP, Space, Touch, WRITE};
 use super::{Outcome, task, tree};
 use crate::layout::{DIRECT_MAP, PAGE, USER_START};
-use crate::scheduler;
 
 const MAP_SHARED: u64 = 1;
 const MAP_PRIVATE: u64 = 2;
@@ -16,6 +15,11 @@ const MAP_FIXED: u64 = 0x10;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_POPULATE: u64 = 0x8000;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
+
+/// The address space of the current task, once no other thread is in the middle of a change.
+fn space() -> &'static Space {
+    task::space().settled()
+}
 
 /// A size rounded up to whole pages. The size must not be 0, and the sum must not overflow.
 fn pages(size: u64) -> Outcome<u64> {
@@ -40,7 +44,7 @@ fn end_of(start: u64, size: u64) -> Outcome<u64> {
 }
 
 pub fn brk(wanted: u64) -> Outcome<u64> {
-    let space = task::space();
+    let space = space();
     let (start, old) = (space.heap_start.get(), space.heap_end.get());
     if wanted < start || wanted > STACK_TOP {
         return Ok(old);
@@ -65,7 +69,7 @@ pub fn brk(wanted: u64) -> Outcome<u64> {
 }
 
 pub fn mmap(address: u64, size: u64, rights: u64, flags: u64, descriptor: u64, offset: u64) -> Outcome<u64> {
-    let space = task::space();
+    let space = space();
     let size = pages_of_new(size)?;
     if !offset.is_multiple_of(PAGE) || !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_PRIVATE | 3) {
         return Err(EINVAL);
@@ -140,7 +144,7 @@ fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
     let touch = if rights & WRITE != 0 { Touch::Write } else { Touch::Read };
     for page in (start..start + size).step_by(PAGE as usize) {
         if page > start && (page - start).is_multiple_of(PART) {
-            scheduler::pause();
+            space.pause();
         }
         match space.touch(page, touch, true) {
             Err(super::space::Bad::OutOfMemory) => return Err(ENOMEM),
@@ -154,7 +158,7 @@ fn populate(space: &Space, start: u64, size: u64, rights: u64) -> Outcome<()> {
 pub fn munmap(start: u64, size: u64) -> Outcome<u64> {
     let size = pages(size).map_err(|_| EINVAL)?;
     let end = end_of(start, size).map_err(|_| EINVAL)?;
-    task::space().unmap(start, end).map(|()| 0)
+    space().unmap(start, end).map(|()| 0)
 }
 
 pub fn mprotect(start: u64, size: u64, rights: u64) -> Outcome<u64> {
@@ -165,13 +169,13 @@ pub fn mprotect(start: u64, size: u64, rights: u64) -> Outcome<u64> {
         return Ok(0);
     }
     let end = end_of(start, pages(size)?)?;
-    task::space().protect(start, end, rights).map(|()| 0)
+    space().protect(start, end, rights).map(|()| 0)
 }
 
 pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64) -> Outcome<u64> {
     const MAY_MOVE: u64 = 1;
     const FIXED: u64 = 2;
-    let space = task::space();
+    let space = space();
     if flags & !(MAY_MOVE | FIXED) != 0 || (flags & FIXED != 0 && flags & MAY_MOVE == 0) {
         return Err(EINVAL);
     }
@@ -223,7 +227,7 @@ pub fn madvise(start: u64, size: u64, advice: u64) -> Outcome<u64> {
     }
     let end = end_of(start, pages(size)?)?;
     if matches!(advice, DONT_NEED | FREE) {
-        let space = task::space();
+        let space = space();
         if space
             .mappings()
             .any(|mapping| mapping.flags() & SHARED != 0 && mapping.start() < end && start < mapping.end())

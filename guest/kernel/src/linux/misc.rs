@@ -16,7 +16,7 @@ use crate::arch::trap_frame::TrapFrame;
 use crate::cell::Local;
 use crate::layout::{PAGE, USER_END};
 use crate::trace::Emit;
-use crate::{process, timer};
+use crate::{process, scheduler, timer};
 
 /// The unit of `times` and of AT_CLKTCK.
 pub const TICKS_PER_SECOND: u64 = 100;
@@ -259,6 +259,8 @@ pub fn read_maps(offset: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let program = tree::path(task::group().program.get());
     let space = task::space();
     for mapping in space.mappings() {
+        // A line takes milliseconds on a host that emulates ring 0.
+        scheduler::pause();
         let flags = mapping.flags();
         text.hexadecimal(mapping.start(), 8)?;
         text.put(b"-")?;

@@ -348,14 +348,19 @@ fn again(frame: &mut TrapFrame, number: u64) {
 
 /// Ends the group of the current task by a signal.
 fn end_by(signal: u32, info: Info) -> ! {
-    ProcessSignaled { signal, code: info.code.into(), by: info.process }.emit();
+    end_with(signal, ProcessSignaled { signal, code: info.code.into(), by: info.process })
+}
+
+/// Ends the group of the current task by a signal. `record` says why.
+fn end_with(signal: u32, record: impl Emit) -> ! {
+    life::leave_memory();
+    record.emit();
     life::end_group(signal, true)
 }
 
 /// Ends the current task's group, because there is no memory for what the task needs.
 pub fn out_of_memory() -> ! {
-    ProcessSignaled { signal: SIGKILL, code: NO_MEMORY, by: 0 }.emit();
-    life::end_group(SIGKILL, true)
+    end_with(SIGKILL, ProcessSignaled { signal: SIGKILL, code: NO_MEMORY, by: 0 })
 }
 
 /// Linux's `struct sigcontext`: 32 words. This is the place of each general register, in the order of [`Registers`].
@@ -602,8 +607,7 @@ pub fn fault(frame: &mut TrapFrame, cr2: u64, bad: Option<Bad>) {
     if task.blocked.get() & bit(signal) != 0 || action.handler <= IGNORE {
         // The task would fault again forever.
         let (vector, error_code) = (frame.vector as u8, frame.error as u16);
-        ProcessKilled { vector, error_code, rip: frame.rip, cr2 }.emit();
-        life::end_group(signal, true);
+        end_with(signal, ProcessKilled { vector, error_code, rip: frame.rip, cr2 });
     }
     call_handler(frame, task, signal, action, info, [frame.vector, frame.error, cr2]);
 }

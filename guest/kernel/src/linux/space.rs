@@ -20,6 +20,7 @@ use crate::layout::{PAGE, USER_END, USER_START};
 use crate::memory::address_space::{ADDRESS, AddressSpace, NO_EXECUTE, PRESENT, USER, WRITABLE, entry};
 use crate::memory::physical;
 use crate::panic::panic;
+use crate::scheduler;
 use crate::trace::Emit;
 
 /// The end of the main stack: the page above it stays empty.
@@ -110,6 +111,10 @@ pub struct Space {
     /// The number of thread groups that use it: two after `vfork`.
     users: Local<u32>,
     count: Local<u32>,
+    /// How many pages and page tables calls have worked on.
+    worked: Local<u32>,
+    /// A call lets other processes run in the middle of its work.
+    busy: Local<bool>,
     /// Where the heap of `brk` starts and ends.
     pub heap_start: Local<u64>,
     pub heap_end: Local<u64>,
@@ -167,11 +172,19 @@ impl Space {
         self.users.set(self.users.get() + 1);
     }
 
+    /// Frees all pages, unless another thread group uses them too.
+    pub fn clear(&self) {
+        if self.users.get() == 1 {
+            self.mappings().for_each(|mapping| self.unmap_pages(mapping.start(), mapping.end()));
+            self.count.set(0);
+        }
+    }
+
     /// Counts one thread group less, and frees the space after the last one. The space must not be loaded.
     pub fn release(&self) {
+        self.clear();
         self.users.set(self.users.get() - 1);
         if self.users.get() == 0 {
-            self.mappings().for_each(|mapping| self.unmap_pages(mapping.start(), mapping.end()));
             // This frees the frame of this structure too, but nothing allocates that frame before `free` returns.
             self.tables.replace(AddressSpace::NONE).free();
         }
@@ -384,6 +397,7 @@ impl Space {
         const REGION: u64 = 512 * PAGE;
         let mut page = start;
         while page < end {
+            self.count_work();
             let region_end = ((page / REGION + 1) * REGION).min(end);
             match find_entry(self.root(), page) {
                 Err(next) => page = next,
@@ -399,6 +413,7 @@ impl Space {
                         entry = unsafe { entry.add(skipped) };
                         page += skipped as u64 * PAGE;
                         change(page, entry);
+                        self.count_work();
                         // SAFETY: as above; at the end of the region the pointer is not read.
                         entry = unsafe { entry.add(1) };
                         page += PAGE;
@@ -407,6 +422,30 @@ impl Space {
                 }
             }
         }
+    }
+
+    /// Lets other processes run after every 64 pages or page tables, because interrupts are off: 64 are a few milliseconds
+    /// on a host that emulates ring 0.
+    fn count_work(&self) {
+        self.worked.set(self.worked.get().wrapping_add(1));
+        if self.worked.get().is_multiple_of(64) {
+            self.pause();
+        }
+    }
+
+    /// Lets other processes run in the middle of a call that changes the mappings or all of their pages.
+    pub fn pause(&self) {
+        self.busy.set(true);
+        scheduler::pause();
+        self.busy.set(false);
+    }
+
+    /// Waits until no other thread is in the middle of such a call.
+    pub fn settled(&self) -> &Self {
+        while self.busy.get() {
+            scheduler::pause();
+        }
+        self
     }
 
     /// Moves `size` bytes at `start`, which lie in `mapping`, to `to`, where it adds a mapping of `new_size` bytes.
@@ -425,7 +464,11 @@ impl Space {
             // SAFETY: both are entries of page tables of this space, for different pages.
             unsafe {
                 match (&mut *self.tables.pointer()).entry(page - start + to) {
-                    Some(moved) => *moved = entry.replace(0),
+                    Some(moved) => {
+                        // Another thread can have accessed this page since the mapping was added.
+                        free_page(page - start + to, moved);
+                        *moved = entry.replace(0);
+                    }
                     None => whole = Err(ENOMEM),
                 }
             }
@@ -436,14 +479,7 @@ impl Space {
 
     /// Frees the pages. The mappings do not change.
     pub fn unmap_pages(&self, start: u64, end: u64) {
-        self.for_pages(start, end, |page, entry| {
-            // SAFETY: an entry of a page table of this space.
-            let old = unsafe { entry.replace(0) };
-            if old & COUNTED != 0 {
-                frames::release(old & ADDRESS);
-            }
-            cpu::invalidate(page);
-        });
+        self.for_pages(start, end, free_page);
     }
 
     /// Gives the pages these rights. The next write adds the right to write, after it checks whether the frame is shared.
@@ -471,7 +507,8 @@ impl Space {
         child.count.set(self.count.get());
         child.heap_start.set(self.heap_start.get());
         child.heap_end.set(self.heap_end.get());
-        for mapping in self.mappings() {
+        // Other threads can run meanwhile, and the parent's stack can grow.
+        for mapping in child.mappings() {
             // A page that maps the file itself is created again at the next access.
             if mapping.flags() & WRITE == 0 && mapping.is_of_file() {
                 self.copy_pages(child, mapping, COUNTED).or_else(|| child.abandon())?;
@@ -513,6 +550,16 @@ impl Space {
         });
         whole
     }
+}
+
+/// Frees a page, given its entry in a page table.
+fn free_page(page: u64, entry: *mut u64) {
+    // SAFETY: an entry of a page table.
+    let old = unsafe { entry.replace(0) };
+    if old & COUNTED != 0 {
+        frames::release(old & ADDRESS);
+    }
+    cpu::invalidate(page);
 }
 
 impl Mapping {

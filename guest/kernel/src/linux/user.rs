@@ -9,7 +9,7 @@ use super::{Outcome, task};
 use crate::hosts::emulated;
 use crate::layout::{PAGE, USER_END};
 use crate::memory::address_space::translate;
-use crate::trace;
+use crate::{scheduler, trace};
 
 /// Makes `size` bytes from `address` on accessible to the kernel, if the process itself may access them.
 pub fn reach(address: u64, size: u64, write: bool) -> Outcome<()> {
@@ -81,6 +81,10 @@ pub fn string(address: u64, most: u64) -> Outcome<&'static [u8]> {
         size += found;
         if found < here {
             return bytes(address, size);
+        }
+        if here == PAGE {
+            // A scan of a page takes milliseconds on a host that emulates ring 0.
+            scheduler::pause();
         }
     }
     Err(ENAMETOOLONG)

@@ -86,8 +86,7 @@ fn is_possible(returns: Returns, arguments: &[u64; 6], process: u16, result: i64
     }
 }
 
-/// The most pages of work in a call before other processes run. The kernel stops far earlier, except in execve(2): the
-/// arguments and environment of a program take up to 512 pages, and its copy as many.
+/// The most pages of work in a call before other processes run. The kernel stops far earlier.
 const PAGES_MAX: u64 = 1024;
 const PAGE: u64 = 4096;
 /// The calls whose result says how many bytes the kernel copied.

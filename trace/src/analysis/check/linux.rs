@@ -213,6 +213,13 @@ impl Copies {
         }
     }
 
+    /// Forgets which pages the address space of a process has.
+    fn forget_pages(&mut self, process: u16) {
+        if let Some(&space) = self.spaces.get(&process) {
+            self.forget_space(space);
+        }
+    }
+
     /// The process gets an address space of its own.
     fn enter_new(&mut self, process: u16) -> Space {
         self.leave(process);
@@ -311,12 +318,12 @@ impl Rule for Copies {
                         Call::mmap | Call::munmap | Call::mremap | Call::madvise | Call::brk | Call::mprotect
                     )
                 };
-                if call_of(machine, id).is_some_and(unmaps)
-                    && let Some(&space) = self.spaces.get(&id)
-                {
-                    self.forget_space(space);
+                if call_of(machine, id).is_some_and(unmaps) {
+                    self.forget_pages(id);
                 }
             }
+            // Other processes run in the middle of a call, or of the process's end: it may have freed pages already.
+            What::Sleep { .. } => self.forget_pages(id),
             What::PageResolved { how, page, frame, .. } => {
                 self.resolved(event, (how, page, frame), machine, log)
             }
