@@ -141,7 +141,8 @@ impl Trace {
         Trace::over(Arc::new(source), name.into())
     }
 
-    /// Reads a trace to its end into memory, for example from standard input. Errors call it by `name`.
+    /// Reads a trace to its end into memory, for example from standard input. Errors call it by `name`. A trace of more than
+    /// 1 GiB is refused.
     ///
     /// # Errors
     /// As for [`Trace::open`].

@@ -78,13 +78,27 @@ pub fn open(path: &Path) -> io::Result<Arc<dyn ReadAt>> {
     Ok(Arc::new(read_all(file)?))
 }
 
+/// The most bytes of a pipe or a device that are read into memory, because it may never end.
+const MEMORY_MAX: u64 = 1 << 30;
+
 /// Reads a pipe or a device to its end, unless it never ends and has no trace in it.
-pub(super) fn read_all(mut file: impl Read) -> io::Result<Vec<u8>> {
+pub(super) fn read_all(file: impl Read) -> io::Result<Vec<u8>> {
+    read_most(file, MEMORY_MAX)
+}
+
+/// Reads at most so many bytes; an error if there are more.
+fn read_most(mut file: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     (&mut file).take(FIRST_CHUNK_WITHIN as u64).read_to_end(&mut bytes)?;
     let has_chunk = || memchr::memmem::find(&bytes, &CHUNK_MAGIC).is_some();
     if bytes.starts_with(&HEAD_MAGIC) || has_chunk() {
-        file.read_to_end(&mut bytes)?;
+        file.take((most + 1).saturating_sub(bytes.len() as u64)).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > most {
+        let message = format!(
+            "it is not a file, and has more than the {most} bytes that are read into memory; save it as a file"
+        );
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)
 }
@@ -200,6 +214,15 @@ mod tests {
             assert_eq!(window.get(at as u64, length).unwrap(), &bytes[at..end], "{length} bytes at {at}");
         }
         assert_eq!(window.get(u64::MAX, usize::MAX).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_trace_that_never_ends_is_refused() {
+        const MOST: u64 = 20 << 20;
+        const { assert!(MOST > FIRST_CHUNK_WITHIN as u64) };
+        let endless = || HEAD_MAGIC.as_slice().chain(io::repeat(0));
+        assert_eq!(read_most(endless(), MOST).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_most(endless().take(MOST), MOST).unwrap().len() as u64, MOST);
     }
 
     #[test]
