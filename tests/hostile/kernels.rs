@@ -27,30 +27,35 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("kernels::floods_end_with_the_time_out", floods_end_with_the_time_out)
         .kvm("kernels::crashes_of_every_sort_are_reported", crashes_of_every_sort_are_reported)
         .kvm("kernels::odd_accesses_harm_nothing", odd_accesses_harm_nothing)
+        .tools(
+            &["qemu-system-x86_64"],
+            "kernels::a_halt_for_good_ends_the_run_in_qemu",
+            a_halt_for_good_ends_the_run_in_qemu,
+        )
         .tools(&["qemu-system-x86_64"], "kernels::a_buffer_may_change_while_it_is_read", a_buffer_may_change)
 }
 
 /// Writes the code of a kernel.
-type Write = fn(&mut CodeAssembler) -> Result<(), IcedError>;
+pub type Write = fn(&mut CodeAssembler) -> Result<(), IcedError>;
 
 /// The address of the kernels' trace buffer, with room for other data after it.
-const BUFFER: u32 = 0x20_0000;
-const DATA: u32 = 0x18_0000;
+pub const BUFFER: u32 = 0x20_0000;
+pub const DATA: u32 = 0x18_0000;
 const HANDLER: u32 = DATA + 3 * PAGE;
-const PAGE: u32 = 4096;
+pub const PAGE: u32 = 4096;
 const RECORDS: u32 = BUFFER + BufferHead::SIZE as u32;
 /// The local APIC (SDM vol. 3, 12.4.1).
-const APIC: u32 = 0xFEE0_0000;
+pub const APIC: u32 = 0xFEE0_0000;
 
 /// Exit codes of `trapline run`.
 const OK: i32 = 0;
 const CRASHED: i32 = 33;
 const TIME_OUT: i32 = 36;
-const HALTED: i32 = 37;
-const LIMIT: i32 = 38;
+pub const HALTED: i32 = 37;
+pub const LIMIT: i32 = 38;
 
 /// Runs a kernel, and then every command on its trace. The exit code must be one of `codes`.
-fn run(
+pub fn run(
     name: &str,
     write: Write,
     codes: &[i32],
@@ -95,22 +100,22 @@ fn ending(trace: &Trace) -> Option<Ending> {
 }
 
 /// An `out` of a double word.
-fn out(a: &mut CodeAssembler, port: u16, value: u32) -> Result<(), IcedError> {
+pub fn out(a: &mut CodeAssembler, port: u16, value: u32) -> Result<(), IcedError> {
     a.mov(edx, u32::from(port))?;
     a.mov(eax, value)?;
     a.out(dx, eax)
 }
 
-fn exit(a: &mut CodeAssembler) -> Result<(), IcedError> {
+pub fn exit(a: &mut CodeAssembler) -> Result<(), IcedError> {
     out(a, EXIT, 0)
 }
 
-fn store(a: &mut CodeAssembler, address: u32, value: u32) -> Result<(), IcedError> {
+pub fn store(a: &mut CodeAssembler, address: u32, value: u32) -> Result<(), IcedError> {
     a.mov(dword_ptr(address), value)
 }
 
 /// Stores a buffer's head and attaches it.
-fn attach(a: &mut CodeAssembler, capacity: u32) -> Result<(), IcedError> {
+pub fn attach(a: &mut CodeAssembler, capacity: u32) -> Result<(), IcedError> {
     let sizes = u32::from(abi::VERSION) | (BufferHead::SIZE as u32) << 16;
     for (word, value) in [BUFFER_MAGIC, sizes, capacity, 0, 0, 0, 0, 0].into_iter().enumerate() {
         store(a, BUFFER + 4 * word as u32, value)?;
@@ -118,15 +123,29 @@ fn attach(a: &mut CodeAssembler, capacity: u32) -> Result<(), IcedError> {
     out(a, ATTACH, BUFFER / PAGE)
 }
 
+/// Stores a buffer's head and attaches it as in QEMU, byte by byte. EDX is the doorbell's port afterwards.
+fn attach_bytes(a: &mut CodeAssembler) -> Result<(), IcedError> {
+    let sizes = u32::from(abi::VERSION) | (BufferHead::SIZE as u32) << 16;
+    for (word, value) in [BUFFER_MAGIC, sizes, CAPACITY].into_iter().enumerate() {
+        store(a, BUFFER + 4 * word as u32, value)?;
+    }
+    a.mov(edx, u32::from(DOORBELL))?;
+    for byte in (BUFFER / PAGE).to_le_bytes() {
+        a.mov(eax, u32::from(byte))?;
+        a.out(dx, al)?;
+    }
+    Ok(())
+}
+
 /// Writes the size `bytes` to the doorbell, and the running count `records` to the head.
-fn ring(a: &mut CodeAssembler, bytes: u32, records: u32) -> Result<(), IcedError> {
+pub fn ring(a: &mut CodeAssembler, bytes: u32, records: u32) -> Result<(), IcedError> {
     store(a, BUFFER + 12, bytes)?;
     store(a, BUFFER + 16, records)?;
     out(a, DOORBELL, bytes)
 }
 
 /// Stores a record at an offset in the buffer: time, kind, process, detail, words.
-fn record(
+pub fn record(
     a: &mut CodeAssembler,
     at: u32,
     tsc: u64,
@@ -144,7 +163,7 @@ fn record(
     Ok(at + 8 * all.len() as u32)
 }
 
-const CAPACITY: u32 = 64 << 10;
+pub const CAPACITY: u32 = 64 << 10;
 
 fn a_buffer_that_lies_is_refused() -> TestResult {
     let kernels: [(&str, Write); 9] = [
@@ -185,7 +204,7 @@ fn a_buffer_that_lies_is_refused() -> TestResult {
 }
 
 /// Attaches a buffer at `page`, with a capacity that may reach beyond memory.
-fn attach_at(a: &mut CodeAssembler, page: u32, capacity: u32) -> Result<(), IcedError> {
+pub fn attach_at(a: &mut CodeAssembler, page: u32, capacity: u32) -> Result<(), IcedError> {
     let sizes = u32::from(abi::VERSION) | (BufferHead::SIZE as u32) << 16;
     for (word, value) in [BUFFER_MAGIC, sizes, capacity].into_iter().enumerate() {
         store(a, page + 4 * word as u32, value)?;
@@ -245,18 +264,10 @@ fn a_record_of_no_kind_is_refused() -> TestResult {
 /// all the time.
 fn a_buffer_may_change() -> TestResult {
     let write: Write = |a| {
-        let sizes = u32::from(abi::VERSION) | (BufferHead::SIZE as u32) << 16;
-        for (word, value) in [BUFFER_MAGIC, sizes, CAPACITY].into_iter().enumerate() {
-            store(a, BUFFER + 4 * word as u32, value)?;
-        }
         let tick = (Kind::Tick as u8, 0, 1);
         let at = record(a, 0, 1, tick, &[])?;
         let at = record(a, at, 2, tick, &[])?;
-        a.mov(edx, u32::from(DOORBELL))?;
-        for byte in (BUFFER / PAGE).to_le_bytes() {
-            a.mov(eax, u32::from(byte))?;
-            a.out(dx, al)?;
-        }
+        attach_bytes(a)?;
         let mut again = a.create_label();
         a.set_label(&mut again)?;
         store(a, BUFFER + 12, at)?;
@@ -283,7 +294,33 @@ fn a_halt_for_good_ends_the_run() -> TestResult {
         a.cli()?;
         a.hlt()
     };
-    let (output, trace) = run("cli; hlt", write, &[HALTED], &[])?;
+    halts_for_good(write, &[])
+}
+
+/// As above, at once and after output. QEMU answers no question while output waits to be read.
+fn a_halt_for_good_ends_the_run_in_qemu() -> TestResult {
+    let write: Write = |a| {
+        a.cli()?;
+        a.hlt()
+    };
+    let after_output: Write = |a| {
+        let mut again = a.create_label();
+        a.mov(edx, u32::from(CONSOLE))?;
+        a.mov(eax, u32::from(b'\n'))?;
+        a.mov(ecx, 100_000)?;
+        a.set_label(&mut again)?;
+        a.out(dx, al)?;
+        a.dec(ecx)?;
+        a.jne(again)?;
+        a.cli()?;
+        a.hlt()
+    };
+    halts_for_good(write, &["--accel", "qemu"])?;
+    halts_for_good(after_output, &["--accel", "qemu"])
+}
+
+fn halts_for_good(write: Write, options: &[&str]) -> TestResult {
+    let (output, trace) = run("cli; hlt", write, &[HALTED], options)?;
     ensure(ending(&trace) == Some(Ending::Halted), || format!("{:?}", ending(&trace)))?;
     ensure(output.stderr.contains("halted for good"), || format!("{output:#?}"))
 }
@@ -382,7 +419,7 @@ fn floods_end_with_the_time_out() -> TestResult {
     Ok(())
 }
 
-fn forever(a: &mut CodeAssembler, body: Write) -> Result<(), IcedError> {
+pub fn forever(a: &mut CodeAssembler, body: Write) -> Result<(), IcedError> {
     let mut again = a.create_label();
     a.set_label(&mut again)?;
     body(a)?;
@@ -402,7 +439,7 @@ fn place(a: &mut CodeAssembler, address: u32, write: Write) -> Result<(), IcedEr
 }
 
 /// Loads a GDT of flat segments, and an IDT whose 256 gates all lead to `handler`, and a stack.
-fn tables(a: &mut CodeAssembler, handler: Write) -> Result<(), IcedError> {
+pub fn tables(a: &mut CodeAssembler, handler: Write) -> Result<(), IcedError> {
     const GDT: u32 = DATA;
     const IDT: u32 = DATA + PAGE;
     const POINTER: u32 = DATA + 2 * PAGE;

@@ -146,15 +146,19 @@ fn action(exit: &Exit, stop: Option<Stop>) -> Action {
             let message = format!("KVM_RUN failed: {}", std::io::Error::from_raw_os_error(errno));
             end(Ending::KvmError, errno as u64, Some(message))
         }
-        Exit::Halt => {
-            let message = "the guest halted for good: it executed `hlt` with interrupts off, so no interrupt can wake it";
-            end(Ending::Halted, 0, Some(message.into()))
-        }
+        Exit::Halt => Action::End(halted()),
         Exit::Other { reason } => {
             let message = format!("KVM_RUN returned exit reason {reason}, which Trapline does not support");
             end(Ending::Unexpected, reason.into(), Some(message))
         }
     }
+}
+
+/// The end of a guest that halted with interrupts off.
+pub fn halted() -> End {
+    let message =
+        "the guest halted for good: it executed `hlt` with interrupts off, so no interrupt can wake it";
+    End { ending: Ending::Halted, status: 0, message: Some(message.into()) }
 }
 
 fn internal_error(suberror: u32, instruction: &[u8]) -> String {

@@ -34,7 +34,7 @@ use crate::machine::boot::{self, BootError, Clocks};
 use crate::machine::bus::{Bus, End, Flow};
 use crate::machine::clock::{Clock, host_khz, host_ns};
 use crate::machine::layout::{self, MIB, Memory, PAGE};
-use crate::machine::run::{Ended, count_record, stop_record};
+use crate::machine::run::{Ended, count_record, halted, stop_record};
 use crate::machine::{host, kick};
 use crate::sandbox::Call;
 
@@ -97,14 +97,23 @@ impl Qemu {
     /// Passes the guest's writes to the bus, until the run ends.
     fn drive(&mut self, bus: &mut Bus) -> End {
         loop {
-            let Process { console, bell, .. } = &mut self.process;
-            match wait_for([&*console, &*bell]) {
+            let Process { console, bell, control, .. } = &mut self.process;
+            match wait_for([&*console, &*bell, &*control]) {
                 Err(error) => return failed(format!("cannot wait for QEMU: {error}")),
                 Ok(_) if kick::reason().is_some() => {
                     return End { ending: Ending::Stopped, status: 0, message: None };
                 }
-                Ok([false, false]) => bus.look(),
-                Ok([has_console, has_bell]) => {
+                // A signal comes every 50 ms: see `kick`.
+                Ok([false, false, false]) => {
+                    bus.look();
+                    self.process.ask_for_registers();
+                }
+                Ok([false, false, true]) => {
+                    if self.process.says_halted_for_good() {
+                        return halted();
+                    }
+                }
+                Ok([has_console, has_bell, _]) => {
                     if has_console && let Err(end) = pass_console(console, bus) {
                         return end;
                     }
@@ -184,7 +193,7 @@ fn exit_status(status: ExitStatus) -> Option<u64> {
 }
 
 /// Waits until a socket can be read, or a signal came. Returns for each socket whether it can be read.
-fn wait_for(sockets: [&UnixStream; 2]) -> Result<[bool; 2], Errno> {
+fn wait_for(sockets: [&UnixStream; 3]) -> Result<[bool; 3], Errno> {
     let mut polled = sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
     // A signal that comes after the check of `reason` ends ppoll(2), because it was blocked until then.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;

@@ -127,9 +127,14 @@ pub struct Images<'a> {
 pub struct Process {
     child: Child,
     errors: File,
-    control: UnixStream,
+    /// The socket of QEMU's monitor, over which it answers in QMP.
+    pub control: UnixStream,
+    /// A question about the registers has no answer yet.
+    asked: bool,
     /// Bytes from the control socket that are not yet read as a line.
     received: Vec<u8>,
+    /// The events among the answers.
+    events: Vec<u8>,
     /// The socket with the bytes that the guest writes to the console.
     pub console: UnixStream,
     /// The socket with the bytes that the guest writes to the doorbell.
@@ -175,7 +180,16 @@ pub fn start(images: Images) -> Result<Process, QemuError> {
     unsafe { command.pre_exec(prepare) };
     let child = command.spawn().map_err(not_started)?;
     control.set_read_timeout(Some(ANSWER_LIMIT)).map_err(QemuError::Start)?;
-    Ok(Process { child, errors, control, received: Vec::new(), console, bell })
+    Ok(Process {
+        child,
+        errors,
+        control,
+        asked: false,
+        received: Vec::new(),
+        events: Vec::new(),
+        console,
+        bell,
+    })
 }
 
 fn path(file: &impl AsRawFd) -> String {
@@ -191,15 +205,51 @@ impl Process {
     /// ends the wait too.
     pub fn run_guest(&mut self) -> Result<u64, QemuError> {
         self.receive("QMP")?;
-        for command in ["qmp_capabilities", "cont"] {
-            let line = format!("{{\"execute\": \"{command}\"}}\n");
-            self.control.write_all(line.as_bytes()).map_err(QemuError::Start)?;
-            self.receive("return")?;
+        self.send("qmp_capabilities")?;
+        self.receive("return")?;
+        self.send("cont")?;
+        match self.receive("return") {
+            // A guest can end QEMU before QEMU answers. The run reports how the guest ended.
+            Err(QemuError::Died { .. }) => {}
+            answered => answered?,
         }
         Ok(host_tsc())
     }
 
-    /// Waits for an answer with this field. Events before it are dropped.
+    fn send(&mut self, command: &str) -> Result<(), QemuError> {
+        writeln!(self.control, "{{\"execute\": \"{command}\"}}").map_err(QemuError::Start)
+    }
+
+    /// Asks for the registers, if there is no open question. QEMU may be unable to answer until the console is read, so this
+    /// does not wait for the answer.
+    pub fn ask_for_registers(&mut self) {
+        let command =
+            r#"{"execute": "human-monitor-command", "arguments": {"command-line": "info registers"}}"#;
+        self.asked = self.asked || writeln!(self.control, "{command}").is_ok();
+    }
+
+    /// Reads from the control socket, which has bytes. Returns whether they say that the guest halted with interrupts off: no
+    /// interrupt can wake it, and nothing here sends an NMI, SMI or INIT.
+    pub fn says_halted_for_good(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        let count = self.control.read(&mut bytes).unwrap_or(0);
+        self.received.extend(bytes.iter().take(count));
+        let mut is_halted = false;
+        while let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.received.drain(..=end).collect();
+            let answer: Value = serde_json::from_slice(&line).unwrap_or_default();
+            if answer.get("event").is_some() {
+                self.events.extend(line);
+            } else {
+                self.asked = false;
+                let registers = answer.get("return").and_then(Value::as_str).unwrap_or_default();
+                is_halted |= shows_halt_for_good(registers);
+            }
+        }
+        is_halted
+    }
+
+    /// Waits for an answer with this field, or until a signal ends the run.
     fn receive(&mut self, field: &str) -> Result<(), QemuError> {
         while let Some(line) = self.line()? {
             let answer: Value = serde_json::from_slice(&line).unwrap_or_default();
@@ -209,6 +259,7 @@ impl Process {
             if answer.get("event").is_none() {
                 return Err(QemuError::Answer { said: String::from_utf8_lossy(&line).into_owned() });
             }
+            self.events.extend(line);
         }
         Ok(())
     }
@@ -259,9 +310,10 @@ impl Process {
     /// Whether QEMU reported, before it ended, that the guest reset its CPU.
     pub fn was_reset(&mut self) -> bool {
         // If the socket cannot be read, there is no such report.
-        let _ = self.control.read_to_end(&mut self.received);
+        self.events.append(&mut self.received);
+        let _ = self.control.read_to_end(&mut self.events);
         let needle = b"guest-reset";
-        self.received.windows(needle.len()).any(|bytes| bytes == needle)
+        self.events.windows(needle.len()).any(|bytes| bytes == needle)
     }
 }
 
@@ -269,5 +321,30 @@ impl Drop for Process {
     fn drop(&mut self) {
         // This fails only if QEMU has already ended.
         let _ = self.end();
+    }
+}
+
+/// Whether QEMU's text of the registers says that the CPU halted, and that the interrupt flag, bit 9 of RFLAGS, is 0.
+fn shows_halt_for_good(registers: &str) -> bool {
+    let field = |name| registers.split_whitespace().find_map(|word| word.strip_prefix(name));
+    let flags = field("RFL=").or_else(|| field("EFL=")).and_then(|text| u64::from_str_radix(text, 16).ok());
+    field("HLT=") == Some("1") && flags.is_some_and(|flags| flags & 1 << 9 == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shows_halt_for_good;
+
+    #[test]
+    fn a_halt_is_for_good_if_interrupts_are_off() {
+        for (registers, is_for_good) in [
+            ("EIP=00100001 EFL=00000046 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1\r\nES =0010", true),
+            ("RIP=0000000000100001 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=1", true),
+            ("RIP=0000000000100001 RFL=00000202 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=1", false),
+            ("RIP=0000000000100001 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0", false),
+            ("", false),
+        ] {
+            assert_eq!(shows_halt_for_good(registers), is_for_good, "{registers}");
+        }
     }
 }
