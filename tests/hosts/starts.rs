@@ -13,13 +13,14 @@ use nix::unistd::Pid;
 use trace::Trace;
 
 use crate::handmade;
-use crate::support::{self, Output, Suite, TestResult, ensure, fill, folder, trapline};
+use crate::support::{self, Need, Output, Suite, TestResult, ensure, fill, folder, trapline};
 
 /// Adds the tests of this file.
 pub fn add(suite: Suite) -> Suite {
     suite
         .kvm("runs_at_once_get_names_of_their_own", runs_at_once_get_names_of_their_own)
         .kvm("a_failed_start_leaves_the_folder_as_it_was", a_failed_start_leaves_the_folder_as_it_was)
+        .needs(&[Need::Kvm, Need::Tool("prlimit")], "a_limit_that_ends_a_command_is_named", a_limit_is_named)
         .kvm("a_link_that_leads_nowhere_is_a_name", a_link_that_leads_nowhere_is_a_name)
         .kvm("a_full_standard_output_is_reported", a_full_standard_output_is_reported)
         .kvm("a_full_error_pipe_costs_no_trace", a_full_error_pipe_costs_no_trace)
@@ -84,6 +85,52 @@ fn a_failed_start_leaves_the_folder_as_it_was() -> TestResult {
         ensure(left.is_empty(), || format!("{limit} left {left:?}"))?;
     }
     ensure(failed > 3 && worked > 3, || format!("{failed} starts failed and {worked} worked"))
+}
+
+/// A command works under a limit, or says which limit it is.
+fn a_limit_is_named() -> TestResult {
+    let folder = folder();
+    trapline(folder.path(), &["run", "hello", "--trace", "t.trap"])?.expect(0)?;
+    for (limit, command, named) in [
+        // Without a time-out, no timer is needed.
+        ("--sigpending=0", "run hello --trace none", None),
+        ("--sigpending=0", "run hello --trace none --timeout 60s", Some("`ulimit -i`")),
+        ("--sigpending=0", "strace hello", None),
+        ("--memlock=0", "run hello --trace none", None),
+        ("--fsize=0", "run hello --trace new.trap", Some("`ulimit -f`")),
+        ("--fsize=0", "strace hello", Some("`ulimit -f`")),
+        ("--fsize=0", "recover t.trap -o new.trap", Some("`ulimit -f`")),
+        ("--fsize=0", "report t.trap -o new.html", Some("`ulimit -f`")),
+    ] {
+        let (code, errors) = limited(folder.path(), limit, command)?;
+        let as_said = match named {
+            None => code == Some(0),
+            Some(named) => code == Some(1) && errors.contains(named),
+        };
+        ensure(as_said, || format!("{limit} {command}: {code:?}: {errors}"))?;
+    }
+    // With the fewest descriptors, the dynamic loader fails.
+    let mut failed = 0;
+    for most in 3..=12 {
+        let limit = format!("--nofile={most}");
+        for command in ["run hello --trace new.trap --force", "recover t.trap -o new.trap --force"] {
+            let (code, errors) = limited(folder.path(), &limit, command)?;
+            failed += u32::from(code == Some(1));
+            ensure(code != Some(1) || errors.contains("`ulimit -n`"), || {
+                format!("{limit} {command}: {errors}")
+            })?;
+        }
+    }
+    ensure(failed > 0, || "no command reached its limit on open files".into())
+}
+
+/// Runs a command under a limit of prlimit(1), and returns its exit code and what it printed on standard error. The streams are
+/// pipes, because a limit on the size of files holds for files as streams too.
+fn limited(folder: &Path, limit: &str, command: &str) -> Result<(Option<i32>, String), Failed> {
+    let mut limited = Command::new("prlimit");
+    limited.arg(limit).arg(support::binary()).args(command.split(' ')).current_dir(folder);
+    let output = limited.stdin(Stdio::null()).output()?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
 fn a_link_that_leads_nowhere_is_a_name() -> TestResult {

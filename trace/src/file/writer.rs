@@ -56,7 +56,7 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// The file could not be created.
-    #[error("cannot create the trace file {}; choose another place for it", path.display())]
+    #[error("cannot create the trace file {}", path.display())]
     Create {
         /// The file.
         path: PathBuf,

@@ -216,7 +216,12 @@ pub fn report(error: &anyhow::Error) -> u8 {
     if io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         return OK;
     }
-    complain(&format!("{error:#}"));
+    let text = format!("{error:#}");
+    complain(&text);
+    #[cfg(kvm)]
+    if let Some((what, command)) = reached_limit(error).filter(|(_, command)| !text.contains(command)) {
+        complain(&format!("this process may have no more: raise its limit on {what} ({command})"));
+    }
     #[cfg(kvm)]
     if error.downcast_ref().is_some_and(crate::run::RunError::is_missing_kvm) {
         complain(run::WITHOUT_KVM);
@@ -225,6 +230,16 @@ pub fn report(error: &anyhow::Error) -> u8 {
         || error.downcast_ref().is_some_and(is_wrong_file)
         || matches!(error.downcast_ref(), Some(WriteError::Exists { .. }));
     if is_usage { USAGE } else { run::exit_code_of(error).unwrap_or(FAILED) }
+}
+
+/// The limit of the process that caused an error, and the shell's command that shows and sets it.
+#[cfg(kvm)]
+fn reached_limit(error: &anyhow::Error) -> Option<(&'static str, &'static str)> {
+    match error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error())? {
+        libc::EMFILE => Some(("open files", "`ulimit -n`")),
+        libc::EFBIG => Some(("the size of files", "`ulimit -f`")),
+        _ => None,
+    }
 }
 
 /// Whether a file cannot be opened because it is the wrong file, and not because this host failed to read it.
