@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod devices;
 mod files;
 #[path = "../support/handmade.rs"]
 mod handmade;
@@ -19,5 +20,5 @@ fn main() {
     inside::run_if_asked();
     let suite = sandbox::add(needed::add(support::Suite::default()));
     let suite = model::add(hosts::add(suite));
-    programs::add(random::add(kernels::add(files::add(suite)))).run()
+    programs::add(random::add(kernels::add(devices::add(files::add(suite))))).run()
 }
