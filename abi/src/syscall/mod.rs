@@ -2,19 +2,22 @@
 //!
 //! A program enters the kernel by `syscall` or `int 0x80`, with the number of the call in RAX and up to six arguments in
 //! RDI, RSI, RDX, R10, R8 and R9. The kernel leaves the result, or minus an error, in RAX. [`Call`] is the table of
-//! all calls, [`types`] says what an argument can be, [`data`] which memory is recorded for it, and [`errno`] is the table
-//! of errors.
+//! all calls, [`types`] says what an argument can be, and [`data`] which memory is recorded for it. [`values`], [`signals`]
+//! and [`errno`] are the tables of flags and values, of signals and of errors.
 //!
 //! The table describes Linux, not the kernel: a kernel answers a call that it lacks with `-ENOSYS`, and the call still
 //! has its name and types.
 
 pub mod data;
 pub mod errno;
+pub mod signals;
 mod table;
 pub mod types;
+pub mod values;
 
 pub use table::Call;
-pub use types::{Extent, Layout, Length, Names, Returns, Type};
+pub use types::{Extent, Layout, Length, Returns, Type};
+pub use values::{Names, Set};
 
 /// The vector of the software interrupt that is a system call.
 pub const INT_VECTOR: u8 = 0x80;

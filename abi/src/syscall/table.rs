@@ -3,7 +3,8 @@
 //! It has every call of Linux on x86-64, and one of our own. A line is to be read as a C prototype:
 //! `In` and `Out` are pointers, and `Bytes(Argument(2))` is as many bytes as argument 2 says, counted from 0.
 
-use super::types::{Choice, Layout, Names, Type};
+use super::types::{Choice, Layout, Type};
+use super::values::*;
 use super::{Pointers, Signature};
 
 macro_rules! calls {
@@ -21,7 +22,9 @@ macro_rules! calls {
             /// Its name, arguments and result.
             pub const fn signature(self) -> &'static Signature {
                 #[allow(unused_imports)]
-                use super::types::{Layout::*, Length::*, Names::*, Returns::*, Type::*};
+                use super::types::{Layout::*, Length::*, Returns::*, Type::*};
+                #[allow(unused_imports)]
+                use super::values::Names::*;
                 match self {
                     $(Call::$name => const {
                         &Signature { name: stringify!($name), arguments: &[$($argument),*], returns: $returns }
@@ -81,13 +84,7 @@ impl Call {
 }
 
 /// `O_CREAT` and what `O_TMPFILE` adds to `O_DIRECTORY`: the flags with which open takes the mode of a new file.
-const CREATING: u32 = 0o20000100;
-const MREMAP_FIXED: u32 = 2;
-const CLONE_PIDFD: u32 = 0x1000;
-const CLONE_SETTLS: u32 = 0x80000;
-const CLONE_PARENT_SETTID: u32 = 0x100000;
-const CLONE_CHILD_CLEARTID: u32 = 0x200000;
-const CLONE_CHILD_SETTID: u32 = 0x1000000;
+const CREATING: u64 = O_CREAT | O_TMPFILE & !O_DIRECTORY;
 
 /// A choice by the number in argument 1.
 const fn by_command(cases: &'static [(&'static [u64], Option<Type>)], other: Option<Type>) -> Choice {
@@ -156,43 +153,61 @@ const fn by_operation(cases: &'static [(&'static [u64], Option<Type>)], other: O
     Choice { argument: 1, mask: 0x7F, cases, other }
 }
 
-const WAIT: u64 = 0;
-const WAKE: u64 = 1;
-const REQUEUE: u64 = 3;
-const CMP_REQUEUE: u64 = 4;
-const WAKE_OP: u64 = 5;
-const LOCK_PI: u64 = 6;
-const UNLOCK_PI: u64 = 7;
-const TRYLOCK_PI: u64 = 8;
-const WAIT_BITSET: u64 = 9;
-const WAKE_BITSET: u64 = 10;
-const WAIT_REQUEUE_PI: u64 = 11;
-const CMP_REQUEUE_PI: u64 = 12;
-const LOCK_PI2: u64 = 13;
-
-const FUTEX_VALUE: Choice =
-    by_operation(&[(&[LOCK_PI, UNLOCK_PI, TRYLOCK_PI, LOCK_PI2], None)], Some(Type::Unsigned));
+const FUTEX_VALUE: Choice = by_operation(
+    &[(&[FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI, FUTEX_LOCK_PI2], None)],
+    Some(Type::Unsigned),
+);
 const FUTEX_TIMEOUT: Choice = by_operation(
     &[
-        (&[WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2], Some(Type::In(Layout::Timespec))),
-        (&[REQUEUE, CMP_REQUEUE, WAKE_OP, CMP_REQUEUE_PI], Some(Type::Unsigned)),
-        (&[WAKE, UNLOCK_PI, TRYLOCK_PI, WAKE_BITSET], None),
+        (
+            &[FUTEX_WAIT, FUTEX_LOCK_PI, FUTEX_WAIT_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_LOCK_PI2],
+            Some(Type::In(Layout::Timespec)),
+        ),
+        (&[FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, FUTEX_CMP_REQUEUE_PI], Some(Type::Unsigned)),
+        (&[FUTEX_WAKE, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI, FUTEX_WAKE_BITSET], None),
     ],
     Some(Type::Hex),
 );
 const FUTEX_ADDRESS: Choice = by_operation(
     &[
-        (&[REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_REQUEUE_PI, CMP_REQUEUE_PI], Some(Type::Address)),
-        (&[WAIT, WAKE, LOCK_PI, UNLOCK_PI, TRYLOCK_PI, WAIT_BITSET, WAKE_BITSET, LOCK_PI2], None),
+        (
+            &[FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, FUTEX_WAIT_REQUEUE_PI, FUTEX_CMP_REQUEUE_PI],
+            Some(Type::Address),
+        ),
+        (
+            &[
+                FUTEX_WAIT,
+                FUTEX_WAKE,
+                FUTEX_LOCK_PI,
+                FUTEX_UNLOCK_PI,
+                FUTEX_TRYLOCK_PI,
+                FUTEX_WAIT_BITSET,
+                FUTEX_WAKE_BITSET,
+                FUTEX_LOCK_PI2,
+            ],
+            None,
+        ),
     ],
     Some(Type::Address),
 );
 const FUTEX_VALUE3: Choice = by_operation(
     &[
-        (&[CMP_REQUEUE, CMP_REQUEUE_PI], Some(Type::Unsigned)),
-        (&[WAKE_OP], Some(Type::Hex)),
-        (&[WAIT_BITSET, WAKE_BITSET], Some(Type::Enum(Names::FutexBits))),
-        (&[WAIT, WAKE, REQUEUE, LOCK_PI, UNLOCK_PI, TRYLOCK_PI, WAIT_REQUEUE_PI, LOCK_PI2], None),
+        (&[FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI], Some(Type::Unsigned)),
+        (&[FUTEX_WAKE_OP], Some(Type::Hex)),
+        (&[FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET], Some(Type::Enum(Names::FutexBits))),
+        (
+            &[
+                FUTEX_WAIT,
+                FUTEX_WAKE,
+                FUTEX_REQUEUE,
+                FUTEX_LOCK_PI,
+                FUTEX_UNLOCK_PI,
+                FUTEX_TRYLOCK_PI,
+                FUTEX_WAIT_REQUEUE_PI,
+                FUTEX_LOCK_PI2,
+            ],
+            None,
+        ),
     ],
     Some(Type::Hex),
 );

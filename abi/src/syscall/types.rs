@@ -1,8 +1,10 @@
 //! What an argument or a result of a system call is: how to show it, and which memory it leads to.
 //!
 //! The types follow from what a tracer and a checker can do with a value. A pointer to a structure that nothing
-//! shows is a [`Type::Address`]. [`Names`] only says which flags or values an argument has; their names are a matter of
-//! rendering, and stand where the text is made.
+//! shows is a [`Type::Address`]. Which flags or values an argument has stands in
+//! [`values`](super::values).
+
+use super::Names;
 
 /// The type of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +44,7 @@ pub enum Type {
     /// Of type .1, and shown with its name.
     Named(&'static str, &'static Type),
     /// There only if the flags in argument .0 have a bit of .1; then it is of type .2.
-    If(u8, u32, &'static Type),
+    If(u8, u64, &'static Type),
     /// Of a type that another argument says.
     Choice(&'static Choice),
     /// A pointer to a `struct timespec`: the rest of a sleep, which the call writes only when a signal interrupts it.
@@ -74,7 +76,7 @@ impl Type {
     pub fn of_call(self, arguments: &[u64; 6]) -> Option<Type> {
         match self {
             Type::If(flags, bits, then) => {
-                let is_there = value(arguments, flags) & u64::from(bits) != 0;
+                let is_there = value(arguments, flags) & bits != 0;
                 is_there.then_some(*then)
             }
             Type::Choice(choice) => {
@@ -295,99 +297,4 @@ pub enum Returns {
     Anything,
     /// It does not return.
     Never,
-}
-
-/// Which flags or values an argument has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// `O_` flags of open.
-    OpenFlags,
-    /// `O_` flags of pipes.
-    PipeFlags,
-    /// `PROT_`: how a page may be used.
-    Protection,
-    /// `MAP_` flags.
-    MapFlags,
-    /// `MREMAP_` flags.
-    RemapFlags,
-    /// `MS_` flags of msync.
-    SyncFlags,
-    /// `MADV_`: what memory is used for.
-    Advice,
-    /// `MCL_` flags.
-    LockFlags,
-    /// `CLONE_` flags.
-    CloneFlagNames,
-    /// Operations of futex, with their flags.
-    FutexOperation,
-    /// `FUTEX_BITSET_MATCH_ANY`, or bits.
-    FutexBits,
-    /// `CLOCK_`.
-    Clock,
-    /// `TIMER_ABSTIME`.
-    TimerFlags,
-    /// `W` options of wait4 and waitid.
-    WaitOptions,
-    /// `P_`: whom waitid waits for.
-    WaitFor,
-    /// `F_` commands.
-    FcntlCommand,
-    /// `FD_CLOEXEC`.
-    FdFlags,
-    /// `SEEK_`.
-    Whence,
-    /// `R_OK` and its like.
-    Access,
-    /// `AT_` flags.
-    AtFlags,
-    /// `AT_` flags of statx, some of which are one of several values.
-    StatxFlags,
-    /// `AT_REMOVEDIR`.
-    UnlinkFlags,
-    /// `RENAME_` flags.
-    RenameFlags,
-    /// `STATX_` masks.
-    StatxMask,
-    /// Requests of ioctl.
-    IoctlRequest,
-    /// `ARCH_` codes.
-    ArchCode,
-    /// `RLIMIT_`.
-    Resource,
-    /// `RUSAGE_`.
-    UsageOf,
-    /// `ITIMER_`.
-    IntervalTimerKind,
-    /// `PR_` options.
-    PrctlOption,
-    /// `SIG_BLOCK` and its like.
-    MaskChange,
-    /// `GRND_` flags.
-    RandomFlags,
-    /// `LOCK_` operations of flock.
-    FileLock,
-    /// `MFD_` flags.
-    MemoryFileFlags,
-    /// `EFD_` flags.
-    EventFlags,
-    /// `EPOLL_` flags.
-    EpollFlags,
-    /// `EPOLL_CTL_`.
-    EpollCommand,
-    /// `RSEQ_FLAG_UNREGISTER`.
-    RseqFlags,
-    /// `MEMBARRIER_CMD_`.
-    Barrier,
-    /// `SCHED_`.
-    SchedulingPolicy,
-    /// `PRIO_`.
-    PriorityOf,
-    /// `CLOSE_RANGE_` flags.
-    CloseRangeFlags,
-    /// `AF_`.
-    AddressFamily,
-    /// `SOCK_`, with flags.
-    SocketType,
-    /// `SHUT_`.
-    Shutdown,
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use abi::hardware::vector::PAGE_FAULT;
+use abi::syscall::signals;
 
 /// Mnemonic and name of an exception (table 7-1). None: a vector without one.
 pub fn exception(vector: u8) -> Option<(&'static str, &'static str)> {
@@ -187,68 +188,25 @@ pub fn exit_reason(reason: u32) -> Option<&'static str> {
     })
 }
 
-/// The names of Linux's signals, from 1 on.
-const SIGNALS: [&str; 31] = [
-    "SIGHUP",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGILL",
-    "SIGTRAP",
-    "SIGABRT",
-    "SIGBUS",
-    "SIGFPE",
-    "SIGKILL",
-    "SIGUSR1",
-    "SIGSEGV",
-    "SIGUSR2",
-    "SIGPIPE",
-    "SIGALRM",
-    "SIGTERM",
-    "SIGSTKFLT",
-    "SIGCHLD",
-    "SIGCONT",
-    "SIGSTOP",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGURG",
-    "SIGXCPU",
-    "SIGXFSZ",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGWINCH",
-    "SIGIO",
-    "SIGPWR",
-    "SIGSYS",
-];
-
 /// The name of a signal.
 pub fn signal_name(signal: u32) -> String {
-    let name = (signal as usize).checked_sub(1).and_then(|index| SIGNALS.get(index));
-    name.map_or_else(|| format!("signal {signal}"), |name| (*name).into())
+    signals::name(signal).map_or_else(|| format!("signal {signal}"), Into::into)
 }
-
-/// SIGSEGV, which Linux sends for most exceptions.
-const SIGSEGV: u32 = 11;
 
 /// The signal that Linux sends a process for an exception. A page fault may also be a SIGBUS: the vector does not show which.
 pub fn signal_of_vector(vector: u8) -> u32 {
-    const SIGILL: u32 = 4;
-    const SIGTRAP: u32 = 5;
-    const SIGBUS: u32 = 7;
-    const SIGFPE: u32 = 8;
     match vector {
-        0 | 16 | 19 => SIGFPE,
-        1 | 3 => SIGTRAP,
-        6 => SIGILL,
-        12 | 17 => SIGBUS,
-        _ => SIGSEGV,
+        0 | 16 | 19 => signals::SIGFPE,
+        1 | 3 => signals::SIGTRAP,
+        6 => signals::SIGILL,
+        12 | 17 => signals::SIGBUS,
+        _ => signals::SIGSEGV,
     }
 }
 
 /// The number of a signal that is named.
 pub fn signal_number(name: &str) -> Option<u32> {
-    (1..).zip(SIGNALS).find_map(|(number, own)| (own == name).then_some(number))
+    (1..).zip(signals::NAMES).find_map(|(number, own)| (*own == name).then_some(number))
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 
 use std::borrow::Cow;
 
-use abi::syscall::{Extent, Layout, Names, Returns, Type, errno};
+use abi::syscall::values::*;
+use abi::syscall::{Extent, Layout, Returns, Type, errno, signals};
 
 use super::names::{
-    ACCESS_MODES, EPOLL_EVENTS, FILE_TYPES, FUTEX_OPERATIONS, MAPPINGS, POLL_EVENTS, SIGACTION_FLAGS,
-    SIGNALS, STACK_FLAGS, STATX_ATTRIBUTES, STATX_SYNCS, Set, TERMINAL_CONTROL, TERMINAL_DELAYS,
-    TERMINAL_INPUT, TERMINAL_LOCAL, TERMINAL_OUTPUT, TERMINAL_SIZES, TERMINAL_SPEEDS, set_of,
+    STATX_ATTRIBUTES, TERMINAL_CONTROL, TERMINAL_DELAYS, TERMINAL_INPUT, TERMINAL_LOCAL, TERMINAL_OUTPUT,
+    TERMINAL_SIZES, TERMINAL_SPEEDS,
 };
 
 /// strace's own: the most bytes of a string, and the most items of a list, that it shows.
@@ -21,7 +21,7 @@ const PIECES_MAX: usize = 1024;
 /// The byte of clone's flags that is a signal.
 const CLONE_SIGNAL: u64 = 0xFF;
 /// The real-time signals start here.
-const REAL_TIME: u64 = 32;
+const REAL_TIME: u64 = signals::REAL_TIME as u64;
 /// `RLIM64_INFINITY`: no limit.
 const NO_LIMIT: u64 = u64::MAX;
 
@@ -310,7 +310,7 @@ pub(super) fn put_plain(out: &mut String, of: Type, value: u64) {
         Type::Flags(names) => put_named_flags(out, names, int),
         Type::Enum(Names::FutexOperation) => put_futex_operation(out, int),
         Type::Enum(Names::IoctlRequest) => put_request(out, int),
-        Type::Enum(names) => put_enum(out, &set_of(names), int.into()),
+        Type::Enum(names) => put_enum(out, &names.set(), int.into()),
         Type::CloneFlags => put_clone_flags(out, value),
         Type::Named(name, of) => {
             put!(out, "{name}=");
@@ -328,8 +328,6 @@ pub(super) fn put_plain(out: &mut String, of: Type, value: u64) {
 
 /// Writes the result of a call, with what strace adds to it.
 pub(super) fn put_result(out: &mut String, returns: Returns, call: &Known<'_>, result: i64) {
-    const F_GETFD: u64 = 1;
-    const F_GETFL: u64 = 3;
     if is_error(result) {
         let error = result.saturating_neg();
         return match (errno::name(error).zip(errno::text(error)), errno::restart(error)) {
@@ -343,7 +341,7 @@ pub(super) fn put_result(out: &mut String, returns: Returns, call: &Known<'_>, r
         (Returns::Location, _) => put_hex(out, value),
         (Returns::OneOf(names), _) => {
             put!(out, "{value}");
-            set_of(names).name(value).into_iter().for_each(|name| put!(out, " ({name})"));
+            names.set().name(value).into_iter().for_each(|name| put!(out, " ({name})"));
         }
         (Returns::Permissions, _) if value != 0 => put!(out, "0{value:o}"),
         (Returns::OfFcntl, F_GETFD) if value != 0 => put!(out, "{value:#x} (flags FD_CLOEXEC)"),
@@ -499,7 +497,7 @@ fn put_choice_and_flags(out: &mut String, choice: &Set, mask: u64, set: &Set, va
 }
 
 fn put_named_flags(out: &mut String, names: Names, value: u32) {
-    let (set, value) = (set_of(names), u64::from(value));
+    let (set, value) = (names.set(), u64::from(value));
     match names {
         Names::OpenFlags => put_choice_and_flags(out, &ACCESS_MODES, 3, &set, value),
         Names::MapFlags => put_choice_and_flags(out, &MAPPINGS, 0xF, &set, value),
@@ -510,15 +508,13 @@ fn put_named_flags(out: &mut String, names: Names, value: u32) {
 }
 
 fn put_futex_operation(out: &mut String, operation: u32) {
-    const PRIVATE: u32 = 0x80;
-    const CLOCK_REALTIME: u32 = 0x100;
-    let number = (operation & !(PRIVATE | CLOCK_REALTIME)) as usize;
-    let Some(name) = FUTEX_OPERATIONS.get(number) else {
-        return put_enum(out, &set_of(Names::FutexOperation), operation.into());
+    let (set, operation) = (Names::FutexOperation.set(), u64::from(operation));
+    let Some(name) = set.name(operation & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)) else {
+        return put_enum(out, &set, operation);
     };
     out.push_str(name);
-    out.push_str(if operation & PRIVATE != 0 { "_PRIVATE" } else { "" });
-    out.push_str(if operation & CLOCK_REALTIME != 0 { "|FUTEX_CLOCK_REALTIME" } else { "" });
+    out.push_str(if operation & FUTEX_PRIVATE_FLAG != 0 { "_PRIVATE" } else { "" });
+    out.push_str(if operation & FUTEX_CLOCK_REALTIME != 0 { "|FUTEX_CLOCK_REALTIME" } else { "" });
 }
 
 /// A request by name, or by its parts.
@@ -531,7 +527,7 @@ fn put_request(out: &mut String, request: u32) {
         0x5404 => out.push_str("SNDCTL_TMR_CONTINUE or "),
         _ => {}
     }
-    match set_of(Names::IoctlRequest).name(request.into()) {
+    match Names::IoctlRequest.set().name(request.into()) {
         Some(name) => out.push_str(name),
         None => {
             let direction = DIRECTIONS.get((request >> 30) as usize).copied().unwrap_or_default();
@@ -570,7 +566,7 @@ fn signal_name(signal: u64) -> Option<Cow<'static, str>> {
         0 => None,
         REAL_TIME => Some("RTMIN".into()),
         33..=64 => Some(format!("RT_{}", signal.saturating_sub(REAL_TIME)).into()),
-        _ => SIGNALS.get(usize::try_from(signal).ok()?).map(|&name| name.into()),
+        _ => signals::name(u32::try_from(signal).ok()?)?.strip_prefix("SIG").map(Cow::Borrowed),
     }
 }
 
@@ -585,7 +581,6 @@ fn put_signal_set(out: &mut String, set: u64) {
 }
 
 fn put_sigaction(out: &mut String, b: &Bytes) {
-    const RESTORER: u64 = 0x0400_0000;
     let [handler, flags, restorer, mask] = [0, 1, 2, 3].map(|index| b.word(index));
     out.push_str("{sa_handler=");
     match handler {
@@ -597,7 +592,7 @@ fn put_sigaction(out: &mut String, b: &Bytes) {
     put_signal_set(out, mask);
     out.push_str(", sa_flags=");
     put_flags(out, &SIGACTION_FLAGS, flags);
-    if flags & RESTORER != 0 {
+    if flags & SA_RESTORER != 0 {
         out.push_str(", sa_restorer=");
         put_pointer(out, restorer);
     }
@@ -609,9 +604,9 @@ fn put_clone_flags(out: &mut String, flags: u64) {
     match (flags, signal) {
         (0, 0) => out.push('0'),
         (0, _) => put_signal(out, signal as u32),
-        (_, 0) => put_flags(out, &set_of(Names::CloneFlagNames), flags),
+        (_, 0) => put_flags(out, &Names::CloneFlagNames.set(), flags),
         _ => {
-            put_flags(out, &set_of(Names::CloneFlagNames), flags);
+            put_flags(out, &Names::CloneFlagNames.set(), flags);
             out.push('|');
             put_signal(out, signal as u32);
         }
@@ -620,10 +615,9 @@ fn put_clone_flags(out: &mut String, flags: u64) {
 
 /// What `clone3` wrote: the new thread's number, which it also returns.
 pub(super) fn put_cloned(out: &mut String, call: &Known<'_>) {
-    const PARENT_SETTID: u64 = 0x100000;
     let flags = call.memory.of(0).whole().map_or(0, |arguments| arguments.word(0));
     if let Some(thread @ 0..) = call.result
-        && flags & PARENT_SETTID != 0
+        && flags & CLONE_PARENT_SETTID != 0
     {
         put!(out, " => {{parent_tid=[{thread}]}}");
     }
@@ -640,16 +634,16 @@ fn put_epoll_event(out: &mut String, b: &Bytes, index: usize) {
 
 /// What `clone3` is asked for. What it says about the child's stack and thread is there if it says so.
 fn put_clone_arguments(out: &mut String, b: &Bytes) {
-    const PIDFD: u64 = 0x1000;
-    const SETTLS: u64 = 0x80000;
-    const PARENT_SETTID: u64 = 0x100000;
-    const CHILD: u64 = 0x1200000;
+    const CHILD: u64 = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
     let [flags, pidfd, child, parent, signal, stack, size, tls] =
         [0, 1, 2, 3, 4, 5, 6, 7].map(|index| b.word(index));
     out.push_str("{flags=");
-    put_flags(out, &set_of(Names::CloneFlagNames), flags);
-    let pointers =
-        [(PIDFD, "pidfd", pidfd), (CHILD, "child_tid", child), (PARENT_SETTID, "parent_tid", parent)];
+    put_flags(out, &Names::CloneFlagNames.set(), flags);
+    let pointers = [
+        (CLONE_PIDFD, "pidfd", pidfd),
+        (CHILD, "child_tid", child),
+        (CLONE_PARENT_SETTID, "parent_tid", parent),
+    ];
     for (flag, name, pointer) in pointers {
         if flags & flag != 0 {
             put!(out, ", {name}=");
@@ -662,7 +656,7 @@ fn put_clone_arguments(out: &mut String, b: &Bytes) {
     put_pointer(out, stack);
     out.push_str(", stack_size=");
     put_hex(out, size);
-    if flags & SETTLS != 0 {
+    if flags & CLONE_SETTLS != 0 {
         out.push_str(", tls=");
         put_pointer(out, tls);
     }
@@ -732,7 +726,7 @@ fn put_stat(out: &mut String, b: &Bytes) {
 
 fn put_statx(out: &mut String, b: &Bytes) {
     out.push_str("{stx_mask=");
-    put_flags(out, &set_of(Names::StatxMask), b.int(0).into());
+    put_flags(out, &Names::StatxMask.set(), b.int(0).into());
     out.push_str(", stx_attributes=");
     put_flags(out, &STATX_ATTRIBUTES, b.word(1));
     out.push_str(", stx_mode=");

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use abi::record::{ARGUMENTS, Wait};
+use abi::syscall::signals::{SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGSTOP, SIGTRAP, SIGTTOU};
 use abi::syscall::{Call, Returns, Type};
 
 use self::counts::Counts;
@@ -570,15 +571,8 @@ impl Signal {
     }
 }
 
-const SIGILL: u32 = 4;
-const SIGTRAP: u32 = 5;
-const SIGBUS: u32 = 7;
-const SIGFPE: u32 = 8;
-const SIGKILL: u32 = 9;
-const SIGSEGV: u32 = 11;
-const SIGCHLD: u32 = 17;
 /// The signals that stop a process.
-const STOPS: std::ops::RangeInclusive<u32> = 19..=22;
+const STOPS: std::ops::RangeInclusive<u32> = SIGSTOP..=SIGTTOU;
 const CLD_EXITED: i64 = 1;
 
 /// Linux's names of `si_code` (asm-generic/siginfo.h), from 1 on.

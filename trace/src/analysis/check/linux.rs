@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use abi::ports::INPUT_VECTOR;
 use abi::record::{Kind, RAX, REGISTERS, Resolution, Wait};
 use abi::syscall::Call;
+use abi::syscall::values::CLONE_VM;
 
 use super::machine::{KERNEL, Machine, Trap};
 use super::{Log, Rule, Seen, Violation};
@@ -230,7 +231,6 @@ impl Copies {
     }
 
     fn cloned(&mut self, parent: u16, child: u16, flags: u64) {
-        const CLONE_VM: u64 = 0x100;
         self.children.insert(parent, child);
         let Some(&from) = self.spaces.get(&parent) else { return };
         if flags & CLONE_VM != 0 {
