@@ -92,7 +92,7 @@ fn read_most(mut file: impl Read, most: u64) -> io::Result<Vec<u8>> {
     (&mut file).take(FIRST_CHUNK_WITHIN as u64).read_to_end(&mut bytes)?;
     let has_chunk = || memchr::memmem::find(&bytes, &CHUNK_MAGIC).is_some();
     if bytes.starts_with(&HEAD_MAGIC) || has_chunk() {
-        file.take((most + 1).saturating_sub(bytes.len() as u64)).read_to_end(&mut bytes)?;
+        file.take(most.saturating_add(1).saturating_sub(bytes.len() as u64)).read_to_end(&mut bytes)?;
     }
     if bytes.len() as u64 > most {
         let message = format!(
