@@ -5,6 +5,7 @@
 //! addresses differ from run to run. In the tables, an address that stands in two places must be the same one in both: the
 //! handler in the trap table is the handler that the switch jumps to. After a change of the output,
 //! `TRAPLINE_BLESS=1 cargo test --release -p trapline --test lde runs_as_shown` puts the values of one run into both pages.
+//! The pictures are compared in the same way with those that `scripts/pictures` draws now.
 
 use std::collections::HashMap;
 use std::fs;
@@ -111,7 +112,7 @@ impl Addresses {
     /// Fails where one address of the page is two of this run, or one of this run is two of the page.
     fn relate(&mut self, shown: &str, printed: &str) -> TestResult {
         let kernel_addresses = |line: &str| -> Vec<String> {
-            let words = line.split_whitespace().filter(|word| word.starts_with("0xffffffff"));
+            let words = line.split([' ', '<', '>']).filter(|word| word.starts_with("0xffffffff"));
             words.map(str::to_owned).collect()
         };
         for (shown, printed) in kernel_addresses(shown).into_iter().zip(kernel_addresses(printed)) {
@@ -276,6 +277,29 @@ pub fn the_commands_of_the_readme_run() -> TestResult {
         // Not 1 or 2: Trapline failed, or the line was wrong.
         let is_right = [OK, PROCESS_FAILED, TIME_OUT].contains(&u8::try_from(output.code)?);
         ensure(is_right, || format!("{line}: {output:#?}"))?;
+    }
+    Ok(())
+}
+
+/// The pictures in docs are those that the script draws, but for values of a run.
+pub fn the_pictures_are_up_to_date() -> TestResult {
+    let folder = folder();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // The script starts `trapline`, which is the one under test.
+    let path = [support::binary().parent().map(Path::to_owned).unwrap_or_default()]
+        .into_iter()
+        .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()))
+        .collect::<Vec<_>>();
+    let mut script = Command::new("python3");
+    script.arg(root.join("scripts/pictures")).arg(folder.path()).env("PATH", std::env::join_paths(path)?);
+    support::command(&mut script, folder.path())?.expect(0)?;
+    for name in ["switch.svg", "memory.svg"] {
+        let (shown, drawn) = (root.join("docs").join(name), folder.path().join(name));
+        let (shown, drawn) = (fs::read_to_string(shown)?, fs::read_to_string(drawn)?);
+        let forms = |picture: &str| picture.lines().map(form).collect::<Vec<_>>();
+        ensure(forms(&shown) == forms(&drawn), || format!("run scripts/pictures: {name} is now\n{drawn}"))?;
+        let mut addresses = Addresses::default();
+        shown.lines().zip(drawn.lines()).try_for_each(|(shown, drawn)| addresses.relate(shown, drawn))?;
     }
     Ok(())
 }

@@ -37,6 +37,8 @@ const FIXTURES: [Need; 2] =
 const EMULATED: [Need; 2] = [Need::Kvm, Need::BackEnd("kvm_pvm")];
 /// The excerpts in the documents are of this back end. Others deliver some traps in other ways.
 const EXCERPTS: [Need; 2] = [Need::Kvm, Need::BackEnd("kvm_pvm")];
+/// The pictures too. A script draws them.
+const PICTURES: [Need; 3] = [Need::Kvm, Need::BackEnd("kvm_pvm"), Need::Tool("python3")];
 
 fn main() {
     support::Suite::default()
@@ -116,6 +118,7 @@ fn main() {
         .needs(&EXCERPTS, "the_commands_of_the_lab_run", documents::the_commands_of_the_lab_run)
         .kvm("the_commands_of_the_readme_run", documents::the_commands_of_the_readme_run)
         .needs(&EXCERPTS, "the_readme_runs_as_shown", documents::the_readme_runs_as_shown)
+        .needs(&PICTURES, "the_pictures_are_up_to_date", documents::the_pictures_are_up_to_date)
         .pure("an_excerpt_of_two_builds_is_seen", documents::an_excerpt_of_two_builds_is_seen)
         .pure("what_shows_each_idea_exists", documents::what_shows_each_idea_exists)
         .pure("the_kernels_modules_import_no_circle", imports::are_no_circle)

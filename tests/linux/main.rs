@@ -4,6 +4,7 @@
 mod attacks;
 mod calls;
 mod command_line;
+mod exercises;
 mod input;
 mod lab;
 mod page;
@@ -25,6 +26,7 @@ const GCC: [Need; 2] = [Need::Kvm, Need::Tool("gcc")];
 
 fn main() {
     let suite = quanta::add(attacks::add(command_line::add(support::Suite::default())));
+    let suite = exercises::add(suite);
     strace::add(input::add(page::add(programs::add(suite))))
         .needs(&GCC, "hostile_programs_harm_only_themselves", hostile)
         .needs(&[Need::Kvm, Need::Tool("musl-gcc")], "no_frame_is_lost_by_many_processes", many)
