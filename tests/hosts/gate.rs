@@ -72,7 +72,11 @@ fn gate(before: &str, command: &str, text: &str, status: u8) -> Result<Output, F
     std::fs::create_dir(tree.path().join("guest"))?;
     std::fs::write(tree.path().join("guest/rustflags"), "")?;
     std::fs::copy(format!("{TREE}/scripts/test"), tree.path().join("scripts/test"))?;
-    for name in ["fuzz", "install"] {
+    // Without its compiler, the viewer is skipped.
+    let viewer = tree.path().join("scripts/viewer");
+    std::fs::write(&viewer, "#!/bin/sh\necho no compiler\nexit 77\n")?;
+    std::fs::set_permissions(&viewer, Permissions::from_mode(0o755))?;
+    for name in ["compare", "fuzz", "install"] {
         std::os::unix::fs::symlink("/bin/true", tree.path().join("scripts").join(name))?;
     }
     let path = format!("{}:{}", players.path().display(), std::env::var("PATH")?);
@@ -97,19 +101,20 @@ fn names_what_was_skipped() -> TestResult {
     let output = gate(HIDE, "test", SKIPPED, 0)?.expect(0)?;
     says(&output, "skipped: kvm::c: /dev/kvm: No such file or directory (os error 2)")?;
     says(&output, "skipped: machine::b: needs much time")?;
-    last_line(&output, "2 passed, 0 failed, 2 skipped")
+    says(&output, "skipped: tests on the viewer built here: no compiler")?;
+    last_line(&output, "2 passed, 0 failed, 3 skipped")
 }
 
 fn fails_with_a_test() -> TestResult {
     let text = "test e ... FAILED\ntest result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured\n";
     let output = gate(HIDE, "test", text, 101)?.expect(1)?;
     says(&output, "FAILED: e")?;
-    last_line(&output, "4 passed, 2 failed, 0 skipped")
+    last_line(&output, "4 passed, 2 failed, 1 skipped")
 }
 
 fn fails_with_a_crash() -> TestResult {
     let output = gate(HIDE, "test", "", 101)?.expect(1)?;
-    last_line(&output, "0 passed, 1 failed, 0 skipped")
+    last_line(&output, "0 passed, 1 failed, 1 skipped")
 }
 
 fn fails_with_a_lint() -> TestResult {
@@ -123,7 +128,7 @@ fn fails_without_a_tool() -> TestResult {
     let without = "rm \"${PATH%%:*}/actionlint\"; PATH=${PATH%%:*}:/usr/bin:/bin;";
     let optional = gate(&format!("{without} {HIDE}"), "test", "", 0)?.expect(0)?;
     says(&optional, "skipped: lints of the workflows: actionlint is not installed")?;
-    last_line(&optional, "0 passed, 0 failed, 1 skipped")?;
+    last_line(&optional, "0 passed, 0 failed, 2 skipped")?;
     let required = format!("{without} export TRAPLINE_REQUIRE_TOOLS=1; {HIDE}");
     let output = gate(&required, "test", "", 0)?.expect(1)?;
     says(&output, "FAILED: lints of the workflows")
@@ -134,7 +139,7 @@ fn fails_when_no_kvm_test_ran() -> TestResult {
     let text = "test a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n";
     let output = gate("exec", "test", text, 0)?.expect(1)?;
     says(&output, "FAILED: KVM was used")?;
-    last_line(&output, "1 passed, 1 failed, 0 skipped")
+    last_line(&output, "1 passed, 1 failed, 1 skipped")
 }
 
 /// Runs `scripts/install strace cpio` for a user, where apt-get is the only package manager and neither is installed.

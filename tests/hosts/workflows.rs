@@ -112,6 +112,7 @@ impl Machine {
             ("scripts/test", gate),
             (".ci/run", gate),
             ("scripts/install", "exit 1"),
+            ("scripts/viewer", ""),
             ("scripts/release", release),
         ];
         for (name, script) in scripts {
