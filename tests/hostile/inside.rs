@@ -13,6 +13,9 @@ const VARIABLE: &str = "TRAPLINE_TEST_INSIDE";
 /// The file that the process may read.
 pub const ALLOWED: &str = "allowed";
 
+/// The action of a thread that uses much of its heap and frees it.
+pub const HEAP: &str = "heap";
+
 /// Makes a system call, and returns what Linux returns.
 type Deed = fn() -> i64;
 
@@ -47,8 +50,12 @@ pub fn run_if_asked() {
     let Ok(wanted) = std::env::var(VARIABLE) else { return };
     let (role, deed) = wanted.split_once(' ').expect("a role and a deed");
     let role = role_of(role);
+    if deed == HEAP {
+        shrink_heap_of_thread(&sandbox(), role);
+        std::process::exit(0)
+    }
     let status = File::open("/proc/self/status").expect("a file of Linux");
-    let sandbox = Sandbox { mode: Mode::Enforce, without: None };
+    let sandbox = sandbox();
     let read = [PathBuf::from(ALLOWED)];
     sandbox.enter(role, Files { read: &read, make_in: None }).expect("a kernel with seccomp");
     match deed {
@@ -60,6 +67,22 @@ pub fn run_if_asked() {
         }
     }
     std::process::exit(0)
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox { mode: Mode::Enforce, without: None }
+}
+
+/// In a thread that is in the sandbox, fills the heap with blocks that are too small for mappings of their own, and frees all.
+fn shrink_heap_of_thread(sandbox: &Sandbox, role: Role) {
+    const BLOCK: usize = 100 << 10;
+    let entrance = sandbox.entrance(role).expect("a filter");
+    let thread = std::thread::spawn(move || {
+        entrance.enter().expect("a kernel with seccomp");
+        let blocks: Vec<_> = (0..1000).map(|number| vec![number as u8; BLOCK]).collect();
+        std::hint::black_box(blocks);
+    });
+    thread.join().expect("a thread that ends");
 }
 
 fn kind(path: &str) -> Option<std::io::ErrorKind> {

@@ -14,6 +14,7 @@ pub fn add(suite: Suite) -> Suite {
     suite
         .pure("sandbox::a_forbidden_call_ends_the_process", a_forbidden_call_ends_the_process)
         .pure("sandbox::a_thread_in_it_has_no_rights", a_thread_in_it_has_no_rights)
+        .pure("sandbox::a_thread_may_free_its_heap", a_thread_may_free_its_heap)
         .needs(&[Need::Landlock], "sandbox::other_files_cannot_be_read", other_files_cannot_be_read)
         .kvm("sandbox::every_thread_of_a_run_is_in_it", every_thread_of_a_run_is_in_it)
         .kvm("sandbox::inherited_descriptors_are_closed", inherited_descriptors_are_closed)
@@ -46,6 +47,11 @@ fn a_thread_in_it_has_no_rights() -> TestResult {
         }
     }
     Ok(())
+}
+
+fn a_thread_may_free_its_heap() -> TestResult {
+    let status = inside::command("writer", inside::HEAP).status()?;
+    ensure(status.success(), || status.to_string())
 }
 
 fn other_files_cannot_be_read() -> TestResult {

@@ -226,7 +226,7 @@ static void calls(void) {
                                    SYS_tkill,   SYS_tgkill, SYS_poll,       SYS_ppoll,  SYS_wait4,  SYS_rt_sigsuspend,
                                    SYS_munmap,  SYS_mremap, SYS_mprotect,   SYS_waitid, SYS_futex,  SYS_rt_sigtimedwait,
                                    SYS_setpgid, SYS_setsid, SYS_setitimer,  SYS_brk,    SYS_mmap,
-                                   SYS_execve,  SYS_execveat};
+                                   SYS_execve,  SYS_execveat, SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2};
     for (int number = 0; number < 460; number++) {
         int skipped = number == SYS_close_range;
         for (int i = 0; i < COUNT(excluded); i++)

@@ -55,6 +55,9 @@ int main() {
     int file = open("given/words", O_RDONLY);
     control("a file", EPOLL_CTL_ADD, file, EPOLLIN, 0);
     wait_for("no room", 0, 0);
+    wait_for("too much room", 1 << 30, 0);
+    printf("no memory %d", epoll_wait(set, (void *)-8192, 4, -1));
+    printf(" %d\n", errno);
     close(level[1]);
     close(edge[1]);
     wait_for("closed by the writer", 1, -1);

@@ -175,7 +175,7 @@ pub const UNSEEN: &[(&str, &str)] = &[
     ),
     (
         "mprotect",
-        "the C library calls it when the heap of a thread grows, which depends on the timing of the threads",
+        "a C library that makes a heap for each thread, or grows the heap by mprotect(2), as musl, calls it",
     ),
     ("mremap", "the C library calls it when a large block grows and cannot stay in its place"),
     ("unlink", "only a full disk causes it, as in `trace a_recovery_without_room_leaves_nothing`"),

@@ -95,6 +95,16 @@ impl<T: Into<Cause>> From<T> for SandboxError {
     }
 }
 
+/// Lets the threads that start from now on use the heap of the first. glibc makes a heap for each thread otherwise, and opens
+/// `/proc/sys/vm/overcommit_memory` when it first shrinks one, which the sandbox does not allow.
+fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call changes a setting of the allocator, which it does under the allocator's own lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// A sandbox that can be entered without opening a descriptor.
 #[derive(Debug)]
 pub struct Prepared {
@@ -116,6 +126,7 @@ impl Sandbox {
     /// # Errors
     /// The list of calls does not make a valid filter.
     pub fn entrance(&self, role: Role) -> Result<Entrance, SandboxError> {
+        share_one_heap();
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
         let calls = || role.calls().filter(|call| self.without.as_deref() != Some(call.name));
         for call in calls() {

@@ -2,13 +2,14 @@
 //!
 //! Limits: a set has no other sets among its files.
 
-use abi::syscall::errno::{EEXIST, EINVAL, ELOOP, EMFILE, ENOENT, ENOSPC, EPERM};
+use abi::syscall::errno::{EEXIST, EFAULT, EINVAL, ELOOP, EMFILE, ENOENT, ENOSPC, EPERM};
 
 use super::files::{self, Kind, O_CLOEXEC, O_RDWR, Open};
 use super::list::List;
 use super::poll::{self, deadline_ms, set_mask, until_found};
 use super::{Outcome, clear, time, user, zeroed};
 use crate::cell::Local;
+use crate::layout::USER_END;
 
 const SETS: usize = 32;
 /// The most files of a set.
@@ -93,15 +94,16 @@ pub fn control(set: u64, command: u64, descriptor: u64, event: u64) -> Outcome<u
 
 /// Waits until files of a set are ready, and stores at most `most` of them in the array.
 fn wait_until(set: u64, array: u64, most: u64, until: u64) -> Outcome<u64> {
-    let most = most as i32;
-    if most <= 0 {
+    let most = u64::from(most as u32);
+    if most == 0 || most > i32::MAX as u64 / EVENT_SIZE {
         return Err(EINVAL);
     }
+    array.checked_add(most * EVENT_SIZE).filter(|&end| end <= USER_END).ok_or(EFAULT)?;
     let set = set_of(files::open(set)?)?;
     until_found(until, || {
         let mut found = 0;
         for index in 0..set.files.len() {
-            if found == most as u64 {
+            if found == most {
                 break;
             }
             let watched = set.files.at(index);
