@@ -19,7 +19,7 @@ fuzz_target!(|file: &str| {
         Ok(expectations) => {
             let trace = OPENED.get_or_init(|| trapline_fuzz::open(TRACE).expect("a whole trace"));
             let judgements = expectations.judge(trace, None);
-            drop((text(&judgements, trace.meta()), tap(&judgements, trace.meta())));
+            drop((text(&judgements, trace.meta(), 80), tap(&judgements, trace.meta())));
             drop((gradescope(&judgements, trace.meta()), github_annotations(&judgements, "e.toml")));
             junit(&judgements, trace.meta(), "t.trap").expect("any text can be written as XML");
         }

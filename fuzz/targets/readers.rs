@@ -20,7 +20,7 @@ type Reader = fn(&Trace) -> io::Result<()>;
 
 const READERS: [Reader; 11] = [
     |trace| {
-        let _ = Summary::of(trace).to_string();
+        drop(text::summary::text(&Summary::of(trace), text::WIDTH));
         Ok(())
     },
     |trace| {

@@ -104,7 +104,8 @@ fn stack() -> TestResult {
 fn deadlock() -> TestResult {
     let folder = support::folder();
     let outcome = run(&compile("gcc", "deadlock", folder.path())?, &[], folder.path())?;
-    let text = trace::analysis::Summary::of(&outcome.trace()?).to_string();
+    let text =
+        trace::text::summary::text(&trace::analysis::Summary::of(&outcome.trace()?), trace::text::WIDTH);
     let waits = |process: &str, what: &str| {
         text.lines().any(|line| line.trim_start().starts_with(process) && line.ends_with(what))
     };

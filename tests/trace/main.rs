@@ -14,6 +14,7 @@ mod fleet;
 mod handmade;
 mod json;
 mod pipes;
+mod screens;
 mod second_reader;
 mod stat;
 mod terminal;
@@ -22,5 +23,5 @@ mod view;
 fn main() {
     let suite = expect::add(calls::add(faults::add(support::Suite::default())));
     let suite = fleet::add(export::add(second_reader::add(damage::add(suite))));
-    pipes::add(json::add(terminal::add(view::add(diff::add(stat::add(suite)))))).run()
+    screens::add(pipes::add(json::add(terminal::add(view::add(diff::add(stat::add(suite))))))).run()
 }

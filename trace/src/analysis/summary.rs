@@ -67,7 +67,7 @@ pub struct ProcessSummary {
     /// The last signal that the kernel sent it.
     sent: Option<u32>,
     /// What it waits for, until it runs again.
-    waits: Option<Wait>,
+    pub(crate) waits: Option<Wait>,
 }
 
 impl ProcessSummary {
@@ -275,69 +275,6 @@ pub fn panic_words(reason: u32, rip: u64) -> String {
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let milliseconds = self.nanoseconds as f64 / 1e6;
-        writeln!(
-            f,
-            "{} events in {milliseconds:.3} ms{} (switches {}, ticks {}, system calls {})",
-            self.events,
-            if self.is_emulated { ", emulated" } else { "" },
-            self.switches,
-            self.ticks,
-            self.calls.values().sum::<u64>()
-        )?;
-        let kinds = self.kinds.iter().map(|(&kind, &count)| (kind_name(kind), count));
-        write_counts(f, "  kinds  ", kinds)?;
-        write_counts(f, "  calls  ", self.calls.iter().map(|(&name, &count)| (name.into(), count)))?;
-        self.write_processes(f)?;
-        if !self.refused.is_empty() {
-            let times = |count| if count == 1 { "once".into() } else { format!("{count} times") };
-            let calls = self.refused.iter().map(|(name, &count)| format!("{name} ({})", times(count)));
-            let calls: Vec<String> = calls.collect();
-            writeln!(f, "  calls that the kernel does not have: {}\n", calls.join(", "))?;
-        }
-        for (name, reason) in &self.not_loaded {
-            writeln!(f, "  {name} was not loaded: {reason}")?;
-        }
-        match self.not_loaded_count.saturating_sub(self.not_loaded.len() as u64) {
-            0 => {}
-            more => writeln!(f, "  and {more} more were not loaded")?,
-        }
-        if let Some(panic) = &self.panic {
-            writeln!(f, "  kernel panic: {panic}")?;
-        }
-        write!(f, "The end: {}.", self.ending_words())
-    }
-}
-
-impl Summary {
-    fn write_processes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.processes.is_empty() {
-            return Ok(());
-        }
-        let name = |number: u16, name: &str| format!("{}/{number}", if name.is_empty() { "?" } else { name });
-        let listed = || self.processes.iter().take(LISTED_MAX);
-        let widest = listed().map(|(&number, process)| name(number, &process.name).chars().count());
-        let width = widest.max().unwrap_or(0).max("process".len());
-        writeln!(f, "\n  {:width$} {:>8} {:>8} {:>8}  end", "process", "ticks", "calls", "turns")?;
-        for (&number, process) in listed() {
-            let ProcessSummary { ticks, calls, switches_in, .. } = process;
-            let end = match (process.end, process.waits) {
-                (End::Running, Some(wait)) => format!("waits for {}", wait.name()),
-                (end, _) => end.to_string(),
-            };
-            let name = name(number, &process.name);
-            writeln!(f, "  {name:width$} {ticks:>8} {calls:>8} {switches_in:>8}  {end}")?;
-        }
-        match self.processes.len().saturating_sub(LISTED_MAX) {
-            0 => {}
-            more => writeln!(f, "  and {more} more processes")?,
-        }
-        writeln!(f)
-    }
-}
-
 /// Damages of a file as text: the first [`LISTED_MAX`], a sentence each, and how many more there are.
 pub fn damage_lines(damage: &[Damage]) -> Vec<String> {
     let more = damage.len().checked_sub(LISTED_MAX).filter(|&more| more > 0);
@@ -350,31 +287,11 @@ pub fn kind_name(kind: u8) -> Cow<'static, str> {
     Kind::try_from(kind).map_or_else(|kind| format!("kind-{kind}").into(), |kind| kind.name().into())
 }
 
-/// `  label  name 12, name 3`, in lines of at most 100 columns.
-fn write_counts(
-    f: &mut fmt::Formatter<'_>,
-    label: &str,
-    counts: impl Iterator<Item = (Cow<'static, str>, u64)>,
-) -> fmt::Result {
-    let mut line = String::new();
-    let mut label = label;
-    for (name, count) in counts {
-        let item = format!("{name} {count}");
-        let room = 98_usize.saturating_sub(label.len()).saturating_sub(line.len());
-        if item.len() > room {
-            writeln!(f, "{label}{line},")?;
-            (line, label) = (String::new(), "         ");
-        }
-        let comma = if line.is_empty() { "" } else { ", " };
-        line = format!("{line}{comma}{item}");
-    }
-    if line.is_empty() { Ok(()) } else { writeln!(f, "{label}{line}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::file::samples;
+    use crate::text::summary::text;
 
     fn summary() -> Summary {
         let place = tempfile::tempdir().expect("a directory for the test");
@@ -404,13 +321,16 @@ mod tests {
 
     #[test]
     fn a_run_reads_like_this() {
-        let text = summary().to_string();
+        let text = text(&summary(), 100);
         let (counts, processes) = text.split_once("\n\n").expect("two parts");
         assert!(
             counts.starts_with("70 events in 0.069 ms (switches 3, ticks 1, system calls 2)\n"),
             "{counts}"
         );
-        assert!(counts.lines().all(|line| line.chars().count() <= 100), "{counts}");
+        for width in [60, 80, 100] {
+            let narrow = crate::text::summary::text(&summary(), width);
+            assert!(narrow.lines().all(|line| line.chars().count() <= width), "{narrow}");
+        }
         assert_eq!(
             processes,
             "  process    ticks    calls    turns  end\n  \
@@ -421,7 +341,7 @@ mod tests {
                calls that the kernel does not have: call 999 (once)\n\n  \
                hello was not loaded: the file is cut short\n  \
                kernel panic: a bug in the kernel\n\
-             The end: stopped by the time-out."
+             The end: stopped by the time-out.\n"
         );
     }
 
@@ -448,7 +368,8 @@ mod tests {
         add(999_999, NO_SUCH_CALL);
         (0..2).for_each(|_| add(Call::socket as u32, NO_SUCH_CALL));
         let line = "  calls that the kernel does not have: call 999999 (once), socket (2 times)\n";
-        assert!(summary.to_string().contains(line), "{summary}");
+        let text = text(&summary, 100);
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]
@@ -467,7 +388,7 @@ mod tests {
             summary.add(&event(number as u16 + 1, What::ProcessExited { status: 0 }));
             summary.add(&event(0, What::LoadFailed { error, program: name }));
         }
-        let text = summary.to_string();
+        let text = text(&summary, 100);
         assert!(text.lines().count() < 60 && text.contains("and 976 more processes\n"), "{text}");
         assert!(text.contains("and 976 more were not loaded\n"), "{text}");
     }
@@ -484,7 +405,7 @@ mod tests {
 
     #[test]
     fn no_events_are_no_trouble() {
-        let text = Summary::default().to_string();
-        assert!(text.ends_with("The end: the trace does not say how the run ended."), "{text}");
+        let text = text(&Summary::default(), 100);
+        assert!(text.ends_with("The end: the trace does not say how the run ended.\n"), "{text}");
     }
 }

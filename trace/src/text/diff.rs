@@ -40,8 +40,8 @@ pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2], width: usize) ->
     }
     out.push('\n');
     let mut differing = diff.processes.iter().filter(|pair| pair.outcome != Outcome::Same);
-    differing.by_ref().take(LISTED_MAX).for_each(|pair| put_pair(&mut out, pair, lines));
-    put_more(&mut out, differing);
+    differing.by_ref().take(LISTED_MAX).for_each(|pair| put_pair(&mut out, pair, lines, width));
+    put_more(&mut out, differing, width);
     if !out.ends_with("\n\n") {
         out.push('\n');
     }
@@ -49,11 +49,11 @@ pub fn text(diff: &Diff, files: [&str; 2], traces: [&Trace; 2], width: usize) ->
     let (processes, steps) = same.fold((0, 0), |(count, sum): (u64, u64), pair| {
         (count.saturating_add(1), sum.saturating_add(pair.steps[0]))
     });
-    let _ = writeln!(
-        out,
+    let same = format!(
         "The same in both: {processes} of {} (processes and the end of the run), {steps} steps.",
         diff.processes.len()
     );
+    put_wrapped(&mut out, &same, 0, width);
     let counts = diff.chance.iter().map(|(name, [first, second])| format!("{name} {first} and {second}"));
     let counts = counts.collect::<Vec<_>>().join(", ");
     put_wrapped(&mut out, &format!("Not compared, because they depend on time: {counts}."), 0, width);
@@ -66,40 +66,40 @@ fn lines(diff: &Diff, traces: [&Trace; 2], width: usize) -> [Lines; 2] {
     [0, 1].map(|side| Lines::new(traces[side].meta(), &diff.created[side], width))
 }
 
-fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2]) {
+fn put_pair(out: &mut String, pair: &Pair, lines: &mut [Lines; 2], width: usize) {
     let name = who(pair);
     let [first, second] = pair.steps;
-    let _ = match &pair.outcome {
-        Outcome::Same => Ok(()),
+    let line = match &pair.outcome {
+        Outcome::Same => return,
         Outcome::CutShort if name == "host" => {
             let side = SIDES[usize::from(first > second)];
-            writeln!(out, "host: the trace {side} does not show how the run ended")
+            format!("host: the trace {side} does not show how the run ended")
         }
-        Outcome::NotAligned => writeln!(out, "{name}: {first} steps in A and {second} in B, not the same"),
+        Outcome::NotAligned => format!("{name}: {first} steps in A and {second} in B, not the same"),
         Outcome::CutShort => {
             let (side, steps) = if first < second { ("A", first) } else { ("B", second) };
-            writeln!(out, "{name}: the same as far as {side} goes, which was cut off after {steps} steps")
+            format!("{name}: the same as far as {side} goes, which was cut off after {steps} steps")
         }
         Outcome::Missing => {
             let side = SIDES[usize::from(pair.who[0].is_none())];
-            writeln!(out, "{name}: only in {side}, {} steps", first.max(second))
+            format!("{name}: only in {side}, {} steps", first.max(second))
         }
         Outcome::Differs(difference) => {
             let [only, other] = difference.only;
             let places =
                 if difference.places == 1 { "1 place" } else { &format!("{} places", difference.places) };
-            let _ = writeln!(
-                out,
-                "{name}: {only} of {first} steps only in A, {other} of {second} only in B, in {places}"
-            );
-            put_difference(out, difference, lines);
-            writeln!(out)
+            format!("{name}: {only} of {first} steps only in A, {other} of {second} only in B, in {places}")
         }
     };
+    put_wrapped(out, &line, 0, width);
+    if let Outcome::Differs(difference) = &pair.outcome {
+        put_difference(out, difference, lines);
+        out.push('\n');
+    }
 }
 
 /// Counts the processes that have no line of their own.
-fn put_more<'a>(out: &mut String, pairs: impl Iterator<Item = &'a Pair>) {
+fn put_more<'a>(out: &mut String, pairs: impl Iterator<Item = &'a Pair>, width: usize) {
     let [mut differ, mut missing, mut cut] = [0_u64; 3];
     for pair in pairs {
         count(match pair.outcome {
@@ -114,7 +114,7 @@ fn put_more<'a>(out: &mut String, pairs: impl Iterator<Item = &'a Pair>) {
     if !counts.is_empty() {
         let more = counts.iter().fold(0_u64, |sum, (count, _)| sum.saturating_add(*count));
         let counts: Vec<_> = counts.iter().map(|(count, what)| format!("{count} {what}")).collect();
-        let _ = writeln!(out, "and {more} more processes: {}", counts.join(", "));
+        put_wrapped(out, &format!("and {more} more processes: {}", counts.join(", ")), 0, width);
     }
 }
 

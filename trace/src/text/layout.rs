@@ -26,8 +26,9 @@ pub(super) fn setting(meta: &Meta) -> String {
     ))
 }
 
-/// Appends a text from the column `margin` on, in lines of at most `width` columns that are broken between words.
-pub(super) fn put_wrapped(out: &mut String, text: &str, margin: usize, width: usize) {
+/// Appends a text from the column `margin` on, in lines of at most `width` columns that are broken between words. A last line
+/// without an end is continued.
+pub fn put_wrapped(out: &mut String, text: &str, margin: usize, width: usize) {
     let mut column = out.chars().rev().take_while(|last| *last != '\n').count();
     for word in text.split_whitespace() {
         let length = word.chars().count();

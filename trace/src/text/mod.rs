@@ -40,10 +40,11 @@ mod names;
 pub mod protocol;
 pub mod stat;
 pub mod strace;
+pub mod summary;
 pub mod view;
 mod words;
 
-pub use layout::{WIDTH, duration};
+pub use layout::{WIDTH, duration, put_wrapped};
 
 #[cfg(test)]
 mod tests {

@@ -7,10 +7,12 @@ use kvm_ioctls::{Cap, Kvm};
 use serde::Serialize;
 
 use super::run::WITHOUT_KVM;
+use super::terminal;
 use crate::engine::qemu;
 use crate::machine::host;
 use crate::machine::layout::{self, MEMORY_MIN_MIB};
 use crate::machine::vcpu::Vm;
+use trace::text::put_wrapped;
 
 /// Check whether this computer can run Trapline, and say what to do if not.
 #[derive(clap::Args, Debug)]
@@ -54,7 +56,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         serde_json::to_writer_pretty(&mut output, &diagnosis).map_err(io::Error::from)?;
         writeln!(output)?;
     } else {
-        print(&mut output, &diagnosis)?;
+        output.write_all(text(&diagnosis, terminal::width_of_lines()).as_bytes())?;
     }
     Ok(if diagnosis.usable { super::OK } else { super::NO_KVM })
 }
@@ -122,19 +124,22 @@ impl Diagnosis {
     }
 }
 
-fn print(output: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
+fn text(diagnosis: &Diagnosis, width: usize) -> String {
+    let mut text = String::new();
     for Check { name, ok, detail } in &diagnosis.checks {
-        writeln!(output, "{:4}  {name}: {detail}", if *ok { "ok" } else { "FAIL" })?;
+        text.push_str(if *ok { "ok" } else { "FAIL" });
+        put_wrapped(&mut text, &format!("{name}: {detail}"), "FAIL  ".len(), width);
     }
-    writeln!(output, "\nCPU: {}", diagnosis.cpu)?;
+    text.push('\n');
+    put_wrapped(&mut text, &format!("CPU: {}", diagnosis.cpu), 0, width);
     let verdict = if diagnosis.usable {
         "This computer can run Trapline: try `trapline run`."
     } else {
         "This computer cannot run Trapline yet: the lines with FAIL say what to do."
     };
-    writeln!(output, "{verdict}")?;
+    put_wrapped(&mut text, verdict, 0, width);
     if !diagnosis.usable {
-        writeln!(output, "{}", WITHOUT_KVM)?;
+        put_wrapped(&mut text, WITHOUT_KVM, 0, width);
     }
-    Ok(())
+    text
 }

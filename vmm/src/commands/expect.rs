@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{FAILED, OK, Usage, name_of, open, read_text, sandbox};
+use super::{FAILED, OK, Usage, name_of, open, read_text, sandbox, terminal};
 use trace::Meta;
 use trace::analysis::expect::{Expectations, Judgement, first_file};
 use trace::text::expect::{github_annotations, github_summary, gradescope, junit, tap, text};
@@ -60,6 +60,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let output = args.output.as_deref().map(read_text).transpose()?;
     let mut summary = (args.format == Format::Github).then(job_summary).transpose()?.flatten();
     let trace = open(&args.trace)?;
+    let width = terminal::width();
     args.sandbox.read(std::slice::from_ref(&args.trace))?;
     let Some((path, expectations)) = file else {
         let text = first_file(&trace);
@@ -74,7 +75,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         let text = github_summary(&judgements, trace.meta(), &name);
         summary.write_all(text.as_bytes()).context("cannot write the job summary")?;
     }
-    let out = formatted(args.format, &judgements, trace.meta(), &name, path)?;
+    let out = formatted(args.format, &judgements, trace.meta(), &name, path, width)?;
     io::stdout().write_all(out.as_bytes())?;
     Ok(if judgements.iter().all(|judged| judged.failure.is_none()) { OK } else { FAILED })
 }
@@ -85,9 +86,10 @@ fn formatted(
     meta: &Meta,
     trace: &str,
     file: &Path,
+    width: usize,
 ) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Text => text(judgements, meta),
+        Format::Text => text(judgements, meta, width),
         Format::Junit => junit(judgements, meta, trace)?,
         Format::Tap => tap(judgements, meta),
         Format::Gradescope => format!("{:#}\n", gradescope(judgements, meta)),

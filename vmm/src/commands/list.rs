@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use super::{OK, print_json};
+use super::{OK, print_json, terminal};
 use crate::images;
+use trace::text::put_wrapped;
 
 /// List the built-in programs and the idea that each one shows.
 #[derive(clap::Args, Debug)]
@@ -25,10 +26,12 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         print_json(&images::PROGRAMS.iter().map(program).collect())?;
         return Ok(OK);
     }
-    let mut output = io::stdout().lock();
-    let width = images::PROGRAMS.iter().map(|program| program.name.len()).max().unwrap_or(0);
+    let names = images::PROGRAMS.iter().map(|program| program.name.len()).max().unwrap_or(0);
+    let (mut text, width) = (String::new(), terminal::width_of_lines());
     for program in images::PROGRAMS {
-        writeln!(output, "{:width$}  {}", program.name, program.idea)?;
+        text.push_str(program.name);
+        put_wrapped(&mut text, program.idea, names + 2, width);
     }
+    io::stdout().write_all(text.as_bytes())?;
     Ok(OK)
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{OK, Usage, load, name_of, print_json, progress, sandbox};
+use super::{OK, Usage, load, name_of, print_json, progress, sandbox, terminal};
+use trace::text::put_wrapped;
 use trace::{Recovered, recover};
 
 /// Write the readable records of a damaged trace to a new trace, and say what is missing.
@@ -40,6 +41,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         .into());
     }
     let trace = load(&args.trace)?;
+    let width = terminal::width_of_lines();
     args.sandbox.make(&args.trace, &args.output)?;
     let Recovered { records, missing, bytes } = recover(&trace, &args.output, args.force)?;
     progress::finish();
@@ -54,18 +56,19 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         }))?;
         return Ok(OK);
     }
-    let mut out = io::stdout().lock();
+    let mut text = String::new();
     for damage in trace.damage() {
-        writeln!(out, "{damage}")?;
+        put_wrapped(&mut text, &damage.to_string(), 0, width);
     }
     if trace.damage().is_empty() {
-        writeln!(out, "{} is not damaged.", name_of(&args.trace).display())?;
+        put_wrapped(&mut text, &format!("{} is not damaged.", name_of(&args.trace).display()), 0, width);
     }
-    writeln!(
-        out,
+    let result = format!(
         "{records} records are in {}; {missing} are known to be missing, {bytes} bytes were damaged.",
         args.output.display()
-    )?;
+    );
+    put_wrapped(&mut text, &result, 0, width);
+    io::stdout().write_all(text.as_bytes())?;
     Ok(OK)
 }
 

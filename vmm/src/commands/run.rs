@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::status::StatusLine;
 use super::stream::{Stream, is_output};
+use super::terminal::{self, TerminalSize};
 use super::{STANDARD, Usage, boots, complain, escape, live, programs, sandbox, tour, warn};
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
@@ -27,6 +28,7 @@ use crate::run::{
 };
 use trace::analysis::filter::Filter;
 use trace::analysis::{ProcessSummary, Summary, damage_lines};
+use trace::text::put_wrapped;
 use trace::{Damage, Meta, Trace, Watcher};
 
 /// Boot the kernel, run programs on it, and record their traps, ticks and switches in a trace file.
@@ -271,6 +273,8 @@ pub fn boot(
     watcher: Option<impl FnOnce(&Meta) -> Watcher>,
 ) -> anyhow::Result<(u8, PathBuf)> {
     let mut complaints = Vec::new();
+    // A process in the sandbox cannot ask for it.
+    let terminal = terminal_size::terminal_size_of(io::stderr());
     let status = if watcher.is_none() { StatusLine::new(run) } else { StatusLine::none() };
     let errors = || escape::stream(status.beside(io::stderr()), is_escaped);
     let is_taken = form == Form::Json || run.trace == TraceFile::StandardOutput;
@@ -309,7 +313,7 @@ pub fn boot(
         complain(&format!("the trace is not complete: {missing} records or bytes of records are missing"));
     }
     let (is_whole, printed) =
-        if form == Form::None { (true, Ok(())) } else { summarise(&outcome, judge, form) };
+        if form == Form::None { (true, Ok(())) } else { summarise(&outcome, judge, form, terminal) };
     let mut code = outcome.exit_code;
     if code == super::OK && !is_whole {
         code = super::FAILED;
@@ -348,7 +352,7 @@ fn output_failed(error: &io::Error, code: u8) -> u8 {
 
 /// Reads the trace back, and prints the summary in one of its two forms. Returns whether the trace is complete, and the
 /// error of standard output.
-fn summarise(outcome: &Outcome, judge: Judge, form: Form) -> (bool, io::Result<()>) {
+fn summarise(outcome: &Outcome, judge: Judge, form: Form, terminal: TerminalSize) -> (bool, io::Result<()>) {
     let path = outcome.trace_path().unwrap_or(Path::new(""));
     let trace = match outcome.is_readable().then(|| outcome.trace()).transpose() {
         Ok(trace) => trace,
@@ -363,7 +367,7 @@ fn summarise(outcome: &Outcome, judge: Judge, form: Form) -> (bool, io::Result<(
     let printed = match (form, &summary) {
         (Form::Json, _) => print_json(outcome, summary.as_ref(), damage),
         (_, Some(summary)) => {
-            print_text(outcome, path, summary, judge);
+            print_text(outcome, path, summary, judge, terminal);
             Ok(())
         }
         (_, None) if outcome.trace_path().is_none() => {
@@ -388,15 +392,17 @@ fn print_json(outcome: &Outcome, summary: Option<&Summary>, damage: &[Damage]) -
     Stream(io::stdout()).write_all(format!("{document:#}\n").as_bytes())
 }
 
-fn print_text(outcome: &Outcome, path: &Path, summary: &Summary, judge: Judge) {
+fn print_text(outcome: &Outcome, path: &Path, summary: &Summary, judge: Judge, terminal: TerminalSize) {
+    let width = terminal::width_of(terminal);
     let as_expected = judge == Judge::Tour && outcome.exit_code == super::OK;
-    let tour = if as_expected {
-        "Each process of the tour ended as it should; three are killed on purpose.\n"
-    } else {
-        ""
-    };
     let path = path.display();
-    let text = format!("\n{summary}\n{tour}The trace is in {path}: read it with `trapline view {path}`.\n");
+    let mut text = format!("\n{}", trace::text::summary::text(summary, width));
+    if as_expected {
+        let tour = "Each process of the tour ended as it should; three are killed on purpose.";
+        put_wrapped(&mut text, tour, 0, width);
+    }
+    let trace = format!("The trace is in {path}: read it with `trapline view {path}`.");
+    put_wrapped(&mut text, &trace, 0, terminal.map_or(usize::MAX, |_| width));
     // If standard error is closed, the error cannot be printed anywhere.
     let _ = Stream(io::stderr()).write_all(text.as_bytes());
 }

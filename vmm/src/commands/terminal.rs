@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::{Child, Command, Stdio};
 
 use clap::ColorChoice;
+use terminal_size::{Height, Width};
 use trace::text::WIDTH;
 
 /// The widths for which text is laid out. For a narrower or wider terminal, the nearest of them is used.
@@ -11,9 +12,21 @@ pub const WIDTHS: std::ops::RangeInclusive<usize> = 60..=120;
 
 /// The width of texts in columns: `COLUMNS`, else that of the terminal, else [`WIDTH`].
 pub fn width() -> usize {
+    width_of(terminal_size::terminal_size_of(io::stdout()))
+}
+
+/// The width of lines that a script may read: without a limit if standard output is no terminal.
+pub fn width_of_lines() -> usize {
+    if io::stdout().is_terminal() { width() } else { usize::MAX }
+}
+
+/// The size of a stream's terminal, if it has one.
+pub type TerminalSize = Option<(Width, Height)>;
+
+/// As [`width`], for text on another stream.
+pub fn width_of(terminal: TerminalSize) -> usize {
     let set: Option<usize> = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let of_terminal =
-        || terminal_size::terminal_size_of(io::stdout()).map(|(terminal_size::Width(width), _)| width.into());
+    let of_terminal = || terminal.map(|(Width(width), _)| width.into());
     set.or_else(of_terminal).map_or(WIDTH, |width| width.clamp(*WIDTHS.start(), *WIDTHS.end()))
 }
 

@@ -11,7 +11,7 @@ fn judged(samples: &[Sample], file: &str) -> Vec<Option<String>> {
     let trace = Trace::open(&path).expect("a whole file");
     let file = Expectations::parse(file).expect(file);
     let judgements = file.judge(&trace, None);
-    text(&judgements, trace.meta());
+    text(&judgements, trace.meta(), 100);
     judgements.into_iter().map(|judged| judged.failure.map(|failure| failure.message)).collect()
 }
 
@@ -91,7 +91,7 @@ fn a_failure_shows_the_event_and_its_neighbours() {
     let failure = file.judge(&trace, None).remove(0).failure.expect("there is a tick");
     assert_eq!(failure.events.len() as u64, 2 * NEIGHBOURS + 1);
     assert!(matches!(failure.events[failure.marked].what, What::Tick { .. }));
-    let text = text(&file.judge(&trace, None), trace.meta());
+    let text = text(&file.judge(&trace, None), trace.meta(), 100);
     assert!(text.lines().any(|line| line.starts_with("    > #") && line.contains(" tick ")), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100 && line.trim_end() == line), "{text}");
     assert!(text.ends_with("\n0 of 1 expectations are met.\n"), "{text}");

@@ -14,18 +14,18 @@ const MESSAGE_MARGIN: usize = 6;
 const EVENT_MARGIN: &str = "    ";
 
 /// A line for each expectation; under one that is not met, why, the first event that differs (`>`) with its neighbours,
-/// and the hint.
-pub fn text(judgements: &[Judgement<'_>], meta: &Meta) -> String {
+/// and the hint. Lines have at most `width` columns.
+pub fn text(judgements: &[Judgement<'_>], meta: &Meta, width: usize) -> String {
     let mut text = String::new();
     for (number, judged) in (1_usize..).zip(judgements) {
         let word = if judged.failure.is_none() { "ok" } else { "FAIL" };
         put!(text, "{word:4} {number:>2}  ");
-        put_wrapped(&mut text, &judged.expectation.name, MESSAGE_MARGIN + 3, WIDTH);
+        put_wrapped(&mut text, &judged.expectation.name, MESSAGE_MARGIN + 3, width);
         if let Some(failure) = &judged.failure {
-            put_wrapped(&mut text, &failure.message, MESSAGE_MARGIN, WIDTH);
-            excerpt(failure, meta).iter().for_each(|line| put!(text, "{EVENT_MARGIN}{line}\n"));
+            put_wrapped(&mut text, &failure.message, MESSAGE_MARGIN, width);
+            excerpt(failure, meta, width).iter().for_each(|line| put!(text, "{EVENT_MARGIN}{line}\n"));
             if let Some(hint) = &judged.expectation.hint {
-                put_wrapped(&mut text, &format!("Hint: {hint}"), MESSAGE_MARGIN, WIDTH);
+                put_wrapped(&mut text, &format!("Hint: {hint}"), MESSAGE_MARGIN, width);
             }
         }
     }
@@ -48,8 +48,8 @@ fn total(judgements: &[Judgement<'_>]) -> String {
 }
 
 /// The events of a failure as `view` has them, the one that differs marked with `>`.
-fn excerpt(failure: &Failure, meta: &Meta) -> Vec<String> {
-    let mut lines = Lines::new(meta, &failure.processes, WIDTH);
+fn excerpt(failure: &Failure, meta: &Meta, width: usize) -> Vec<String> {
+    let mut lines = Lines::new(meta, &failure.processes, width);
     let marked = |(index, event)| {
         let mark = if index == failure.marked { '>' } else { ' ' };
         let text = lines.line(event);
@@ -69,6 +69,6 @@ fn explanation(judged: &Judgement<'_>) -> Vec<String> {
 
 /// The same, and the events.
 fn details(judged: &Judgement<'_>, meta: &Meta) -> Vec<String> {
-    let events = judged.failure.iter().flat_map(|failure| excerpt(failure, meta));
+    let events = judged.failure.iter().flat_map(|failure| excerpt(failure, meta, WIDTH));
     explanation(judged).into_iter().chain(events).collect()
 }
