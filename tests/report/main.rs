@@ -23,6 +23,7 @@ use trace::format::{CHUNK_MAGIC, CHUNK_SIZE, push_record};
 use trace::text::duration;
 use trace::{Meta, Program, Trace, What, Writer};
 
+mod compare;
 #[path = "../support/mod.rs"]
 mod support;
 mod viewer;
@@ -85,6 +86,9 @@ fn main() {
         .needs(&browser, "without_a_rate_the_timeline_is_in_cycles", draws_cycles)
         .needs(&browser, "a_guest_that_lies_does_not_break_the_page", survives_lies)
         .needs(&browser, "a_trace_of_nothing_has_a_page", survives_nothing)
+        .needs(&browser, "two_runs_have_one_page", compare::shows_two_runs)
+        .needs(&browser, "two_runs_say_that_their_units_differ", compare::says_that_the_units_differ)
+        .needs(&[browser[0], Need::Module(AXE)], "axe_finds_no_fault_in_two_runs", compare::is_accessible)
         .run()
 }
 
@@ -180,8 +184,12 @@ fn look(folder: &Path, trace: &Path, part: f64) -> Result<Value, Failed> {
 
 /// Makes the page of a trace, and a copy with a script of the test in it.
 fn copy_with(folder: &Path, trace: &Path, script: &str) -> TestResult {
-    let trace = trace.to_str().ok_or("a path that is text")?;
-    trapline(folder, &["report", trace, "-o", "page.html", "--force"])?.expect(0)?;
+    copy_of(folder, &[trace.to_str().ok_or("a path that is text")?], script)
+}
+
+/// The same for what `report` makes with these arguments.
+fn copy_of(folder: &Path, arguments: &[&str], script: &str) -> TestResult {
+    trapline(folder, &[&["report", "-o", "page.html", "--force"], arguments].concat())?.expect(0)?;
     let page = std::fs::read_to_string(folder.join("page.html"))?;
     let copy = page.replacen("</head>", &format!("<script>{script}</script></head>"), 1);
     Ok(std::fs::write(folder.join("copy.html"), copy)?)
@@ -517,10 +525,15 @@ fn axe(folder: &Path) -> Result<String, Failed> {
 }
 
 fn is_accessible() -> TestResult {
-    let folder = folder();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
+    has_no_faults(&[path.to_str().ok_or("a path that is text")?])
+}
+
+/// What axe says of the page that `report` makes with these arguments, also in the window of a phone.
+fn has_no_faults(arguments: &[&str]) -> TestResult {
+    let folder = folder();
     let script = axe(folder.path())? + ";" + &include_str!("report.js").replace("SWITCH", "0.5");
-    copy_with(folder.path(), &path, &script)?;
+    copy_of(folder.path(), arguments, &script)?;
     std::fs::write(folder.path().join("phone.html"), PHONE)?;
     for file in ["copy.html", "phone.html"] {
         let seen = seen_in(folder.path(), file)?;

@@ -12,6 +12,10 @@
   const fillRect = CanvasRenderingContext2D.prototype.fillRect;
   CanvasRenderingContext2D.prototype.fillRect = function (...where) { rectangles++; fillRect.apply(this, where); };
 
+  // Texts in a canvas that are numbers only: those of differences.
+  const numbers = [], fillText = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...where) { if (/^\d+$/.test(text)) numbers.push(+text); fillText.call(this, text, ...where); };
+
   const READ_MAX = 300;
   const $ = id => document.getElementById(id);
   const text = selector => [...document.querySelectorAll(selector)].map(element => element.textContent.trim());
@@ -53,8 +57,27 @@
     return found;
   }
 
+  // What a reader of a page with two runs sees, and what a zoom in one timeline and a button of the table do.
+  async function compared() {
+    const canvases = ['a', 'b'].map(side => $(`${side}-canvas`)), pictures = () => canvases.map(canvas => canvas.toDataURL());
+    const cells = name => [...document.querySelectorAll(`${name} tbody tr`)].map(line => [...line.cells].map(cell => cell.innerText.trim()));
+    const seen = {
+      errors, names: text('h3'), lanes: ['a', 'b'].map(side => text(`#${side}-lanes li`)), lefts: canvases.map(canvas => canvas.getBoundingClientRect().left),
+      verdict: $('verdict').textContent, steps: cells('#steps'), measures: cells('#measures'), whole: $('range').textContent, before: numbers.splice(0),
+      cut: document.documentElement.scrollWidth - document.documentElement.clientWidth, intruders: document.querySelectorAll('b, img').length, warnings: text('#warnings p'),
+    };
+    const before = pictures();
+    canvases[1].dispatchEvent(new KeyboardEvent('keydown', { key: '+', bubbles: true, cancelable: true }));
+    await frame();
+    seen.zoomed = pictures().map((picture, side) => picture !== before[side]);
+    document.querySelector('[data-show]')?.click();
+    await frame();
+    return { ...seen, shown: $('range').textContent, said: $('selected').textContent };
+  }
+
   async function read() {
     if (window.axe) return { errors, violations: await violations() };
+    if (document.body.matches('.compared')) return compared();
     const seen = { errors, data: await window.digest?.(), title: $('title').textContent, width: $('canvas').clientWidth, colours: colours() };
     seen.zeros = document.body.innerText.match(/(?<![\d.])0 ns/g) ?? [];
     seen.totals = Object.fromEntries([...document.querySelectorAll('#totals div')].map(pair => [pair.children[0].textContent, pair.children[1].textContent]));

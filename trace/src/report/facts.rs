@@ -12,7 +12,7 @@ use crate::analysis::stat::{Stat, json_of_one};
 use crate::export::layout::{Column, FIRST_STEP, Layout, Source, UNKNOWN};
 use crate::file::{Origin, Trace, printable};
 
-/// The facts, as JSON that is safe inside a `<script>`.
+/// The facts, as JSON for a `<script>`.
 pub(super) fn json(trace: &Trace, name: &str) -> String {
     let summary = Summary::of(trace);
     let facts = json!({
@@ -27,8 +27,12 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
         "names": names(),
         "columns": columns(),
     });
-    // Only `<` can end a script element, and in JSON it occurs in strings only.
-    printable(&facts.to_string()).replace('<', "\\u003c")
+    embedded(&facts)
+}
+
+/// JSON that is safe inside a `<script>`: only `<` can end the element, and in JSON it occurs in strings only.
+pub(super) fn embedded(value: &Value) -> String {
+    printable(&value.to_string()).replace('<', "\\u003c")
 }
 
 /// The records that have others missing before them, by their places among those that are drawn.

@@ -17,7 +17,10 @@ use flate2::write::GzEncoder;
 use crate::file::format::push_record;
 use crate::file::{Clock, Trace};
 
+mod compare;
 mod facts;
+
+pub use compare::write as write_compared;
 
 /// The most events that a page draws. A record has some 80 bytes, and the browser keeps them all unpacked.
 pub const EVENTS_MAX: usize = 2_000_000;
@@ -27,54 +30,58 @@ const CYCLES: u64 = 1_000_000;
 
 const TEMPLATE: &str = include_str!("template.html");
 const STYLE: &str = include_str!("style.css");
-/// The page's own program, in the order in which its parts use each other.
-const SCRIPTS: [&str; 6] = [
-    include_str!("unzip.js"),
-    include_str!("records.js"),
-    include_str!("timeline.js"),
-    include_str!("steps.js"),
-    include_str!("times.js"),
-    include_str!("page.js"),
-];
+/// What every page needs, and what every timeline needs besides.
+const FRAME: [&str; 2] = [include_str!("unzip.js"), include_str!("frame.js")];
+const RUN: [&str; 2] = [include_str!("records.js"), include_str!("timeline.js")];
+/// The rest of the program of the page of one run, in the order in which its parts use each other.
+const PAGE: [&str; 3] = [include_str!("steps.js"), include_str!("times.js"), include_str!("page.js")];
 
 /// Writes the page of a trace; `name` is what the trace is called.
 pub fn write(trace: &Trace, name: &str, out: impl Write) -> io::Result<()> {
-    fill(trace, name, out, |out| {
-        let mut gzip = GzEncoder::new(EncoderWriter::new(out, &BASE64_STANDARD), Compression::default());
-        write_records(trace, &mut gzip)?;
-        gzip.finish()?.finish()?;
-        Ok(())
-    })
+    write_page(trace, name, out, |out| write_zipped_records(trace, out))
 }
 
 /// Writes the page without its records, for a browser that has them from [`write_records`]: the page takes the buffer
 /// `window.unpackedRecords`.
 pub fn write_without_records(trace: &Trace, name: &str, out: impl Write) -> io::Result<()> {
-    fill(trace, name, out, |_| Ok(()))
+    write_page(trace, name, out, |_| Ok(()))
 }
 
-/// Fills the template.
-fn fill<W: Write>(
+fn write_page<W: Write>(
     trace: &Trace,
     name: &str,
     mut out: W,
     records: impl Fn(&mut W) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut rest = TEMPLATE;
-    while let Some((before, (slot, after))) =
+    fill(TEMPLATE, &mut out, |slot, out| match slot {
+        "style" => out.write_all(STYLE.as_bytes()),
+        "facts" => out.write_all(facts::json(trace, name).as_bytes()),
+        "records" => records(out),
+        _ => write_all(&[&FRAME[..], &RUN, &PAGE].concat(), out),
+    })?;
+    out.flush()
+}
+
+/// Writes texts, one after the other.
+fn write_all(texts: &[&str], out: &mut impl Write) -> io::Result<()> {
+    texts.iter().try_for_each(|text| out.write_all(text.as_bytes()))
+}
+
+/// Writes a template; `slot` writes what belongs in the place of a name in double braces.
+fn fill<W: Write>(
+    template: &str,
+    out: &mut W,
+    slot: impl Fn(&str, &mut W) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut rest = template;
+    while let Some((before, (name, after))) =
         rest.split_once("{{").and_then(|(before, tail)| Some((before, tail.split_once("}}")?)))
     {
         out.write_all(before.as_bytes())?;
-        match slot {
-            "style" => out.write_all(STYLE.as_bytes())?,
-            "facts" => out.write_all(facts::json(trace, name).as_bytes())?,
-            "records" => records(&mut out)?,
-            _ => SCRIPTS.iter().try_for_each(|script| out.write_all(script.as_bytes()))?,
-        }
+        slot(name, out)?;
         rest = after;
     }
-    out.write_all(rest.as_bytes())?;
-    out.flush()
+    out.write_all(rest.as_bytes())
 }
 
 /// The clock of the page is that of the trace. Where its rate is unknown, cycles still show order and proportion.
@@ -84,6 +91,14 @@ fn clock(trace: &Trace) -> Clock {
         0 => Clock::new(start, CYCLES),
         _ => trace.clock(),
     }
+}
+
+/// Writes the records as a page has them: gzip, base64.
+fn write_zipped_records(trace: &Trace, out: &mut impl Write) -> io::Result<()> {
+    let mut gzip = GzEncoder::new(EncoderWriter::new(out, &BASE64_STANDARD), Compression::default());
+    write_records(trace, &mut gzip)?;
+    gzip.finish()?.finish()?;
+    Ok(())
 }
 
 /// Writes the records that the page draws, as they are in the file but for their time: nanoseconds since the start.
@@ -121,6 +136,17 @@ mod tests {
         String::from_utf8(page).expect("a page is UTF-8")
     }
 
+    /// The page of two traces, which are equal.
+    fn compared() -> String {
+        let place = tempfile::tempdir().expect("a directory for the test");
+        let path = place.path().join("t.trap");
+        samples::write_file(&path, &samples::every_kind(), 10);
+        let trace = Trace::open(&path).expect("a whole file");
+        let mut page = Vec::new();
+        write_compared([&trace, &trace], ["a.trap", "b.trap"], &mut page).expect("room in memory");
+        String::from_utf8(page).expect("a page is UTF-8")
+    }
+
     fn element<'a>(page: &'a str, id: &str) -> &'a str {
         let (_, tail) = page.split_once(&format!("id=\"{id}\">")).expect("the element is there");
         tail.split_once("</script>").expect("it has an end").0.trim()
@@ -154,16 +180,18 @@ mod tests {
 
     #[test]
     fn it_loads_nothing() {
-        // A namespace is a name, and nothing is fetched from it.
-        let page = page(&samples::every_kind()).replace("http://www.w3.org/2000/svg", "");
-        for outside in ["http:", "https:", " src=", "href=\"/", "url(", "@import"] {
-            assert!(!page.contains(outside), "{outside}");
+        for page in [page(&samples::every_kind()), compared()] {
+            // A namespace is a name, and nothing is fetched from it.
+            let page = page.replace("http://www.w3.org/2000/svg", "");
+            for outside in ["http:", "https:", " src=", "href=\"/", "url(", "@import"] {
+                assert!(!page.contains(outside), "{outside}");
+            }
+            assert!(
+                page.contains("Content-Security-Policy\" content=\"default-src 'none'"),
+                "it could load something"
+            );
+            assert!(!page.contains("{{"), "a slot was left open");
         }
-        assert!(
-            page.contains("Content-Security-Policy\" content=\"default-src 'none'"),
-            "it could load something"
-        );
-        assert!(!page.contains("{{"), "a slot was left open");
     }
 
     #[test]

@@ -38,27 +38,6 @@ function fillFacts() {
   $('run').append(...run.filter(([, text]) => text).flatMap(([name, text]) => [make('dt', {}, name), make('dd', {}, text)]));
 }
 
-/// A table that is wider than its place says that it scrolls.
-function hintWide() {
-  const look = place => place.classList.toggle('more', place.scrollWidth > place.clientWidth + 1);
-  // The hint changes the layout, so it has to wait until all observers have been called.
-  const watcher = new ResizeObserver(seen => requestAnimationFrame(() => seen.forEach(({ target }) => look(target.closest('.wide')))));
-  document.querySelectorAll('.wide, .wide table').forEach(element => watcher.observe(element));
-}
-
-/// Light or dark: the system's choice until the button changes it.
-function themes(changed) {
-  const root = document.documentElement, button = $('theme'), system = matchMedia('(prefers-color-scheme: dark)');
-  const isDark = () => root.dataset.theme ? root.dataset.theme === 'dark' : system.matches;
-  const label = () => { button.textContent = isDark() ? 'Light' : 'Dark'; changed(); };
-  button.setAttribute('aria-label', 'Change between light and dark');
-  button.addEventListener('click', () => { root.dataset.theme = isDark() ? 'light' : 'dark'; label(); });
-  system.addEventListener('change', label);
-  // Printed pages are always light.
-  matchMedia('print').addEventListener('change', changed);
-  label();
-}
-
 /// The records in view as rows of a table, a page at a time, made only while it is open.
 class EventTable {
   constructor(timeline, records) {
@@ -97,18 +76,13 @@ class Page {
     this.table = new EventTable(this.timeline, records);
     this.overview = new Overview($('strip'), $('window'), this.timeline);
     this.timeline.changed = () => this.viewChanged();
-    const present = [...CLASSES, 'host'].filter(kind => model.lanes.some(lane => lane.has(kind)));
-    $('legend').append(...present.map(name => make('li', {}, make('i', { style: `background:var(--${name})` }), CLASS_WORDS[name])));
-    const marks = Object.keys(MARK_WORDS).filter(name => model.lanes.some(lane => lane.marks[name].time.length));
-    $('legend').append(...marks.map(name => make('li', {}, make('i', { class: `mark ${name}` }), MARK_WORDS[name])));
-    if (model.switches.load.length) $('legend').append(make('li', {}, make('i', { class: 'mark line' }), 'from one process to the next'));
+    $('legend').append(...legend(model));
     $('of-calls').textContent = `of ${count(model.calls.length)}`;
     $('call-number').max = model.calls.length;
     $('of').textContent = `of ${count(model.switches.load.length)}`;
     $('number').max = model.switches.load.length;
     this.actions = {
-      in: () => this.timeline.zoom(1 / 1.6), out: () => this.timeline.zoom(1.6), left: () => this.timeline.pan(-.2), right: () => this.timeline.pan(.2),
-      fit: () => this.timeline.show(0, model.end), first: () => this.timeline.pan(-Infinity), last: () => this.timeline.pan(Infinity),
+      ...moves(this.timeline),
       up: () => this.choose(this.timeline.chosen - 1), down: () => this.choose(this.timeline.chosen + 1), middle: () => this.chooseMiddle(),
       previousCall: () => this.goCall(this.call - 1), nextCall: () => this.goCall(this.call + 1),
       showCall: () => this.showNear(this.records.time[model.calls[this.call]], [this.records.process(model.calls[this.call])]),
@@ -128,7 +102,7 @@ class Page {
       heading.scrollIntoView();
       heading.focus({ preventScroll: true });
     });
-    this.listen($('canvas'));
+    control($('canvas'), this.timeline, this.actions, { hover: (x, y) => this.hover(x, y), click: (x, y) => this.click(x, y) });
     this.timeline.show(...this.opening());
     this.call = -1;
     $('call').hidden = !model.calls.length;
@@ -260,45 +234,6 @@ class Page {
   hover(x, y) {
     const { row, slice, time } = this.timeline.hit(x, y);
     $('hover').textContent = slice < 0 ? `${this.model.lanes[row].label} at ${stamp(time)}` : this.timeline.words(row, slice);
-  }
-  listen(canvas) {
-    const keys = { '+': 'in', '=': 'in', '-': 'out', '0': 'fit', ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down',
-      Home: 'first', End: 'last', Enter: 'middle', n: 'next', p: 'previous' };
-    canvas.addEventListener('keydown', event => {
-      const action = keys[event.key];
-      if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      this.actions[action]();
-    });
-    canvas.addEventListener('wheel', event => {
-      const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-      if (!event.ctrlKey && !event.metaKey && !sideways) return;
-      event.preventDefault();
-      if (sideways) this.timeline.pan((event.deltaX || event.deltaY) / 1000);
-      else this.timeline.zoom(Math.exp(Math.min(Math.max(event.deltaY, -100), 100) * .004), event.offsetX);
-    }, { passive: false });
-    this.drag(canvas);
-  }
-  drag(canvas) {
-    let start, moved;
-    canvas.addEventListener('pointerdown', event => {
-      [start, moved] = [{ x: event.offsetX, from: this.timeline.from, to: this.timeline.to }, false];
-    });
-    canvas.addEventListener('pointermove', event => {
-      if (!start) return this.hover(event.offsetX, event.offsetY);
-      const by = event.offsetX - start.x;
-      if (!moved && Math.abs(by) < 4) return;
-      if (!moved) canvas.setPointerCapture(event.pointerId);
-      moved = true;
-      const span = start.to - start.from, from = Math.min(Math.max(start.from - by / this.timeline.width * span, 0), this.model.end - span);
-      this.timeline.show(from, from + span);
-    });
-    canvas.addEventListener('pointerup', event => {
-      if (start && !moved) this.click(event.offsetX, event.offsetY);
-      start = undefined;
-    });
-    canvas.addEventListener('pointercancel', () => { start = undefined; });
-    canvas.addEventListener('dblclick', event => this.timeline.zoom(1 / 4, event.offsetX));
   }
 }
 

@@ -1,7 +1,6 @@
 // The records: unpacked, indexed, and described in words. Each is a head of 16 bytes (time, kind, words, process, detail) and
 // words of 8 bytes. What the words mean comes from the table of records: no field is listed here.
 
-const $ = id => document.getElementById(id);
 const facts = JSON.parse($('facts').textContent);
 const { names, stat } = facts;
 const KIND = Object.fromEntries(Object.entries(names.kinds).map(([number, name]) => [name, +number]));
@@ -12,18 +11,7 @@ const UNITS = timed ? [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs']] : [[1e9, 'G cycles
 /// The records that have others missing before them.
 const gaps = new Set(facts.gaps);
 
-/// An element with attributes and children; text is text, never markup.
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
-  element.append(...children);
-  return element;
-}
-
 const hex = value => '0x' + value.toString(16);
-const count = value => value.toLocaleString('en');
-const plural = (number, word) => `${count(number)} ${word}${number === 1 ? '' : 's'}`;
-
 /// A moment since the start, to the nanosecond; with `step`, no finer than that.
 function stamp(ns, step = 1) {
   const [scale, unit] = UNITS[step >= 1e8 ? 0 : step >= 1e3 ? 1 : 2];
@@ -88,15 +76,6 @@ const named = (table, number) => table[number] ?? `number ${number}`;
 const isHost = kind => kind >= 128;
 /// A process as lanes and tables call it.
 function who(process) { return process ? `${processNames.get(process) ?? '?'}/${process}` : 'kernel'; }
-
-/// The first index in an ascending array whose value is at least `value`.
-function lower(array, value, low = 0, high = array.length) {
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (array[middle] < value) low = middle + 1; else high = middle;
-  }
-  return low;
-}
 
 function flags(bits) {
   return names.flags.filter((name, bit) => name !== '-' && bits >>> bit & 1).join(',') || '-';

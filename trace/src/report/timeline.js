@@ -394,10 +394,67 @@ class Overview {
   }
 }
 
+/// The colours and marks that occur in these models.
+function legend(...models) {
+  const lanes = models.flatMap(model => model.lanes), has = kind => lanes.some(lane => lane.has(kind));
+  const marks = Object.keys(MARK_WORDS).filter(name => lanes.some(lane => lane.marks[name].time.length));
+  return [
+    ...[...CLASSES, 'host'].filter(has).map(name => make('li', {}, make('i', { style: `background:var(--${name})` }), CLASS_WORDS[name])),
+    ...marks.map(name => make('li', {}, make('i', { class: `mark ${name}` }), MARK_WORDS[name])),
+    ...models.some(model => model.switches.load.length) ? [make('li', {}, make('i', { class: 'mark line' }), 'from one process to the next')] : [],
+  ];
+}
+
 /// The index of the time nearest to `time`, if it is nearer than `near`; else -1.
 function nearestTo(times, time, near) {
   const after = lower(times, time);
   const [best] = [after - 1, after].filter(i => i >= 0 && i < times.length)
     .sort((a, b) => Math.abs(times[a] - time) - Math.abs(times[b] - time));
   return best !== undefined && Math.abs(times[best] - time) <= near ? best : -1;
+}
+
+/// What each key does.
+const KEYS = { '+': 'in', '=': 'in', '-': 'out', '0': 'fit', ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down',
+  Home: 'first', End: 'last', Enter: 'middle', n: 'next', p: 'previous' };
+
+/// What moves the view of every timeline.
+const moves = timeline => ({
+  in: () => timeline.zoom(1 / 1.6), out: () => timeline.zoom(1.6), left: () => timeline.pan(-.2), right: () => timeline.pan(.2),
+  fit: () => timeline.show(0, timeline.model.end), first: () => timeline.pan(-Infinity), last: () => timeline.pan(Infinity),
+});
+
+/// Keys, wheel and pointer on a timeline.
+function control(canvas, timeline, actions, { hover, click }) {
+  canvas.addEventListener('keydown', event => {
+    const action = actions[KEYS[event.key]];
+    if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    action();
+  });
+  canvas.addEventListener('wheel', event => {
+    const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
+    if (!event.ctrlKey && !event.metaKey && !sideways) return;
+    event.preventDefault();
+    if (sideways) timeline.pan((event.deltaX || event.deltaY) / 1000);
+    else timeline.zoom(Math.exp(Math.min(Math.max(event.deltaY, -100), 100) * .004), event.offsetX);
+  }, { passive: false });
+  let start, moved;
+  canvas.addEventListener('pointerdown', event => {
+    [start, moved] = [{ x: event.offsetX, from: timeline.from, to: timeline.to }, false];
+  });
+  canvas.addEventListener('pointermove', event => {
+    if (!start) return hover(event.offsetX, event.offsetY);
+    const by = event.offsetX - start.x;
+    if (!moved && Math.abs(by) < 4) return;
+    if (!moved) canvas.setPointerCapture(event.pointerId);
+    moved = true;
+    const span = start.to - start.from, from = Math.min(Math.max(start.from - by / timeline.width * span, 0), timeline.model.end - span);
+    timeline.show(from, from + span);
+  });
+  canvas.addEventListener('pointerup', event => {
+    if (start && !moved) click(event.offsetX, event.offsetY);
+    start = undefined;
+  });
+  canvas.addEventListener('pointercancel', () => { start = undefined; });
+  canvas.addEventListener('dblclick', event => timeline.zoom(1 / 4, event.offsetX));
 }

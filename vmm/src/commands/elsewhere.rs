@@ -42,7 +42,7 @@ pub mod sandbox {
         }
 
         /// Does nothing.
-        pub fn make(&self, _trace: &Path, _output: &Path) -> anyhow::Result<()> {
+        pub fn make(&self, _traces: &[PathBuf], _output: &Path) -> anyhow::Result<()> {
             Ok(())
         }
     }

@@ -56,7 +56,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         Some(dataset) => &partition(dataset, args, trace.meta())?,
         None => args.output.as_ref().context("--output is required")?,
     };
-    args.sandbox.make(&args.trace, output)?;
+    args.sandbox.make(std::slice::from_ref(&args.trace), output)?;
     match args.format.writes {
         Writes::File(write) => {
             Output::file(output, &args.trace, args.force)?.write(|out| intact(&trace, write(&trace, out)))?

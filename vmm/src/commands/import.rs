@@ -45,7 +45,7 @@ pub struct Args {
 pub fn execute(args: &Args) -> anyhow::Result<u8> {
     let name = args.stream.display();
     let stream = File::open(&args.stream).map_err(|error| Usage(format!("cannot open {name}: {error}")))?;
-    args.sandbox.make(&args.stream, &args.output)?;
+    args.sandbox.make(std::slice::from_ref(&args.stream), &args.output)?;
     let records =
         import(&*progress::counted(Arc::new(stream)), &args.output, args.force).map_err(
             |error| match error {

@@ -42,7 +42,7 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
     }
     let trace = load(&args.trace)?;
     let width = terminal::width_of_lines();
-    args.sandbox.make(&args.trace, &args.output)?;
+    args.sandbox.make(std::slice::from_ref(&args.trace), &args.output)?;
     let Recovered { records, missing, bytes } = recover(&trace, &args.output, args.force)?;
     progress::finish();
     if args.json {

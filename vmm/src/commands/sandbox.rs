@@ -49,9 +49,9 @@ impl Args {
         self.enter(Role::Read, traces, None)
     }
 
-    /// Enters the sandbox for a command that reads this open trace and writes `output`.
-    pub fn make(&self, trace: &Path, output: &Path) -> anyhow::Result<()> {
-        self.enter(Role::Make, &[trace.into()], Some(super::output::folder_of(output)))
+    /// Enters the sandbox for a command that reads these open traces and writes `output`.
+    pub fn make(&self, traces: &[PathBuf], output: &Path) -> anyhow::Result<()> {
+        self.enter(Role::Make, traces, Some(super::output::folder_of(output)))
     }
 
     fn enter(&self, role: Role, traces: &[PathBuf], make_in: Option<&Path>) -> anyhow::Result<()> {
