@@ -548,7 +548,10 @@ int main(int count, char **arguments) {
     }
     int status;
     for (int i = 0; i < COUNT(attempts); i++) {
-        int child = fork();
+        int child;
+        // The processes of the attempt before may not have freed all their memory yet.
+        while ((child = fork()) < 0)
+            usleep(1000);
         if (child == 0) {
             alarm(20);
             attempts[i].attack();

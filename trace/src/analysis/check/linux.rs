@@ -291,6 +291,7 @@ impl Rule for Copies {
             Kind::ProcessExited,
             Kind::ProcessKilled,
             Kind::LoadFailed,
+            Kind::Sleep,
             Kind::PageResolved,
             Kind::Cloned,
             Kind::Executed,

@@ -223,6 +223,21 @@ fn input_wakes_a_process_while_another_one_runs() {
     }
 }
 
+#[test]
+fn a_process_that_sleeps_in_the_middle_of_its_work_may_have_freed_its_pages() {
+    for (sleeps, expected) in [(true, Verdict::Pass), (false, Verdict::Fail)] {
+        let page = |how| What::PageResolved { how, by_kernel: false, page: 0x1000, frame: 0x9000 };
+        let mut made = Made::default();
+        made.policy(1000).create(1).switch(0, 1).add(1, page(Resolution::Zeroed));
+        made.add(2, What::Cloned { parent: 1, flags: 0, is_thread: false });
+        if sleeps {
+            made.add(2, What::Sleep { until_tsc: 0 });
+        }
+        made.add(1, page(Resolution::Owned));
+        assert_eq!(verdict(&made.check(KHZ), "copies"), expected, "{sleeps}");
+    }
+}
+
 /// Adds records of `n` processes, a few times `n` of them.
 type Fill = fn(&mut Made, u16);
 
