@@ -1,4 +1,4 @@
-// The viewer: gives the bytes of a trace to the reader, and replaces this document by the page that the reader made.
+// The viewer: passes the bytes of a trace to the reader, and replaces this document with the page that the reader made.
 
 const $ = id => document.getElementById(id);
 const decode = bytes => new TextDecoder().decode(bytes);

@@ -126,8 +126,9 @@ const ARCH_PRCTL: Choice = Choice {
     )
 };
 
-/// By the command: EPOLL_CTL_DEL, and the others.
-const EPOLL_CTL: Choice = by_command(&[(&[2], Some(Type::Address))], Some(Type::In(Layout::EpollEvent)));
+/// By the command: to remove a file takes no event.
+const EPOLL_CTL: Choice =
+    by_command(&[(&[EPOLL_CTL_DEL], Some(Type::Address))], Some(Type::In(Layout::EpollEvent)));
 
 /// By the option: PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME and
 /// PR_SET_NO_NEW_PRIVS.

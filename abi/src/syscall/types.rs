@@ -228,7 +228,7 @@ pub enum Extent {
 }
 
 /// The size of `struct epoll_event`, which is packed: 32 bits of events, and 64 bits of the program's own.
-const EPOLL_EVENT_SIZE: u64 = 12;
+pub const EPOLL_EVENT_SIZE: u64 = 12;
 
 impl Layout {
     /// How much memory it takes in a call. `result` is 0 before the call.

@@ -4,6 +4,9 @@
 
 use abi::syscall::errno::{EEXIST, EFAULT, EINVAL, ELOOP, EMFILE, ENOENT, ENOSPC, EPERM};
 
+use abi::syscall::types::EPOLL_EVENT_SIZE;
+use abi::syscall::values::{self, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
+
 use super::files::{self, Kind, O_CLOEXEC, O_RDWR, Open};
 use super::list::List;
 use super::poll::{self, deadline_ms, set_mask, until_found};
@@ -15,12 +18,10 @@ const SETS: usize = 32;
 /// The most files of a set.
 const FILES: usize = 64;
 
-const EPOLLONESHOT: u32 = 1 << 30;
-const EPOLLET: u32 = 1 << 31;
+const EPOLLONESHOT: u32 = values::EPOLLONESHOT as u32;
+const EPOLLET: u32 = values::EPOLLET as u32;
 /// The events that `poll` knows too.
 const EVENTS: u32 = 0xFFFF;
-/// The size of `struct epoll_event`, which is packed: events in 32 bits, and the program's own 64 bits.
-const EVENT_SIZE: u64 = 12;
 
 /// A file of a set.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,11 +59,9 @@ pub fn create(flags: u64) -> Outcome<u64> {
 
 /// Adds a file to a set, changes what is waited for, or removes the file.
 pub fn control(set: u64, command: u64, descriptor: u64, event: u64) -> Outcome<u64> {
-    const ADD: u32 = 1;
-    const DELETE: u32 = 2;
-    const MODIFY: u32 = 3;
-    let (events, data) = match command as u32 {
-        DELETE => (0, 0),
+    let command = u64::from(command as u32);
+    let (events, data) = match command {
+        EPOLL_CTL_DEL => (0, 0),
         _ => (user::read::<u32>(event)?, user::read::<u64>(event + 4)?),
     };
     let (of, open) = (files::open(set)?, files::open(descriptor)?);
@@ -79,13 +78,13 @@ pub fn control(set: u64, command: u64, descriptor: u64, event: u64) -> Outcome<u
     let (file, descriptor) = (files::number(open), descriptor as u32);
     let is_it = |watched: Watched| watched.file == file && watched.descriptor == descriptor;
     let new = Watched { file, descriptor, events, data, seen: None };
-    match (command as u32, set.files.iter().position(is_it)) {
-        (ADD, Some(_)) => return Err(EEXIST),
-        (ADD, None) if set.files.is_full() => return Err(ENOSPC),
-        (ADD, None) => set.files.push(new),
-        (DELETE | MODIFY, None) => return Err(ENOENT),
-        (DELETE, Some(_)) => drop(set.files.take(is_it)),
-        (MODIFY, Some(index)) => set.files.replace(index, new),
+    match (command, set.files.iter().position(is_it)) {
+        (EPOLL_CTL_ADD, Some(_)) => return Err(EEXIST),
+        (EPOLL_CTL_ADD, None) if set.files.is_full() => return Err(ENOSPC),
+        (EPOLL_CTL_ADD, None) => set.files.push(new),
+        (EPOLL_CTL_DEL | EPOLL_CTL_MOD, None) => return Err(ENOENT),
+        (EPOLL_CTL_DEL, Some(_)) => drop(set.files.take(is_it)),
+        (EPOLL_CTL_MOD, Some(index)) => set.files.replace(index, new),
         _ => return Err(EINVAL),
     }
     poll::changed();
@@ -95,33 +94,37 @@ pub fn control(set: u64, command: u64, descriptor: u64, event: u64) -> Outcome<u
 /// Waits until files of a set are ready, and stores at most `most` of them in the array.
 fn wait_until(set: u64, array: u64, most: u64, until: u64) -> Outcome<u64> {
     let most = u64::from(most as u32);
-    if most == 0 || most > i32::MAX as u64 / EVENT_SIZE {
+    if most == 0 || most > i32::MAX as u64 / EPOLL_EVENT_SIZE {
         return Err(EINVAL);
     }
-    array.checked_add(most * EVENT_SIZE).filter(|&end| end <= USER_END).ok_or(EFAULT)?;
-    let set = set_of(files::open(set)?)?;
-    until_found(until, || {
-        let mut found = 0;
-        for index in 0..set.files.len() {
-            if found == most {
-                break;
-            }
-            let watched = set.files.at(index);
-            let open = files::file(watched.file);
-            let (now, changes) = (occurred(&watched), files::changes(open));
-            let is_old = watched.events & EPOLLET != 0 && changes.is_some() && changes == watched.seen;
-            if now != 0 && !is_old {
-                let to = array + found * EVENT_SIZE;
-                user::write(to, now)?;
-                user::write(to + 4, watched.data)?;
-                found += 1;
-                let once = watched.events & EPOLLONESHOT != 0;
-                let events = if once { watched.events & !EVENTS } else { watched.events };
-                set.files.replace(index, Watched { events, seen: changes, ..watched });
-            }
+    array.checked_add(most * EPOLL_EVENT_SIZE).filter(|&end| end <= USER_END).ok_or(EFAULT)?;
+    let open = files::open(set)?;
+    let set = set_of(open)?;
+    files::hold(open, || until_found(until, || look(set, array, most)))
+}
+
+/// Stores the files of a set that are ready, and returns how many there are.
+fn look(set: &Set, array: u64, most: u64) -> Outcome<u64> {
+    let mut found = 0;
+    for index in 0..set.files.len() {
+        if found == most {
+            break;
         }
-        Ok(found)
-    })
+        let watched = set.files.at(index);
+        let open = files::file(watched.file);
+        let (now, changes) = (occurred(&watched), files::changes(open));
+        let is_old = watched.events & EPOLLET != 0 && changes.is_some() && changes == watched.seen;
+        if now != 0 && !is_old {
+            let to = array + found * EPOLL_EVENT_SIZE;
+            user::write(to, now)?;
+            user::write(to + 4, watched.data)?;
+            found += 1;
+            let once = watched.events & EPOLLONESHOT != 0;
+            let events = if once { watched.events & !EVENTS } else { watched.events };
+            set.files.replace(index, Watched { events, seen: changes, ..watched });
+        }
+    }
+    Ok(found)
 }
 
 /// The events that are waited for and have occurred. Errors are always among them, unless `EPOLLONESHOT` turned the file off.

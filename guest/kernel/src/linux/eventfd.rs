@@ -2,6 +2,7 @@
 
 use abi::record::Wait;
 use abi::syscall::errno::{EAGAIN, EINVAL, ENFILE};
+use abi::syscall::values::EFD_SEMAPHORE;
 
 use super::files::{self, Kind, O_CLOEXEC, O_NONBLOCK, O_RDWR, Open};
 use super::task::{wait, wake_all};
@@ -31,7 +32,7 @@ fn of(open: &Open) -> &'static Counter {
 
 /// `eventfd2`.
 pub fn create(value: u64, flags: u64) -> Outcome<u64> {
-    const SEMAPHORE: u32 = 1;
+    const SEMAPHORE: u32 = EFD_SEMAPHORE as u32;
     let flags = flags as u32;
     if flags & !(SEMAPHORE | O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(EINVAL);

@@ -8,7 +8,7 @@ use abi::syscall::errno::{
     EACCES, EBADF, EFAULT, EINVAL, EISDIR, EMFILE, ENFILE, ENOENT, ENOSPC, ENOTDIR, ENOTTY, EROFS, ESPIPE,
 };
 
-use super::task::Group;
+use super::task::{Group, Task};
 use super::tree::{self, Node};
 use super::{Outcome, epoll, eventfd, first, input, misc, pipe, poll, task, user, zeroed};
 use crate::cell::Local;
@@ -412,13 +412,33 @@ fn in_parts(count: u64, mut part: impl FnMut(u64, u64) -> Outcome<u64>) -> Outco
     }
 }
 
+/// Makes a call that may let other processes run. The open file stays what it is until the call returns, even if another
+/// thread closes the last descriptor meanwhile; without this, the call would continue with the file of another process.
+pub fn hold(open: &Open, call: impl FnOnce() -> Outcome<u64>) -> Outcome<u64> {
+    let task = task::current();
+    add_user(number(open));
+    task.held.set(number(open) as u16 + 1);
+    let outcome = call();
+    release_held(task);
+    outcome
+}
+
+/// The call of a task that used an open file has returned, or the task ends in it.
+pub fn release_held(task: &Task) {
+    if let Some(index) = task.held.replace(0).checked_sub(1) {
+        drop_user(file(index.into()));
+    }
+}
+
 pub fn read(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let open = readable(descriptor)?;
-    let read = read_from(open, open.offset.get(), buffer, count)?;
-    if open.kind.get() == Kind::File || open.kind.get() == Kind::Maps {
-        open.offset.set(open.offset.get() + read);
-    }
-    Ok(read)
+    hold(open, || {
+        let read = read_from(open, open.offset.get(), buffer, count)?;
+        if open.kind.get() == Kind::File || open.kind.get() == Kind::Maps {
+            open.offset.set(open.offset.get() + read);
+        }
+        Ok(read)
+    })
 }
 
 pub fn pread(descriptor: u64, buffer: u64, count: u64, offset: u64) -> Outcome<u64> {
@@ -465,7 +485,10 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
 
 pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
     let open = writable(descriptor)?;
-    let count = count.min(COUNT_MAX);
+    hold(open, || write_to(open, buffer, count.min(COUNT_MAX)))
+}
+
+fn write_to(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
     match open.kind.get() {
         Kind::Stream => {
             let stream = open.object.get();

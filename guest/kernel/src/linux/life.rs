@@ -337,6 +337,7 @@ pub fn end_task() -> ! {
     }
     group.cycles.set(group.cycles.get() + super::time::cycles_of_current());
     release_parent(task);
+    files::release_held(task);
     group.threads.set(group.threads.get() - 1);
     task::forget(id);
     signal::forget_all(task);

@@ -46,6 +46,8 @@ pub struct Task {
     pub attention: Local<bool>,
     /// The number of the call that a signal interrupted, if the call may be restarted.
     pub restart: Local<Option<u64>>,
+    /// 1 more than the number of the open file that its call uses; 0: none.
+    pub held: Local<u16>,
     /// Whether the trace has a record of its end.
     pub was_recorded: Local<bool>,
     /// The address and signature that it registered with `rseq`; address 0: no registration.
