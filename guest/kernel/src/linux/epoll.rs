@@ -9,8 +9,8 @@ use abi::syscall::values::{self, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 
 use super::files::{self, Kind, O_CLOEXEC, O_RDWR, Open};
 use super::list::List;
-use super::poll::{self, deadline_ms, set_mask, until_found};
-use super::{Outcome, clear, time, user, zeroed};
+use super::poll::{self, set_mask, until_found};
+use super::{Outcome, clear, user, zeroed};
 use crate::cell::Local;
 use crate::layout::USER_END;
 
@@ -69,11 +69,9 @@ pub fn control(set: u64, command: u64, descriptor: u64, event: u64) -> Outcome<u
         return Err(EPERM);
     }
     let set = set_of(of)?;
-    if core::ptr::eq(of, open) {
-        return Err(EINVAL);
-    }
     if open.kind.get() == Kind::Epoll {
-        return Err(ELOOP); // Linux has sets within sets; this kernel does not.
+        // Linux has sets within sets; this kernel does not.
+        return Err(if core::ptr::eq(of, open) { EINVAL } else { ELOOP });
     }
     let (file, descriptor) = (files::number(open), descriptor as u32);
     let is_it = |watched: Watched| watched.file == file && watched.descriptor == descriptor;
@@ -92,7 +90,8 @@ pub fn control(set: u64, command: u64, descriptor: u64, event: u64) -> Outcome<u
 }
 
 /// Waits until files of a set are ready, and stores at most `most` of them in the array.
-fn wait_until(set: u64, array: u64, most: u64, until: u64) -> Outcome<u64> {
+pub fn wait(set: u64, array: u64, most: u64, until: u64, mask: u64, size: u64) -> Outcome<u64> {
+    set_mask(mask, size)?;
     let most = u64::from(most as u32);
     if most == 0 || most > i32::MAX as u64 / EPOLL_EVENT_SIZE {
         return Err(EINVAL);
@@ -139,19 +138,6 @@ fn occurred(watched: &Watched) -> u32 {
 pub fn ready(open: &Open, events: u16) -> u16 {
     let is_ready = set_of(open).is_ok_and(|set| set.files.iter().any(|watched| occurred(&watched) != 0));
     if is_ready { poll::IN & events } else { 0 }
-}
-
-/// `epoll_wait`, and `epoll_pwait` with a mask.
-pub fn wait_ms(set: u64, array: u64, most: u64, time_out: u64, mask: u64, size: u64) -> Outcome<u64> {
-    set_mask(mask, size)?;
-    wait_until(set, array, most, deadline_ms(time_out))
-}
-
-/// `epoll_pwait2`, whose time-out is a `timespec`.
-pub fn wait_time(set: u64, array: u64, most: u64, time_out: u64, mask: u64, size: u64) -> Outcome<u64> {
-    let until = time::deadline(time_out)?;
-    set_mask(mask, size)?;
-    wait_until(set, array, most, until)
 }
 
 /// Removes an open file, which its last descriptor closes, from all sets; if it is a set, the set is free.

@@ -1,62 +1,42 @@
-//! `eventfd`: a counter that a process can wait for as for a file.
+//! `eventfd`: a counter that a process can wait for as for a file. The offset of the open file is its value, and the object
+//! the number of reads and writes.
 
 use abi::record::Wait;
-use abi::syscall::errno::{EAGAIN, EINVAL, ENFILE};
-use abi::syscall::values::EFD_SEMAPHORE;
+use abi::syscall::errno::{EAGAIN, EINVAL};
+use abi::syscall::values::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE};
 
-use super::files::{self, Kind, O_CLOEXEC, O_NONBLOCK, O_RDWR, Open};
+use super::files::{self, Kind, O_NONBLOCK, O_RDWR, Open};
 use super::task::{wait, wake_all};
-use super::{Outcome, poll, signal, user, zeroed};
-use crate::cell::Local;
+use super::{Outcome, poll, signal, user};
 use crate::process::NEVER;
 
-const COUNTERS: usize = 64;
 /// A read and a write transfer a number of 64 bits.
 const SIZE: u64 = 8;
 const VALUE_MAX: u64 = u64::MAX - 1;
 
-struct Counter {
-    is_used: Local<bool>,
-    /// A read subtracts 1, and otherwise the whole value.
-    is_semaphore: Local<bool>,
-    value: Local<u64>,
-    /// The number of reads and writes.
-    changes: Local<u64>,
-}
-
-static COUNTER: [Counter; COUNTERS] = [const { zeroed() }; COUNTERS];
-
-fn of(open: &Open) -> &'static Counter {
-    &COUNTER[open.object.get() as usize % COUNTERS]
-}
-
 /// `eventfd2`.
 pub fn create(value: u64, flags: u64) -> Outcome<u64> {
-    const SEMAPHORE: u32 = EFD_SEMAPHORE as u32;
-    let flags = flags as u32;
-    if flags & !(SEMAPHORE | O_CLOEXEC | O_NONBLOCK) != 0 {
+    let flags = flags & u64::from(u32::MAX);
+    if flags & !(EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK) != 0 {
         return Err(EINVAL);
     }
-    let number = COUNTER.iter().position(|counter| !counter.is_used.get()).ok_or(ENFILE)?;
-    let descriptor = files::create(Kind::Counter, number as u32, flags & !SEMAPHORE | O_RDWR)?;
-    let counter = &COUNTER[number];
-    counter.is_used.set(true);
-    counter.is_semaphore.set(flags & SEMAPHORE != 0);
-    counter.value.set(value as u32 as u64);
+    let kind = if flags & EFD_SEMAPHORE != 0 { Kind::Semaphore } else { Kind::Counter };
+    let descriptor = files::create(kind, 0, (flags & !EFD_SEMAPHORE) as u32 | O_RDWR)?;
+    files::open(descriptor)?.offset.set(value as u32 as u64);
     Ok(descriptor)
 }
 
-/// Waits until `change` returns a new value of the counter.
+/// Waits until `change` returns a new value, and returns the difference.
 fn change(open: &Open, size: u64, change: impl Fn(u64) -> Option<u64>) -> Outcome<u64> {
     if size < SIZE {
         return Err(EINVAL);
     }
-    let (number, counter) = (open.object.get().into(), of(open));
+    let number = files::number(open) as u64;
     loop {
-        let before = counter.value.get();
+        let before = open.offset.get();
         if let Some(value) = change(before) {
-            counter.value.set(value);
-            counter.changes.set(counter.changes.get() + 1);
+            open.offset.set(value);
+            open.object.set(open.object.get().wrapping_add(1));
             wake_all(Wait::Event, number, NEVER, |_| true);
             poll::changed();
             return Ok(before.abs_diff(value));
@@ -68,11 +48,11 @@ fn change(open: &Open, size: u64, change: impl Fn(u64) -> Option<u64>) -> Outcom
     }
 }
 
+/// Takes 1 from a semaphore, and the whole value from another counter.
 pub fn read(open: &Open, buffer: u64, size: u64) -> Outcome<u64> {
-    let is_semaphore = of(open).is_semaphore.get();
-    let taken =
-        change(open, size, |value| value.checked_sub(1).map(|less| if is_semaphore { less } else { 0 }))?;
-    user::write(buffer, taken).map(|()| SIZE)
+    let is_semaphore = open.kind.get() == Kind::Semaphore;
+    let rest = |value: u64| value.checked_sub(1).map(|less| if is_semaphore { less } else { 0 });
+    user::write(buffer, change(open, size, rest)?).map(|()| SIZE)
 }
 
 pub fn write(open: &Open, buffer: u64, size: u64) -> Outcome<u64> {
@@ -83,19 +63,9 @@ pub fn write(open: &Open, buffer: u64, size: u64) -> Outcome<u64> {
     change(open, size, |value| value.checked_add(added).filter(|&sum| sum <= VALUE_MAX)).map(|_| SIZE)
 }
 
-/// Makes a counter free, after its last descriptor is closed.
-pub fn closed(open: &Open) {
-    of(open).is_used.set(false);
-}
-
-/// The number of reads and writes.
-pub fn changes(open: &Open) -> u64 {
-    of(open).changes.get()
-}
-
 /// The events that `poll` returns for a counter, of those requested.
 pub fn ready(open: &Open, events: u16) -> u16 {
-    let value = of(open).value.get();
+    let value = open.offset.get();
     let input = if value > 0 { poll::IN } else { 0 };
     let output = if value < VALUE_MAX { poll::OUT } else { 0 };
     (input | output) & events

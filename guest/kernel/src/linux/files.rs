@@ -45,8 +45,9 @@ pub enum Kind {
     Executable,
     /// A set of files to wait for. The object is its number.
     Epoll,
-    /// A counter of `eventfd`. The object is its number.
+    /// A counter of `eventfd`, and one that a read decreases by 1.
     Counter,
+    Semaphore,
 }
 
 /// An open file.
@@ -277,7 +278,6 @@ fn drop_user(open: &Open) {
         match open.kind.replace(Kind::Free) {
             Kind::PipeRead => pipe::close_end(open.object.get(), false),
             Kind::PipeWrite => pipe::close_end(open.object.get(), true),
-            Kind::Counter => eventfd::closed(open),
             _ => {}
         }
     }
@@ -447,7 +447,7 @@ pub fn pread(descriptor: u64, buffer: u64, count: u64, offset: u64) -> Outcome<u
     }
     let open = readable(descriptor)?;
     match open.kind.get() {
-        Kind::PipeRead | Kind::Stream | Kind::Counter => Err(ESPIPE),
+        Kind::PipeRead | Kind::Stream | Kind::Counter | Kind::Semaphore => Err(ESPIPE),
         _ => read_from(open, offset, buffer, count),
     }
 }
@@ -477,7 +477,7 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
         }),
         Kind::Random => misc::fill_random(buffer, count),
         Kind::Maps => misc::read_maps(offset, buffer, count),
-        Kind::Counter => eventfd::read(open, buffer, count),
+        Kind::Counter | Kind::Semaphore => eventfd::read(open, buffer, count),
         Kind::Epoll => Err(EINVAL),
         Kind::PipeWrite | Kind::Executable | Kind::Free => Err(EBADF),
     }
@@ -498,7 +498,7 @@ fn write_to(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
             })
         }
         Kind::PipeWrite => pipe::write(open, buffer, count),
-        Kind::Counter => eventfd::write(open, buffer, count),
+        Kind::Counter | Kind::Semaphore => eventfd::write(open, buffer, count),
         Kind::Epoll => Err(EINVAL),
         Kind::Full if count > 0 => Err(ENOSPC),
         Kind::Null | Kind::Zero | Kind::Full | Kind::Random => in_parts(count, |done, size| {
@@ -551,9 +551,8 @@ pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
     let open = open(descriptor)?;
     let start = match (open.kind.get(), from as u32) {
         (Kind::PipeRead | Kind::PipeWrite | Kind::Stream, _) => return Err(ESPIPE),
-        (Kind::Null | Kind::Zero | Kind::Full | Kind::Random | Kind::Epoll | Kind::Counter, _) => {
-            return Ok(0);
-        }
+        (Kind::Null | Kind::Zero | Kind::Full | Kind::Random, _) => return Ok(0),
+        (Kind::Epoll | Kind::Counter | Kind::Semaphore, _) => return Ok(0),
         (_, 0) => 0,
         (_, 1) => open.offset.get(),
         (Kind::File, 2) => tree::entry(open.object.get()).size,
@@ -597,7 +596,7 @@ pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
 pub fn ready(open: &Open, events: u16) -> u16 {
     let now = match open.kind.get() {
         Kind::PipeRead | Kind::PipeWrite => return pipe::ready(open, events),
-        Kind::Counter => return eventfd::ready(open, events),
+        Kind::Counter | Kind::Semaphore => return eventfd::ready(open, events),
         Kind::Epoll => return epoll::ready(open, events),
         Kind::Stream if open.object.get() == 0 => return input::ready(events),
         Kind::Stream => poll::OUT,
@@ -610,7 +609,7 @@ pub fn ready(open: &Open, events: u16) -> u16 {
 pub fn changes(open: &Open) -> Option<u64> {
     match open.kind.get() {
         Kind::PipeRead | Kind::PipeWrite => Some(pipe::changes(open)),
-        Kind::Counter => Some(eventfd::changes(open)),
+        Kind::Counter | Kind::Semaphore => Some(open.object.get().into()),
         _ => None,
     }
 }
@@ -619,7 +618,8 @@ pub fn changes(open: &Open) -> Option<u64> {
 pub fn can_poll(open: &Open) -> bool {
     match open.kind.get() {
         Kind::Stream => tree::can_poll(open.object.get()),
-        kind => matches!(kind, Kind::PipeRead | Kind::PipeWrite | Kind::Counter | Kind::Epoll),
+        Kind::PipeRead | Kind::PipeWrite | Kind::Counter | Kind::Semaphore | Kind::Epoll => true,
+        _ => false,
     }
 }
 

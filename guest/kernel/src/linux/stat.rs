@@ -83,7 +83,7 @@ fn of_kind(kind: Kind, object: u32) -> Stat {
         Kind::Full => (CHARACTER, 0x107),
         Kind::Random => (CHARACTER, 0x109),
         Kind::Maps => (0o100_444, 0),
-        Kind::Epoll | Kind::Counter => (0o600, 0),
+        Kind::Epoll | Kind::Counter | Kind::Semaphore => (0o600, 0),
         Kind::Stream => match tree::stream(object) {
             0 => (FIFO, 0),
             2 => (CHARACTER, 0x103), // no terminal: as /dev/null
@@ -93,7 +93,8 @@ fn of_kind(kind: Kind, object: u32) -> Stat {
     };
     Stat {
         device: OTHER_DEVICE,
-        inode: u64::from(object) + 1000,
+        // Linux has one inode for all files that are neither in a tree nor a stream.
+        inode: if mode == 0o600 { 999 } else { u64::from(object) + 1000 },
         links: 1,
         mode,
         special_device,
