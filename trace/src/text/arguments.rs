@@ -209,9 +209,9 @@ impl Known<'_> {
                 out.push('}');
             }),
             Layout::EpollEvent => put_epoll_event(out, b, 0),
-            Layout::EpollEvents => {
-                put_list(out, count / EPOLL_EVENT_SIZE as usize, |out, index| put_epoll_event(out, b, index))
-            }
+            Layout::EpollEvents => put_list(out, b.0.chunks_exact(EPOLL_EVENT).len(), |out, index| {
+                put_epoll_event(out, b, index)
+            }),
             Layout::Cpus(_) => {
                 let is_in = |cpu: &usize| b.0.get(cpu / 8).is_some_and(|byte| byte >> (cpu % 8) & 1 != 0);
                 let cpus: Vec<String> =
@@ -626,9 +626,11 @@ pub(super) fn put_cloned(out: &mut String, call: &Known<'_>) {
     }
 }
 
+const EPOLL_EVENT: usize = EPOLL_EVENT_SIZE as usize;
+
 /// One of several `struct epoll_event`s. The program's own number is a union, of which both forms are shown.
 fn put_epoll_event(out: &mut String, b: &Bytes, index: usize) {
-    let at = index.saturating_mul(EPOLL_EVENT_SIZE as usize);
+    let at = index.saturating_mul(EPOLL_EVENT);
     let data = b.number::<8>(at.saturating_add(4));
     out.push_str("{events=");
     put_flags(out, &EPOLL_EVENTS, b.number::<4>(at));
