@@ -188,9 +188,13 @@ pub fn exit_reason(reason: u32) -> Option<&'static str> {
     })
 }
 
-/// The name of a signal.
+/// The name of a signal, as strace prints it.
 pub fn signal_name(signal: u32) -> String {
-    signals::name(signal).map_or_else(|| format!("signal {signal}"), Into::into)
+    match signal {
+        signals::REAL_TIME => "SIGRTMIN".into(),
+        33..=64 => format!("SIGRT_{}", signal.saturating_sub(signals::REAL_TIME)),
+        _ => signals::name(signal).map_or_else(|| format!("signal {signal}"), Into::into),
+    }
 }
 
 /// The signal that Linux sends a process for an exception. A page fault may also be a SIGBUS: the vector does not show which.

@@ -4,16 +4,15 @@
 //! the trace's data records ([`Memory`]). Where there are none, the pointer itself is written, as strace does when the
 //! memory cannot be read or the call failed.
 
-use std::borrow::Cow;
-
 use abi::syscall::types::EPOLL_EVENT_SIZE;
 use abi::syscall::values::*;
-use abi::syscall::{Extent, Layout, Returns, Type, errno, signals};
+use abi::syscall::{Extent, Layout, Returns, Type, errno};
 
 use super::names::{
     STATX_ATTRIBUTES, TERMINAL_CONTROL, TERMINAL_DELAYS, TERMINAL_INPUT, TERMINAL_LOCAL, TERMINAL_OUTPUT,
     TERMINAL_SIZES, TERMINAL_SPEEDS,
 };
+use crate::analysis::hardware::signal_name;
 
 /// strace's own: the most bytes of a string, and the most items of a list, that it shows.
 pub(super) const SHOWN_MAX: usize = 32;
@@ -21,8 +20,6 @@ pub(super) const SHOWN_MAX: usize = 32;
 const PIECES_MAX: usize = 1024;
 /// The byte of clone's flags that is a signal.
 const CLONE_SIGNAL: u64 = 0xFF;
-/// The real-time signals start here.
-const REAL_TIME: u64 = signals::REAL_TIME as u64;
 /// `RLIM64_INFINITY`: no limit.
 const NO_LIMIT: u64 = u64::MAX;
 
@@ -349,7 +346,8 @@ pub(super) fn put_result(out: &mut String, returns: Returns, call: &Known<'_>, r
         (Returns::Permissions, _) if value != 0 => put!(out, "0{value:o}"),
         (Returns::OfFcntl, F_GETFD) if value != 0 => put!(out, "{value:#x} (flags FD_CLOEXEC)"),
         (Returns::OfFcntl, F_GETFL) => {
-            put!(out, "{value:#x} (flags ");
+            put_hex(out, value);
+            out.push_str(" (flags ");
             put_named_flags(out, Names::OpenFlags, value as u32);
             out.push(')');
         }
@@ -557,29 +555,17 @@ fn put_device(out: &mut String, device: u64) {
 }
 
 fn put_signal(out: &mut String, signal: u32) {
-    match signal_name(signal.into()) {
-        Some(name) => put!(out, "SIG{name}"),
-        None => put!(out, "{}", signal as i32),
-    }
-}
-
-/// The name of a signal, without SIG.
-fn signal_name(signal: u64) -> Option<Cow<'static, str>> {
     match signal {
-        0 => None,
-        REAL_TIME => Some("RTMIN".into()),
-        33..=64 => Some(format!("RT_{}", signal.saturating_sub(REAL_TIME)).into()),
-        _ => signals::name(u32::try_from(signal).ok()?)?.strip_prefix("SIG").map(Cow::Borrowed),
+        1..=64 => out.push_str(&signal_name(signal)),
+        _ => put!(out, "{}", signal as i32),
     }
 }
 
 /// A set of signals; the others, if they are fewer.
 fn put_signal_set(out: &mut String, set: u64) {
     let (sign, listed) = if set.count_ones() >= 43 { ("~", !set) } else { ("", set) };
-    let names: Vec<_> = (0..64)
-        .filter(|bit| listed >> bit & 1 != 0)
-        .filter_map(|bit: u64| signal_name(bit.saturating_add(1)))
-        .collect();
+    let signals = (1..=64).filter(|signal| listed >> (signal - 1) & 1 != 0);
+    let names: Vec<_> = signals.map(|signal| signal_name(signal).replace("SIG", "")).collect();
     put!(out, "{sign}[{}]", names.join(" "));
 }
 

@@ -326,7 +326,7 @@ impl Machine {
             What::Wake { .. } | What::Woken { .. } => process.sleeping = false,
             What::PageResolved { .. } => process.is_linux = true,
             What::Executed { cr3, .. } => process.executed = Some(cr3),
-            What::Cloned { is_thread, .. } => process.is_thread = is_thread,
+            What::Cloned { is_thread, .. } => (process.is_thread, process.is_linux) = (is_thread, true),
             What::ProcessExited { .. } | What::ProcessKilled { .. } | What::ProcessSignaled { .. } => {
                 if process.ended.is_none() {
                     process.ended = Some(Box::new(*event));

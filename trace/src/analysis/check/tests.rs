@@ -133,6 +133,20 @@ fn the_console_has_the_streams_too_where_they_are_not_counted_apart() {
 }
 
 #[test]
+fn a_new_thread_of_a_linux_program_writes_to_a_stream() {
+    let mut made = Made::default();
+    let call = What::SystemCall { number: Call::write as u64 };
+    let result = What::SystemCallResult { number: Call::write as u32, result: 5 };
+    made.create(2).add(2, What::Cloned { parent: 1, flags: 0, is_thread: true });
+    made.enter(2, 0xFE).add(2, call).add(2, result).leave(2, 0xFE);
+    for (counter, value) in [(HostCounter::StreamBytes, 5), (HostCounter::ConsoleBytes, 0)] {
+        made.add(0, What::HostCount { counter, value });
+    }
+    made.end();
+    assert_eq!(verdict(&made.check(KHZ), "count-console"), Verdict::Pass);
+}
+
+#[test]
 fn only_a_process_that_waits_may_be_left_by_a_deadlock() {
     for waits in [true, false] {
         let mut made = Made::default();
