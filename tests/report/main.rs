@@ -16,9 +16,9 @@ use proptest::prelude::{Strategy, any};
 use proptest::sample::select;
 use serde_json::Value;
 use support::{Need, Suite, TestResult, command, ensure, folder, trapline};
-use trace::analysis::Summary;
 use trace::analysis::protocol::{Actor, Excerpt, Layer, Row, tables};
 use trace::analysis::stat::Stat;
+use trace::analysis::{ProcessSummary, Summary};
 use trace::format::{CHUNK_MAGIC, CHUNK_SIZE, push_record};
 use trace::text::duration;
 use trace::{Meta, Program, Trace, What, Writer};
@@ -46,6 +46,19 @@ const PHONE: &str = r#"<iframe src="copy.html" width="420" height="800"></iframe
     result.textContent = data;
     document.body.append(result);
   });
+</script>"#;
+/// A page in a frame that runs no scripts, and what is visible there.
+const WITHOUT_SCRIPTS: &str = r#"<iframe sandbox="allow-same-origin" width="1000" height="800"></iframe><script>
+  const frame = document.querySelector('iframe');
+  frame.addEventListener('load', () => {
+    const seen = selector => [...frame.contentDocument.querySelectorAll(selector)].filter(element => element.checkVisibility());
+    const texts = { errors: [], controls: seen('a, button, input, summary, [tabindex]').map(element => element.outerHTML), said: seen('p').map(element => element.textContent) };
+    const result = document.createElement('pre');
+    result.id = 'result';
+    result.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(texts))));
+    document.body.append(result);
+  });
+  frame.srcdoc = PAGE;
 </script>"#;
 const FIXTURE: &str = "../tests/fixtures/check.trap";
 /// What `stat --json` says and the page has no number for: names, the run's options, bars, and what it says in words.
@@ -79,6 +92,7 @@ fn main() {
         .needs(&browser, "a_link_leads_to_a_moment", links)
         .needs(&browser, "a_page_on_a_phone_is_not_cut", fits_a_phone)
         .needs(&browser, "a_switch_prints_on_one_page", prints_on_one_page)
+        .needs(&browser, "without_javascript_no_page_has_dead_controls", says_that_it_needs_scripts)
         .needs(&[browser[0], Need::Module(AXE)], "axe_finds_no_fault", is_accessible)
         .needs(&browser, "a_million_events_cost_no_more_to_draw", draws_a_million)
         .needs(&browser, "every_row_of_many_is_reached", reaches_every_row)
@@ -325,7 +339,7 @@ fn numbers_are_those_of_stat(folder: &Path, path: &Path, seen: &Value) -> TestRe
         same(place, bars.as_u64(), histogram.map(|bins| bins.len() as u64))?;
     }
     let summary = Summary::of(&Trace::open(path)?);
-    let ends: Vec<_> = summary.processes.values().map(|process| process.end.to_string()).collect();
+    let ends: Vec<_> = summary.processes.values().map(ProcessSummary::end_words).collect();
     same("ends", texts(&seen["ends"]), ends.iter().map(String::as_str).collect())
 }
 
@@ -515,6 +529,27 @@ fn prints_on_one_page() -> TestResult {
     same("pages of a handout", pages("document.documentElement.dataset.print = 'switch'")?, 1)?;
     let all = pages("")?;
     ensure((4..20).contains(&all), || format!("{all} pages in all"))
+}
+
+/// Without JavaScript, each page says that it needs it, and shows no control, which would do nothing.
+fn says_that_it_needs_scripts() -> TestResult {
+    let folder = folder();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
+    let path = path.to_str().ok_or("a path that is text")?;
+    let reports: [&[&str]; 2] = [&[path, "-o", "one.html"], &[path, "--compare", path, "-o", "two.html"]];
+    for arguments in reports {
+        trapline(folder.path(), &[&["report"], arguments].concat())?.expect(0)?;
+    }
+    for page in [folder.path().join("one.html"), folder.path().join("two.html"), viewer::page()] {
+        let text = Value::from(std::fs::read_to_string(&page)?).to_string().replace('<', "\\u003c");
+        std::fs::write(folder.path().join("framed.html"), WITHOUT_SCRIPTS.replace("PAGE", &text))?;
+        let seen = seen_in(folder.path(), "framed.html")?;
+        let name = page.display();
+        same(&format!("controls of {name}"), texts(&seen["controls"]), vec![])?;
+        let said = texts(&seen["said"]).join(" ");
+        ensure(said.contains("needs JavaScript"), || format!("{name} says: {said}"))?;
+    }
+    Ok(())
 }
 
 /// The rules of axe, as a script.

@@ -30,7 +30,7 @@ pub fn add(suite: Suite) -> Suite {
         .needs(&[browser[0], Need::Module(AXE)], "axe_finds_no_fault_in_the_viewer", is_accessible)
 }
 
-fn page() -> PathBuf {
+pub fn page() -> PathBuf {
     let page = std::env::var_os("TRAPLINE_VIEWER").map(PathBuf::from);
     page.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(VIEWER))
 }

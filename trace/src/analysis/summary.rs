@@ -15,6 +15,9 @@ use crate::file::{Damage, Event, Origin, Trace, What, name_text};
 /// The most processes, programs that were not loaded, and damages that text lists: it has to fit a screen.
 pub const LISTED_MAX: usize = 24;
 
+/// The most processes of a kind that the sentence about the end names.
+const NAMED_MAX: usize = 4;
+
 /// The result of a call that the kernel does not have: minus ENOSYS.
 const NO_SUCH_CALL: i64 = -abi::syscall::errno::ENOSYS;
 
@@ -71,6 +74,19 @@ pub struct ProcessSummary {
 }
 
 impl ProcessSummary {
+    /// Its name and number, such as `hello/1`.
+    pub(crate) fn label(&self, number: u16) -> String {
+        format!("{}/{number}", if self.name.is_empty() { "?" } else { &self.name })
+    }
+
+    /// How it ended, or what it waits for.
+    pub fn end_words(&self) -> String {
+        match (self.end, self.waits) {
+            (End::Running, Some(wait)) => format!("waits for {}", wait.name()),
+            (end, _) => end.to_string(),
+        }
+    }
+
     /// Its exit code as a shell shows it: its status, or 128 and the number of the signal that ended it. `None`: it has not
     /// ended.
     pub fn exit_code(&self) -> Option<u8> {
@@ -202,6 +218,31 @@ impl Summary {
         }
     }
 
+    /// How the processes ended, in words. The tour ends so, because some of its programs must be killed.
+    fn ends_words(&self) -> String {
+        let ended = |is: fn(&End) -> bool| -> Vec<String> {
+            let processes = self.processes.iter().filter(|(_, process)| is(&process.end));
+            processes.map(|(&number, process)| process.label(number)).collect()
+        };
+        let well = ended(|end| *end == End::Exited(0)).len() as u64;
+        let other = ended(|end| matches!(end, End::Exited(status) if *status != 0));
+        let killed = ended(|end| matches!(end, End::Killed(..) | End::Signaled(_)));
+        let parts = [
+            counted(well, ["process exited with status 0", "processes exited with status 0"], &[]),
+            counted(
+                other.len() as u64,
+                ["process exited with another status", "processes exited with another status"],
+                &other,
+            ),
+            counted(killed.len() as u64, ["process was killed", "processes were killed"], &killed),
+            counted(self.not_loaded_count, ["program was not loaded", "programs were not loaded"], &[]),
+        ];
+        match parts.into_iter().flatten().collect::<Vec<_>>() {
+            parts if parts.is_empty() => "a process was killed or failed".into(),
+            parts => parts.join("; "),
+        }
+    }
+
     /// The summary as JSON; docs/json.md describes it.
     pub fn json(&self) -> Value {
         let processes = self.processes.iter().map(|(number, process)| {
@@ -239,7 +280,7 @@ impl Summary {
         match (ending, self.stopped) {
             (Ending::Exited, _) => match u32::try_from(status) {
                 Ok(abi::exit::ALL_WELL) => "every process exited with status 0".into(),
-                Ok(abi::exit::PROCESS_FAILED) => "a process was killed or failed".into(),
+                Ok(abi::exit::PROCESS_FAILED) => self.ends_words(),
                 Ok(abi::exit::KERNEL_PANIC) => "kernel panic".into(),
                 Ok(abi::exit::DEADLOCK) => "deadlock: every process waited for another one".into(),
                 _ => format!("the guest ended with status {status}"),
@@ -262,6 +303,22 @@ impl Summary {
             (Ending::OutputLimit, _) => format!("the guest's output reached --max-output, {status} bytes"),
         }
     }
+}
+
+/// `3 processes were killed (divider/5, wild/6, rogue/7)`; `None` for 0. The words are for one and for more than one.
+fn counted(count: u64, [one, many]: [&str; 2], labels: &[String]) -> Option<String> {
+    let mut text = match count {
+        0 => return None,
+        1 => format!("1 {one}"),
+        _ => format!("{count} {many}"),
+    };
+    if !labels.is_empty() {
+        let more = labels.len().checked_sub(NAMED_MAX).filter(|&more| more > 0);
+        let more = more.map(|more| format!("{more} more"));
+        let named = labels.iter().take(NAMED_MAX).cloned().chain(more).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!(" ({named})"));
+    }
+    Some(text)
 }
 
 /// The reason of a kernel panic, in words.
@@ -354,6 +411,29 @@ mod tests {
         assert_eq!(code(End::Signaled(15), Some(14)), Some(143));
         assert_eq!((code(fault(0), None), code(fault(6), None)), (Some(136), Some(132)));
         assert_eq!((code(fault(14), None), code(fault(14), Some(7))), (Some(139), Some(135)));
+    }
+
+    #[test]
+    fn the_end_of_a_run_says_how_its_processes_ended() {
+        let divided = End::Killed(Fault { vector: 0, error_code: 0, cr2: 0 }, 0);
+        let of = |ends: &[End], not_loaded_count| {
+            let processes = ends.iter().zip(1..).map(|(&end, number)| {
+                (number, ProcessSummary { name: "p".into(), end, ..ProcessSummary::default() })
+            });
+            let ending = Some((Ending::Exited, abi::exit::PROCESS_FAILED.into(), 32));
+            Summary { processes: processes.collect(), not_loaded_count, ending, ..Summary::default() }
+                .ending_words()
+        };
+        assert_eq!(
+            of(&[End::Exited(0), divided, End::Exited(0), End::Signaled(9)], 0),
+            "2 processes exited with status 0; 2 processes were killed (p/2, p/4)"
+        );
+        assert_eq!(
+            of(&[End::Exited(3), End::Exited(0)], 1),
+            "1 process exited with status 0; 1 process exited with another status (p/1); 1 program was not loaded"
+        );
+        assert_eq!(of(&[divided; 6], 0), "6 processes were killed (p/1, p/2, p/3, p/4, 2 more)");
+        assert_eq!(of(&[], 0), "a process was killed or failed");
     }
 
     #[test]

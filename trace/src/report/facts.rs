@@ -21,6 +21,7 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
         "gaps": gaps(trace),
         "start": start(trace),
         "ending": summary.ending_words(),
+        "ends": summary.processes.iter().map(|(number, process)| (number.to_string(), process.end_words().into())).collect::<Map<_, _>>(),
         "panic": summary.panic,
         "not_loaded": summary.not_loaded,
         "not_loaded_count": summary.not_loaded_count,

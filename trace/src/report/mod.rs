@@ -195,6 +195,16 @@ mod tests {
     }
 
     #[test]
+    fn the_page_says_how_each_process_ended() {
+        let page = page(&samples::every_kind());
+        let facts: serde_json::Value = serde_json::from_str(element(&page, "facts")).expect("JSON");
+        let processes = facts["stat"]["processes"].as_array().expect("a list");
+        let ends = processes.iter().map(|process| &facts["ends"][process["number"].to_string()]);
+        let killed = "killed by #PF page fault: write to 0xdead0000 (not present)";
+        assert_eq!(ends.collect::<Vec<_>>(), ["exited with 3", killed, "killed by SIGKILL"]);
+    }
+
+    #[test]
     fn a_name_cannot_become_markup() {
         let mut samples = samples::every_kind();
         let created = samples.iter_mut().find(|sample| sample.words.len() == 5 && sample.process == 1);

@@ -81,9 +81,6 @@ function draw(tag, attributes, ...children) {
   return element;
 }
 
-/// How a process ended.
-const ending = ({ how, status, why }) => ({ exited: `exited with ${status}`, killed: `killed by ${why}` })[how] ?? 'still running';
-
 /// Fills all tables of numbers.
 function fillNumbers() {
   const list = (name, label = row => row.name) => stat[name].map((row, i) => [label(row, i), `/${name}/${i}`]);
@@ -95,7 +92,7 @@ function fillNumbers() {
   const counted = rows => rows.filter(([, place]) => at(place).count);
   numbers('switches', 'Switch', counted([...whole, ['save to load', '/switches/save_to_load'], ['wait', '/switches/wait']]), [['count', '/count']], '');
   numbers('ticks', 'Tick', counted([['period', '/ticks/period'], ['jitter', '/ticks/jitter']]), [['count', '/count']], '');
-  const processes = stat.processes.map((process, i) => [who(process.number), `/processes/${i}`, ending(process.end)]);
+  const processes = stat.processes.map((process, i) => [who(process.number), `/processes/${i}`, facts.ends[process.number]]);
   numbers('processes', 'Process', processes, [['calls', '/system_calls'], ['errors', '/errors'], ['faults', '/faults'], ['ticks', '/ticks'], ['turns', '/turns'],
     ['user', '/user_ns'], ['kernel', '/kernel_ns'], ['waiting', '/ready_ns'], ['asleep', '/asleep_ns']]);
   $('processes')?.tHead.rows[0].append(make('th', { scope: 'col' }, 'The end'));

@@ -2,7 +2,7 @@
 
 use super::layout::put_wrapped;
 use crate::analysis::summary::{LISTED_MAX, kind_name};
-use crate::analysis::{End, ProcessSummary, Summary};
+use crate::analysis::{ProcessSummary, Summary};
 
 /// Where the names of counts start.
 const MARGIN: usize = 9;
@@ -54,20 +54,15 @@ fn put_processes(out: &mut String, summary: &Summary, width: usize) {
     if summary.processes.is_empty() {
         return;
     }
-    let name = |number: u16, name: &str| format!("{}/{number}", if name.is_empty() { "?" } else { name });
     let listed = || summary.processes.iter().take(LISTED_MAX);
-    let widest = listed().map(|(&number, process)| name(number, &process.name).chars().count());
+    let widest = listed().map(|(&number, process)| process.label(number).chars().count());
     let names = widest.max().unwrap_or(0).max("process".len());
     put!(out, "\n  {:names$} {:>8} {:>8} {:>8}  end\n", "process", "ticks", "calls", "turns");
     for (&number, process) in listed() {
         let ProcessSummary { ticks, calls, switches_in, .. } = process;
-        let end = match (process.end, process.waits) {
-            (End::Running, Some(wait)) => format!("waits for {}", wait.name()),
-            (end, _) => end.to_string(),
-        };
-        let line = format!("  {:names$} {ticks:>8} {calls:>8} {switches_in:>8}", name(number, &process.name));
+        let line = format!("  {:names$} {ticks:>8} {calls:>8} {switches_in:>8}", process.label(number));
         out.push_str(&line);
-        put_wrapped(out, &end, line.chars().count().saturating_add(2), width);
+        put_wrapped(out, &process.end_words(), line.chars().count().saturating_add(2), width);
     }
     match summary.processes.len().saturating_sub(LISTED_MAX) {
         0 => {}
