@@ -129,12 +129,15 @@ fn summary() -> TestResult {
     Ok(())
 }
 
-/// The summary of a run is laid out for the terminal of standard error. Warnings of a host are whole lines, for scripts.
+/// The summary of a run, and its events with `--live`, are laid out for the terminal of standard error. Warnings of a host are whole lines, for scripts.
 fn tour() -> TestResult {
     let folder = folder();
     let text = shown(folder.path(), 60, 0, &["run", "--trace", "t.trap", "--force"])?;
     let mut summary = text.lines().skip_while(|line| !line.contains(" events in ")).peekable();
     ensure(summary.peek().is_some(), || format!("no summary: {text}"))?;
     let wide = summary.find(|line| line.chars().count() > 60 && !line.starts_with("trapline: "));
-    ensure(wide.is_none(), || format!("{wide:?}"))
+    ensure(wide.is_none(), || format!("{wide:?}"))?;
+    let text = shown(folder.path(), 60, 0, &["run", "hello", "--live", "--trace", "t.trap", "--force"])?;
+    let wide = text.lines().find(|line| line.chars().count() > 60 && !line.starts_with("trapline: "));
+    ensure(wide.is_none() && text.contains("hello/1"), || format!("{wide:?} {text}"))
 }

@@ -95,11 +95,17 @@ fn colours() -> TestResult {
 fn pages() -> TestResult {
     let folder = folder();
     let pager = [("PAGER", "cat >paged; echo paged")];
-    for arguments in [&["check", FIXTURE][..], &["stat", FIXTURE], &["protocol", FIXTURE], &["run", "--help"]]
-    {
+    for (arguments, code) in [
+        (&["check", FIXTURE][..], 0),
+        (&["stat", FIXTURE], 0),
+        (&["protocol", FIXTURE], 0),
+        (&["list"], 0),
+        (&["run", "--help"], 0),
+        (&[], 2),
+    ] {
         let (mut command, terminal) = on_a_terminal_with(folder.path(), &pager, arguments)?;
         let text = shown(terminal)?;
-        ensure(wait(&mut command, std::time::Duration::from_secs(60))?.success(), || text.clone())?;
+        ensure(wait(&mut command, LIMIT)?.code() == Some(code), || text.clone())?;
         ensure(text == "paged\r\n", || format!("{arguments:?}: {text}"))?;
         let paged = std::fs::read_to_string(folder.path().join("paged"))?;
         ensure(paged.lines().count() > 20, || paged.clone())?;

@@ -1,7 +1,6 @@
 //! `trapline list`: the programs that are built in.
 
-use std::io::{self, Write};
-
+use clap::ColorChoice;
 use serde_json::json;
 
 use super::{OK, print_json, terminal};
@@ -32,6 +31,6 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         text.push_str(program.name);
         put_wrapped(&mut text, program.idea, names + 2, width);
     }
-    io::stdout().write_all(text.as_bytes())?;
+    terminal::Output::new(true, ColorChoice::Auto).print(&text)?;
     Ok(OK)
 }

@@ -13,11 +13,12 @@ use super::stream::Stream;
 use super::terminal::has_colours;
 use clap::ColorChoice;
 
-/// The lines of `view`, on standard error.
-pub fn view(meta: &Meta, filter: Filter) -> Watcher {
+/// The lines of `view`, of so many columns, on standard error.
+pub fn view(meta: &Meta, filter: Filter, columns: usize) -> Watcher {
     let options = Options {
         colour: has_colours(ColorChoice::Auto, io::stderr().is_terminal()),
         filter,
+        columns,
         ..Options::default()
     };
     let mut text = Text::new(meta, options, BufWriter::with_capacity(1 << 16, Stream(io::stderr())));

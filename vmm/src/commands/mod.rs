@@ -166,13 +166,15 @@ impl Cli {
             Ok(cli) => return cli,
             Err(error) => error,
         };
-        if error.kind() != ErrorKind::DisplayHelp {
-            error.exit();
-        }
+        let code = match error.kind() {
+            ErrorKind::DisplayHelp => OK,
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if io::stdout().is_terminal() => USAGE,
+            _ => error.exit(),
+        };
         let output = terminal::Output::new(true, ColorChoice::Auto);
         let help = error.render();
         let help = if output.colour { help.ansi().to_string() } else { help.to_string() };
-        let code = output.print(&help).map_or_else(|error| report(&error.into()), |()| OK);
+        let code = output.print(&help).map_or_else(|error| report(&error.into()), |()| code);
         std::process::exit(code.into())
     }
 

@@ -187,8 +187,9 @@ pub fn execute(args: &Args) -> anyhow::Result<u8> {
         None => Filter::default(),
     };
     let form = if args.json { Form::Json } else { Form::Text };
+    let columns = terminal::width_of(terminal_size::terminal_size_of(io::stderr()));
     let boot = |run: &Run| {
-        let watcher = args.live.then_some(|meta: &Meta| live::view(meta, filter.clone()));
+        let watcher = args.live.then_some(|meta: &Meta| live::view(meta, filter.clone(), columns));
         boot(run, judge, form, args.escape, watcher)
     };
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
