@@ -22,6 +22,7 @@ pub fn add(suite: Suite) -> Suite {
         .kvm("kernels::records_that_lie_are_read", records_that_lie_are_read)
         .kvm("kernels::a_record_of_no_kind_is_refused", a_record_of_no_kind_is_refused)
         .kvm("kernels::a_halt_for_good_ends_the_run", a_halt_for_good_ends_the_run)
+        .kvm("kernels::a_summary_names_ports_without_a_device", a_summary_names_ports_without_a_device)
         .kvm("kernels::a_trace_has_a_limit", a_trace_has_a_limit)
         .kvm("kernels::output_has_a_limit", output_has_a_limit)
         .kvm("kernels::floods_end_with_the_time_out", floods_end_with_the_time_out)
@@ -295,6 +296,27 @@ fn a_halt_for_good_ends_the_run() -> TestResult {
         a.hlt()
     };
     halts_for_good(write, &[])
+}
+
+/// The summary says that the guest left no records, and to which ports it wrote in vain.
+fn a_summary_names_ports_without_a_device() -> TestResult {
+    let write: Write = |a| {
+        a.mov(edx, 0x70)?;
+        a.out(dx, al)?;
+        a.out(dx, al)?;
+        a.out(0x80, al)?;
+        a.cli()?;
+        a.hlt()
+    };
+    let (output, _) = run("out; cli; hlt", write, &[HALTED], &[])?;
+    for part in [
+        "  the guest left no records\n",
+        "  accesses that no device answered: unowned-port-writes 3\n",
+        "Ports without a device, and the writes to each: 0x70 (2), 0x80 (1).\n",
+    ] {
+        ensure(output.stderr.contains(part), || format!("{part:?} is missing: {output:#?}"))?;
+    }
+    Ok(())
 }
 
 /// As above, at once and after output. QEMU answers no question while output waits to be read.

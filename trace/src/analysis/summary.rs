@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use abi::record::{Ending, Kind, Panic, Stop, Wait};
+use abi::record::{Ending, HostCounter, Kind, Panic, Stop, Wait};
 use abi::syscall::Call;
 use serde_json::{Value, json};
 
@@ -18,6 +18,10 @@ pub const LISTED_MAX: usize = 24;
 /// The most processes of a kind that the sentence about the end names.
 const NAMED_MAX: usize = 4;
 
+/// What the host counts of accesses that no device answers.
+const UNANSWERED: [HostCounter; 4] =
+    [HostCounter::UnownedWrites, HostCounter::UnownedReads, HostCounter::BadSize, HostCounter::Mmio];
+
 /// The result of a call that the kernel does not have: minus ENOSYS.
 const NO_SUCH_CALL: i64 = -abi::syscall::errno::ENOSYS;
 
@@ -26,6 +30,8 @@ const NO_SUCH_CALL: i64 = -abi::syscall::errno::ENOSYS;
 pub struct Summary {
     /// All events.
     pub events: u64,
+    /// Events of the guest.
+    pub guest_events: u64,
     /// From the first event to the last, in nanoseconds; 0 if the rate of the TSC is unknown.
     pub nanoseconds: u64,
     /// The CPU was emulated, so that time is of the emulation.
@@ -36,6 +42,8 @@ pub struct Summary {
     pub calls: BTreeMap<&'static str, u64>,
     /// How often a program asked for a call that the kernel does not have (`-ENOSYS`), by the call's name.
     pub refused: BTreeMap<String, u64>,
+    /// Accesses that no device answered, by the name of the host's counter.
+    pub unanswered: BTreeMap<&'static str, u64>,
     /// Timer interrupts.
     pub ticks: u64,
     /// Context switches.
@@ -161,6 +169,7 @@ impl Summary {
     }
 
     fn add_guest(&mut self, event: &Event) {
+        count(&mut self.guest_events);
         match event.what {
             What::Tick { .. } => count(&mut self.ticks),
             What::ContextLoaded { .. } => count(&mut self.switches),
@@ -210,6 +219,9 @@ impl Summary {
 
     fn add_host(&mut self, event: &Event) {
         match event.what {
+            What::HostCount { counter, value: value @ 1.. } if UNANSWERED.contains(&counter) => {
+                self.unanswered.insert(counter.name(), value);
+            }
             What::HostStop { stop } => self.stopped = Some(stop),
             What::HostEnd { exit_code, ending, status, .. } => {
                 self.ending = Some((ending, status, exit_code))
@@ -450,6 +462,22 @@ mod tests {
         let line = "  calls that the kernel does not have: call 999999 (once), socket (2 times)\n";
         let text = text(&summary, 100);
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn a_guest_without_records_and_accesses_without_a_device_are_named() {
+        let mut summary = Summary::default();
+        for (counter, value) in [(HostCounter::UnownedWrites, 3), (HostCounter::UnownedReads, 0)] {
+            let what = What::HostCount { counter, value };
+            let (origin, process) = (Origin::Host, 0);
+            summary.add(&Event { sequence: 0, origin, tsc: 0, nanoseconds: 0, process, what });
+        }
+        let text = text(&summary, 100);
+        for line in
+            ["  the guest left no records", "  accesses that no device answered: unowned-port-writes 3"]
+        {
+            assert!(text.lines().any(|shown| shown == line), "{text}");
+        }
     }
 
     #[test]

@@ -36,6 +36,14 @@ pub fn text(summary: &Summary, width: usize) -> String {
         put_wrapped(&mut out, &format!("calls that the kernel does not have: {calls}"), 2, width);
         out.push('\n');
     }
+    if summary.events > 0 && summary.guest_events == 0 {
+        put_wrapped(&mut out, "the guest left no records", 2, width);
+    }
+    if !summary.unanswered.is_empty() {
+        let counts = summary.unanswered.iter().map(|(name, count)| format!("{name} {count}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        put_wrapped(&mut out, &format!("accesses that no device answered: {counts}"), 2, width);
+    }
     for (name, reason) in &summary.not_loaded {
         put_wrapped(&mut out, &format!("{name} was not loaded: {reason}"), 2, width);
     }

@@ -402,6 +402,16 @@ fn print_text(outcome: &Outcome, path: &Path, summary: &Summary, judge: Judge, t
         let tour = "Each process of the tour ended as it should; three are killed on purpose.";
         put_wrapped(&mut text, tour, 0, width);
     }
+    if !outcome.unowned_writes.is_empty() {
+        let ports = outcome.unowned_writes.iter().map(|(port, count)| format!("{port:#x} ({count})"));
+        let ports = ports.collect::<Vec<_>>().join(", ");
+        put_wrapped(
+            &mut text,
+            &format!("Ports without a device, and the writes to each: {ports}."),
+            0,
+            width,
+        );
+    }
     let trace = format!("The trace is in {path}: read it with `trapline view {path}`.");
     put_wrapped(&mut text, &trace, 0, terminal.map_or(usize::MAX, |_| width));
     // If standard error is closed, the error cannot be printed anywhere.

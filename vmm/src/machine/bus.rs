@@ -3,10 +3,14 @@
 //! A write to a port without an owner is counted and dropped. It is never logged: a guest can write to ports
 //! a hundred thousand times a second.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use abi::record::{Ending, HostCounter};
 use thiserror::Error;
+
+/// The most ports without an owner whose writes are counted separately.
+const PORTS_MAX: usize = 8;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +85,7 @@ pub struct Overlap {
 pub struct Bus<'a> {
     devices: Vec<(RangeInclusive<u16>, &'a mut dyn Device)>,
     unowned_writes: u64,
+    written: BTreeMap<u16, u64>,
     unowned_reads: u64,
     bad_accesses: u64,
     viewer: Option<Viewer>,
@@ -127,6 +132,9 @@ impl<'a> Bus<'a> {
     pub fn write(&mut self, port: u16, size: u8, value: u32) -> Flow {
         let Some(device) = self.owner(port) else {
             self.unowned_writes += 1;
+            if self.written.len() < PORTS_MAX || self.written.contains_key(&port) {
+                *self.written.entry(port).or_default() += 1;
+            }
             return Flow::Continue;
         };
         let flow = device.write(port, size, value);
@@ -158,6 +166,11 @@ impl<'a> Bus<'a> {
             (HostCounter::BadSize, self.bad_accesses),
         ];
         own.into_iter().chain(self.device_counts()).collect()
+    }
+
+    /// The writes to the first few ports without an owner, by port.
+    pub fn unowned_writes(&self) -> &BTreeMap<u16, u64> {
+        &self.written
     }
 
     /// What its devices counted. For an engine that does not see accesses to other ports, these are all counts.
@@ -222,6 +235,9 @@ mod tests {
         assert_eq!(bus.write(0x80, 1, 1), Flow::Continue);
         assert_eq!(bus.read(0x80, 4), u32::MAX);
         assert_eq!(own_counts(&bus), [2, 1, 0]);
+        (0x100..0x200).for_each(|port| assert_eq!(bus.write(port, 1, 1), Flow::Continue));
+        assert_eq!(own_counts(&bus), [258, 1, 0]);
+        assert_eq!((bus.unowned_writes()[&0x80], bus.unowned_writes().len()), (2, PORTS_MAX));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! `action` says what an exit means, without KVM, so that its tests cover every exit. Each exit costs one ioctl, KVM_RUN,
 //! and two readings of the TSC. Everything else is counted and becomes [`HostRecord`]s once, at the end.
 
+use std::collections::BTreeMap;
+
 use abi::record::{Ending, HostCounter, Kind, Stop};
 use kvm_bindings::kvm_regs;
 use nix::time::ClockId;
@@ -39,6 +41,8 @@ pub struct Ended {
     pub registers: kvm_regs,
     /// The host's own records of the run, in order of time.
     pub records: Vec<HostRecord>,
+    /// Writes to ports without a device, by port, as [`Bus::unowned_writes`] counts them.
+    pub unowned_writes: BTreeMap<u16, u64>,
 }
 
 /// Costs of one exit reason, in cycles.
@@ -102,10 +106,11 @@ pub fn run(vm: &mut Vm, bus: &mut Bus, clock: &Clock) -> Ended {
         (HostCounter::KvmExits, kvm.exits),
         (HostCounter::KvmEmulated, kvm.emulated),
     ];
+    let unowned_writes = bus.unowned_writes().clone();
     let bus = bus.counts().into_iter().map(|(counter, value)| (counter, Some(value)));
     let counts = own.into_iter().chain(kvm).chain(bus);
     records.extend(counts.filter_map(|(counter, value)| Some(count_record(clock, counter, value?))));
-    Ended { end, stop, registers: vm.vcpu.registers(), records }
+    Ended { end, stop, registers: vm.vcpu.registers(), records, unowned_writes }
 }
 
 /// What the run loop does about an exit.

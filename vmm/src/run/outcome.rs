@@ -1,5 +1,6 @@
 //! The result of a run.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub exit_code: u8,
     /// The host's own records of the run, which the trace has too.
     pub records: Vec<HostRecord>,
+    /// How often the guest wrote to ports without a device, by port; the first few ports only.
+    pub unowned_writes: BTreeMap<u16, u64>,
     /// The guest's time.
     pub clock: Clock,
     place: Option<Place>,
@@ -50,6 +53,7 @@ impl Outcome {
             console_error: None,
             exit_code: 0,
             records: ended.records.clone(),
+            unowned_writes: ended.unowned_writes.clone(),
             clock,
             place,
         }

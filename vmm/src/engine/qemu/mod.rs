@@ -10,6 +10,7 @@
 
 mod process;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::mem::offset_of;
 use std::os::fd::AsFd;
@@ -178,7 +179,7 @@ impl Engine for Qemu {
         let mut records: Vec<_> = stop.map(|stop| stop_record(&self.clock, stop)).into_iter().collect();
         let counts = bus.device_counts();
         records.extend(counts.into_iter().map(|(counter, value)| count_record(&self.clock, counter, value)));
-        Ended { end, stop, registers: kvm_regs::default(), records }
+        Ended { end, stop, registers: kvm_regs::default(), records, unowned_writes: BTreeMap::new() }
     }
 }
 
