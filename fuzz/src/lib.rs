@@ -1,4 +1,4 @@
-//! What the targets share: any bytes become a trace file with right CRCs.
+//! What the targets share: any bytes become a trace with right CRCs.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,7 @@ use trace::{Trace, format};
 
 /// Opens bytes as a trace. None: the reader refuses them.
 pub fn open(bytes: &[u8]) -> Option<Trace> {
-    let file = folder().join(format!("{}.trap", std::process::id()));
-    std::fs::write(&file, with_right_crcs(bytes)).expect("TMPDIR has room for a file");
-    let trace = Trace::open(&file).ok()?;
+    let trace = Trace::from_source(with_right_crcs(bytes), "input").ok()?;
     trace.damage().iter().for_each(|damage| drop(damage.to_string()));
     Some(trace)
 }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use abi::record::Style;
 
@@ -63,7 +64,7 @@ pub fn write(trace: &Trace, folder: &Path) -> io::Result<()> {
         let (number, name) = (Layout::number_of(&what), survey.name(record.origin, record.process));
         stream.start_event(number, time, &record, name);
         let (columns, parts) = (
-            Layout::find(&layouts, number),
+            Layout::find(layouts, number),
             arguments.parts(record.origin, record.sequence, record.process, &what),
         );
         columns.iter().for_each(|column| column.push(&parts, &mut stream.packet));
@@ -76,7 +77,7 @@ pub fn write(trace: &Trace, folder: &Path) -> io::Result<()> {
         stream.close_packet()?;
         stream.out.flush()?;
     }
-    std::fs::write(folder.join(METADATA), metadata(trace.meta(), &survey, &layouts))
+    std::fs::write(folder.join(METADATA), metadata(trace.meta(), &survey))
 }
 
 /// A stream's file, and the packet that is being filled.
@@ -143,7 +144,18 @@ macro_rules! put {
     };
 }
 
-fn metadata(meta: &Meta, survey: &Survey, layouts: &[Layout]) -> String {
+/// The events of the streams of both origins, which are the same in every trace.
+static EVENTS: LazyLock<[String; 2]> = LazyLock::new(|| {
+    [Origin::Guest, Origin::Host].map(|origin| {
+        let mut out = String::new();
+        let is_own =
+            |layout: &&Layout| layout.number == UNKNOWN || layout.is_host == (origin == Origin::Host);
+        Layout::all().iter().filter(is_own).for_each(|layout| put_event(&mut out, origin, layout));
+        out
+    })
+});
+
+fn metadata(meta: &Meta, survey: &Survey) -> String {
     let mut out = HEADER.to_owned();
     put!(out, "env {{\n\tdomain = \"guest kernel\";\n\ttracer_name = \"trapline\";");
     let engine = meta.engine();
@@ -164,10 +176,7 @@ fn metadata(meta: &Meta, survey: &Survey, layouts: &[Layout]) -> String {
     put!(out, "typealias integer {{ size = 64; align = 8; map = clock.tsc.value; }} := clock_t;");
     for origin in [Origin::Guest, Origin::Host] {
         put_stream(&mut out, origin);
-        let is_own =
-            |layout: &&Layout| layout.number == UNKNOWN || layout.is_host == (origin == Origin::Host);
-        let own = layouts.iter().filter(is_own);
-        own.for_each(|layout| put_event(&mut out, origin, layout));
+        out.push_str(origin.of(EVENTS.each_ref().map(String::as_str)));
     }
     out
 }

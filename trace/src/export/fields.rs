@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::LazyLock;
 
 use abi::record::{Parts, Style, What};
 use abi::syscall::Call;
@@ -80,8 +81,14 @@ pub struct Rows {
 /// The column with the name of a step of the boot: the first behind [`HEAD`].
 const STEP: usize = 0;
 
-impl Default for Rows {
-    fn default() -> Rows {
+impl Rows {
+    /// The columns of all kinds of events.
+    pub fn all() -> &'static Rows {
+        static ALL: LazyLock<Rows> = LazyLock::new(Rows::make_all);
+        &ALL
+    }
+
+    fn make_all() -> Rows {
         let mut rows = Rows { columns: vec![("step".into(), Text)], layouts: Vec::new() };
         for layout in Layout::all() {
             let is_shown = |column: &&Column| !matches!(column.source, Source::Kind | Source::Count);
@@ -99,9 +106,7 @@ impl Default for Rows {
         }
         rows
     }
-}
 
-impl Rows {
     /// The columns in the order of CSV, without [`HEAD`].
     pub fn columns(&self) -> &[(String, Holds)] {
         &self.columns
@@ -198,7 +203,7 @@ fn gates(what: &What) -> String {
 #[derive(Debug)]
 pub struct JsonLines<W> {
     out: W,
-    rows: Rows,
+    rows: &'static Rows,
     arguments: Arguments,
     line: Vec<u8>,
 }
@@ -206,7 +211,7 @@ pub struct JsonLines<W> {
 impl<W: Write> JsonLines<W> {
     /// Lines for `out`.
     pub fn new(out: W) -> Self {
-        Self { out, rows: Rows::default(), arguments: Arguments::default(), line: Vec::new() }
+        Self { out, rows: Rows::all(), arguments: Arguments::default(), line: Vec::new() }
     }
 
     /// Reads the next event, and writes it if `is_wanted`. Every event must be passed, because the arguments of a call are in an
@@ -246,7 +251,7 @@ impl<W: Write> JsonLines<W> {
 /// Writes one row per event, below a row of names.
 pub struct Csv<W: Write> {
     out: csv::Writer<W>,
-    rows: Rows,
+    rows: &'static Rows,
     arguments: Arguments,
     /// The cells of a row, those of [`HEAD`] first.
     row: Vec<String>,
@@ -255,7 +260,7 @@ pub struct Csv<W: Write> {
 impl<W: Write> Csv<W> {
     /// Rows for `out`, the first of them the names of the columns.
     pub fn new(out: W) -> io::Result<Self> {
-        let (mut out, rows) = (csv::Writer::from_writer(out), Rows::default());
+        let (mut out, rows) = (csv::Writer::from_writer(out), Rows::all());
         let names = rows.columns.iter().map(|(name, _)| name.as_str());
         out.write_record(HEAD.iter().map(|(name, _)| *name).chain(names)).map_err(into_io)?;
         let row = vec![String::new(); HEAD.len().saturating_add(rows.columns.len())];
@@ -346,7 +351,7 @@ mod tests {
 
     #[test]
     fn every_value_fits_its_column() {
-        let (trace, rows) = (trace(), Rows::default());
+        let (trace, rows) = (trace(), Rows::all());
         let mut arguments = Arguments::default();
         for event in trace.events() {
             let parts = arguments.parts(event.origin, event.sequence, event.process, &event.what);

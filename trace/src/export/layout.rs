@@ -3,6 +3,8 @@
 //! A field that has several words, such as a trap frame, is a column for each. A step of the boot has a layout of its own. A
 //! record that this version does not know, or that lacks words, has the layout of [`UNKNOWN`], which shows its numbers.
 
+use std::sync::LazyLock;
+
 use abi::record::{
     CONTEXT, FIRST_RETURN, FRAME, Field, Kind, Panic, Parts, Place, RECORDS, STEPS, SYSCALL_VECTOR, Schema,
     Style, WORDS_MAX, What,
@@ -154,7 +156,12 @@ impl Column {
 
 impl Layout {
     /// All layouts, in the order of their numbers.
-    pub(crate) fn all() -> Vec<Layout> {
+    pub(crate) fn all() -> &'static [Layout] {
+        static ALL: LazyLock<Vec<Layout>> = LazyLock::new(Layout::make_all);
+        &ALL
+    }
+
+    fn make_all() -> Vec<Layout> {
         let words = Place::Words(0, WORDS_MAX);
         let unknown = [
             ("kind", Style::Number, Source::Kind),

@@ -31,10 +31,10 @@ pub fn write(trace: &Trace, out: &mut (impl Write + Send)) -> io::Result<()> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_key_value_metadata(Some(own.map(|(key, value)| KeyValue::new(key.into(), value)).into()));
-    let rows = Rows::default();
-    let schema = Arc::new(parse_message_type(&schema(&rows)).map_err(into_io)?);
+    let rows = Rows::all();
+    let schema = Arc::new(parse_message_type(&schema(rows)).map_err(into_io)?);
     let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties.build())).map_err(into_io)?;
-    let (mut columns, mut names, mut arguments) = (columns(&rows), Names::default(), Arguments::default());
+    let (mut columns, mut names, mut arguments) = (columns(rows), Names::default(), Arguments::default());
     for event in trace.events() {
         names.learn(&event);
         let (of_head, others) = columns.split_at_mut(HEAD.len());

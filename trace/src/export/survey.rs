@@ -41,11 +41,6 @@ impl Survey {
         nanoseconds.min(LATEST.saturating_sub(self.epoch_ns.unwrap_or(0)))
     }
 
-    /// The processes and their names.
-    pub(super) fn processes(&self) -> impl Iterator<Item = (u16, &str)> {
-        (1..=u16::MAX).filter_map(|process| Some((process, self.names.get(process)?)))
-    }
-
     /// What a process is called: its program, `kernel` or `host`.
     pub(super) fn name(&self, origin: Origin, process: u16) -> &str {
         match (origin, process) {

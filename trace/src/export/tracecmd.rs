@@ -7,6 +7,7 @@
 //! appear only in the CPU's statistics; a record with an earlier time than the record before gets the time of that one.
 
 use std::io::{self, Seek, SeekFrom, Write};
+use std::sync::LazyLock;
 
 use abi::record::{Kind, Reason, Style};
 
@@ -66,21 +67,21 @@ const COMMON_FIELDS: &str = "\
 
 /// Writes a trace to a file that is empty.
 pub fn write(trace: &Trace, out: &mut (impl Write + Seek)) -> io::Result<()> {
-    let (layouts, survey) = (layouts(), Survey::of(trace));
-    let mut head = head(&layouts, &survey);
+    let survey = Survey::of(trace);
+    let mut head = head(&survey);
     options(&mut head, &survey);
     head.extend_from_slice(b"flyrecord\0");
     let (place, start) = (head.len() as u64, head.len().saturating_add(2 * 8).next_multiple_of(PAGE));
     head.resize(start, 0);
     out.write_all(&head)?;
-    let size = write_events(trace, &layouts, &survey, out)?;
+    let size = write_events(trace, &survey, out)?;
     out.seek(SeekFrom::Start(place))?;
     out.write_all([start as u64, size].map(u64::to_le_bytes).as_flattened())?;
     out.flush()
 }
 
 /// Returns the size of what it wrote.
-fn write_events(trace: &Trace, layouts: &[Layout], survey: &Survey, out: &mut impl Write) -> io::Result<u64> {
+fn write_events(trace: &Trace, survey: &Survey, out: &mut impl Write) -> io::Result<u64> {
     let (mut records, clock, mut missing) = (trace.records(), trace.clock(), Missing::default());
     let mut pages = Pages { bytes: vec![0; PAGE_HEAD], latest: 0, missed: 0, written: 0 };
     // The date option counts microseconds. The remaining nanoseconds are added to each event's time.
@@ -108,7 +109,7 @@ fn write_events(trace: &Trace, layouts: &[Layout], survey: &Survey, out: &mut im
             _ => {}
         }
         push_words([record.sequence, record.tsc], &mut bytes);
-        let columns = Layout::find(layouts, Layout::number_of(&what));
+        let columns = Layout::find(&LAYOUTS, Layout::number_of(&what));
         columns.iter().for_each(|column| column.push(&parts, &mut bytes));
         let time = survey.time(clock.nanoseconds(record.tsc));
         pages.event(time.saturating_add(rest), lost, &bytes, out)?;
@@ -181,15 +182,31 @@ fn kernels(number: u16) -> Option<&'static Kernels> {
 }
 
 /// The layouts, without the columns that the kernel's own fields repeat.
-fn layouts() -> Vec<Layout> {
-    let mut layouts = Layout::all();
+static LAYOUTS: LazyLock<Vec<Layout>> = LazyLock::new(|| {
+    let mut layouts = Layout::all().to_vec();
     for layout in &mut layouts {
         if kernels(layout.number).is_some_and(|kernels| kernels.system == ENTER.system) {
             layout.columns.clear();
         }
     }
     layouts
-}
+});
+
+/// The formats of all events by their systems, which are the same in every trace.
+static FORMATS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut out = Vec::new();
+    let systems = [SWITCH.system, ENTER.system, OURS];
+    out.extend_from_slice(&(systems.len() as u32).to_le_bytes());
+    for system in systems {
+        let is_in =
+            |layout: &&Layout| kernels(layout.number).map_or(OURS, |kernels| kernels.system) == system;
+        let formats: Vec<String> = LAYOUTS.iter().filter(is_in).map(format).collect();
+        out.extend_from_slice(format!("{system}\0").as_bytes());
+        out.extend_from_slice(&(formats.len() as u32).to_le_bytes());
+        formats.iter().for_each(|format| push_sized(&mut out, format));
+    }
+    out
+});
 
 /// Appends the fields of [`COMMON_FIELDS`]. A switch is an event of the process that leaves the CPU.
 fn head_of(record: &Record<'_>, what: &What, out: &mut Vec<u8>) {
@@ -291,7 +308,7 @@ impl Pages {
 }
 
 /// All of the file before its options.
-fn head(layouts: &[Layout], survey: &Survey) -> Vec<u8> {
+fn head(survey: &Survey) -> Vec<u8> {
     let mut out = b"\x17\x08\x44tracing6\0\x00\x08".to_vec();
     out.extend_from_slice(&(PAGE as u32).to_le_bytes());
     for (name, format) in [("header_page\0", PAGE_FORMAT), ("header_event\0", EVENT_FORMAT)] {
@@ -300,20 +317,13 @@ fn head(layouts: &[Layout], survey: &Survey) -> Vec<u8> {
     }
     // No events of the tracer's own.
     out.extend_from_slice(&0_u32.to_le_bytes());
-    let systems = [SWITCH.system, ENTER.system, OURS];
-    out.extend_from_slice(&(systems.len() as u32).to_le_bytes());
-    for system in systems {
-        let is_in =
-            |layout: &&Layout| kernels(layout.number).map_or(OURS, |kernels| kernels.system) == system;
-        let formats: Vec<String> = layouts.iter().filter(is_in).map(format).collect();
-        out.extend_from_slice(format!("{system}\0").as_bytes());
-        out.extend_from_slice(&(formats.len() as u32).to_le_bytes());
-        formats.iter().for_each(|format| push_sized(&mut out, format));
-    }
+    out.extend_from_slice(&FORMATS);
     // No names of addresses and no texts of trace_printk.
     out.extend_from_slice(&[0; 8]);
     let mut names = format!("{HOST_PID} host\n");
-    survey.processes().for_each(|(process, name)| names.push_str(&format!("{process} {name}\n")));
+    // Tools call process 0 `<idle>`, whatever the file says.
+    let processes = survey.names.iter().filter(|&(process, _)| process > 0);
+    processes.for_each(|(process, name)| names.push_str(&format!("{process} {name}\n")));
     push_sized(&mut out, &names);
     // One CPU.
     out.extend_from_slice(&1_u32.to_le_bytes());

@@ -28,6 +28,11 @@ impl Names {
         }
     }
 
+    /// The processes and their names, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, &str)> {
+        self.0.iter().map(|(&process, known)| (process, known.name.as_str()))
+    }
+
     /// The name of a process, if it is known.
     pub fn get(&self, process: u16) -> Option<&str> {
         self.0.get(&process).map(|known| known.name.as_str())
@@ -55,12 +60,14 @@ pub fn text(name: [u8; 16]) -> String {
 /// Text of a file without the characters that control a terminal or a page: control characters, and those that break a line
 /// or change the direction of the text after them.
 pub fn printable(text: &str) -> String {
-    let is_obeyed = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let is_safe = |c: char| {
+        // Nearly all text is of these, and this test is quick.
+        matches!(c, ' '..='~')
+            || !c.is_control()
+                && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+                && c != char::REPLACEMENT_CHARACTER
     };
-    let safe = |c: char| if is_obeyed(c) || c == char::REPLACEMENT_CHARACTER { '?' } else { c };
-    text.chars().map(safe).collect()
+    text.replace(|c| !is_safe(c), "?")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What the page has besides the records: the numbers of `trapline stat --json`, how the run ended, the columns
 //! of each kind of record, and the names of what the records hold as numbers.
 
+use std::sync::LazyLock;
+
 use abi::record::{ARGUMENTS, CONTEXT, Kind, Panic, Place, REGISTERS, Reason, Step, Style, Timer};
 use abi::syscall::{Call, errno};
 use serde_json::{Map, Value, json};
@@ -11,6 +13,10 @@ use crate::analysis::protocol::{self, Excerpt, Table};
 use crate::analysis::stat::{Stat, json_of_one};
 use crate::export::layout::{Column, FIRST_STEP, Layout, Source, UNKNOWN};
 use crate::file::{Origin, Trace, printable};
+
+/// What the page of every trace has, as an object.
+static CONSTANTS: LazyLock<String> =
+    LazyLock::new(|| embedded(&json!({ "names": names(), "columns": columns() })));
 
 /// The facts, as JSON for a `<script>`.
 pub(super) fn json(trace: &Trace, name: &str) -> String {
@@ -25,10 +31,10 @@ pub(super) fn json(trace: &Trace, name: &str) -> String {
         "panic": summary.panic,
         "not_loaded": summary.not_loaded,
         "not_loaded_count": summary.not_loaded_count,
-        "names": names(),
-        "columns": columns(),
     });
-    embedded(&facts)
+    let facts = embedded(&facts);
+    // One object of two.
+    [facts.strip_suffix('}'), CONSTANTS.strip_prefix('{')].map(Option::unwrap_or_default).join(",")
 }
 
 /// JSON that is safe inside a `<script>`: only `<` can end the element, and in JSON it occurs in strings only.
@@ -116,7 +122,7 @@ fn names() -> Value {
 /// The columns of each kind by its number, and of each step of the boot by `boot` and its number: name, style and place, as the
 /// table of records declares them.
 fn columns() -> Value {
-    let all = Layout::all().into_iter().filter(|layout| layout.number != UNKNOWN).map(|layout| {
+    let all = Layout::all().iter().filter(|layout| layout.number != UNKNOWN).map(|layout| {
         let number = match layout.number.checked_sub(FIRST_STEP) {
             Some(step) => format!("boot {step}"),
             None => layout.number.to_string(),
