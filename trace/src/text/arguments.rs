@@ -564,8 +564,8 @@ fn put_signal(out: &mut String, signal: u32) {
 /// A set of signals; the others, if they are fewer.
 fn put_signal_set(out: &mut String, set: u64) {
     let (sign, listed) = if set.count_ones() >= 43 { ("~", !set) } else { ("", set) };
-    let signals = (1..=64).filter(|signal| listed >> (signal - 1) & 1 != 0);
-    let names: Vec<_> = signals.map(|signal| signal_name(signal).replace("SIG", "")).collect();
+    let signals = (1..).zip(0..u64::BITS).filter(|&(_, bit)| listed.unbounded_shr(bit) & 1 != 0);
+    let names: Vec<_> = signals.map(|(signal, _)| signal_name(signal).replace("SIG", "")).collect();
     put!(out, "{sign}[{}]", names.join(" "));
 }
 
