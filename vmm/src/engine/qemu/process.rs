@@ -129,7 +129,7 @@ pub struct Process {
     errors: File,
     /// The socket of QEMU's monitor, over which it answers in QMP.
     pub control: UnixStream,
-    /// A question about the registers has no answer yet.
+    /// A command has no answer yet.
     asked: bool,
     /// Bytes from the control socket that are not yet read as a line.
     received: Vec<u8>,
@@ -201,27 +201,25 @@ fn chardev(name: &str, end: &UnixStream) -> [String; 2] {
 }
 
 impl Process {
-    /// Starts the guest. Returns the host's TSC when the guest's TSC was 0, or shortly after. A signal that ends the run
-    /// ends the wait too.
+    /// Starts the guest. Returns the host's TSC shortly before the guest's TSC was 0. A signal that ends the run ends the wait
+    /// too. The answer to `cont` is read later: a guest that prints at once can fill the console before QEMU answers, and
+    /// QEMU then waits until the console is read.
     pub fn run_guest(&mut self) -> Result<u64, QemuError> {
         self.receive("QMP")?;
         self.send("qmp_capabilities")?;
         self.receive("return")?;
+        let start = host_tsc();
         self.send("cont")?;
-        match self.receive("return") {
-            // A guest can end QEMU before QEMU answers. The run reports how the guest ended.
-            Err(QemuError::Died { .. }) => {}
-            answered => answered?,
-        }
-        Ok(host_tsc())
+        self.asked = true;
+        Ok(start)
     }
 
     fn send(&mut self, command: &str) -> Result<(), QemuError> {
         writeln!(self.control, "{{\"execute\": \"{command}\"}}").map_err(QemuError::Start)
     }
 
-    /// Asks for the registers, if there is no open question. QEMU may be unable to answer until the console is read, so this
-    /// does not wait for the answer.
+    /// Asks for the registers, if no command waits for its answer. QEMU may be unable to answer until the console is read, so
+    /// this does not wait for the answer.
     pub fn ask_for_registers(&mut self) {
         let command =
             r#"{"execute": "human-monitor-command", "arguments": {"command-line": "info registers"}}"#;
