@@ -74,6 +74,7 @@ fn shown(line: &str, unequal: &mut BTreeSet<String>) -> Option<String> {
         "waitid" | "rt_sigtimedwait" | "select" | "pselect6" | "statfs" | "fstatfs" | "statx" => {
             format!("{name} = {}", result.split(' ').next().unwrap_or_default())
         }
+        "fcntl" if arguments.contains("LK") => format!("{name} = {result}"),
         "read" if arguments.split_once(',').is_some_and(|(file, _)| unequal.contains(file)) => name.into(),
         "fstat" | "stat" | "lstat" | "newfstatat"
             if arguments.contains("S_IFDIR") || arguments.contains("S_IFCHR") =>

@@ -258,8 +258,8 @@ calls! {
     41 socket(Enum(AddressFamily), Flags(SocketType), Int) -> NewFd;
     42 connect(Fd, Address, Int) -> Zero;
     43 accept(Fd, Address, Address) -> NewFd;
-    44 sendto(Fd, In(Bytes(Argument(2))), Size, Hex, Address, Unsigned) -> UpTo(2);
-    45 recvfrom(Fd, Out(Bytes(Result)), Size, Hex, Address, Address) -> Number;
+    44 sendto(Fd, In(Bytes(Argument(2))), Size, Flags(MessageFlags), Address, Unsigned) -> UpTo(2);
+    45 recvfrom(Fd, Out(Bytes(Result)), Size, Flags(MessageFlags), Address, Address) -> Number;
     46 sendmsg(Fd, Address, Hex) -> Number;
     47 recvmsg(Fd, Address, Hex) -> Number;
     48 shutdown(Fd, Enum(Shutdown)) -> Zero;
@@ -439,7 +439,7 @@ calls! {
     218 set_tid_address(Address) -> ItsThread;
     219 restart_syscall() -> Anything;
     220 semtimedop(Int, Address, Unsigned, In(Timespec)) -> Zero;
-    221 fadvise64(Fd, Long, Size, Hex) -> Zero;
+    221 fadvise64(Fd, Long, Size, Enum(FileAdvice)) -> Zero;
     222 timer_create(Enum(Clock), Address, Out(Ints(1))) -> Zero;
     223 timer_settime(Int, Flags(TimerFlags), Address, Address) -> Zero;
     224 timer_gettime(Int, Address) -> Zero;

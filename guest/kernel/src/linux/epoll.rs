@@ -5,9 +5,9 @@
 use abi::syscall::errno::{EEXIST, EFAULT, EINVAL, ELOOP, EMFILE, ENOENT, ENOSPC, EPERM};
 
 use abi::syscall::types::EPOLL_EVENT_SIZE;
-use abi::syscall::values::{self, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
+use abi::syscall::values::*;
 
-use super::files::{self, Kind, O_CLOEXEC, O_RDWR, Open};
+use super::files::{self, Kind, Open};
 use super::list::List;
 use super::poll::{self, set_mask, until_found};
 use super::{Outcome, clear, user, zeroed};
@@ -18,8 +18,8 @@ const SETS: usize = 32;
 /// The most files of a set.
 const FILES: usize = 64;
 
-const EPOLLONESHOT: u32 = values::EPOLLONESHOT as u32;
-const EPOLLET: u32 = values::EPOLLET as u32;
+const ONCE: u32 = EPOLLONESHOT as u32;
+const EDGE: u32 = EPOLLET as u32;
 /// The events that `poll` knows too.
 const EVENTS: u32 = 0xFFFF;
 
@@ -48,11 +48,12 @@ fn set_of(open: &Open) -> Outcome<&'static Set> {
 
 /// `epoll_create1`.
 pub fn create(flags: u64) -> Outcome<u64> {
-    if flags as u32 & !O_CLOEXEC != 0 {
+    let flags = u64::from(flags as u32);
+    if flags & !EPOLL_CLOEXEC != 0 {
         return Err(EINVAL);
     }
     let number = SET.iter().position(|set| !set.is_used.get()).ok_or(EMFILE)?;
-    let descriptor = files::create(Kind::Epoll, number as u32, flags as u32 | O_RDWR)?;
+    let descriptor = files::create(Kind::Epoll, number as u32, flags | O_RDWR)?;
     SET[number].is_used.set(true);
     Ok(descriptor)
 }
@@ -112,13 +113,13 @@ fn look(set: &Set, array: u64, most: u64) -> Outcome<u64> {
         let watched = set.files.at(index);
         let open = files::file(watched.file);
         let (now, changes) = (occurred(&watched), files::changes(open));
-        let is_old = watched.events & EPOLLET != 0 && changes.is_some() && changes == watched.seen;
+        let is_old = watched.events & EDGE != 0 && changes.is_some() && changes == watched.seen;
         if now != 0 && !is_old {
             let to = array + found * EPOLL_EVENT_SIZE;
             user::write(to, now)?;
             user::write(to + 4, watched.data)?;
             found += 1;
-            let once = watched.events & EPOLLONESHOT != 0;
+            let once = watched.events & ONCE != 0;
             let events = if once { watched.events & !EVENTS } else { watched.events };
             set.files.replace(index, Watched { events, seen: changes, ..watched });
         }
@@ -129,7 +130,7 @@ fn look(set: &Set, array: u64, most: u64) -> Outcome<u64> {
 /// The events that are waited for and have occurred. Errors are always among them, unless `EPOLLONESHOT` turned the file off.
 fn occurred(watched: &Watched) -> u32 {
     match watched.events & EVENTS {
-        0 if watched.events & EPOLLONESHOT != 0 => 0,
+        0 if watched.events & ONCE != 0 => 0,
         events => files::ready(files::file(watched.file), events as u16).into(),
     }
 }

@@ -3,9 +3,9 @@
 
 use abi::record::Wait;
 use abi::syscall::errno::{EAGAIN, EINVAL};
-use abi::syscall::values::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE};
+use abi::syscall::values::{EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, O_RDWR};
 
-use super::files::{self, Kind, O_NONBLOCK, O_RDWR, Open};
+use super::files::{self, Kind, Open};
 use super::task::{wait, wake_all};
 use super::{Outcome, poll, signal, user};
 use crate::process::NEVER;
@@ -21,7 +21,7 @@ pub fn create(value: u64, flags: u64) -> Outcome<u64> {
         return Err(EINVAL);
     }
     let kind = if flags & EFD_SEMAPHORE != 0 { Kind::Semaphore } else { Kind::Counter };
-    let descriptor = files::create(kind, 0, (flags & !EFD_SEMAPHORE) as u32 | O_RDWR)?;
+    let descriptor = files::create(kind, 0, flags & !EFD_SEMAPHORE | O_RDWR)?;
     files::open(descriptor)?.offset.set(value as u32 as u64);
     Ok(descriptor)
 }
@@ -41,7 +41,7 @@ fn change(open: &Open, size: u64, change: impl Fn(u64) -> Option<u64>) -> Outcom
             poll::changed();
             return Ok(before.abs_diff(value));
         }
-        if open.flags.get() & O_NONBLOCK != 0 {
+        if open.is_nonblocking() {
             return Err(EAGAIN);
         }
         wait(Wait::Event, number, NEVER).map_err(signal::restart_after)?;

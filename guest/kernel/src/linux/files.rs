@@ -7,6 +7,7 @@ use abi::bundle::TERMINAL;
 use abi::syscall::errno::{
     EACCES, EBADF, EFAULT, EINVAL, EISDIR, EMFILE, ENFILE, ENOENT, ENOSPC, ENOTDIR, ENOTTY, EROFS, ESPIPE,
 };
+use abi::syscall::values::*;
 
 use super::task::{Group, Task};
 use super::tree::{self, Node};
@@ -34,6 +35,8 @@ pub enum Kind {
     /// An end of a pipe. The object is the pipe's number.
     PipeRead,
     PipeWrite,
+    /// One of two connected sockets. The object is the number of the pipe that it reads.
+    Socket,
     Null,
     Zero,
     /// As `Zero`, but a write fails for lack of space.
@@ -55,15 +58,21 @@ pub struct Open {
     pub kind: Local<Kind>,
     pub object: Local<u32>,
     /// The flags with which it was opened, as `fcntl` returns them.
-    pub flags: Local<u32>,
+    pub flags: Local<u64>,
     pub offset: Local<u64>,
     /// The number of descriptors that refer to it.
     users: Local<u32>,
 }
 
 impl Open {
-    fn set_flag(&self, flag: u32, is_set: bool) {
-        self.flags.set(if is_set { self.flags.get() | flag } else { self.flags.get() & !flag });
+    /// Replaces those of its flags that are in `mask`.
+    fn set_flags(&self, mask: u64, flags: u64) {
+        self.flags.set(self.flags.get() & !mask | flags & mask);
+    }
+
+    /// True if a call that would wait fails instead.
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags.get() & O_NONBLOCK != 0
     }
 }
 
@@ -95,17 +104,6 @@ struct Table {
 }
 
 static TABLES: [Table; TABLE] = [const { zeroed() }; TABLE];
-
-const O_ACCMODE: u32 = 3;
-const O_WRONLY: u32 = 1;
-pub const O_RDWR: u32 = 2;
-const O_CREAT: u32 = 0o100;
-const O_EXCL: u32 = 0o200;
-const O_TRUNC: u32 = 0o1000;
-pub const O_NONBLOCK: u32 = 0o4000;
-const O_DIRECTORY: u32 = 0o200_000;
-pub const O_CLOEXEC: u32 = 0o2_000_000;
-const O_LARGEFILE: u32 = 0o100_000;
 
 impl Table {
     /// The descriptors up to the last one that was ever used.
@@ -180,14 +178,9 @@ pub fn open(descriptor: u64) -> Outcome<&'static Open> {
     Ok(file(entry.get().index().ok_or(EBADF)?))
 }
 
-/// The open file of a descriptor, if it was opened for reading.
-fn readable(descriptor: u64) -> Outcome<&'static Open> {
-    open(descriptor)
-        .and_then(|open| if open.flags.get() & O_ACCMODE == O_WRONLY { Err(EBADF) } else { Ok(open) })
-}
-
-fn writable(descriptor: u64) -> Outcome<&'static Open> {
-    open(descriptor).and_then(|open| if open.flags.get() & O_ACCMODE == 0 { Err(EBADF) } else { Ok(open) })
+/// The open file of a descriptor, unless it was opened in this mode.
+fn open_unless(descriptor: u64, mode: u64) -> Outcome<&'static Open> {
+    open(descriptor).and_then(|open| if open.flags.get() & O_ACCMODE == mode { Err(EBADF) } else { Ok(open) })
 }
 
 /// Makes the lowest free descriptor, not below `least`, refer to an open file.
@@ -206,12 +199,12 @@ fn install(index: usize, least: usize, close_on_exec: bool) -> Outcome<u64> {
 }
 
 /// Creates an open file with a descriptor.
-pub fn create(kind: Kind, object: u32, flags: u32) -> Outcome<u64> {
+pub fn create(kind: Kind, object: u32, flags: u64) -> Outcome<u64> {
     let index = new_open(kind, object, flags)?;
     install(index, 0, flags & O_CLOEXEC != 0).inspect_err(|_| file(index).kind.set(Kind::Free))
 }
 
-fn new_open(kind: Kind, object: u32, flags: u32) -> Outcome<usize> {
+fn new_open(kind: Kind, object: u32, flags: u64) -> Outcome<usize> {
     let index = OPEN.iter().position(|open| open.kind.get() == Kind::Free).ok_or(ENFILE)?;
     let open = file(index);
     open.kind.set(kind);
@@ -275,11 +268,10 @@ fn drop_user(open: &Open) {
     open.users.set(open.users.get() - 1);
     if open.users.get() == 0 {
         epoll::closed(open);
-        match open.kind.replace(Kind::Free) {
-            Kind::PipeRead => pipe::close_end(open.object.get(), false),
-            Kind::PipeWrite => pipe::close_end(open.object.get(), true),
-            _ => {}
+        if matches!(open.kind.get(), Kind::PipeRead | Kind::PipeWrite | Kind::Socket) {
+            pipe::closed(open);
         }
+        open.kind.set(Kind::Free);
     }
 }
 
@@ -292,9 +284,8 @@ pub fn close(descriptor: u64) -> Outcome<u64> {
 }
 
 pub fn close_range(first: u64, last: u64, flags: u64) -> Outcome<u64> {
-    const CLOEXEC: u64 = 4;
     let (first, last) = (first as u32 as usize, last as u32 as usize);
-    if first > last || flags & !CLOEXEC != 0 {
+    if first > last || flags & !CLOSE_RANGE_CLOEXEC != 0 {
         return Err(EINVAL);
     }
     if flags == 0 {
@@ -309,6 +300,12 @@ pub fn close_range(first: u64, last: u64, flags: u64) -> Outcome<u64> {
     Ok(0)
 }
 
+/// `fsync`: a file or a directory has no data that must be written.
+pub fn sync(descriptor: u64) -> Outcome<u64> {
+    let kind = open(descriptor)?.kind.get();
+    if matches!(kind, Kind::File | Kind::Directory) { Ok(0) } else { Err(EINVAL) }
+}
+
 pub fn dup(descriptor: u64, least: u64, close_on_exec: bool) -> Outcome<u64> {
     open(descriptor)?;
     let index = entry(descriptor)?.get().index().ok_or(EBADF)?;
@@ -318,7 +315,7 @@ pub fn dup(descriptor: u64, least: u64, close_on_exec: bool) -> Outcome<u64> {
 /// `dup2` if `is_dup2`, otherwise `dup3`.
 pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
     let (from, to) = (from as u32 as usize, to as u32 as usize);
-    if flags & !u64::from(O_CLOEXEC) != 0 || (from == to && !is_dup2) {
+    if flags & !O_CLOEXEC != 0 || (from == to && !is_dup2) {
         return Err(EINVAL);
     }
     let index = table().descriptors.get(from).and_then(|entry| entry.get().index()).ok_or(EBADF)?;
@@ -334,33 +331,29 @@ pub fn dup_to(from: u64, to: u64, flags: u64, is_dup2: bool) -> Outcome<u64> {
 }
 
 pub fn fcntl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
-    const F_DUPFD: u32 = 0;
-    const F_GETFD: u32 = 1;
-    const F_SETFD: u32 = 2;
-    const F_GETFL: u32 = 3;
-    const F_SETFL: u32 = 4;
-    const F_DUPFD_CLOEXEC: u32 = 1030;
+    const F_UNLCK: u16 = 2;
     let open = open(descriptor)?;
     let entry = entry(descriptor)?;
-    match command as u32 {
-        F_DUPFD => dup(descriptor, argument, false),
-        F_DUPFD_CLOEXEC => dup(descriptor, argument, true),
-        F_GETFD => Ok((entry.get().0 & CLOSE_ON_EXEC != 0).into()),
-        F_SETFD => {
-            entry.set(entry.get().closing_on_exec(argument & 1 != 0));
-            Ok(0)
+    match u64::from(command as u32) {
+        F_DUPFD => return dup(descriptor, argument, false),
+        F_DUPFD_CLOEXEC => return dup(descriptor, argument, true),
+        F_GETFD => return Ok((entry.get().0 & CLOSE_ON_EXEC != 0).into()),
+        F_SETFD => entry.set(entry.get().closing_on_exec(argument & FD_CLOEXEC != 0)),
+        F_GETFL => return Ok(open.flags.get()),
+        F_SETFL => open.set_flags(O_APPEND | O_NONBLOCK, argument),
+        // No process can change a file, so no lock of another process is in the way.
+        F_GETLK => user::write(argument, F_UNLCK)?,
+        F_SETLK | F_SETLKW | F_GETOWN => {}
+        F_GETPIPE_SZ if matches!(open.kind.get(), Kind::PipeRead | Kind::PipeWrite) => {
+            return Ok(pipe::CAPACITY);
         }
-        F_GETFL => Ok(open.flags.get().into()),
-        F_SETFL => {
-            open.set_flag(O_NONBLOCK, argument as u32 & O_NONBLOCK != 0);
-            Ok(0)
-        }
-        _ => Err(EINVAL),
+        _ => return Err(EINVAL),
     }
+    Ok(0)
 }
 
 pub fn open_at(directory: u64, path: u64, flags: u64) -> Outcome<u64> {
-    let flags = flags as u32;
+    let flags = u64::from(flags as u32);
     let writes = flags & O_ACCMODE != 0;
     let node = tree::resolve_user(directory, path);
     let (kind, object) = match node {
@@ -431,7 +424,7 @@ pub fn release_held(task: &Task) {
 }
 
 pub fn read(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
-    let open = readable(descriptor)?;
+    let open = open_unless(descriptor, O_WRONLY)?;
     hold(open, || {
         let read = read_from(open, open.offset.get(), buffer, count)?;
         if open.kind.get() == Kind::File || open.kind.get() == Kind::Maps {
@@ -445,9 +438,9 @@ pub fn pread(descriptor: u64, buffer: u64, count: u64, offset: u64) -> Outcome<u
     if (offset as i64) < 0 {
         return Err(EINVAL);
     }
-    let open = readable(descriptor)?;
+    let open = open_unless(descriptor, O_WRONLY)?;
     match open.kind.get() {
-        Kind::PipeRead | Kind::Stream | Kind::Counter | Kind::Semaphore => Err(ESPIPE),
+        Kind::PipeRead | Kind::Socket | Kind::Stream | Kind::Counter | Kind::Semaphore => Err(ESPIPE),
         _ => read_from(open, offset, buffer, count),
     }
 }
@@ -466,7 +459,7 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
             })
         }
         Kind::Directory => Err(EISDIR),
-        Kind::PipeRead => pipe::read(open, buffer, count),
+        Kind::PipeRead | Kind::Socket => pipe::read(open, buffer, count, 0),
         Kind::Stream => input::read(open, buffer, count),
         Kind::Null => Ok(0),
         Kind::Zero | Kind::Full => in_parts(count, |done, size| {
@@ -484,7 +477,7 @@ fn read_from(open: &Open, offset: u64, buffer: u64, count: u64) -> Outcome<u64> 
 }
 
 pub fn write(descriptor: u64, buffer: u64, count: u64) -> Outcome<u64> {
-    let open = writable(descriptor)?;
+    let open = open_unless(descriptor, O_RDONLY)?;
     hold(open, || write_to(open, buffer, count.min(COUNT_MAX)))
 }
 
@@ -497,7 +490,7 @@ fn write_to(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
                 Ok(size)
             })
         }
-        Kind::PipeWrite => pipe::write(open, buffer, count),
+        Kind::PipeWrite | Kind::Socket => pipe::write(open, buffer, count, 0),
         Kind::Counter | Kind::Semaphore => eventfd::write(open, buffer, count),
         Kind::Epoll => Err(EINVAL),
         Kind::Full if count > 0 => Err(ENOSPC),
@@ -550,7 +543,7 @@ pub fn vector(
 pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
     let open = open(descriptor)?;
     let start = match (open.kind.get(), from as u32) {
-        (Kind::PipeRead | Kind::PipeWrite | Kind::Stream, _) => return Err(ESPIPE),
+        (Kind::PipeRead | Kind::PipeWrite | Kind::Socket | Kind::Stream, _) => return Err(ESPIPE),
         (Kind::Null | Kind::Zero | Kind::Full | Kind::Random, _) => return Ok(0),
         (Kind::Epoll | Kind::Counter | Kind::Semaphore, _) => return Ok(0),
         (_, 0) => 0,
@@ -565,28 +558,22 @@ pub fn lseek(descriptor: u64, offset: u64, from: u64) -> Outcome<u64> {
 }
 
 pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
-    const TCGETS: u32 = 0x5401;
-    const TIOCGWINSZ: u32 = 0x5413;
-    const FIONREAD: u32 = 0x541B;
-    const FIONBIO: u32 = 0x5421;
-    const FIONCLEX: u32 = 0x5450;
-    const FIOCLEX: u32 = 0x5451;
     /// The settings with which a terminal starts: input flags, output flags, control flags, local flags.
     const TERMIOS: [u32; 4] = [0x4500, 0x5, 0xBF, 0x8A3B];
     const WINDOW: [u16; 4] = [24, 80, 0, 0];
     let (open, entry) = (open(descriptor)?, entry(descriptor)?);
     let is_terminal = open.kind.get() == Kind::Stream && tree::stream(open.object.get()) & TERMINAL != 0;
-    match command as u32 {
+    match u64::from(command as u32) {
         TCGETS if is_terminal => {
             let [input, output, control, local] = TERMIOS;
             user::write(argument, [input, output, control, local, 0, 0, 0, 0, 0])?;
         }
         TIOCGWINSZ if is_terminal => user::write(argument, WINDOW)?,
-        FIONREAD if open.kind.get() == Kind::PipeRead => {
+        FIONREAD if matches!(open.kind.get(), Kind::PipeRead | Kind::Socket) => {
             user::write(argument, pipe::size(open.object.get()))?;
         }
-        FIONBIO => open.set_flag(O_NONBLOCK, user::read::<u32>(argument)? != 0),
-        FIOCLEX | FIONCLEX => entry.set(entry.get().closing_on_exec(command as u32 == FIOCLEX)),
+        FIONBIO => open.set_flags(O_NONBLOCK, if user::read::<u32>(argument)? == 0 { 0 } else { O_NONBLOCK }),
+        FIOCLEX | FIONCLEX => entry.set(entry.get().closing_on_exec(command as u32 == FIOCLEX as u32)),
         _ => return Err(ENOTTY),
     }
     Ok(0)
@@ -595,7 +582,7 @@ pub fn ioctl(descriptor: u64, command: u64, argument: u64) -> Outcome<u64> {
 /// The events that `poll` returns for a descriptor now, of the events that are requested.
 pub fn ready(open: &Open, events: u16) -> u16 {
     let now = match open.kind.get() {
-        Kind::PipeRead | Kind::PipeWrite => return pipe::ready(open, events),
+        Kind::PipeRead | Kind::PipeWrite | Kind::Socket => return pipe::ready(open, events),
         Kind::Counter | Kind::Semaphore => return eventfd::ready(open, events),
         Kind::Epoll => return epoll::ready(open, events),
         Kind::Stream if open.object.get() == 0 => return input::ready(events),
@@ -608,7 +595,7 @@ pub fn ready(open: &Open, events: u16) -> u16 {
 /// A number that changes whenever an event of the file occurs, if the kernel counts them.
 pub fn changes(open: &Open) -> Option<u64> {
     match open.kind.get() {
-        Kind::PipeRead | Kind::PipeWrite => Some(pipe::changes(open)),
+        Kind::PipeRead | Kind::PipeWrite | Kind::Socket => Some(pipe::changes(open)),
         Kind::Counter | Kind::Semaphore => Some(open.object.get().into()),
         _ => None,
     }
@@ -618,7 +605,8 @@ pub fn changes(open: &Open) -> Option<u64> {
 pub fn can_poll(open: &Open) -> bool {
     match open.kind.get() {
         Kind::Stream => tree::can_poll(open.object.get()),
-        Kind::PipeRead | Kind::PipeWrite | Kind::Counter | Kind::Semaphore | Kind::Epoll => true,
+        Kind::PipeRead | Kind::PipeWrite | Kind::Socket => true,
+        Kind::Counter | Kind::Semaphore | Kind::Epoll => true,
         _ => false,
     }
 }
@@ -661,12 +649,10 @@ pub fn getdents(descriptor: u64, buffer: u64, size: u64) -> Outcome<u64> {
 }
 
 pub fn access(directory: u64, path: u64, mode: u64) -> Outcome<u64> {
-    const EXECUTE: u64 = 1;
-    const WRITE: u64 = 2;
     match tree::resolve_user(directory, path)? {
-        Node::Given(_) if mode & WRITE != 0 => Err(EROFS),
-        Node::Given(index) if mode & EXECUTE != 0 && tree::entry(index).mode & 0o111 == 0 => Err(EACCES),
-        Node::Special(_) if mode & EXECUTE != 0 => Err(EACCES),
+        Node::Given(_) if mode & W_OK != 0 => Err(EROFS),
+        Node::Given(index) if mode & X_OK != 0 && tree::entry(index).mode & 0o111 == 0 => Err(EACCES),
+        Node::Special(_) if mode & X_OK != 0 => Err(EACCES),
         Node::Descriptor(number) => open(number).and(Ok(0)).or(Err(ENOENT)),
         _ => Ok(0),
     }
@@ -693,17 +679,21 @@ pub fn chdir(node: Node) -> Outcome<u64> {
     }
 }
 
-/// Reads the only symbolic link, which refers to the program's own file.
+/// Reads a symbolic link: it refers to the program's own file, or to an open file of the tree.
 pub fn readlink(directory: u64, path: u64, buffer: u64, size: u64) -> Outcome<u64> {
     if (size as i32) <= 0 {
         return Err(EINVAL);
     }
-    if user::string(path, tree::PATH_MAX as u64)? != b"/proc/self/exe" {
-        tree::resolve_user(directory, path)?;
-        return Err(EINVAL);
-    }
-    let target = tree::path(task::group().program.get());
-    let now = first(target, size as usize);
+    let is_program = user::string(path, tree::PATH_MAX as u64)? == b"/proc/self/exe";
+    let index = match tree::resolve_user(directory, path)? {
+        Node::Given(index) if is_program => index,
+        Node::Descriptor(number) => match open(number).or(Err(ENOENT))? {
+            open if matches!(open.kind.get(), Kind::File | Kind::Directory) => open.object.get(),
+            _ => return Err(EINVAL),
+        },
+        _ => return Err(EINVAL),
+    };
+    let now = first(tree::path(index), size as usize);
     user::copy_to(buffer, now)?;
     Ok(now.len() as u64)
 }

@@ -6,22 +6,13 @@
 
 use abi::record::Wait;
 use abi::syscall::errno::{EAGAIN, EINTR, EINVAL, ENOSYS, ETIMEDOUT};
+use abi::syscall::values::*;
 
 use super::space::SHARED;
 use super::task::{self, Task, Woken, wait, wake_all};
 use super::{Outcome, signal, time, user};
 use crate::memory::address_space::translate;
 use crate::process::NEVER;
-
-const WAIT: u64 = 0;
-const WAKE: u64 = 1;
-const REQUEUE: u64 = 3;
-const CMP_REQUEUE: u64 = 4;
-const WAIT_BITSET: u64 = 9;
-const WAKE_BITSET: u64 = 10;
-const PRIVATE: u64 = 128;
-const CLOCK_REALTIME: u64 = 256;
-const ALL_BITS: u32 = u32::MAX;
 
 /// Identifies the futex at an address of the current process. The root table stands for the address space. User addresses
 /// have 47 bits, and physical addresses of root tables fewer than 30.
@@ -38,23 +29,20 @@ fn key(address: u64) -> Outcome<u64> {
 }
 
 pub fn futex(address: u64, operation: u64, value: u64, fourth: u64, second: u64, last: u64) -> Outcome<u64> {
-    let command = operation & !(PRIVATE | CLOCK_REALTIME);
+    let command = operation & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
     match command {
-        WAIT => {
-            let until = time::deadline(fourth)?;
-            wait_at(address, value as u32, ALL_BITS, until)
-        }
-        WAIT_BITSET => {
-            let clock = u64::from(operation & CLOCK_REALTIME == 0);
+        FUTEX_WAIT => wait_at(address, value as u32, u32::MAX, time::deadline(fourth)?),
+        FUTEX_WAIT_BITSET => {
+            let clock = u64::from(operation & FUTEX_CLOCK_REALTIME == 0);
             let until =
                 if fourth == 0 { NEVER } else { time::when(clock, time::ns_of(user::read(fourth)?)?)? };
             wait_at(address, value as u32, last as u32, until)
         }
-        WAKE => wake(key(address)?, value, ALL_BITS),
-        WAKE_BITSET if last as u32 == 0 => Err(EINVAL),
-        WAKE_BITSET => wake(key(address)?, value, last as u32),
-        REQUEUE | CMP_REQUEUE => {
-            if command == CMP_REQUEUE && user::read::<u32>(address)? != last as u32 {
+        FUTEX_WAKE => wake(key(address)?, value, u32::MAX),
+        FUTEX_WAKE_BITSET if last as u32 == 0 => Err(EINVAL),
+        FUTEX_WAKE_BITSET => wake(key(address)?, value, last as u32),
+        FUTEX_REQUEUE | FUTEX_CMP_REQUEUE => {
+            if command == FUTEX_CMP_REQUEUE && user::read::<u32>(address)? != last as u32 {
                 return Err(EAGAIN);
             }
             requeue(key(address)?, key(second)?, value as u32, fourth as u32)
@@ -103,8 +91,14 @@ fn requeue(from: u64, to: u64, most: u32, others: u32) -> Outcome<u64> {
 /// Wakes one waiter of a futex: the thread that owned the word at this address ended, and the word is 0 now.
 pub fn wake_one_at(address: u64) {
     if let Ok(key) = key(address) {
-        let _ = wake(key, 1, ALL_BITS);
+        let _ = wake(key, 1, u32::MAX);
     }
+}
+
+/// `get_robust_list` of the current task.
+pub fn robust_list(head: u64, size: u64) -> Outcome<u64> {
+    user::write(head, task::current().robust_list.get())?;
+    user::write(size, size_of::<[u64; 3]>()).map(|()| 0)
 }
 
 /// Marks the robust futexes of a thread that ends with FUTEX_OWNER_DIED, so that the next thread can take them.

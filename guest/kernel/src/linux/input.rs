@@ -5,7 +5,7 @@ use abi::ports::{ASK, INPUT, INPUT_END, INPUT_FAILED, INPUT_MAX, INPUT_READY, In
 use abi::record::Wait;
 use abi::syscall::errno::EAGAIN;
 
-use super::files::{O_NONBLOCK, Open};
+use super::files::Open;
 use super::task::{self, wait};
 use super::{Outcome, poll, signal, user};
 use crate::arch::{apic, cpu};
@@ -56,7 +56,7 @@ pub fn read(open: &Open, buffer: u64, count: u64) -> Outcome<u64> {
                 return Err((status & !KIND).into());
             }
             0 if status > 0 => return take_to(buffer, count.min(status.into())),
-            0 if open.flags.get() & O_NONBLOCK != 0 => return Err(EAGAIN),
+            0 if open.is_nonblocking() => return Err(EAGAIN),
             _ => {
                 ask(count);
                 wait(Wait::Input, 0, NEVER).map_err(signal::restart_after)?;

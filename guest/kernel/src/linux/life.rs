@@ -3,12 +3,14 @@
 use abi::record::emit::{Cloned, Executed, ProcessExited, ProcessSignaled};
 use abi::record::{FIRST_RETURN, Wait};
 use abi::syscall::errno::{EACCES, EAGAIN, ECHILD, EINVAL, ENOMEM, EPERM, ESRCH};
+use abi::syscall::signals::{SIGCHLD, SIGCONT};
+use abi::syscall::values::*;
 
 use super::exec::{self, Start, Strings};
 use super::space::Space;
-use super::task::{self, Group, Task, wait, wake_all};
+use super::task::{self, Alarm, Group, Task, wait, wake_all};
 use super::tree::{self, Node};
-use super::{Outcome, files, futex, misc, signal, user};
+use super::{Outcome, files, futex, misc, signal, time, user};
 use crate::arch::boot::root_table;
 use crate::arch::context::Segments;
 use crate::arch::cpu::{self, rflags};
@@ -17,7 +19,7 @@ use crate::layout::{KERNEL_BASE, USER_END};
 use crate::memory::address_space::AddressSpace;
 use crate::process::{self, NEVER, Process};
 use crate::trace::Emit;
-use crate::{scheduler, timer, trace};
+use crate::{scheduler, trace};
 
 /// A program that the host starts.
 pub struct Program {
@@ -86,33 +88,15 @@ pub struct Clone {
     pub exit_signal: u64,
 }
 
-const CLONE_VM: u64 = 0x100;
-const CLONE_FS: u64 = 0x200;
-const CLONE_FILES: u64 = 0x400;
-const CLONE_SIGHAND: u64 = 0x800;
-const CLONE_VFORK: u64 = 0x4000;
-const CLONE_THREAD: u64 = 0x1_0000;
-const CLONE_SYSVSEM: u64 = 0x4_0000;
-const CLONE_SETTLS: u64 = 0x8_0000;
-const CLONE_PARENT_SETTID: u64 = 0x10_0000;
-const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
 const CLONE_DETACHED: u64 = 0x40_0000;
-const CLONE_CHILD_SETTID: u64 = 0x100_0000;
-const KNOWN: u64 = CLONE_VM
-    | CLONE_FILES
-    | CLONE_SIGHAND
-    | CLONE_THREAD
-    | CLONE_FS
-    | CLONE_VFORK
-    | CLONE_SYSVSEM
-    | CLONE_SETTLS
-    | CLONE_PARENT_SETTID
-    | CLONE_CHILD_CLEARTID
-    | CLONE_DETACHED
-    | CLONE_CHILD_SETTID;
+/// What a child may share with its parent.
+const SHARED: u64 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_SYSVSEM;
+/// Where the number of a child is stored, and cleared when it ends.
+const NUMBERS: u64 = CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+const KNOWN: u64 = SHARED | NUMBERS | CLONE_THREAD | CLONE_VFORK | CLONE_SETTLS | CLONE_DETACHED;
 /// The arguments of `clone` that make it `fork`.
 pub const FORK: Clone =
-    Clone { flags: 0, stack: 0, parent_tid: 0, child_tid: 0, tls: 0, exit_signal: signal::SIGCHLD as u64 };
+    Clone { flags: 0, stack: 0, parent_tid: 0, child_tid: 0, tls: 0, exit_signal: SIGCHLD as u64 };
 /// The arguments of `clone` that make it `vfork`.
 pub const VFORK: Clone = Clone { flags: CLONE_VM | CLONE_VFORK, ..FORK };
 
@@ -335,7 +319,7 @@ pub fn end_task() -> ! {
             status => ProcessExited { status: (status >> 8).into() }.emit(),
         }
     }
-    group.cycles.set(group.cycles.get() + super::time::cycles_of_current());
+    group.cycles.set(group.cycles.get() + time::cycles_of(id));
     release_parent(task);
     files::release_held(task);
     group.threads.set(group.threads.get() - 1);
@@ -380,8 +364,8 @@ fn leave_space() {
 /// Ends a group after its last thread: closes its files, detaches its children, and notifies its parent.
 fn end_last(group: &'static Group) {
     files::close_all(group);
-    if group.alarm.replace(NEVER) != NEVER {
-        signal::alarms_changed(true, false);
+    for alarm in &group.alarms {
+        signal::set_alarm(alarm, Alarm::NONE);
     }
     if group.status.get() != 0 {
         scheduler::FAILED.set(true);
@@ -419,7 +403,7 @@ fn notify(parent: &'static Group, child: &Group, signal: u32, status: u32) {
 pub fn note_stop(group: &Group, status: u32) {
     group.stop_status.set(status);
     if let Some(parent) = task::find_group(group.parent.get()).filter(|parent| !parent.is_zombie()) {
-        let signal = if signal::ignores_stops(parent) { 0 } else { signal::SIGCHLD };
+        let signal = if signal::ignores_stops(parent) { 0 } else { SIGCHLD };
         notify(parent, group, signal, status);
     }
 }
@@ -428,7 +412,7 @@ pub fn note_stop(group: &Group, status: u32) {
 fn code_of(status: u32) -> (i32, u32) {
     match status & 0xFF {
         0 => (1, status >> 8),
-        0xFF => (6, signal::SIGCONT),
+        0xFF => (6, SIGCONT),
         0x7F => (5, status >> 8),
         signal => (2, signal),
     }
@@ -450,10 +434,6 @@ pub fn exit(status: u64) -> ! {
     end_task()
 }
 
-const WNOHANG: u64 = 1;
-const WSTOPPED: u64 = 2;
-const WEXITED: u64 = 4;
-const WCONTINUED: u64 = 8;
 /// The status of a child that SIGCONT continued.
 pub const CONTINUED: u32 = 0xFFFF;
 
@@ -494,32 +474,20 @@ fn reap(child: &Group) -> u64 {
 }
 
 pub fn wait4(pid: u64, status: u64, options: u64, usage: u64) -> Outcome<u64> {
-    const KNOWN: u64 = WNOHANG | WSTOPPED | WCONTINUED | 0xE000_0000;
+    const KNOWN: u64 = WNOHANG | WSTOPPED | WCONTINUED | __WALL | __WCLONE | __WNOTHREAD;
     if options & 0xFFFF_FFFF & !KNOWN != 0 {
         return Err(EINVAL);
     }
-    let (pid, own) = (pid as i32, task::group().process_group.get());
-    let which = |child: &Group| match pid {
-        -1 => true,
-        0 => child.process_group.get() == own,
-        1.. => i32::from(child.id.get()) == pid,
-        _ => i64::from(child.process_group.get()) == -i64::from(pid),
-    };
+    let which = |child: &Group| pid as i32 == -1 || child.is_meant(pid as i32);
     let Some((child, found)) = wait_for(which, options | WEXITED)? else { return Ok(0) };
     user::write_if_asked(status, found)?;
     let id = child.id.get();
     let cycles = reap(child);
-    if usage != 0 {
-        let us = timer::clock().ns_of_cycles(cycles) / 1000;
-        let mut words = [0_u64; 18];
-        (words[0], words[1]) = (us / 1_000_000, us % 1_000_000);
-        user::write(usage, words)?;
-    }
+    user::write_if_asked(usage, time::usage(cycles))?;
     Ok(id.into())
 }
 
 pub fn waitid(kind: u64, id: u64, info: u64, options: u64) -> Outcome<u64> {
-    const WNOWAIT: u64 = 0x100_0000;
     if options & (WEXITED | WSTOPPED | WCONTINUED) == 0 {
         return Err(EINVAL);
     }
@@ -536,8 +504,7 @@ pub fn waitid(kind: u64, id: u64, info: u64, options: u64) -> Outcome<u64> {
     let found = wait_for(which, options)?;
     if let Some((child, status)) = found {
         let (code, value) = code_of(status);
-        [words[0], words[2], words[4], words[6]] =
-            [signal::SIGCHLD, code as u32, child.id.get().into(), value];
+        [words[0], words[2], words[4], words[6]] = [SIGCHLD, code as u32, child.id.get().into(), value];
     }
     user::write_if_asked(info, words)?;
     if let Some((child, _)) = found.filter(|_| options & WNOWAIT == 0) {

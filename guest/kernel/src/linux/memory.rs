@@ -1,6 +1,7 @@
 //! The system calls that change the mappings.
 
 use abi::syscall::errno::{EACCES, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM};
+use abi::syscall::values::*;
 
 use super::files::{self, Kind, PART};
 use super::frames;
@@ -8,13 +9,8 @@ use super::space::{BEYOND, Mapping, RIGHTS, SHARED, STACK_TOP, Space, Touch, WRI
 use super::{Outcome, task, tree};
 use crate::layout::{DIRECT_MAP, PAGE, USER_START};
 
-const MAP_SHARED: u64 = 1;
-const MAP_PRIVATE: u64 = 2;
+/// The bits of the flags that are one of several values.
 const MAP_TYPE: u64 = 0xF;
-const MAP_FIXED: u64 = 0x10;
-const MAP_ANONYMOUS: u64 = 0x20;
-const MAP_POPULATE: u64 = 0x8000;
-const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
 
 /// The address space of the current task, once no other thread is in the middle of a change.
 fn space() -> &'static Space {
@@ -71,7 +67,9 @@ pub fn brk(wanted: u64) -> Outcome<u64> {
 pub fn mmap(address: u64, size: u64, rights: u64, flags: u64, descriptor: u64, offset: u64) -> Outcome<u64> {
     let space = space();
     let size = pages_of_new(size)?;
-    if !offset.is_multiple_of(PAGE) || !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_PRIVATE | 3) {
+    if !offset.is_multiple_of(PAGE)
+        || !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_PRIVATE | MAP_SHARED_VALIDATE)
+    {
         return Err(EINVAL);
     }
     let content =
@@ -173,10 +171,10 @@ pub fn mprotect(start: u64, size: u64, rights: u64) -> Outcome<u64> {
 }
 
 pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64) -> Outcome<u64> {
-    const MAY_MOVE: u64 = 1;
-    const FIXED: u64 = 2;
     let space = space();
-    if flags & !(MAY_MOVE | FIXED) != 0 || (flags & FIXED != 0 && flags & MAY_MOVE == 0) {
+    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0
+        || (flags & MREMAP_FIXED != 0 && flags & MREMAP_MAYMOVE == 0)
+    {
         return Err(EINVAL);
     }
     let (old_size, new_size) = (pages(old_size)?, pages_of_new(new_size)?);
@@ -186,30 +184,25 @@ pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64)
     if new_size > old_size && mapping.is_of_file() {
         return Err(EINVAL);
     }
-    if flags & FIXED == 0 {
-        if new_size <= old_size {
-            if new_size < old_size {
-                space.unmap(start + new_size, end)?;
-            }
-            return Ok(start);
-        }
-        if mapping.end() == end && end_of(start, new_size).is_ok_and(|new_end| space.is_free(end, new_end)) {
-            space.add(Mapping::new(end, start + new_size, mapping.flags(), 0))?;
-            return Ok(start);
-        }
-        if flags & MAY_MOVE == 0 {
-            return Err(ENOMEM);
-        }
-    }
-    let to = if flags & FIXED == 0 {
-        space.place(new_size)?
-    } else {
+    let can_grow =
+        || mapping.end() == end && end_of(start, new_size).is_ok_and(|new_end| space.is_free(end, new_end));
+    let to = if flags & MREMAP_FIXED != 0 {
         let new_end = end_of(wanted, new_size)?;
         if wanted < end && start < new_end {
             return Err(EINVAL);
         }
         space.unmap(wanted, new_end)?;
         wanted
+    } else if new_size == old_size {
+        return Ok(start);
+    } else if new_size < old_size {
+        return space.unmap(start + new_size, end).map(|()| start);
+    } else if can_grow() {
+        return space.add(Mapping::new(end, start + new_size, mapping.flags(), 0)).map(|()| start);
+    } else if flags & MREMAP_MAYMOVE == 0 {
+        return Err(ENOMEM);
+    } else {
+        space.place(new_size)?
     };
     space.relocate(mapping, start, old_size.min(new_size), to, new_size)?;
     space.unmap(start, end)?;
@@ -217,24 +210,21 @@ pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64)
 }
 
 pub fn madvise(start: u64, size: u64, advice: u64) -> Outcome<u64> {
-    const DONT_NEED: u64 = 4;
-    const FREE: u64 = 8;
-    if !start.is_multiple_of(PAGE) {
+    if !start.is_multiple_of(PAGE) || Names::Advice.set().name(advice).is_none() {
         return Err(EINVAL);
     }
     if size == 0 {
         return Ok(0);
     }
     let end = end_of(start, pages(size)?)?;
-    if matches!(advice, DONT_NEED | FREE) {
-        let space = space();
-        if space
-            .mappings()
-            .any(|mapping| mapping.flags() & SHARED != 0 && mapping.start() < end && start < mapping.end())
-        {
-            return Ok(0);
+    let space = space();
+    let mut next = start;
+    for mapping in space.mappings().filter(|mapping| mapping.start() < end && start < mapping.end()) {
+        let is_droppable = matches!(advice, MADV_DONTNEED | MADV_FREE) && mapping.flags() & SHARED == 0;
+        if is_droppable {
+            space.unmap_pages(mapping.start().max(start), mapping.end().min(end));
         }
-        space.unmap_pages(start, end);
+        next = if mapping.start() <= next { mapping.end() } else { next };
     }
-    Ok(0)
+    if next < end { Err(ENOMEM) } else { Ok(0) }
 }

@@ -5,6 +5,8 @@ use core::arch::x86_64::__cpuid;
 use abi::boot::STACK_MIB_DEFAULT;
 use abi::record::emit::SequenceAborted;
 use abi::syscall::errno::{EBUSY, EINVAL, EPERM, ESRCH};
+use abi::syscall::signals::SIGSEGV;
+use abi::syscall::values::*;
 
 use super::frames;
 use super::space::{EXECUTE, READ, SHARED, STACK, WRITE};
@@ -66,15 +68,14 @@ pub fn getrandom(buffer: u64, count: u64, flags: u64) -> Outcome<u64> {
 }
 
 pub fn uname(to: u64) -> Outcome<u64> {
-    const FIELD: u64 = 65;
+    const FIELD: usize = 65;
     const FIELDS: [&[u8]; 6] = [b"Linux", b"trapline", b"6.1.0", b"#1 Trapline", b"x86_64", b"(none)"];
-    user::reach(to, FIELD * FIELDS.len() as u64, true)?;
-    // SAFETY: `reach` made all of it writable.
-    unsafe { (to as *mut u8).write_bytes(0, FIELD as usize * FIELDS.len()) };
-    for (index, field) in FIELDS.iter().enumerate() {
-        user::copy_to(to + index as u64 * FIELD, field)?;
-    }
-    Ok(0)
+    let fields = FIELDS.map(|text| {
+        let mut field = [0; FIELD];
+        field.iter_mut().zip(text).for_each(|(byte, letter)| *byte = *letter);
+        field
+    });
+    user::write(to, fields).map(|()| 0)
 }
 
 pub fn sysinfo(to: u64) -> Outcome<u64> {
@@ -177,36 +178,26 @@ pub fn getcpu(cpu: u64, node: u64) -> Outcome<u64> {
 }
 
 pub fn arch_prctl(what: u64, address: u64) -> Outcome<u64> {
-    const SET_GS: u32 = 0x1001;
-    const SET_FS: u32 = 0x1002;
-    const GET_FS: u32 = 0x1003;
-    const GET_GS: u32 = 0x1004;
-    match what as u32 {
-        SET_FS | SET_GS if address >= USER_END => Err(EPERM),
-        SET_FS => {
-            Segments::set_bases([address, Segments::bases()[1]]);
-            Ok(0)
-        }
-        SET_GS => {
-            Segments::set_bases([Segments::bases()[0], address]);
-            Ok(0)
-        }
-        GET_FS => user::write(address, Segments::bases()[0]).map(|()| 0),
-        GET_GS => user::write(address, Segments::bases()[1]).map(|()| 0),
-        _ => Err(EINVAL),
+    let [fs, gs] = Segments::bases();
+    match u64::from(what as u32) {
+        ARCH_SET_FS | ARCH_SET_GS if address >= USER_END => return Err(EPERM),
+        ARCH_SET_FS => Segments::set_bases([address, gs]),
+        ARCH_SET_GS => Segments::set_bases([fs, address]),
+        ARCH_GET_FS => user::write(address, fs)?,
+        ARCH_GET_GS => user::write(address, gs)?,
+        _ => return Err(EINVAL),
     }
+    Ok(0)
 }
 
 pub fn prctl(what: u64, argument: u64) -> Outcome<u64> {
-    const SET_NAME: u32 = 15;
-    const GET_NAME: u32 = 16;
-    match what as u32 {
-        SET_NAME => {
+    match u64::from(what as u32) {
+        PR_SET_NAME => {
             let name = user::string(argument, 16).or_else(|_| user::bytes(argument, 15))?;
             task::group().name.set(process::name(name));
             Ok(0)
         }
-        GET_NAME => user::write(argument, task::group().name.get()).map(|()| 0),
+        PR_GET_NAME => user::write(argument, task::group().name.get()).map(|()| 0),
         // Dumpable, no new privileges, timer slack, subreaper: accepted, without effect.
         4 | 38 | 29 | 36 | 1 => Ok(0),
         3 => Ok(1),
@@ -216,10 +207,9 @@ pub fn prctl(what: u64, argument: u64) -> Outcome<u64> {
 
 /// `rseq`: there is only one CPU, so its number is written once.
 pub fn rseq(address: u64, size: u64, flags: u64, signature: u64) -> Outcome<u64> {
-    const UNREGISTER: u64 = 1;
     let (new, old) = ((address, signature as u32), &task::current().rseq);
     match (flags, old.get()) {
-        (UNREGISTER, registered) if registered == new => {
+        (RSEQ_FLAG_UNREGISTER, registered) if registered == new => {
             old.set((0, 0));
             user::write(address + 4, u32::MAX).map(|()| 0)
         }
@@ -229,7 +219,7 @@ pub fn rseq(address: u64, size: u64, flags: u64, signature: u64) -> Outcome<u64>
             Ok(0)
         }
         (0, registered) if registered == new => Err(EBUSY),
-        (0 | UNREGISTER, (registered, _)) if registered == address => Err(EPERM),
+        (0 | RSEQ_FLAG_UNREGISTER, (registered, _)) if registered == address => Err(EPERM),
         _ => Err(EINVAL),
     }
 }
@@ -243,10 +233,10 @@ pub fn leave_sequence(frame: &mut TrapFrame, task: &Task) {
     let Ok(sequence @ 1..) = user::read::<u64>(address + 8) else { return };
     let _ = user::write(address + 8, 0_u64);
     let parts: Outcome<[u64; 4]> = user::read(sequence);
-    let Ok([_, start, size, abort]) = parts else { signal::end_by_forced(signal::SIGSEGV) };
+    let Ok([_, start, size, abort]) = parts else { signal::end_by_forced(SIGSEGV) };
     if frame.rip.wrapping_sub(start) < size {
         if abort >= USER_END || user::read(abort.wrapping_sub(4)) != Ok(signature) {
-            signal::end_by_forced(signal::SIGSEGV);
+            signal::end_by_forced(SIGSEGV);
         }
         SequenceAborted { rip: frame.rip, abort }.emit();
         frame.rip = abort;

@@ -12,11 +12,11 @@
 //! | `exec` | ELF files and the stack of a new program |
 //! | `space`, `frames`, `memory`, `user` | the mappings, the calls that change them, and the kernel's access to user memory |
 //! | `signal` | signals and their frames |
-//! | `files`, `pipe`, `eventfd`, `stat`, `tree`, `input` | descriptors, and the objects that they refer to |
+//! | `files`, `pipe`, `eventfd`, `stat`, `tree`, `input` | descriptors, and the objects that they refer to; two connected sockets are two pipes |
 //! | `poll`, `epoll` | waiting for one of several files |
 //! | `futex`, `time`, `misc` | futexes; clocks, sleep and alarms; facts about the machine and the process |
 //!
-//! Limits: one CPU; no job control; no files but those that the host passed, which are read-only; no sockets. A call that
+//! Limits: one CPU; no job control; no files but those that the host passed, which are read-only; no sockets but pairs. A call that
 //! is not supported returns `-ENOSYS`.
 
 mod epoll;
@@ -42,7 +42,8 @@ mod user;
 
 use abi::bundle::{Bundle, Program};
 use abi::record::emit::{SystemCallResult, TrapReturn};
-use abi::syscall::errno::{EINVAL, ENOSYS};
+use abi::syscall::errno::{EINVAL, ENOSYS, EPERM};
+use abi::syscall::values::{AT_SYMLINK_NOFOLLOW, CLOCK_MONOTONIC, MADV_NORMAL};
 use abi::syscall::{Call, Pointers, data};
 
 use crate::arch::trap_frame::{Registers, TrapFrame};
@@ -271,13 +272,16 @@ static PLAIN: [fn([u64; 6]) -> Outcome<u64>; Call::trapline_on_fault as usize + 
         fchdir(a) => files::chdir(tree::resolve(a, b".")?),
         fstat(a, b) => stat::fstat(a, b),
         stat(a, b) => stat::stat_at(AT_FDCWD, a, b, 0),
-        lstat(a, b) => stat::stat_at(AT_FDCWD, a, b, 0x100),
+        lstat(a, b) => stat::stat_at(AT_FDCWD, a, b, AT_SYMLINK_NOFOLLOW),
         newfstatat(a, b, c, d) => stat::stat_at(a, b, c, d),
         statx(a, b, c, _, e) => stat::statx(a, b, c, e),
         statfs(a, b) => tree::resolve_user(AT_FDCWD, a).and_then(|_| stat::statfs(b)),
         fstatfs(a, b) => files::open(a).and_then(|_| stat::statfs(b)),
         pipe(a) => pipe::create(a, 0),
         pipe2(a, b) => pipe::create(a, b),
+        socketpair(a, b, c, d) => pipe::create_sockets(a, b, c, d),
+        recvfrom(a, b, c, d) => pipe::receive(a, b, c, d),
+        sendto(a, b, c, d) => pipe::send(a, b, c, d),
         poll(a, b, c) => poll::poll(a, b, c),
         ppoll(a, b, c, d, e) => poll::ppoll(a, b, c, d, e),
         select(a, b, c, d, e) => poll::select(a, [b, c, d], e),
@@ -310,8 +314,8 @@ static PLAIN: [fn([u64; 6]) -> Outcome<u64>; Call::trapline_on_fault as usize + 
         alarm(a) => time::alarm(a),
         setitimer(a, b, c) => time::setitimer(a, b, c),
         getitimer(a, b) => time::getitimer(a, b),
-        nanosleep(a, b) => time::sleep(None, 0, a, b),
-        clock_nanosleep(a, b, c, d) => time::sleep(Some(a), b, c, d),
+        nanosleep(a, b) => time::sleep(CLOCK_MONOTONIC, 0, a, b),
+        clock_nanosleep(a, b, c, d) => time::sleep(a, b, c, d),
         clock_gettime(a, b) => time::gettime(a, b),
         clock_getres(a, b) => time::getres(a, b),
         gettimeofday(a, b) => time::gettimeofday(a, b),
@@ -327,6 +331,7 @@ static PLAIN: [fn([u64; 6]) -> Outcome<u64>; Call::trapline_on_fault as usize + 
             task::current().clear_tid.set(a);
             Ok(crate::trace::current().into())
         },
+        get_robust_list(_, b, c) => futex::robust_list(b, c),
         rseq(a, b, c, d) => misc::rseq(a, b, c, d),
         sched_yield() => {
             scheduler::yield_now();
@@ -334,7 +339,8 @@ static PLAIN: [fn([u64; 6]) -> Outcome<u64>; Call::trapline_on_fault as usize + 
         },
         sched_getaffinity(_, b, c) => misc::sched_getaffinity(b, c),
         sched_setaffinity(_, b, c) => misc::sched_setaffinity(b, c),
-        sched_getscheduler() => Ok(0),
+        sched_getscheduler | sched_setparam() => Ok(0),
+        sched_setscheduler(_, b) => if b as u32 == 0 { Ok(0) } else { Err(EPERM) },
         sched_get_priority_max(a) => misc::real_time_priority(a, 99),
         sched_get_priority_min(a) => misc::real_time_priority(a, 1),
         sched_getparam(_, b) => user::write(b, 0_u32).map(|()| 0),
@@ -358,6 +364,9 @@ static PLAIN: [fn([u64; 6]) -> Outcome<u64>; Call::trapline_on_fault as usize + 
         getrandom(a, b, c) => misc::getrandom(a, b, c),
         arch_prctl(a, b) => misc::arch_prctl(a, b),
         prctl(a, b) => misc::prctl(a, b),
-        fsync | fdatasync(a) => files::open(a).and(Err(EINVAL)),
+        fsync | fdatasync(a) => files::sync(a),
+        fadvise64 | readahead | flock(a) => files::open(a).map(|_| 0),
+        mlock | munlock | msync(a, b) => memory::madvise(a, b, MADV_NORMAL),
+        mlockall | munlockall() => Ok(0),
     }
 };

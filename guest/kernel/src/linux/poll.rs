@@ -92,10 +92,12 @@ const SET_WORDS: usize = files::DESCRIPTORS / 64;
 const SET_EVENTS: [(u16, u16); 3] = [(1, 1 | 8 | 16), (4, 4 | 8), (2, 0)];
 
 fn select_until(count: u64, sets: [u64; 3], until: u64) -> Outcome<u64> {
-    let words = (count as u32).div_ceil(64) as usize;
-    if (count as i32) < 0 || words > SET_WORDS {
+    if (count as i32) < 0 {
         return Err(EINVAL);
     }
+    // As in Linux, descriptors that the table cannot have are not looked at.
+    let count = (count as usize).min(files::DESCRIPTORS);
+    let words = count.div_ceil(64);
     let mut asked = [[0_u64; SET_WORDS]; 3];
     for (set, words_of_set) in sets.iter().zip(&mut asked) {
         if *set != 0 {
@@ -108,7 +110,7 @@ fn select_until(count: u64, sets: [u64; 3], until: u64) -> Outcome<u64> {
     let total = until_found(until, || {
         found = [[0; SET_WORDS]; 3];
         let mut total = 0;
-        for descriptor in 0..count as usize {
+        for descriptor in 0..count {
             let (word, bit) = (descriptor / 64 % SET_WORDS, 1 << (descriptor % 64));
             for set in 0..3 {
                 if asked[set][word] & bit != 0 {

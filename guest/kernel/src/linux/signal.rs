@@ -10,12 +10,14 @@ use core::arch::x86_64::__cpuid_count;
 use abi::record::emit::{ProcessKilled, ProcessSignaled, SignalDelivered, SignalReturned, SignalSent};
 use abi::record::{NO_MEMORY, Wait};
 use abi::syscall::errno::{EAGAIN, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
+use abi::syscall::signals::*;
+use abi::syscall::values::*;
 
 use super::list::List;
 use super::space::Bad;
-use super::task::{self, Group, Task, Woken, wait};
+use super::task::{self, Alarm, Group, Task, Woken, wait};
 use super::{Outcome, first, life, misc, time, user, zeroed};
-use crate::arch::cpu::{self, rflags};
+use crate::arch::cpu::rflags;
 use crate::arch::trap_frame::{Registers, TrapFrame};
 use crate::cell::Local;
 use crate::layout::{USER_END, selector};
@@ -25,22 +27,6 @@ use crate::{fpu, scheduler};
 
 /// Signals are numbered from 1 to this.
 pub const COUNT: usize = 64;
-
-pub const SIGILL: u32 = 4;
-pub const SIGTRAP: u32 = 5;
-pub const SIGBUS: u32 = 7;
-pub const SIGFPE: u32 = 8;
-pub const SIGKILL: u32 = 9;
-pub const SIGSEGV: u32 = 11;
-pub const SIGPIPE: u32 = 13;
-pub const SIGALRM: u32 = 14;
-pub const SIGCHLD: u32 = 17;
-pub const SIGCONT: u32 = 18;
-const SIGSTOP: u32 = 19;
-const SIGURG: u32 = 23;
-const SIGWINCH: u32 = 28;
-/// Signals from here on wait in a queue, each with its information; others are pending at most once.
-const FIRST_REAL_TIME: u32 = 32;
 
 /// The action of a group for a signal: `struct kernel_sigaction`.
 #[repr(C)]
@@ -54,15 +40,8 @@ pub struct Action {
 
 const DEFAULT: u64 = 0;
 const IGNORE: u64 = 1;
-const SA_NOCLDSTOP: u64 = 1;
-const SA_NOCLDWAIT: u64 = 2;
-const SA_RESTORER: u64 = 0x0400_0000;
-const SA_ONSTACK: u64 = 0x0800_0000;
 /// The flags that exist. Linux drops all others.
 const SA_KNOWN: u64 = 0xDC00_0807;
-const SA_RESTART: u64 = 0x1000_0000;
-const SA_NODEFER: u64 = 0x4000_0000;
-const SA_RESETHAND: u64 = 0x8000_0000;
 
 /// Information about a signal: the fields of `siginfo_t` that the kernel fills.
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -94,8 +73,6 @@ pub fn restart_after(error: i64) -> i64 {
     if error == EINTR { RESTART } else { error }
 }
 
-pub const STACK_DISABLED: u64 = 2;
-const STACK_IN_USE: u64 = 1;
 const STACK_SIZE_MIN: u64 = 2048;
 
 /// The size of the largest frame, with alignment: the value of AT_MINSIGSTKSZ.
@@ -103,7 +80,7 @@ pub fn frame_max() -> u64 {
     (size_of::<Frame>() + area_size()).next_multiple_of(64) as u64 + 64 + 16
 }
 
-/// The number of groups that have an alarm.
+/// The number of alarms that are set, of all groups.
 static ALARMS: Local<u32> = Local::new(0);
 
 const fn bit(signal: u32) -> u64 {
@@ -146,25 +123,31 @@ fn due(task: &Task) -> u64 {
 
 /// True if the current task must not wait: it has a signal to handle, or its group ends.
 pub fn is_due(task: &Task) -> bool {
-    check_alarm(task.group());
+    check_alarms(task.group());
     due(task) != 0 || task.group().is_ending()
 }
 
-/// Counts a group's alarm: whether the group had one before, and whether it has one now.
-pub fn alarms_changed(was: bool, is: bool) {
-    ALARMS.set(ALARMS.get() + u32::from(is) - u32::from(was));
+/// Changes an alarm, and returns what it was.
+pub fn set_alarm(alarm: &Local<Alarm>, new: Alarm) -> Alarm {
+    let old = alarm.replace(new);
+    ALARMS.set(ALARMS.get() + u32::from(new.next != NEVER) - u32::from(old.next != NEVER));
+    old
 }
 
-fn check_alarm(group: &'static Group) {
-    let alarm = group.alarm.get();
-    if alarm == NEVER || cpu::tsc() < alarm {
+/// Sends the signals of the alarms whose time has come.
+fn check_alarms(group: &'static Group) {
+    if ALARMS.get() == 0 {
         return;
     }
-    let interval = group.alarm_interval.get();
-    let next = if interval == 0 { NEVER } else { cpu::tsc().saturating_add(interval) };
-    group.alarm.set(next);
-    alarms_changed(true, next != NEVER);
-    send(group, None, SIGALRM, Info::of_kernel());
+    for ((clock, alarm), signal) in group.alarms.iter().enumerate().zip([SIGALRM, SIGVTALRM, SIGPROF]) {
+        let Alarm { next, interval } = alarm.get();
+        let now = if next == NEVER { 0 } else { time::of_alarm(group, clock) };
+        if now >= next {
+            let next = if interval == 0 { NEVER } else { now.saturating_add(interval) };
+            set_alarm(alarm, Alarm { next, interval });
+            send(group, None, signal, Info::of_kernel());
+        }
+    }
 }
 
 /// A signal that is pending.
@@ -207,7 +190,7 @@ pub fn send(group: &'static Group, to: Option<&'static Task>, signal: u32, info:
         Some(task) => (&task.pending, task.id.get().into()),
         None => (&group.pending, OF_GROUP | u32::from(group.id.get())),
     };
-    if (pending.get() & bit(signal) == 0 || signal >= FIRST_REAL_TIME) && !QUEUE.is_full() {
+    if (pending.get() & bit(signal) == 0 || signal >= REAL_TIME) && !QUEUE.is_full() {
         QUEUE.push(Queued { receiver, signal, info });
     }
     pending.set(pending.get() | bit(signal));
@@ -289,7 +272,7 @@ pub fn before_return(frame: &mut TrapFrame) {
     let task = task::current();
     let group = task.group();
     loop {
-        check_alarm(group);
+        check_alarms(group);
         if group.is_ending() {
             life::end_task();
         }
@@ -749,16 +732,16 @@ pub fn timed_wait(set: u64, to: u64, time_out: u64, size: u64) -> Outcome<u64> {
 
 fn is_on_stack(task: &Task, rsp: u64) -> bool {
     let [start, flags, size] = task.signal_stack.get();
-    flags & STACK_DISABLED == 0 && rsp > start && rsp - start <= size
+    flags & SS_DISABLE == 0 && rsp > start && rsp - start <= size
 }
 
 fn can_switch_stack(task: &Task, rsp: u64) -> bool {
-    task.signal_stack.get()[1] & STACK_DISABLED == 0 && !is_on_stack(task, rsp)
+    task.signal_stack.get()[1] & SS_DISABLE == 0 && !is_on_stack(task, rsp)
 }
 
 fn stack_state(task: &Task, rsp: u64) -> [u64; 3] {
     let [start, flags, size] = task.signal_stack.get();
-    [start, if is_on_stack(task, rsp) { STACK_IN_USE } else { flags }, size]
+    [start, if is_on_stack(task, rsp) { SS_ONSTACK } else { flags }, size]
 }
 
 fn set_stack(task: &Task, [start, flags, size]: [u64; 3], rsp: u64) -> Outcome<()> {
@@ -766,9 +749,9 @@ fn set_stack(task: &Task, [start, flags, size]: [u64; 3], rsp: u64) -> Outcome<(
         return Err(EPERM);
     }
     match flags as u32 as u64 {
-        STACK_DISABLED => task.signal_stack.set([0, STACK_DISABLED, 0]),
-        0 | STACK_IN_USE if size < STACK_SIZE_MIN => return Err(ENOMEM),
-        0 | STACK_IN_USE => task.signal_stack.set([start, 0, size]),
+        SS_DISABLE => task.signal_stack.set([0, SS_DISABLE, 0]),
+        0 | SS_ONSTACK if size < STACK_SIZE_MIN => return Err(ENOMEM),
+        0 | SS_ONSTACK => task.signal_stack.set([start, 0, size]),
         _ => return Err(EINVAL),
     }
     Ok(())
@@ -808,17 +791,15 @@ fn check(signal: u64) -> Outcome<u32> {
 pub fn kill(pid: u64, signal: u64) -> Outcome<u64> {
     let own = task::group();
     send_where(signal, from_program(SI_USER), |group| match pid as i32 {
-        0 => group.process_group.get() == own.process_group.get(),
         -1 => group.id.get() != own.id.get(),
-        pid @ 1.. => i32::from(group.id.get()) == pid,
-        pid => i64::from(group.process_group.get()) == -i64::from(pid),
+        pid => group.is_meant(pid),
     })
 }
 
 /// `rt_sigqueueinfo`.
 pub fn queue(pid: u64, signal: u64, info: u64) -> Outcome<u64> {
     let info = read_info(info, pid)?;
-    if signal as u32 >= FIRST_REAL_TIME && QUEUE.is_full() {
+    if signal as u32 >= REAL_TIME && QUEUE.is_full() {
         return Err(EAGAIN);
     }
     send_where(signal, info, |group| u32::from(group.id.get()) == pid as u32)
@@ -867,7 +848,7 @@ pub fn reset_handlers(group: &Group) {
             action.set(Action::default());
         }
     }
-    task::current().signal_stack.set([0, STACK_DISABLED, 0]);
+    task::current().signal_stack.set([0, SS_DISABLE, 0]);
 }
 
 /// The signals whose action is not the default.

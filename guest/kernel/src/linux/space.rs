@@ -331,6 +331,8 @@ impl Space {
     pub fn place(&self, size: u64) -> Result<u64, i64> {
         let mut end = STACK_TOP - misc::STACK_MAX.get() - MMAP_GAP;
         let mut index = self.index(end);
+        // A mapping that grew can lie across the highest address for new ones.
+        end = self.at(index).map_or(end, |mapping| mapping.start().min(end));
         loop {
             let below = self.before(index);
             let floor = below.map_or(USER_START, Mapping::end);

@@ -1,6 +1,7 @@
 //! The `stat` calls: the attributes of a file.
 
 use abi::syscall::errno::{EBADF, ENOENT};
+use abi::syscall::values::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS};
 
 use super::files::{self, Kind, Open};
 use super::tree::{self, Node};
@@ -83,6 +84,7 @@ fn of_kind(kind: Kind, object: u32) -> Stat {
         Kind::Full => (CHARACTER, 0x107),
         Kind::Random => (CHARACTER, 0x109),
         Kind::Maps => (0o100_444, 0),
+        Kind::Socket => (0o140_777, 0),
         Kind::Epoll | Kind::Counter | Kind::Semaphore => (0o600, 0),
         Kind::Stream => match tree::stream(object) {
             0 => (FIFO, 0),
@@ -120,10 +122,8 @@ fn of_node(node: Node) -> Outcome<Stat> {
 
 /// The attributes of the file at `path`, or of the open `directory` if `path` is empty and AT_EMPTY_PATH is set.
 fn find(directory: u64, path: u64, flags: u64) -> Outcome<Stat> {
-    const EMPTY_PATH: u64 = 0x1000;
-    const NO_FOLLOW: u64 = 0x100;
     let text = user::string(path, tree::PATH_MAX as u64)?;
-    if text.is_empty() && flags & EMPTY_PATH != 0 {
+    if text.is_empty() && flags & AT_EMPTY_PATH != 0 {
         return match files::open(directory) {
             Err(EBADF) if directory as i32 == AT_FDCWD as i32 => {
                 tree::resolve(directory, b".").and_then(of_node)
@@ -131,7 +131,7 @@ fn find(directory: u64, path: u64, flags: u64) -> Outcome<Stat> {
             open => open.map(of_open),
         };
     }
-    if text == b"/proc/self/exe" && flags & NO_FOLLOW != 0 {
+    if text == b"/proc/self/exe" && flags & AT_SYMLINK_NOFOLLOW != 0 {
         return Ok(Stat { mode: 0o120_777, links: 1, block_size: 1024, ..Default::default() });
     }
     tree::resolve(directory, text).and_then(of_node)
@@ -146,13 +146,11 @@ pub fn stat_at(directory: u64, path: u64, to: u64, flags: u64) -> Outcome<u64> {
 }
 
 pub fn statx(directory: u64, path: u64, flags: u64, to: u64) -> Outcome<u64> {
-    /// All fields that `stat` has.
-    const BASIC: u32 = 0x7FF;
     let stat = find(directory, path, flags)?;
     let parts = |device: u64| [(device >> 8) as u32, (device & 0xFF) as u32];
     let [access, access_ns, modified, modified_ns, changed, changed_ns] = stat.times;
     let statx = Statx {
-        mask: BASIC,
+        mask: STATX_BASIC_STATS as u32,
         block_size: stat.block_size as u32,
         links: stat.links as u32,
         mode: stat.mode as u16,

@@ -7,6 +7,7 @@
 use abi::record::emit::{Blocked, Woken as WokenRecord};
 use abi::record::{Reason, Wait};
 use abi::syscall::errno::EINTR;
+use abi::syscall::values::SS_DISABLE;
 
 use super::frames;
 use super::list::List;
@@ -79,9 +80,8 @@ pub struct Group {
     /// Physical address of the frame with its [`Tables`].
     tables: Local<u64>,
     pub pending: Local<u64>,
-    /// TSC of the next SIGALRM, and the interval in cycles.
-    pub alarm: Local<u64>,
-    pub alarm_interval: Local<u64>,
+    /// By the number of the clock in `setitimer`: real time, CPU time in user mode, all CPU time.
+    pub alarms: [Local<Alarm>; 3],
     /// The program's file and the working directory, by their index in the tree.
     pub program: Local<u32>,
     pub directory: Local<u32>,
@@ -97,6 +97,17 @@ pub struct Group {
     /// CPU cycles of the threads that ended, and of the children that were waited for.
     pub cycles: Local<u64>,
     pub children_cycles: Local<u64>,
+}
+
+/// When a clock sends its next signal, and the time between two signals, in cycles.
+#[derive(Clone, Copy)]
+pub struct Alarm {
+    pub next: u64,
+    pub interval: u64,
+}
+
+impl Alarm {
+    pub const NONE: Self = Self { next: NEVER, interval: 0 };
 }
 
 /// The signal actions, in a frame; groups share it after `clone` with CLONE_SIGHAND.
@@ -129,7 +140,7 @@ impl Task {
         self.id.set(id);
         self.group.set(group.index() as u8);
         process::get(id).group.set(group.id.get());
-        self.signal_stack.set([0, signal::STACK_DISABLED, 0]);
+        self.signal_stack.set([0, SS_DISABLE, 0]);
     }
 }
 
@@ -148,6 +159,16 @@ impl Group {
     pub fn is_ending(&self) -> bool {
         let survivor = self.survivor.get();
         self.exiting.get() || (survivor != 0 && survivor != trace::current())
+    }
+
+    /// True if a number as in `kill` and `wait4` means this group: 0 stands for the process group of the current task, and
+    /// a negative number for the process group of that number. -1 means something else in each call.
+    pub fn is_meant(&self, pid: i32) -> bool {
+        match pid {
+            0 => self.process_group.get() == group().process_group.get(),
+            1.. => i32::from(self.id.get()) == pid,
+            _ => i64::from(self.process_group.get()) == -i64::from(pid),
+        }
     }
 
     /// True once its last thread has ended.
@@ -283,7 +304,7 @@ pub fn new_group(id: u16, parent: Option<&Group>, shares_actions: bool) -> Optio
     group.id.set(id);
     group.tables.set(tables);
     group.threads.set(1);
-    group.alarm.set(NEVER);
+    group.alarms.iter().for_each(|alarm| alarm.set(Alarm::NONE));
     Some(group)
 }
 
@@ -306,7 +327,7 @@ pub fn wait(what: Wait, object: u64, until: u64) -> Outcome<Woken> {
     WAITING.push(trace::current());
     while let Some((wait, object)) = task.waits.get() {
         Blocked { wait, object, until_tsc: until }.emit();
-        scheduler::wait(until.min(group().alarm.get()), Reason::Blocked);
+        scheduler::wait(until.min(group().alarms[0].get().next), Reason::Blocked);
         // No task woke it: the time-out or the alarm passed, or the alarm changed.
         if task.waits.get().is_some() && (cpu::tsc() >= until || signal::is_due(task)) {
             task.waits.set(None);
