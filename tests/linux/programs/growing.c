@@ -26,6 +26,12 @@ int main() {
     printf("moved: %d\n", is_filled(low, 2, 'l'));
     memset(low, 'l', 128 * PAGE);
     printf("both: %d %d\n", is_filled(high, 64, 'h'), is_filled(low, 128, 'l'));
+    char *split = memset(block(3), 's', 3 * PAGE);
+    mprotect(split, 3 * PAGE, PROT_READ);
+    mprotect(split + PAGE, PAGE, PROT_READ | PROT_WRITE);
+    mprotect(split, 3 * PAGE, PROT_READ | PROT_WRITE);
+    split = grow(split, 3, 5);
+    printf("whole again: %d\n", split != MAP_FAILED && is_filled(split, 3, 's'));
     char *one = NULL, *other = NULL;
     for (int size = 1 << 16; size <= 1 << 22; size *= 2) {
         one = realloc(one, size);

@@ -1,5 +1,6 @@
 //! The life cycle of processes and threads: start, fork, clone, execve, exit, wait.
 
+use abi::bundle::{Bundle, Program};
 use abi::record::emit::{Cloned, Executed, ProcessExited, ProcessSignaled};
 use abi::record::{FIRST_RETURN, Wait};
 use abi::syscall::errno::{EACCES, EAGAIN, ECHILD, EINVAL, ENOMEM, EPERM, ESRCH};
@@ -21,24 +22,15 @@ use crate::process::{self, NEVER, Process};
 use crate::trace::Emit;
 use crate::{scheduler, trace};
 
-/// A program that the host starts.
-pub struct Program {
-    pub file: u32,
-    pub path: &'static [u8],
-    pub arguments: &'static [u8],
-    pub environment: &'static [u8],
-    pub directory: u32,
-}
-
-/// Creates a process for a program, ready to run, and returns the process number.
-pub fn start(program: &Program) -> Outcome<u16> {
+/// Creates a process for a program of the bundle, ready to run, and returns the process number.
+pub fn start(bundle: &Bundle<'static>, program: &Program) -> Outcome<u16> {
     let space = Space::new().ok_or(ENOMEM)?;
-    let name = name_of(program.path);
+    let name = name_of(bundle.text(program.path));
     let Some(id) = process::reserve(AddressSpace::without_frames(space.root()), name, true) else {
         space.release();
         return Err(EAGAIN);
     };
-    let made = make(id, space, program, name);
+    let made = make(id, space, bundle, program, name);
     if made.is_err() {
         space.release();
         process::give_up(id, name, abi::record::LoadError::NotElf);
@@ -46,16 +38,25 @@ pub fn start(program: &Program) -> Outcome<u16> {
     made.map(|()| id)
 }
 
-fn make(id: u16, space: &'static Space, program: &Program, name: [u64; 2]) -> Outcome<()> {
-    let strings = (Strings::Packed(program.arguments), Strings::Packed(program.environment));
-    let start = exec::load(id, space, program.file, program.path, strings.0, strings.1)?;
+fn make(
+    id: u16,
+    space: &'static Space,
+    bundle: &Bundle<'static>,
+    program: &Program,
+    name: [u64; 2],
+) -> Outcome<()> {
+    let directory = tree::find(bundle.directory()).ok_or(EINVAL)?;
+    let [path, arguments, environment] =
+        [program.path, program.arguments, program.environment].map(|text| bundle.text(text));
+    let (arguments, environment) = (Strings::Packed(arguments), Strings::Packed(environment));
+    let start = exec::load(id, space, program.file, path, arguments, environment)?;
     process::fill_kernel_stack(id, |frame| frame.start(start.rip, start.rsp)).ok_or(ENOMEM)?;
     let group = task::new_group(id, None, false).ok_or(ENOMEM)?;
     group.process_group.set(id);
     group.session.set(id);
     group.space.set(Some(space));
     group.program.set(program.file);
-    group.directory.set(program.directory);
+    group.directory.set(directory);
     group.umask.set(0o022);
     group.limits.set(misc::first_limits());
     group.name.set(name);
@@ -257,7 +258,7 @@ pub fn execve(frame: &mut TrapFrame, directory: u64, path: u64, argv: u64, envp:
     group.own_tables();
     Executed { cr3: space.root(), program: &name }.emit();
     let old = group.space.replace(Some(space));
-    task::process().set_root(space.root());
+    scheduler::current().set_root(space.root());
     // SAFETY: the new root table maps the kernel's half.
     unsafe { cpu::load_root(space.root()) };
     release_parent(task);
@@ -356,7 +357,7 @@ pub fn leave_memory() {
 /// Loads the kernel's own page tables, so that those of the process can be freed.
 fn leave_space() {
     let root = root_table() as u64 - KERNEL_BASE;
-    task::process().set_root(root);
+    scheduler::current().set_root(root);
     // SAFETY: the kernel's own root table maps everything that the kernel uses.
     unsafe { cpu::load_root(root) };
 }

@@ -40,7 +40,7 @@ mod time;
 mod tree;
 mod user;
 
-use abi::bundle::{Bundle, Program};
+use abi::bundle::Bundle;
 use abi::record::emit::{SystemCallResult, TrapReturn};
 use abi::syscall::errno::{EINVAL, ENOSYS, EPERM};
 use abi::syscall::values::{AT_SYMLINK_NOFOLLOW, CLOCK_MONOTONIC, MADV_NORMAL};
@@ -53,6 +53,7 @@ use crate::{scheduler, syscall};
 use space::{Bad, Touch};
 
 pub use input::{arrived as input_arrived, is_awaited as awaits_input};
+pub use life::start;
 pub use misc::STACK_MAX;
 pub use signal::{before_return, is_attention_due};
 
@@ -81,32 +82,13 @@ pub fn set_files(bundle: Bundle<'static>) {
     tree::set(bundle);
 }
 
-/// Creates a process for a program of the bundle, and returns the process number.
-pub fn start(bundle: &Bundle<'static>, program: &Program) -> Outcome<u16> {
-    let directory = tree::find(bundle.directory()).ok_or(EINVAL)?;
-    life::start(&life::Program {
-        file: program.file,
-        path: bundle.text(program.path),
-        arguments: bundle.text(program.arguments),
-        environment: bundle.text(program.environment),
-        directory,
-    })
-}
-
-/// The result of a page fault of the current process.
-pub enum PageFault {
-    /// The page is present now, and the instruction is executed again.
-    Resolved,
-    /// The access is a fault, for this reason.
-    Bad(Bad),
-}
-
-/// Handles a page fault of the current process: creates the page if the mapping allows the access.
-pub fn page_fault(error: u64, address: u64) -> PageFault {
+/// Handles a page fault of the current process: creates the page if the mapping allows the access, and says otherwise why
+/// the access is a fault.
+fn page_fault(error: u64, address: u64) -> Result<(), Bad> {
     const WRITE: u64 = 2;
     const FETCH: u64 = 16;
     if address >= USER_END {
-        return PageFault::Bad(Bad::Unmapped);
+        return Err(Bad::Unmapped);
     }
     let touch = match error {
         error if error & WRITE != 0 => Touch::Write,
@@ -114,9 +96,8 @@ pub fn page_fault(error: u64, address: u64) -> PageFault {
         _ => Touch::Read,
     };
     match task::space().touch(address, touch, false) {
-        Ok(()) => PageFault::Resolved,
         Err(Bad::OutOfMemory) => signal::out_of_memory(),
-        Err(bad) => PageFault::Bad(bad),
+        other => other,
     }
 }
 
@@ -130,8 +111,8 @@ pub fn fault(frame: &mut TrapFrame, cr2: u64) {
     let mut bad = None;
     if frame.vector as u8 == vector::PAGE_FAULT {
         match page_fault(frame.error, cr2) {
-            PageFault::Resolved => return,
-            PageFault::Bad(reason) => bad = Some(reason),
+            Ok(()) => return,
+            Err(reason) => bad = Some(reason),
         }
     }
     signal::fault(frame, cr2, bad);

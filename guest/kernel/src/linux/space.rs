@@ -302,17 +302,16 @@ impl Space {
         self.cut(start)?;
         self.cut(end)?;
         let mut next = start;
-        let mut index = self.index(start);
         while next < end {
+            let index = self.index(next);
             let mapping = self.at(index).filter(|mapping| mapping.start() == next).ok_or(ENOMEM)?;
             self.mapping(index).set(mapping.with_rights(rights));
-            self.protect_pages(mapping.start(), mapping.end(), rights);
+            self.protect_pages(next, mapping.end(), rights);
+            // Neighbours that differed only in their rights can be joined again.
+            self.join(next);
             next = mapping.end();
-            index += 1;
         }
-        // Neighbours that differed only in their rights can be joined again.
         self.join(end);
-        self.join(start);
         Ok(())
     }
 

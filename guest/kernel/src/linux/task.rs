@@ -232,11 +232,6 @@ pub fn of(id: u16) -> &'static Task {
     &TASKS[usize::from(process::slot(id))]
 }
 
-/// The process structure of the current task.
-pub fn process() -> &'static Process {
-    scheduler::current()
-}
-
 /// The thread group of the current task.
 pub fn group() -> &'static Group {
     current().group()
