@@ -142,42 +142,78 @@ fn fails_when_no_kvm_test_ran() -> TestResult {
     last_line(&output, "1 passed, 1 failed, 1 skipped")
 }
 
-/// Runs `scripts/install strace cpio` for a user, where apt-get is the only package manager and neither is installed.
-fn install(sudo: &str) -> Result<Output, Failed> {
-    let apt = ("apt-get", "echo \"apt-get $*\" >>\"$0.log\"");
-    let players = players(&[("id", "echo 1000"), ("sudo", sudo), apt])?;
-    // What the script itself calls; not the programs that it looks for.
-    for program in ["awk", "bash", "cat", "dirname", "env", "mktemp", "rm", "sh", "tail", "true"] {
-        let place = Command::new("bash").args(["-c", &format!("type -P {program}")]).output()?.stdout;
-        let place = String::from_utf8(place)?;
-        std::os::unix::fs::symlink(place.trim(), players.path().join(program))?;
-    }
-    let tree = folder();
-    std::fs::create_dir(tree.path().join("scripts"))?;
-    let script = std::fs::read_to_string(format!("{TREE}/scripts/install"))?;
-    // The folders of mkfs have links to all programs on some systems.
-    let script = script.replace("export PATH=$PATH:/usr/sbin:/sbin\n", "");
-    std::fs::write(tree.path().join("scripts/install"), script)?;
-    std::fs::copy(format!("{TREE}/scripts/packages"), tree.path().join("scripts/packages"))?;
-    let mut bash = Command::new("bash");
-    bash.args(["scripts/install", "strace", "cpio"]).current_dir(tree.path()).env("PATH", players.path());
-    let mut output = support::command(&mut bash, players.path())?;
-    output.stdout = std::fs::read_to_string(players.path().join("apt-get.log")).unwrap_or_default();
-    Ok(output)
+/// A system with apt-get, where no program that `scripts/install` looks for is installed.
+struct Bare {
+    players: TempDir,
+    tree: TempDir,
 }
 
+impl Bare {
+    /// The scripts play `id`, and what runs a command as root.
+    fn new(scripts: &[(&str, &str)]) -> Result<Bare, Failed> {
+        let apt = ("apt-get", "echo \"$*\" >>\"$0.log\"");
+        let players = players(&[scripts, &[apt]].concat())?;
+        // What the script itself calls; not the programs that it looks for.
+        for program in ["awk", "bash", "cat", "cmp", "dirname", "env", "mktemp", "rm", "sh", "tail", "true"] {
+            let place = Command::new("bash").args(["-c", &format!("type -P {program}")]).output()?.stdout;
+            let place = String::from_utf8(place)?;
+            std::os::unix::fs::symlink(place.trim(), players.path().join(program))?;
+        }
+        let tree = folder();
+        std::fs::create_dir(tree.path().join("scripts"))?;
+        let script = std::fs::read_to_string(format!("{TREE}/scripts/install"))?;
+        // The folders of mkfs have links to all programs on some systems.
+        let script = script.replace("export PATH=$PATH:/usr/sbin:/sbin\n", "");
+        std::fs::write(tree.path().join("scripts/install"), script)?;
+        for list in ["packages", "python-modules"] {
+            let list = format!("scripts/{list}");
+            std::fs::copy(Path::new(TREE).join(&list), tree.path().join(&list))?;
+        }
+        Ok(Bare { players, tree })
+    }
+
+    fn bash(&self, arguments: &[&str]) -> Result<Output, Failed> {
+        let mut bash = Command::new("bash");
+        bash.args(arguments).current_dir(self.tree.path()).env("PATH", self.players.path());
+        support::command(&mut bash, self.tree.path())
+    }
+
+    /// The arguments of each apt-get so far, one per line.
+    fn installed(&self) -> String {
+        std::fs::read_to_string(self.players.path().join("apt-get.log")).unwrap_or_default()
+    }
+}
+
+/// The line to copy, run by a user with and without sudo and by root, installs everything. Without Python there is no second
+/// line for its modules.
 fn what_is_missing_is_named() -> TestResult {
-    let output = install("exit 1")?.expect(1)?;
-    let line =
-        "sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cpio strace";
-    ensure(output.stderr.contains(line) && output.stdout.is_empty(), || format!("{output:#?}"))
+    let user = ("id", "echo 1000");
+    let asks = ("sudo", "[ \"$1\" != -n ] && exec \"$@\"");
+    let su = ("su", "[ \"$1 $2\" = '- -c' ] && exec sh -c \"$3\"");
+    let root = ("id", "echo 0");
+    for (scripts, option) in
+        [(&[user, asks][..], None), (&[user, su][..], None), (&[root][..], Some("--check"))]
+    {
+        let system = Bare::new(scripts)?;
+        let arguments: Vec<&str> = ["scripts/install"].into_iter().chain(option).collect();
+        let output = system.bash(&arguments)?.expect(1)?;
+        let line = output.stderr.strip_prefix("install: missing; to install: ").unwrap_or_default();
+        ensure(line.lines().count() == 1 && system.installed().is_empty(), || format!("{output:#?}"))?;
+        system.bash(&["-c", line])?.expect(0)?;
+        let installed = system.installed();
+        let is_right = installed.starts_with("update -qq\ninstall -y --no-install-recommends ")
+            && ["strace", "python3-pip"].iter().all(|package| installed.contains(package));
+        ensure(is_right, || format!("{line}: {installed}"))?;
+    }
+    Ok(())
 }
 
 fn what_is_missing_is_installed() -> TestResult {
-    let output = install("shift; exec \"$@\"")?.expect(0)?;
-    ensure(output.stdout.contains("install -y --no-install-recommends cpio strace"), || {
-        format!("{output:#?}")
-    })
+    let sudo = ("sudo", "[ \"$1\" != -n ] || shift; exec \"$@\"");
+    let system = Bare::new(&[("id", "echo 1000"), sudo])?;
+    system.bash(&["scripts/install", "strace", "cpio"])?.expect(0)?;
+    let installed = system.installed();
+    ensure(installed == "update -qq\ninstall -y --no-install-recommends cpio strace\n", || installed.clone())
 }
 
 /// The child of a shell holds the pipe, and nothing but the limit ends it.
