@@ -182,9 +182,11 @@ fn catch(signal: Signal) -> Result<SigAction, Errno> {
 
 /// Starts a timer that sends `signal` to the calling thread.
 fn start_timer(signal: Signal, when: Expiration) -> Result<Timer, Errno> {
-    let event =
-        SigEvent::new(SigevNotify::SigevThreadId { signal, thread_id: gettid().as_raw(), si_value: 0 });
-    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
+    // `SigevNotify::SigevThreadId` does not exist with musl.
+    let mut event = SigEvent::new(SigevNotify::SigevSignal { signal, si_value: 0 }).sigevent();
+    event.sigev_notify = libc::SIGEV_THREAD_ID;
+    event.sigev_notify_thread_id = gettid().as_raw();
+    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::from(&event))?;
     timer.set(when, TimerSetTimeFlags::empty())?;
     Ok(timer)
 }

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use kvm_ioctls::VcpuFd;
 
 /// `_IO(KVMIO, 0xce)`.
-pub const KVM_GET_STATS_FD: libc::c_ulong = 0xAECE;
+pub const KVM_GET_STATS_FD: libc::Ioctl = 0xAECE;
 /// Size of a descriptor before its name: flags, exponent, size, offset, bucket size.
 const DESCRIPTOR: usize = 16;
 /// A vCPU's file has a few KiB: room to read it at once.

@@ -1,6 +1,7 @@
 //! The system calls that the sandbox allows, one list per role.
 //!
 //! A call that is in no list ends the process. A test removes each call in turn and expects that a command then dies.
+//! The lists have the calls of glibc. `MUSL` and `MUSL_MAKING` have those that only musl makes.
 //! [`UNSEEN`] has the calls that no test can cause, with the reason.
 
 use libc::c_long;
@@ -64,11 +65,11 @@ impl Role {
     /// The calls of this role.
     pub fn calls(self) -> impl Iterator<Item = Call> {
         let lists: Vec<&'static [Call]> = match self {
-            Role::Run(engine) => vec![MEMORY, THREADS, OUTPUT, READING, STOPPING, PROCESS, engine],
+            Role::Run(engine) => vec![MUSL, MEMORY, THREADS, OUTPUT, READING, STOPPING, PROCESS, engine],
             Role::Input(interrupt) => vec![MEMORY, THREAD, THREADS, INPUT, interrupt],
             Role::Writer => vec![MEMORY, THREAD, THREADS, WRITING, ROOM],
-            Role::Read => vec![MEMORY, THREADS, OUTPUT, READING, FOLLOWING, HASHING, PROCESS],
-            Role::Make => vec![MEMORY, THREADS, OUTPUT, READING, PROCESS, WRITING, MAKING],
+            Role::Read => vec![MUSL, MEMORY, THREADS, OUTPUT, READING, FOLLOWING, HASHING, PROCESS],
+            Role::Make => vec![MUSL, MUSL_MAKING, MEMORY, THREADS, OUTPUT, READING, PROCESS, WRITING, MAKING],
         };
         lists.into_iter().flatten().copied()
     }
@@ -136,6 +137,27 @@ const STOPPING: &[Call] = &[
     Call::new("gettid", libc::SYS_gettid),
     Call::new("timer_delete", libc::SYS_timer_delete),
 ];
+
+/// What musl calls to open and read files, to store values per thread, and for alarm(2).
+const MUSL: &[Call] = if cfg!(target_env = "musl") {
+    &[
+        Call::new("open", libc::SYS_open).without(1, libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC),
+        Call::new("fcntl", libc::SYS_fcntl).without(1, !libc::F_SETFD),
+        Call::new("stat", libc::SYS_stat),
+        Call::new("fstat", libc::SYS_fstat),
+        Call::new("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+        Call::new("setitimer", libc::SYS_setitimer),
+    ]
+} else {
+    &[]
+};
+
+/// What musl calls to make files.
+const MUSL_MAKING: &[Call] = if cfg!(target_env = "musl") {
+    &[Call::new("open", libc::SYS_open), Call::new("lstat", libc::SYS_lstat)]
+} else {
+    &[]
+};
 
 /// Writes to an open file.
 const WRITING: &[Call] = &[
