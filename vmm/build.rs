@@ -132,6 +132,10 @@ fn build_guest(guest: &Path, target_dir: &Path, options: &[&str]) -> Result<Path
     // only the paths of packages outside the workspace, and `guest/abi` is a link to the one that would be.
     let mut flags = flags(&guest.join("rustflags"))?;
     flags.push(format!("--remap-path-prefix={}=", guest.parent().unwrap_or(guest).display()));
+    if target.ends_with("musl") {
+        // Rust has the startup files of musl, and would link them too.
+        flags.push("-Clink-self-contained=no".into());
+    }
     cargo.env("CARGO_HOME", target_dir.join("cargo")).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     let output = cargo.output()?;
     if !output.status.success() {

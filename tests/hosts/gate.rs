@@ -64,9 +64,12 @@ pub fn players(scripts: &[(&str, &str)]) -> Result<TempDir, Failed> {
 
 /// Runs `scripts/test` in a mount namespace, after the shell words `before`, where `cargo COMMAND` prints `text` and ends
 /// with `status`, and all other programs that it calls succeed. It runs in a copy of the scripts.
+/// The user has flags that the tests cannot be built with.
 fn gate(before: &str, command: &str, text: &str, status: u8) -> Result<Output, Failed> {
-    let cargo = format!("[ \"$1\" = {command} ] || exit 0\ncat <<'END'\n{text}END\nexit {status}");
-    let players = players(&[("cargo", &cargo), ("shellcheck", ""), ("actionlint", ""), ("g++", "")])?;
+    let flags = "[ \"$1\" != test ] || [ -z \"$RUSTFLAGS$CARGO_ENCODED_RUSTFLAGS\" ] || exit 1";
+    let cargo = format!("{flags}\n[ \"$1\" = {command} ] || exit 0\ncat <<'END'\n{text}END\nexit {status}");
+    let names = [("rustc", "echo /"), ("shellcheck", ""), ("actionlint", ""), ("g++", "")];
+    let players = players(&[&[("cargo", cargo.as_str())][..], &names].concat())?;
     let tree = folder();
     std::fs::create_dir(tree.path().join("scripts"))?;
     std::fs::create_dir(tree.path().join("guest"))?;
@@ -83,6 +86,7 @@ fn gate(before: &str, command: &str, text: &str, status: u8) -> Result<Output, F
     let line = format!("{before} scripts/test --no-emulated");
     let mut shell = Command::new("unshare");
     shell.args(["-m", "sh", "-c", &line]).current_dir(tree.path()).env("PATH", path);
+    shell.env("RUSTFLAGS", "-Cwrong").env("CARGO_ENCODED_RUSTFLAGS", "-Cwrong");
     for name in ["TRAPLINE_REQUIRE_TOOLS", "TRAPLINE_LOGS", "GITHUB_STEP_SUMMARY"] {
         shell.env_remove(name);
     }

@@ -109,6 +109,8 @@ pub enum Need {
     Module(&'static str),
     /// A file.
     File(&'static str),
+    /// Rust's standard library for this target.
+    Target(&'static str),
     /// A mount namespace, which takes root.
     Namespace,
     /// A disk in a file, with a file system of this name, in a mount namespace.
@@ -140,6 +142,7 @@ impl Need {
             }
             Need::Module(module) => module_missing(module),
             Need::File(file) => (!Path::new(file).is_file()).then(|| format!("there is no {file}")),
+            Need::Target(target) => target_missing(target),
             Need::Namespace => namespace_missing(),
             Need::Disk(kind) => disk_missing(kind),
             Need::Landlock => landlock_missing(),
@@ -167,6 +170,7 @@ impl Need {
             Need::Kvm => "TRAPLINE_REQUIRE_KVM",
             Need::Tool(_) | Need::Example(_) | Need::Module(_) | Need::File(_) => "TRAPLINE_REQUIRE_TOOLS",
             Need::BackEnd(_)
+            | Need::Target(_)
             | Need::Namespace
             | Need::Disk(_)
             | Need::Landlock
@@ -189,6 +193,15 @@ fn kvm_missing() -> Option<String> {
         }
         Ok(_) => None,
     }
+}
+
+/// Why nothing can be compiled for this target; None: it can.
+fn target_missing(target: &str) -> Option<String> {
+    let folder = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    let is_there = folder.is_ok_and(|folder| {
+        String::from_utf8(folder.stdout).is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+    });
+    (!is_there).then(|| format!("Rust's target {target} is not installed"))
 }
 
 /// Why KVM does not have this back end; None: it does.
