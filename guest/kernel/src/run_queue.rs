@@ -5,40 +5,39 @@ use crate::cell::Local;
 /// An index of eight bits wraps by itself and needs no check. There are fewer processes: `process::SLOTS`.
 const SIZE: usize = 1 << u8::BITS;
 
-/// A queue of process numbers. A process waits in it at most once, so it is never full.
-pub struct RunQueue {
-    waiting: [Local<u16>; SIZE],
+/// A queue of processes. A process waits in it at most once, so it is never full.
+pub struct RunQueue<P> {
+    /// `None`: no process waits at this index.
+    waiting: [Local<Option<P>>; SIZE],
     /// Index of the first that waits, and the end of those.
     first: Local<u8>,
     end: Local<u8>,
 }
 
-impl RunQueue {
+impl<P: Copy> RunQueue<P> {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self { waiting: [const { Local::new(0) }; SIZE], first: Local::new(0), end: Local::new(0) }
+        Self { waiting: [const { Local::new(None) }; SIZE], first: Local::new(0), end: Local::new(0) }
     }
 
     /// Adds a process at the end.
-    pub fn push(&self, id: u16) {
+    pub fn push(&self, process: P) {
         let end = self.end.get();
-        self.waiting[usize::from(end)].set(id);
+        self.waiting[usize::from(end)].set(Some(process));
         self.end.set(end.wrapping_add(1));
     }
 
     /// True if no process waits.
     pub fn is_empty(&self) -> bool {
-        self.first.get() == self.end.get()
+        self.waiting[usize::from(self.first.get())].get().is_none()
     }
 
     /// Takes the first process out; `None` if no process waits.
-    pub fn pop(&self) -> Option<u16> {
-        if self.is_empty() {
-            return None;
-        }
+    pub fn pop(&self) -> Option<P> {
         let first = self.first.get();
+        let process = self.waiting[usize::from(first)].replace(None)?;
         self.first.set(first.wrapping_add(1));
-        Some(self.waiting[usize::from(first)].get())
+        Some(process)
     }
 }
 

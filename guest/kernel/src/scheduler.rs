@@ -15,7 +15,7 @@ use crate::run_queue::RunQueue;
 use crate::trace::Emit;
 use crate::{fpu, timer, trace};
 
-static QUEUE: RunQueue = RunQueue::new();
+static QUEUE: RunQueue<&Process> = RunQueue::new();
 /// Which process had the CPU before the last switch, and why it lost it.
 static PREVIOUS: Local<(&Process, Reason)> = Local::new((&process::PROCESSES[KERNEL as usize], Reason::Idle));
 /// How many processes have not ended.
@@ -39,7 +39,7 @@ pub fn current() -> &'static Process {
 /// A new process joins the run queue.
 pub fn add(id: u16) {
     ALIVE.set(ALIVE.get() + 1);
-    QUEUE.push(id);
+    QUEUE.push(process::get(id));
 }
 
 /// Runs processes until all have ended; returns how many have not, because each of them waits for another and
@@ -51,7 +51,7 @@ pub fn run(awaits_input: fn() -> bool) -> u16 {
     while ALIVE.get() > 0 {
         wake_sleepers();
         match QUEUE.pop() {
-            Some(next) => switch_to(next, Reason::Idle),
+            Some(next) => switch_to(Reason::Idle, next),
             None if FIRST_SLEEPER.get() == KERNEL && !awaits_input() => break,
             None => idle(),
         }
@@ -91,8 +91,8 @@ pub fn yield_now() {
 fn give_way(reason: Reason) -> bool {
     wake_sleepers();
     let Some(next) = QUEUE.pop() else { return false };
-    QUEUE.push(trace::current());
-    switch_to(next, reason);
+    QUEUE.push(current());
+    switch_to(reason, next);
     true
 }
 
@@ -134,7 +134,7 @@ pub fn wake(id: u16) {
         sleepers_until(|sleeper| sleeper.id.get() == id).set(process.next_sleeper.get());
     }
     process.state.set(State::Runnable);
-    QUEUE.push(id);
+    QUEUE.push(process);
 }
 
 /// The link to the first sleeper that `found` accepts, or the last link.
@@ -178,7 +178,7 @@ pub fn end() -> ! {
 /// The process that runs cannot continue: switches to the next one, or to the kernel if no process waits.
 fn leave(reason: Reason) {
     wake_sleepers();
-    switch_to(QUEUE.pop().unwrap_or(KERNEL), reason);
+    switch_to(reason, QUEUE.pop().unwrap_or(process::get(KERNEL)));
 }
 
 /// Sleepers whose time has come join the run queue.
@@ -205,8 +205,8 @@ fn wake_those_due() {
 
 /// The switch. It returns when another switch comes back to the process that called it. A sleeper whose time has
 /// already come is switched to itself.
-fn switch_to(next: u16, reason: Reason) {
-    let (from, to) = (current(), process::get(next));
+fn switch_to(reason: Reason, to: &'static Process) {
+    let (from, next) = (current(), to.id.get());
     PREVIOUS.set((from, reason));
     let now = cpu::tsc();
     from.cycles.set(from.cycles.get().wrapping_add(now));
@@ -237,17 +237,20 @@ pub fn load_space(process: &Process) {
 
 /// Runs after every switch, on the new process's stack: records both contexts and frees a process that ended.
 pub fn arrived() {
-    let ((from, reason), to) = (PREVIOUS.get(), current());
+    let (from, reason) = PREVIOUS.get();
     let previous = from.id.get();
     let saved = ContextSaved { reason, structure: from.address(), context: from.saved() };
-    let loaded = ContextLoaded {
-        from: previous.into(),
-        structure: to.address(),
-        context: to.saved(),
-        cr3: to.root(),
-        kernel_stack_top: to.kernel_stack.get(),
-    };
-    saved.emit_with_for(previous, loaded, trace::current());
+    saved.emit_with_for(previous, || {
+        let to = current();
+        let loaded = ContextLoaded {
+            from: previous.into(),
+            structure: to.address(),
+            context: to.saved(),
+            cr3: to.root(),
+            kernel_stack_top: to.kernel_stack.get(),
+        };
+        (trace::current(), loaded)
+    });
     // Read again, so that no register is kept for it.
     if PREVIOUS.get().1 == Reason::Ended {
         process::free(PREVIOUS.get().0.id.get());

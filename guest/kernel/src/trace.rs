@@ -115,16 +115,19 @@ pub trait Emit: Record + Sized {
     /// Appends it and the record behind it, both with the same time: that takes one look at the clock and at the space left.
     #[inline(always)]
     fn emit_with(self, second: impl Record) {
-        self.emit_with_for(current(), second, current());
+        let process = current();
+        self.emit_with_for(process, || (process, second));
     }
 
-    /// The same for records of these processes.
+    /// The same for records of these processes. `second` is called when the first record is written: what it reads needs no
+    /// register until then.
     #[inline(always)]
-    fn emit_with_for(self, process: u16, second: impl Record, second_process: u16) {
+    fn emit_with_for<R: Record>(self, process: u16, second: impl FnOnce() -> (u16, R)) {
         // SAFETY: `append` has room for two records.
         append(2, |to| unsafe {
             let size = write(to, process, &self);
             let behind = to.byte_add(size);
+            let (second_process, second) = second();
             let size = size + write(behind, second_process, &second);
             let now = emulated::Stamp::now();
             now.store(&raw mut (*to).tsc);

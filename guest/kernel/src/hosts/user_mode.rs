@@ -160,19 +160,13 @@ pub unsafe fn copy(from: u64, to: u64) {
 unsafe fn execute(entry: &'static Entry, r8: u64, r9: u64, eax: u32) {
     let gate_before = first_word(vector::INVALID_OPCODE).replace(GATE.get());
     // SAFETY: the caller's promise. At the UD2 the CPU pushes a trap frame below what is in use of this stack, and
-    // `back_from_user_mode` returns to the end. The code changes no other general register than RDX.
+    // `back_from_user_mode` returns from the call. The code changes no other general register than RDX.
     unsafe {
         cpu::load_root(boot::root());
         asm!(
-            "lea rdx, [rip + 2f]",
-            "push rdx",
-            "mov [rip + {tss} + {kernel_stack}], rsp",
-            "mov rsp, {entry}",
-            "iretq",
-            "2:",
-            tss = sym gdt::TSS,
-            kernel_stack = const gdt::KERNEL_STACK,
-            entry = in(reg) entry,
+            "call {}",
+            sym enter_user_mode,
+            in("rcx") entry,
             inout("r8") r8 => _,
             inout("r9") r9 => _,
             inout("eax") eax => _,
@@ -189,7 +183,19 @@ const fn entry(rip: u64) -> Entry {
     [rip, selector::USER_CODE as u64, rflags::FIXED, 0, selector::USER_DATA as u64]
 }
 
-/// The handler of #UD during this time: it drops the trap frame.
+/// Enters user mode with the [`Entry`] at RCX; the CPU pushes the next trap frame below the address of the caller.
+#[unsafe(naked)]
+unsafe extern "C" fn enter_user_mode() {
+    naked_asm!(
+        "mov [rip + {tss} + {kernel_stack}], rsp",
+        "mov rsp, rcx",
+        "iretq",
+        tss = sym gdt::TSS,
+        kernel_stack = const gdt::KERNEL_STACK,
+    )
+}
+
+/// The handler of #UD during this time: it drops the trap frame, and returns to the caller of `enter_user_mode`.
 #[unsafe(naked)]
 unsafe extern "C" fn back_from_user_mode() {
     naked_asm!(
