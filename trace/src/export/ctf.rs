@@ -63,11 +63,10 @@ pub fn write(trace: &Trace, folder: &Path) -> io::Result<()> {
         let what = record.what();
         let (number, name) = (Layout::number_of(&what), survey.name(record.origin, record.process));
         stream.start_event(number, time, &record, name);
-        let (columns, parts) = (
-            Layout::find(layouts, number),
-            arguments.parts(record.origin, record.sequence, record.process, &what),
-        );
-        columns.iter().for_each(|column| column.push(&parts, &mut stream.packet));
+        let parts = arguments.parts(record.origin, record.sequence, record.process, &what);
+        if let Some(layout) = Layout::find(layouts, number) {
+            layout.push(&parts, &mut stream.packet);
+        }
         if stream.packet.len() >= PACKET {
             stream.close_packet()?;
         }

@@ -58,6 +58,18 @@ pub(crate) struct Layout {
     /// The host writes such records.
     pub(crate) is_host: bool,
     pub(crate) columns: Vec<Column>,
+    runs: Vec<Run>,
+}
+
+/// Columns that are written at once.
+#[derive(Clone, Copy, Debug)]
+enum Run {
+    /// These words, a column for each.
+    Words {
+        from: usize,
+        to: usize,
+    },
+    Column(Column),
 }
 
 /// The value of some bits, for a place that is not a range of words.
@@ -120,8 +132,17 @@ impl Column {
         }
     }
 
+    /// Its place, if its value is one word.
+    fn word(&self) -> Option<usize> {
+        match self.source {
+            Source::Place(Place::Word(word)) => Some(word),
+            Source::Argument(index) => Some(arguments::FIRST.saturating_add(index)),
+            _ => None,
+        }
+    }
+
     /// Appends its value, little-endian, in as many bytes as its size.
-    pub(crate) fn push(&self, parts: &Parts, out: &mut Vec<u8>) {
+    fn push(&self, parts: &Parts, out: &mut Vec<u8>) {
         let end = out.len().saturating_add(self.size());
         match self.style {
             Style::Text => out.extend_from_slice(self.text(parts).as_bytes()),
@@ -170,34 +191,55 @@ impl Layout {
             ("words", Style::Bytes, Source::Place(words)),
         ];
         let unknown = unknown.map(|(name, style, source)| Column { name, style, source, limit: None });
-        let unknown = Layout {
-            number: UNKNOWN,
-            name: "unknown".into(),
-            step: None,
-            is_host: false,
-            columns: unknown.into(),
-        };
+        let unknown = Layout::new(UNKNOWN, "unknown".into(), unknown.into());
         let kinds = RECORDS.iter().map(|schema| Layout {
-            number: schema.number as u16,
-            name: schema.name.replace('-', "_"),
-            step: None,
             is_host: schema.number >= abi::record::FIRST_HOST_KIND.into(),
-            columns: columns(schema),
+            ..Layout::new(schema.number as u16, schema.name.replace('-', "_"), columns(schema))
         });
-        let steps = STEPS.iter().map(|schema| Layout {
-            number: FIRST_STEP.saturating_add(schema.number as u16),
-            name: format!("{}_{}", Kind::Boot.name(), schema.name.replace('-', "_")),
-            step: Some(schema.name),
-            is_host: false,
-            columns: columns(schema),
+        let steps = STEPS.iter().map(|schema| {
+            let number = FIRST_STEP.saturating_add(schema.number as u16);
+            let name = format!("{}_{}", Kind::Boot.name(), schema.name.replace('-', "_"));
+            Layout { step: Some(schema.name), ..Layout::new(number, name, columns(schema)) }
         });
         std::iter::once(unknown).chain(kinds).chain(steps).collect()
     }
 
-    /// The columns of the layout of a number.
-    pub(crate) fn find(layouts: &[Layout], number: u16) -> &[Column] {
-        let place = layouts.binary_search_by_key(&number, |layout| layout.number);
-        place.ok().and_then(|place| layouts.get(place)).map_or(&[], |layout| &layout.columns)
+    fn new(number: u16, name: String, columns: Vec<Column>) -> Layout {
+        let mut runs = Vec::new();
+        for column in &columns {
+            match (column.word(), runs.last_mut()) {
+                (Some(word), Some(Run::Words { to, .. })) if word == *to => *to = to.saturating_add(1),
+                (Some(word), _) => runs.push(Run::Words { from: word, to: word.saturating_add(1) }),
+                (None, _) => runs.push(Run::Column(*column)),
+            }
+        }
+        Layout { number, name, step: None, is_host: false, columns, runs }
+    }
+
+    /// The layout of a number.
+    pub(crate) fn find(layouts: &[Layout], number: u16) -> Option<&Layout> {
+        layouts
+            .binary_search_by_key(&number, |layout| layout.number)
+            .ok()
+            .and_then(|place| layouts.get(place))
+    }
+
+    /// Appends the columns of a record, each little-endian and in as many bytes as its size.
+    pub(crate) fn push(&self, parts: &Parts, out: &mut Vec<u8>) {
+        for run in &self.runs {
+            match run {
+                Run::Words { from, to } => {
+                    let words = parts.words.get(*from..*to).unwrap_or_default();
+                    out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+                }
+                Run::Column(column) => column.push(parts, out),
+            }
+        }
+    }
+
+    /// The same without columns.
+    pub(crate) fn without_columns(&self) -> Layout {
+        Layout { columns: Vec::new(), runs: Vec::new(), ..self.clone() }
     }
 
     /// The number of the layout of a record.

@@ -1,6 +1,8 @@
 //! What a format with a head needs to know about the whole trace before the first event, and what is missing between events.
 
-use crate::file::{Damage, Names, Origin, Trace, What};
+use abi::record::Kind;
+
+use crate::file::{Damage, Names, Origin, Trace, What, decode};
 
 /// The latest time that readers accept: they count nanoseconds since 1970 in 63 bits.
 const LATEST: u64 = i64::MAX as u64;
@@ -22,8 +24,14 @@ impl Survey {
     pub(super) fn of(trace: &Trace) -> Survey {
         let (mut survey, mut missing) = (Survey::default(), Missing::default());
         survey.emulator.clone_from(&trace.meta().emulator);
-        for event in trace.events() {
-            survey.missing = survey.missing.saturating_add(missing.before(event.origin, event.sequence));
+        let (mut records, clock) = (trace.records(), trace.clock());
+        while let Some(record) = records.next() {
+            survey.missing = survey.missing.saturating_add(missing.before(record.origin, record.sequence));
+            // Few records need to be decoded for this.
+            if ![Kind::ProcessCreated as u8, Kind::HostClock as u8].contains(&record.kind) {
+                continue;
+            }
+            let Some(event) = decode(&record, &clock) else { continue };
             survey.names.learn(&event);
             if let (What::HostClock { realtime_ns, .. }, None) = (&event.what, survey.epoch_ns) {
                 let epoch = realtime_ns.saturating_sub(event.nanoseconds);

@@ -109,8 +109,9 @@ fn write_events(trace: &Trace, survey: &Survey, out: &mut impl Write) -> io::Res
             _ => {}
         }
         push_words([record.sequence, record.tsc], &mut bytes);
-        let columns = Layout::find(&LAYOUTS, Layout::number_of(&what));
-        columns.iter().for_each(|column| column.push(&parts, &mut bytes));
+        if let Some(layout) = Layout::find(&LAYOUTS, Layout::number_of(&what)) {
+            layout.push(&parts, &mut bytes);
+        }
         let time = survey.time(clock.nanoseconds(record.tsc));
         pages.event(time.saturating_add(rest), lost, &bytes, out)?;
     }
@@ -183,13 +184,10 @@ fn kernels(number: u16) -> Option<&'static Kernels> {
 
 /// The layouts, without the columns that the kernel's own fields repeat.
 static LAYOUTS: LazyLock<Vec<Layout>> = LazyLock::new(|| {
-    let mut layouts = Layout::all().to_vec();
-    for layout in &mut layouts {
-        if kernels(layout.number).is_some_and(|kernels| kernels.system == ENTER.system) {
-            layout.columns.clear();
-        }
-    }
-    layouts
+    let repeats =
+        |layout: &Layout| kernels(layout.number).is_some_and(|kernels| kernels.system == ENTER.system);
+    let all = Layout::all().iter();
+    all.map(|layout| if repeats(layout) { layout.without_columns() } else { layout.clone() }).collect()
 });
 
 /// The formats of all events by their systems, which are the same in every trace.

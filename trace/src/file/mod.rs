@@ -73,6 +73,7 @@ pub use names::{Names, printable, text as name_text};
 pub use output::{Name, Target, create_file};
 pub use reader::{Events, OpenError, Part, ReadError, Records, Trace};
 pub use records::Record;
+pub(crate) use records::decode;
 #[cfg(feature = "write")]
 pub use recover::{Recovered, recover};
 pub use source::{ReadAt, open as open_source};

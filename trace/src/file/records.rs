@@ -140,7 +140,7 @@ impl<S: Supply> Merge<S> {
 
 /// A record as an event; it is never `None`, which saves a copy of each event in an iterator.
 #[inline(always)]
-pub(super) fn decode(record: &Record<'_>, clock: &Clock) -> Option<Event> {
+pub(crate) fn decode(record: &Record<'_>, clock: &Clock) -> Option<Event> {
     let Record { sequence, origin, tsc, process, .. } = *record;
     let nanoseconds = clock.nanoseconds(tsc);
     Some(Event { sequence, origin, tsc, nanoseconds, process, what: record.what() })
