@@ -3,7 +3,7 @@
 //!
 //! The kernel's own root table has code of user mode for this in one page, and behind it an area for each process.
 
-use core::arch::{asm, global_asm, naked_asm};
+use core::arch::{asm, global_asm};
 
 use abi::syscall::INT_VECTOR;
 
@@ -68,9 +68,21 @@ user_code:
     dec eax
     jnz 2b
     ud2
+
     .text
+    // Enters user mode with the `Entry` at RCX. The CPU pushes the next trap frame below the address of the caller.
+enter_user_mode:
+    mov [rip + {tss} + {kernel_stack}], rsp
+    mov rsp, rcx
+    iretq
+    // The handler of #UD during this time: it drops the trap frame, and returns to the caller of `enter_user_mode`.
+back_from_user_mode:
+    mov rsp, [rip + {tss} + {kernel_stack}]
+    ret
     "#,
     int = const INT_VECTOR,
+    tss = sym gdt::TSS,
+    kernel_stack = const gdt::KERNEL_STACK,
 );
 
 /// The address of the area in a slot, in user mode.
@@ -81,6 +93,8 @@ pub fn area(slot: u16) -> u64 {
 unsafe extern "C" {
     /// The kernel's page table for the lowest 2 MiB.
     static mut user_table: [u64; 512];
+    fn enter_user_mode();
+    fn back_from_user_mode();
 }
 
 /// Maps the area at this address to a frame.
@@ -181,27 +195,4 @@ type Entry = [u64; 5];
 
 const fn entry(rip: u64) -> Entry {
     [rip, selector::USER_CODE as u64, rflags::FIXED, 0, selector::USER_DATA as u64]
-}
-
-/// Enters user mode with the [`Entry`] at RCX; the CPU pushes the next trap frame below the address of the caller.
-#[unsafe(naked)]
-unsafe extern "C" fn enter_user_mode() {
-    naked_asm!(
-        "mov [rip + {tss} + {kernel_stack}], rsp",
-        "mov rsp, rcx",
-        "iretq",
-        tss = sym gdt::TSS,
-        kernel_stack = const gdt::KERNEL_STACK,
-    )
-}
-
-/// The handler of #UD during this time: it drops the trap frame, and returns to the caller of `enter_user_mode`.
-#[unsafe(naked)]
-unsafe extern "C" fn back_from_user_mode() {
-    naked_asm!(
-        "mov rsp, [rip + {tss} + {kernel_stack}]",
-        "ret",
-        tss = sym gdt::TSS,
-        kernel_stack = const gdt::KERNEL_STACK,
-    )
 }
