@@ -239,8 +239,7 @@ pub fn load_space(process: &Process) {
 pub fn arrived() {
     let (from, reason) = PREVIOUS.get();
     let previous = from.id.get();
-    let saved = ContextSaved { reason, structure: from.address(), context: from.saved() };
-    saved.emit_with_for(previous, || {
+    ContextSaved { reason, structure: from.address(), context: from.saved() }.emit_with_for(previous, || {
         let to = current();
         let loaded = ContextLoaded {
             from: previous.into(),

@@ -80,107 +80,61 @@ impl Segments {
     /// As the first return to user mode leaves them: null selectors, bases 0.
     pub const NULL: Self = Self { selectors: 0, bases: [0; 2] };
 
-    /// Stores what the CPU has in `from`, and loads `to`.
+    /// Stores what the CPU has in `from`, and loads `to`. Selectors seldom differ, so they are compared first.
     ///
     /// # Safety
     /// `from` may be written; `to` is [`Segments::NULL`] or was stored by `switch`.
     #[inline(always)]
     pub unsafe fn switch(from: *mut Self, to: *const Self) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise for the memory. User mode loaded the selectors from the GDT that ring 0 has, and the
+        // bases that it has set are canonical.
         unsafe {
-            if cpu::has_bases() {
-                Self::exchange::<true>(from, to)
-            } else {
-                Self::exchange::<false>(from, to)
-            }
-        }
-    }
-
-    /// The same. Selectors seldom differ, so they are compared first.
-    ///
-    /// # Safety
-    /// As for `switch` and `read_bases`.
-    #[inline(always)]
-    unsafe fn exchange<const HAS_BASES: bool>(from: *mut Self, to: *const Self) {
-        // SAFETY: the caller's promise. User mode loaded the selectors from the GDT that ring 0 has, and the bases that it has
-        // set are canonical.
-        unsafe {
-            Self::store_selectors(from);
-            (*from).bases = Self::read_bases::<HAS_BASES>();
+            Self::store(from);
             if (*from).selectors != (*to).selectors {
                 let all = (*to).selectors;
                 asm!("mov ds, {:e}", "mov es, {:e}", "mov fs, {:e}", "mov gs, {:e}", in(reg) all, in(reg) all >> 16,
                     in(reg) all >> 32, in(reg) all >> 48, options(nostack, preserves_flags));
             }
             // Last, because loading a selector sets the base too.
-            Self::write_bases::<HAS_BASES>((*to).bases);
+            Self::set_bases((*to).bases);
         }
     }
 
-    /// What the CPU has.
-    pub fn current() -> Self {
-        let mut segments = Self::NULL;
-        // SAFETY: the structure may be written.
-        unsafe { Self::store_selectors(&raw mut segments) };
-        segments.bases = Self::bases();
-        segments
-    }
-
+    /// Stores the values in the CPU.
+    ///
     /// # Safety
     /// `to` may be written.
     #[inline(always)]
-    unsafe fn store_selectors(to: *mut Self) {
+    pub unsafe fn store(to: *mut Self) {
         // SAFETY: the caller's promise.
         unsafe {
             asm!("mov [{0}], ds", "mov [{0} + 2], es", "mov [{0} + 4], fs", "mov [{0} + 6], gs",
                 in(reg) &raw mut (*to).selectors, options(nostack, preserves_flags));
+            (*to).bases = Self::bases();
         }
     }
 
     /// The bases of FS and GS.
+    #[inline(always)]
     pub fn bases() -> [u64; 2] {
-        // SAFETY: that is what was found.
-        unsafe { if cpu::has_bases() { Self::read_bases::<true>() } else { Self::read_bases::<false>() } }
+        if !cpu::has_bases() {
+            // SAFETY: every long mode CPU has both registers.
+            return unsafe { [cpu::read_msr(cpu::IA32_FS_BASE), cpu::read_msr(cpu::IA32_GS_BASE)] };
+        }
+        let (fs, gs);
+        // SAFETY: CR4 has FSGSBASE.
+        unsafe {
+            asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nostack, preserves_flags))
+        }
+        [fs, gs]
     }
 
     /// Sets the bases of FS and GS, which are canonical.
-    pub fn set_bases(bases: [u64; 2]) {
-        // SAFETY: that is what was found.
+    #[inline(always)]
+    pub fn set_bases([fs, gs]: [u64; 2]) {
+        // SAFETY: every long mode CPU has the registers, and CR4 has FSGSBASE where it is used. The kernel uses neither segment.
         unsafe {
             if cpu::has_bases() {
-                Self::write_bases::<true>(bases)
-            } else {
-                Self::write_bases::<false>(bases)
-            }
-        }
-    }
-
-    /// Reads the bases by their own instructions, or as MSRs.
-    ///
-    /// # Safety
-    /// `HAS_BASES` is what [`cpu::has_bases`] returns.
-    #[inline(always)]
-    unsafe fn read_bases<const HAS_BASES: bool>() -> [u64; 2] {
-        // SAFETY: CR4 has FSGSBASE if `HAS_BASES`, and every long mode CPU has both MSRs.
-        unsafe {
-            if !HAS_BASES {
-                return [cpu::read_msr(cpu::IA32_FS_BASE), cpu::read_msr(cpu::IA32_GS_BASE)];
-            }
-            let (fs, gs);
-            asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nostack, preserves_flags));
-            [fs, gs]
-        }
-    }
-
-    /// Writes them.
-    ///
-    /// # Safety
-    /// `HAS_BASES` is what [`cpu::has_bases`] returns; the bases are canonical.
-    #[inline(always)]
-    unsafe fn write_bases<const HAS_BASES: bool>([fs, gs]: [u64; 2]) {
-        // SAFETY: the caller's promise; every long mode CPU has both MSRs. The kernel uses neither segment.
-        unsafe {
-            if HAS_BASES {
                 asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nostack, preserves_flags));
             } else {
                 cpu::write_msr(cpu::IA32_FS_BASE, fs);

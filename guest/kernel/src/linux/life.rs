@@ -229,7 +229,9 @@ fn copy_cpu_state(child: &Process, tls: Option<u64>) {
     signal::with_fpu(|own| unsafe {
         child.fpu.get().bytes().copy_from_nonoverlapping(own.bytes(), signal::area_size());
     });
-    let mut segments = Segments::current();
+    let mut segments = Segments::NULL;
+    // SAFETY: a variable of this function.
+    unsafe { Segments::store(&raw mut segments) };
     if let Some(base) = tls {
         segments.bases[0] = base;
     }
