@@ -2,9 +2,11 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
+static volatile int is_waiting;
 static void clean(void *text) { printf("cleaned %s\n", (char *)text); }
 static void *forever(void *unused) {
     pthread_cleanup_push(clean, "up");
+    is_waiting = 1;
     for (;;)
         pause();
     pthread_cleanup_pop(0);
@@ -23,7 +25,8 @@ int main() {
     pthread_t thread;
     void *result;
     pthread_create(&thread, NULL, forever, NULL);
-    usleep(20000);
+    while (!is_waiting)
+        usleep(1000);
     int failed = pthread_cancel(thread);
     pthread_join(thread, &result);
     printf("cancel %d\n", failed);

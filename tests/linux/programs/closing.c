@@ -8,33 +8,43 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 static int ends[2], full[2], counter, set;
+static volatile int is_calling;
 static void *read_pipe(void *unused) {
     char bytes[8];
+    is_calling = 1;
     long size = read(ends[0], bytes, 8);
     printf("pipe: %ld %.*s\n", size, (int)size, bytes);
     return unused;
 }
 static void *write_pipe(void *unused) {
     static char bytes[70000];
+    is_calling = 1;
     printf("write: %ld\n", (long)write(full[1], bytes, sizeof bytes));
     return unused;
 }
 static void *read_counter(void *unused) {
     uint64_t value = 0;
+    is_calling = 1;
     long size = read(counter, &value, 8);
     printf("eventfd: %ld %lu\n", size, (unsigned long)value);
     return unused;
 }
 static void *wait_in_set(void *unused) {
     struct epoll_event found = {0};
+    is_calling = 1;
     int count = epoll_wait(set, &found, 1, -1);
     printf("epoll: %d %lu\n", count, (unsigned long)found.data.u64);
     return unused;
 }
 static pthread_t start(void *(*run)(void *)) {
     pthread_t thread;
+    is_calling = 0;
     pthread_create(&thread, NULL, run, NULL);
-    usleep(20000); // it waits now
+    while (!is_calling)
+        usleep(1000);
+    // It waits soon. If the machine stalls during one of these times, the thread runs in the next one.
+    for (int i = 0; i < 20; i++)
+        usleep(1000);
     return thread;
 }
 int main() {
