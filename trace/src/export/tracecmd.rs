@@ -409,3 +409,20 @@ fn printed(column: &Column) -> (&'static str, String) {
         _ => ("0x%x", value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_the_size_of_its_columns() {
+        let parts =
+            What::Unknown { kind: 255, detail: 1, count: 2, words: [3; abi::record::WORDS_MAX] }.parts();
+        for layout in LAYOUTS.iter().chain(Layout::all()) {
+            let mut bytes = Vec::new();
+            layout.push(&parts, &mut bytes);
+            let size: usize = layout.columns.iter().map(Column::size).sum();
+            assert_eq!(bytes.len(), size, "{}", layout.name);
+        }
+    }
+}
