@@ -102,6 +102,12 @@ fn every_call_of_a_run_is_needed() -> TestResult {
         |trapline| {
             stopped(trapline.command(&["run", "hello", "--force", "--trace", "t.trap"]), Stream::Output)
         },
+        // A large trace, however slow the machine is.
+        |trapline| {
+            let yields =
+                ["polite 2000", "polite 2000", "--policy", "cooperative", "--force", "--trace", "t.trap"];
+            trapline.dies(&[&["run"][..], &yields].concat())
+        },
     ];
     let roles = [Role::Run(kvm::CALLS), Role::Input(kvm::INTERRUPT_CALLS), Role::Writer];
     every_call_is_needed(&roles, cases)
