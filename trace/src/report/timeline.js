@@ -72,13 +72,13 @@ function build(records) {
   let saved = -1, booted = false, latest = 0;
   const steps = {
     'trap-entry'(lane, time, i) {
-      const kind = entryClass(frame(records, i).vector);
+      const kind = entryClass(Number(records.get(i, 'vector')));
       lane.begin(kind, time, i);
       if (lane !== kernel) kernel.begin(kind, time, i);
       if (kind === 'fault') lane.mark('fault', time, i);
     },
     'trap-return'(lane, time, i) {
-      lane.begin(lane === kernel ? 'idle' : frame(records, i).cs & 3 ? 'user' : 'free', time, i);
+      lane.begin(lane === kernel ? 'idle' : records.get(i, 'cs') & 3n ? 'user' : 'free', time, i);
       if (lane !== kernel) kernel.stop(time);
     },
     'context-saved'(lane, time, i) {
