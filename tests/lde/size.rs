@@ -8,7 +8,7 @@ use crate::support::{TestResult, ensure};
 /// The most lines of code of the core: everything outside the rooms below.
 const CORE_MAX: usize = 2600;
 /// The most lines of each room that is not the core.
-const ROOMS_MAX: [(&str, usize); 2] = [("hosts", 428), ("linux", 4798)];
+const ROOMS_MAX: [(&str, usize); 2] = [("hosts", 424), ("linux", 4798)];
 
 pub fn is_bounded() -> TestResult {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/kernel/src");

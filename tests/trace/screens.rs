@@ -129,7 +129,8 @@ fn summary() -> TestResult {
     Ok(())
 }
 
-/// The summary of a run, and its events with `--live`, are laid out for the terminal of standard error. Warnings of a host are whole lines, for scripts.
+/// The summary of a run, and its events with `--live`, are laid out for the terminal of standard error. Warnings of a host are
+/// whole lines, for scripts.
 fn tour() -> TestResult {
     let folder = folder();
     let text = shown(folder.path(), 60, 0, &["run", "--trace", "t.trap", "--force"])?;

@@ -22,6 +22,8 @@ int main() {
     show("mlock", mlock(pages, 4096));
     printf("mlock of a hole %d\n", mlock(pages, 2 * 4096));
     show("munlock", munlock(pages, 4096));
+    show("mlock inside a page", mlock(pages + 100, 10));
+    printf("mlock into a hole %d\n", mlock(pages + 100, 4096));
     show("msync", msync(pages, 4096, MS_SYNC));
     int file = open("given/words", O_RDONLY);
     show("posix_fadvise", posix_fadvise(file, 0, 0, POSIX_FADV_SEQUENTIAL));

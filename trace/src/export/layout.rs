@@ -237,7 +237,7 @@ impl Layout {
         }
     }
 
-    /// The same without columns.
+    /// This layout without its columns.
     pub(crate) fn without_columns(&self) -> Layout {
         Layout { columns: Vec::new(), runs: Vec::new(), ..self.clone() }
     }

@@ -21,6 +21,7 @@ use super::status::StatusLine;
 use super::stream::{Stream, is_output};
 use super::terminal::{self, TerminalSize};
 use super::{STANDARD, Usage, boots, complain, escape, live, programs, sandbox, tour, warn};
+use crate::machine::bus::PORTS_MAX;
 use crate::machine::kick::TIMEOUT_MAX;
 use crate::machine::layout::{MEMORY_DEFAULT_MIB, MEMORY_MAX_MIB, MEMORY_MIN_MIB, MIB};
 use crate::run::{
@@ -405,12 +406,10 @@ fn print_text(outcome: &Outcome, path: &Path, summary: &Summary, judge: Judge, t
     if !outcome.unowned_writes.is_empty() {
         let ports = outcome.unowned_writes.iter().map(|(port, count)| format!("{port:#x} ({count})"));
         let ports = ports.collect::<Vec<_>>().join(", ");
-        put_wrapped(
-            &mut text,
-            &format!("Ports without a device, and the writes to each: {ports}."),
-            0,
-            width,
+        let ports = format!(
+            "Ports without a device (at most the first {PORTS_MAX}), and the writes to each: {ports}."
         );
+        put_wrapped(&mut text, &ports, 0, width);
     }
     let trace = format!("The trace is in {path}: read it with `trapline view {path}`.");
     put_wrapped(&mut text, &trace, 0, terminal.map_or(usize::MAX, |_| width));

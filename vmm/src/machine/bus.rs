@@ -10,7 +10,7 @@ use abi::record::{Ending, HostCounter};
 use thiserror::Error;
 
 /// The most ports without an owner whose writes are counted separately.
-const PORTS_MAX: usize = 8;
+pub const PORTS_MAX: usize = 8;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 //! Limits: a set has no other sets among its files.
 
 use abi::syscall::errno::{EEXIST, EFAULT, EINVAL, ELOOP, EMFILE, ENOENT, ENOSPC, EPERM};
-
 use abi::syscall::types::EPOLL_EVENT_SIZE;
 use abi::syscall::values::*;
 

@@ -30,7 +30,7 @@ pub fn start(bundle: &Bundle<'static>, program: &Program) -> Outcome<u16> {
         space.release();
         return Err(EAGAIN);
     };
-    let made = make(id, space, bundle, program, name);
+    let made = make(id, space, bundle, program);
     if made.is_err() {
         space.release();
         process::give_up(id, name, abi::record::LoadError::NotElf);
@@ -38,13 +38,7 @@ pub fn start(bundle: &Bundle<'static>, program: &Program) -> Outcome<u16> {
     made.map(|()| id)
 }
 
-fn make(
-    id: u16,
-    space: &'static Space,
-    bundle: &Bundle<'static>,
-    program: &Program,
-    name: [u64; 2],
-) -> Outcome<()> {
+fn make(id: u16, space: &'static Space, bundle: &Bundle<'static>, program: &Program) -> Outcome<()> {
     let directory = tree::find(bundle.directory()).ok_or(EINVAL)?;
     let [path, arguments, environment] =
         [program.path, program.arguments, program.environment].map(|text| bundle.text(text));
@@ -59,7 +53,7 @@ fn make(
     group.directory.set(directory);
     group.umask.set(0o022);
     group.limits.set(misc::first_limits());
-    group.name.set(name);
+    group.name.set(name_of(path));
     files::open_streams(group);
     begin(id, group);
     Ok(())

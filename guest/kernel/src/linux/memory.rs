@@ -209,6 +209,11 @@ pub fn mremap(start: u64, old_size: u64, new_size: u64, flags: u64, wanted: u64)
     Ok(to)
 }
 
+/// `mlock` and `munlock`: only look for the pages. Memory is never taken from a process. The start may lie inside a page.
+pub fn lock(start: u64, size: u64) -> Outcome<u64> {
+    madvise(start - start % PAGE, size.saturating_add(start % PAGE), MADV_NORMAL)
+}
+
 pub fn madvise(start: u64, size: u64, advice: u64) -> Outcome<u64> {
     if !start.is_multiple_of(PAGE) || Names::Advice.set().name(advice).is_none() {
         return Err(EINVAL);

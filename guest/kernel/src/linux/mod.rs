@@ -347,7 +347,8 @@ static PLAIN: [fn([u64; 6]) -> Outcome<u64>; Call::trapline_on_fault as usize + 
         prctl(a, b) => misc::prctl(a, b),
         fsync | fdatasync(a) => files::sync(a),
         fadvise64 | readahead | flock(a) => files::open(a).map(|_| 0),
-        mlock | munlock | msync(a, b) => memory::madvise(a, b, MADV_NORMAL),
+        mlock | munlock(a, b) => memory::lock(a, b),
+        msync(a, b) => memory::madvise(a, b, MADV_NORMAL),
         mlockall | munlockall() => Ok(0),
     }
 };

@@ -2,6 +2,7 @@
 
 use abi::record::Wait;
 use abi::syscall::errno::{EBADF, EINVAL};
+use abi::syscall::values::*;
 
 use super::files;
 use super::task::{Woken, wait, wake_all_by};
@@ -11,9 +12,8 @@ use crate::process::NEVER;
 use crate::{timer, trace};
 
 /// The events of `struct pollfd`.
-pub const IN: u16 = 1;
-pub const OUT: u16 = 4;
-const INVALID: u16 = 32;
+pub const IN: u16 = POLLIN as u16;
+pub const OUT: u16 = POLLOUT as u16;
 
 /// Wakes the tasks that poll, because the current process changed the state of a file.
 pub fn changed() {
@@ -52,7 +52,7 @@ fn look(array: u64, count: u64) -> Outcome<u64> {
         let now = match files::open(descriptor as u64) {
             _ if descriptor < 0 => 0,
             Ok(open) => files::ready(open, events),
-            Err(_) => INVALID,
+            Err(_) => POLLNVAL as u16,
         };
         user::write(at + 6, now)?;
         found += u64::from(now != 0);
@@ -89,7 +89,8 @@ pub fn set_mask(mask: u64, size: u64) -> Outcome<()> {
 const SET_WORDS: usize = files::DESCRIPTORS / 64;
 
 /// For each set of `select` (read, write, exceptional): the events to request, and those that make a file ready.
-const SET_EVENTS: [(u16, u16); 3] = [(1, 1 | 8 | 16), (4, 4 | 8), (2, 0)];
+const SET_EVENTS: [(u64, u64); 3] =
+    [(POLLIN, POLLIN | POLLERR | POLLHUP), (POLLOUT, POLLOUT | POLLERR), (POLLPRI, 0)];
 
 fn select_until(count: u64, sets: [u64; 3], until: u64) -> Outcome<u64> {
     if (count as i32) < 0 {
@@ -116,7 +117,7 @@ fn select_until(count: u64, sets: [u64; 3], until: u64) -> Outcome<u64> {
                 if asked[set][word] & bit != 0 {
                     let open = files::open(descriptor as u64).map_err(|_| EBADF)?;
                     let (events, any) = SET_EVENTS[set];
-                    if files::ready(open, events) & any != 0 {
+                    if files::ready(open, events as u16) & any as u16 != 0 {
                         found[set][word] |= bit;
                         total += 1;
                     }

@@ -7,7 +7,7 @@
 use abi::record::emit::{Blocked, Woken as WokenRecord};
 use abi::record::{Reason, Wait};
 use abi::syscall::errno::EINTR;
-use abi::syscall::values::SS_DISABLE;
+use abi::syscall::values::{ITIMER_REAL, SS_DISABLE};
 
 use super::frames;
 use super::list::List;
@@ -322,7 +322,7 @@ pub fn wait(what: Wait, object: u64, until: u64) -> Outcome<Woken> {
     WAITING.push(trace::current());
     while let Some((wait, object)) = task.waits.get() {
         Blocked { wait, object, until_tsc: until }.emit();
-        scheduler::wait(until.min(group().alarms[0].get().next), Reason::Blocked);
+        scheduler::wait(until.min(group().alarms[ITIMER_REAL as usize].get().next), Reason::Blocked);
         // No task woke it: the time-out or the alarm passed, or the alarm changed.
         if task.waits.get().is_some() && (cpu::tsc() >= until || signal::is_due(task)) {
             task.waits.set(None);

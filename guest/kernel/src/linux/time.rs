@@ -30,14 +30,16 @@ fn now(number: u64) -> Outcome<u64> {
 }
 
 /// The CPU cycles that a clock of a process or thread counts. Its number has the inverted process number (0: the current
-/// one) above three bits: 4 for a thread, and 0 to 2 for the kind of CPU time, of which there is only one here.
+/// one, or the current thread) above three bits: 4 for a thread, and 0 to 2 for the kind of CPU time, of which there is only
+/// one here.
 fn cycles_of_clock(number: i32) -> Outcome<u64> {
     const OF_THREAD: i32 = 4;
     let id = u16::try_from(!(number >> 3)).ok().filter(|_| number & 3 < 3).ok_or(EINVAL)?;
-    let id = if id == 0 { trace::current() } else { id };
     if number & OF_THREAD == 0 {
+        let id = if id == 0 { task::group().id.get() } else { id };
         return task::find_group(id).map(group_cycles).ok_or(EINVAL);
     }
+    let id = if id == 0 { trace::current() } else { id };
     let is_own = task::process_of(id).is_some() && task::of(id).group.get() == task::current().group.get();
     if is_own { Ok(cycles_of(id)) } else { Err(EINVAL) }
 }
